@@ -1,0 +1,27 @@
+namespace Aperture.Cli.CommandLine;
+
+/// <summary>One option of a verb.</summary>
+/// <param name="Name">With its dashes: <c>--kernel</c>.</param>
+/// <param name="Value">What stands for its value in help, such as <c>FILE</c>; null for a flag.</param>
+/// <param name="Help">One line.</param>
+/// <param name="Repeatable">May be given more than once.</param>
+internal sealed record OptionSpec(string Name, string? Value, string Help, bool Repeatable = false);
+
+/// <summary>A verb of the command line.</summary>
+/// <param name="Name">The word.</param>
+/// <param name="Summary">One line for the list of verbs.</param>
+/// <param name="Options">Its options, in the order help shows them.</param>
+/// <param name="Example">A command that a reader can try.</param>
+/// <param name="Run">Carries it out; the result is the process's exit code.</param>
+internal sealed record Verb(string Name, string Summary, IReadOnlyList<OptionSpec> Options, string Example, Func<ParsedArguments, int> Run);
+
+/// <summary>The options a user gave, in their order. Flags have an empty value.</summary>
+/// <param name="Values">Name with dashes, value.</param>
+internal sealed record ParsedArguments(IReadOnlyList<KeyValuePair<string, string>> Values)
+{
+    /// <summary>The last value given for <paramref name="name"/>, or null.</summary>
+    public string? Find(string name) => Values.LastOrDefault(v => v.Key == name).Value;
+
+    /// <summary>True when the flag <paramref name="name"/> was given.</summary>
+    public bool Has(string name) => Values.Any(v => v.Key == name);
+}

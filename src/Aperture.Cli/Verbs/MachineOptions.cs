@@ -1,0 +1,31 @@
+using Aperture.Cli.CommandLine;
+
+namespace Aperture.Cli.Verbs;
+
+/// <summary>The options that describe a virtual machine, spelled as Cloud Hypervisor spells them where it has the option.</summary>
+internal static class MachineOptions
+{
+    /// <summary>All of them, in the order help shows them.</summary>
+    public static IReadOnlyList<OptionSpec> All { get; } =
+    [
+        new("--kernel", "FILE", "boot this bzImage or PVH ELF directly"),
+        new("--initramfs", "FILE", "initial RAM file system for --kernel"),
+        new("--cmdline", "TEXT", "command line for --kernel"),
+        new("--firmware", "FILE", "raw image of up to 16 MiB, mapped to end at 4 GiB, started at the reset vector"),
+        new("--cpus", "boot=N", "processors, 1 to 64 (default 1)"),
+        new("--memory", "size=SIZE[,hugepages=on]", "RAM, such as 512M or 4G (default 512M)"),
+        new("--machine", "q35", "the board (default q35)"),
+        new("--device", "test,id=ID[,addr=DD.F|,port=PORT][,barN=KIND:SIZE[:trap|ram]...][,rom=SIZE][,msi=N][,msix=N][,bars=barN@ADDRESS,...]",
+            "a PCI test device; KIND is io, mem32, mem32p, mem64 or mem64p; bars= (or fixed-bars=) pins BARs to addresses", Repeatable: true),
+        new("--device", "debug-exit[,port=0xf4]", "a port whose write of v ends the VM with exit code (v << 1) | 1", Repeatable: true),
+        new("--root-port", "id=ID[,addr=DD.F]", "a PCI Express root port", Repeatable: true),
+        new("--switch", "id=ID,port=PORT[,downstream=N]", "a switch below PORT, with downstream ports ID.0, ID.1, ...", Repeatable: true),
+        new("--mmio-window", "BASE:SIZE", "the host bridge's 64-bit window (default: chosen)"),
+        new("--mmio32-window", "BASE:SIZE", "the host bridge's 32-bit window (default: chosen)"),
+        new("--phys-bits", "N", "the guest's physical address bits (default: the host's)"),
+        new("--serial", "tty|stdio|null|file=PATH", "where the first serial port goes (default tty)"),
+        new("--events", "FILE", "write events as JSON lines"),
+        new("--accel", "auto|kvm|lab", "auto uses KVM if it can run the guest, else the lab, and says so"),
+        new("--no-reboot", null, "end when the guest resets"),
+    ];
+}

@@ -1,0 +1,177 @@
+using System.Globalization;
+
+namespace Aperture.Machine.Configuration;
+
+/// <summary>Turns option values into a <see cref="MachineConfig"/>; each fault is one sentence that says what to write instead.</summary>
+public static class ConfigReader
+{
+    private const int MaxCpus = 64;
+    private const ulong PageSize = 4096;
+
+    /// <summary>Reads the options in <paramref name="values"/> (name with dashes, value), in the order they were given.</summary>
+    /// <exception cref="ApertureException">A value is malformed, or two options exclude each other.</exception>
+    public static MachineConfig Read(IEnumerable<KeyValuePair<string, string>> values)
+    {
+        MachineConfig config = new();
+        foreach ((string name, string value) in values)
+        {
+            config = Apply(config, name, value);
+        }
+
+        Check(config);
+        return config;
+    }
+
+    private static MachineConfig Apply(MachineConfig config, string name, string value) => name switch
+    {
+        "--kernel" => config with { Kernel = Path(name, value) },
+        "--initramfs" => config with { Initramfs = Path(name, value) },
+        "--cmdline" => config with { CommandLine = value },
+        "--firmware" => config with { Firmware = Path(name, value) },
+        "--cpus" => config with { Cpus = Cpus(value) },
+        "--memory" => Memory(config, value),
+        "--machine" => config with { Board = Machine(value) },
+        "--serial" => Serial(config, value),
+        "--events" => config with { EventsPath = Path(name, value) },
+        "--accel" => config with { Accel = Accel(value) },
+        "--mmio-window" => config with { MmioWindow = Window(name, value) },
+        "--mmio32-window" => config with { Mmio32Window = Window(name, value) },
+        "--phys-bits" => config with { PhysicalAddressBits = Number(name, value, 32, 52) },
+        "--root-port" => config with { RootPorts = [.. config.RootPorts, RootPort(value)] },
+        "--switch" => config with { Switches = [.. config.Switches, Switch(value)] },
+        "--device" => config with { Devices = [.. config.Devices, Device(value)] },
+        "--no-reboot" => config with { Reboot = false },
+        _ => throw new ApertureException($"{name} is not an option of a virtual machine."),
+    };
+
+    private static void Check(MachineConfig config)
+    {
+        if (config.Kernel is null == config.Firmware is null)
+        {
+            throw new ApertureException(config.Kernel is null
+                ? "There is nothing to boot: give --kernel FILE (a bzImage or a PVH ELF) or --firmware FILE."
+                : "--kernel and --firmware exclude each other: a firmware image is started at the reset vector and loads its own kernel.");
+        }
+
+        if (config.Firmware is not null && (config.Initramfs is not null || config.CommandLine.Length > 0))
+        {
+            throw new ApertureException("--initramfs and --cmdline go with --kernel; a raw --firmware image has no way to be told of them.");
+        }
+    }
+
+    private static string Path(string name, string value) => value.Length > 0
+        ? value
+        : throw new ApertureException($"{name} needs a file name.");
+
+    private static int Cpus(string value)
+    {
+        if (int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out _))
+        {
+            value = "boot=" + value;
+        }
+
+        OptionList list = OptionList.Parse("--cpus", value);
+        list.AllowOnly("boot");
+        return Number("--cpus boot=", list.Require("boot"), 1, MaxCpus);
+    }
+
+    private static MachineConfig Memory(MachineConfig config, string value)
+    {
+        OptionList list = OptionList.Parse("--memory", value.Contains('=', StringComparison.Ordinal) ? value : "size=" + value);
+        list.AllowOnly("size", "hugepages");
+        string size = list.Require("size");
+        if (!ByteSize.TryParse(size, out ulong bytes) || bytes == 0 || bytes % PageSize != 0)
+        {
+            throw new ApertureException($"--memory size={size} is not a RAM size: write a whole number of 4 KiB pages above 0, such as 512M or 4G.");
+        }
+
+        string? huge = list.Find("hugepages");
+        return config with { MemorySize = bytes, HugePages = huge is not null && Switch("--memory hugepages=", huge) };
+    }
+
+    private static BoardKind Machine(string value) => value switch
+    {
+        "q35" => BoardKind.Q35,
+        _ => throw new ApertureException($"--machine {value} is not a board that can be built; write q35."),
+    };
+
+    private static MachineConfig Serial(MachineConfig config, string value) => value switch
+    {
+        "tty" => config with { Serial = SerialKind.Tty, SerialPath = null },
+        "stdio" => config with { Serial = SerialKind.Stdio, SerialPath = null },
+        "null" or "off" => config with { Serial = SerialKind.Null, SerialPath = null },
+        _ when value.StartsWith("file=", StringComparison.Ordinal) && value.Length > 5 =>
+            config with { Serial = SerialKind.File, SerialPath = value[5..] },
+        _ => throw new ApertureException($"--serial {value} is not a place for the serial port; write tty, stdio, null or file=PATH."),
+    };
+
+    private static AccelKind Accel(string value) => value switch
+    {
+        "auto" => AccelKind.Auto,
+        "kvm" => AccelKind.Kvm,
+        "lab" => AccelKind.Lab,
+        _ => throw new ApertureException($"--accel {value} is not a way to run a guest; write auto, kvm or lab."),
+    };
+
+    private static AddressRange Window(string name, string value)
+    {
+        int colon = value.IndexOf(':', StringComparison.Ordinal);
+        if (colon < 0
+            || !ByteSize.TryParse(value.AsSpan(0, colon), out ulong start)
+            || !ByteSize.TryParse(value.AsSpan(colon + 1), out ulong size)
+            || size == 0
+            || !AddressRange.Fits(new GuestAddress(start), size))
+        {
+            throw new ApertureException($"{name} {value} is not a window; write BASE:SIZE, such as 0x6b8000000000:512G.");
+        }
+
+        return new AddressRange(new GuestAddress(start), size);
+    }
+
+    private static RootPortConfig RootPort(string value)
+    {
+        OptionList list = OptionList.Parse("--root-port", value);
+        list.AllowOnly("id", "addr");
+        return new RootPortConfig(list.Require("id"), DeviceFunction(list));
+    }
+
+    private static SwitchConfig Switch(string value)
+    {
+        OptionList list = OptionList.Parse("--switch", value);
+        list.AllowOnly("id", "port", "downstream");
+        return new SwitchConfig(list.Require("id"), list.Require("port"), Number("--switch downstream=", list.Find("downstream") ?? "1", 1, 32));
+    }
+
+    private static DeviceConfig Device(string value)
+    {
+        OptionList list = OptionList.Parse("--device", value);
+        return list.Head is "test" or "debug-exit"
+            ? new DeviceConfig(list.Head, list)
+            : throw new ApertureException($"--device {value}: '{list.Head}' is not a device; write test,id=ID,... or debug-exit,port=0xf4.");
+    }
+
+    private static byte? DeviceFunction(OptionList list)
+    {
+        string? text = list.Find("addr");
+        if (text is null)
+        {
+            return null;
+        }
+
+        return Bdf.TryParseDeviceFunction(text, out byte place)
+            ? place
+            : throw new ApertureException($"{list.Option} addr={text} is not a place on a bus; write DEVICE.FUNCTION in hexadecimal, such as 04.0.");
+    }
+
+    private static bool Switch(string name, string value) => value switch
+    {
+        "on" => true,
+        "off" => false,
+        _ => throw new ApertureException($"{name}{value}: write on or off."),
+    };
+
+    private static int Number(string name, string value, int low, int high) =>
+        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= low && number <= high
+            ? number
+            : throw new ApertureException($"{name.TrimEnd('=')} {value} is out of range: write a number from {low} to {high}.");
+}

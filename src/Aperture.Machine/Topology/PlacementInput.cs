@@ -1,0 +1,41 @@
+using Aperture.Machine.Configuration;
+using Aperture.Pci;
+using Aperture.Placement;
+
+namespace Aperture.Machine.Topology;
+
+/// <summary>States a machine's topology as the solver's request.</summary>
+public static class PlacementInput
+{
+    /// <summary>The request for <paramref name="config"/> with <paramref name="root"/> on bus 0 and <paramref name="physicalAddressBits"/> of guest address.</summary>
+    public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, int physicalAddressBits)
+    {
+        PlatformLimits limits = PlatformLimits.Q35(config.MemorySize, physicalAddressBits) with
+        {
+            Mmio32Window = config.Mmio32Window,
+            Mmio64Window = config.MmioWindow,
+        };
+        return new PlacementRequest(limits, [new HostBridgeDemand("pcie.0", [.. root.Select(Demand)])]);
+    }
+
+    private static FunctionDemand Demand(TopologyNode node) => new(node.Name, node.DeviceFunction, Bars(node))
+    {
+        Bridge = node.IsBridge ? new BridgeDemand([.. node.Children.Select(Demand)]) : null,
+    };
+
+    private static List<BarDemand> Bars(TopologyNode node)
+    {
+        if (node.Test is not { } test)
+        {
+            return [];
+        }
+
+        List<BarDemand> bars = [.. test.Bars.Select(bar => new BarDemand(bar.Index, bar.Kind, bar.Size, node.PinOf(bar.Index)))];
+        if (test.RomSize > 0)
+        {
+            bars.Add(new BarDemand(BarKinds.RomIndex, BarKind.Rom, test.RomSize, node.PinOf(BarKinds.RomIndex)));
+        }
+
+        return bars;
+    }
+}

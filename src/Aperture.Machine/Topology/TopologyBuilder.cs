@@ -1,0 +1,216 @@
+using Aperture.Devices.Test;
+using Aperture.Machine.Configuration;
+using Aperture.Pci;
+using Aperture.Placement;
+
+namespace Aperture.Machine.Topology;
+
+/// <summary>
+/// Arranges what the user asked for as a tree: the board's own functions, root ports, switches, devices. Places that are not given are the
+/// lowest free ones, in the order of the command line. Every contradiction is one sentence.
+/// </summary>
+public sealed class TopologyBuilder
+{
+    /// <summary>The memory controller hub's place on the root bus.</summary>
+    public const byte HubPlace = 0;
+
+    /// <summary>The LPC bridge's place on the root bus: 1f.0.</summary>
+    public const byte LpcPlace = 0x1F << 3;
+
+    private readonly List<TopologyNode> _root =
+    [
+        new("mch", NodeKind.Board, HubPlace),
+        new("lpc", NodeKind.Board, LpcPlace),
+    ];
+
+    private readonly Dictionary<string, TopologyNode> _nodes = [];
+
+    private TopologyBuilder()
+    {
+        foreach (TopologyNode node in _root)
+        {
+            _nodes.Add(node.Name, node);
+        }
+    }
+
+    /// <summary>The functions on the root bus, the board's own first.</summary>
+    /// <exception cref="ApertureException">Duplicate ids, unknown ports, taken places, more devices than a bus has room for, or bad device options.</exception>
+    public static IReadOnlyList<TopologyNode> Build(MachineConfig config)
+    {
+        TopologyBuilder builder = new();
+        List<(TestDeviceSpec Spec, IReadOnlyList<BarPin> Pins)> devices = [.. config.Devices.Where(d => d.Type == "test").Select(ReadTest)];
+
+        // Given places first, so that a device without one never takes a place that a later option names.
+        foreach (RootPortConfig port in config.RootPorts.OrderBy(p => p.DeviceFunction is null))
+        {
+            builder.Add(null, port.Id, NodeKind.RootPort, port.DeviceFunction, [.. devices.Where(d => d.Spec.Port is null).Select(d => d.Spec.DeviceFunction)]);
+        }
+
+        builder.AddSwitches(config.Switches);
+        foreach ((TestDeviceSpec spec, IReadOnlyList<BarPin> pins) in devices.OrderBy(d => d.Spec.DeviceFunction is null))
+        {
+            builder.AddTest(spec, pins);
+        }
+
+        CheckFunctionZero(builder._root, "on the root bus");
+        return builder._root;
+    }
+
+    // Without a function 0 nothing finds the others of its device (PCI Local Bus 3.0, 3.2.2.3.4).
+    private static void CheckFunctionZero(List<TopologyNode> bus, string where)
+    {
+        foreach (TopologyNode node in bus)
+        {
+            if (!bus.Exists(n => n.DeviceFunction == (node.DeviceFunction & ~7)))
+            {
+                throw new ApertureException($"{node.Name} at {node.DeviceFunction >> 3:x2}.{node.DeviceFunction & 7} {where} would never be found: the device has no function 0; put something at {node.DeviceFunction >> 3:x2}.0.");
+            }
+
+            CheckFunctionZero(node.Children, BusName(node));
+        }
+    }
+
+    private static (TestDeviceSpec Spec, IReadOnlyList<BarPin> Pins) ReadTest(DeviceConfig device)
+    {
+        List<BarPin> pins = [];
+        List<KeyValuePair<string, string>> rest = [];
+        foreach (KeyValuePair<string, string> item in device.Options.Items)
+        {
+            if (item.Key is "bars" or "fixed-bars")
+            {
+                pins.AddRange(item.Value.Split(',').Select(text => ReadPin(device, text)));
+            }
+            else
+            {
+                rest.Add(item);
+            }
+        }
+
+        if (!TestDeviceSpec.TryParse(rest, out TestDeviceSpec? spec, out string? error))
+        {
+            throw new ApertureException(error);
+        }
+
+        CheckPins(spec, pins);
+        return (spec, pins);
+    }
+
+    private static BarPin ReadPin(DeviceConfig device, string text)
+    {
+        if (text.EndsWith("host", StringComparison.Ordinal))
+        {
+            throw new ApertureException($"--device {device.Type}: '{text}' asks for a host address, which only a passed-through device has; write bar0@ADDRESS.");
+        }
+
+        return PinSyntax.TryParsePin(text, out BarPin pin, out string? error)
+            ? pin
+            : throw new ApertureException($"--device {device.Type}: {error}.");
+    }
+
+    private static void CheckPins(TestDeviceSpec spec, List<BarPin> pins)
+    {
+        foreach (BarPin pin in pins)
+        {
+            string bar = BarKinds.BarName(pin.Index);
+            bool exists = pin.Index == BarKinds.RomIndex ? spec.RomSize > 0 : spec.Bars.Any(b => b.Index == pin.Index);
+            if (!exists)
+            {
+                throw new ApertureException($"{spec.Id} has no {bar} to pin at {pin.Address}; give it one or drop the pin.");
+            }
+
+            if (pins.Count(p => p.Index == pin.Index) > 1)
+            {
+                throw new ApertureException($"{spec.Id} {bar} is pinned twice; give it one address.");
+            }
+        }
+    }
+
+    private void AddSwitches(IReadOnlyList<SwitchConfig> switches)
+    {
+        // A switch may name a port of a switch that comes later on the command line.
+        List<SwitchConfig> open = [.. switches];
+        while (open.Count > 0)
+        {
+            SwitchConfig next = open.Find(s => _nodes.ContainsKey(s.Port)) ?? throw UnknownPort(open[0].Id, open[0].Port);
+            open.Remove(next);
+            TopologyNode upstream = Add(Port(next.Id, next.Port), next.Id, NodeKind.SwitchUpstream, 0, []);
+            for (int i = 0; i < next.DownstreamPorts; i++)
+            {
+                Add(upstream, $"{next.Id}.{i}", NodeKind.SwitchDownstream, (byte)(i << 3), []);
+            }
+        }
+    }
+
+    private void AddTest(TestDeviceSpec spec, IReadOnlyList<BarPin> pins)
+    {
+        TopologyNode? port = spec.Port is null ? null : Port(spec.Id, spec.Port);
+        if (port is not null && spec.DeviceFunction is >= 8)
+        {
+            throw new ApertureException($"{spec.Id} cannot sit at device {spec.DeviceFunction >> 3:x2} below {spec.Port}: a port has only device 00; write addr=00.F.");
+        }
+
+        TopologyNode node = Add(port, spec.Id, NodeKind.Test, spec.DeviceFunction, []);
+        Replace(port, node, node with { Test = spec, Pins = pins });
+    }
+
+    private void Replace(TopologyNode? parent, TopologyNode old, TopologyNode node)
+    {
+        List<TopologyNode> bus = parent?.Children ?? _root;
+        bus[bus.IndexOf(old)] = node;
+        _nodes[node.Name] = node;
+    }
+
+    private TopologyNode Add(TopologyNode? parent, string id, NodeKind kind, byte? place, IReadOnlyList<byte?> alsoTaken)
+    {
+        if (_nodes.ContainsKey(id))
+        {
+            throw new ApertureException($"The id {id} is used twice; give each port, switch and device an id of its own.");
+        }
+
+        List<TopologyNode> bus = parent?.Children ?? _root;
+        byte where = place ?? FirstFree(parent, bus, id, alsoTaken);
+        if (bus.Find(n => n.DeviceFunction == where) is { } other)
+        {
+            throw new ApertureException($"{id} cannot sit at {where >> 3:x2}.{where & 7} {BusName(parent)}: {other.Name} is there.");
+        }
+
+        TopologyNode node = new(id, kind, where);
+        bus.Add(node);
+        _nodes.Add(id, node);
+        return node;
+    }
+
+    private byte FirstFree(TopologyNode? parent, List<TopologyNode> bus, string id, IReadOnlyList<byte?> alsoTaken)
+    {
+        int devices = parent is { IsPort: true } ? 1 : 32;
+        for (int device = 0; device < devices; device++)
+        {
+            if (!bus.Exists(n => n.DeviceFunction >> 3 == device) && !alsoTaken.Any(p => p >> 3 == device))
+            {
+                return (byte)(device << 3);
+            }
+        }
+
+        throw new ApertureException(devices == 1
+            ? $"{id} does not fit below {parent!.Name}, where {bus[0].Name} is: a port takes one device; add a port, or place {id} at a function with addr=00.F."
+            : $"{id} does not fit on the root bus: all 32 devices are taken; put it below a --root-port.");
+    }
+
+    private TopologyNode Port(string id, string port)
+    {
+        TopologyNode node = _nodes.TryGetValue(port, out TopologyNode? found) ? found : throw UnknownPort(id, port);
+        return node.IsPort
+            ? node
+            : throw new ApertureException($"{id} cannot be plugged into {port}, which is not a root or downstream port; {KnownPorts()}.");
+    }
+
+    private ApertureException UnknownPort(string id, string port) => new($"{id} names the port {port}, which does not exist; {KnownPorts()}.");
+
+    private string KnownPorts()
+    {
+        string ports = string.Join(", ", _nodes.Values.Where(n => n.IsPort).Select(n => n.Name));
+        return ports.Length > 0 ? $"there are {ports}" : "there is no port: add one with --root-port id=ID";
+    }
+
+    private static string BusName(TopologyNode? parent) => parent is null ? "on the root bus" : $"below {parent.Name}";
+}

@@ -1,0 +1,59 @@
+using Aperture.Devices.Test;
+using Aperture.Placement;
+
+namespace Aperture.Machine.Topology;
+
+/// <summary>What stands at a place in the PCI tree.</summary>
+public enum NodeKind : byte
+{
+    /// <summary>A function of the board itself (memory controller hub, LPC bridge).</summary>
+    Board,
+
+    /// <summary>A root port.</summary>
+    RootPort,
+
+    /// <summary>A switch's upstream port.</summary>
+    SwitchUpstream,
+
+    /// <summary>A switch's downstream port.</summary>
+    SwitchDownstream,
+
+    /// <summary>A test device.</summary>
+    Test,
+}
+
+/// <summary>One function of the machine's PCI tree, before it has a bus number or addresses.</summary>
+/// <param name="Name">The user's id, unique in the machine.</param>
+/// <param name="Kind">What it is.</param>
+/// <param name="DeviceFunction">Its place on its bus.</param>
+public sealed record TopologyNode(string Name, NodeKind Kind, byte DeviceFunction)
+{
+    /// <summary>What lies behind it, when it is a bridge.</summary>
+    public List<TopologyNode> Children { get; } = [];
+
+    /// <summary>The test device's description.</summary>
+    public TestDeviceSpec? Test { get; init; }
+
+    /// <summary>BARs that the user pinned.</summary>
+    public IReadOnlyList<BarPin> Pins { get; init; } = [];
+
+    /// <summary>True when functions can be plugged in behind it.</summary>
+    public bool IsPort => Kind is NodeKind.RootPort or NodeKind.SwitchDownstream;
+
+    /// <summary>True for every kind of PCI-to-PCI bridge.</summary>
+    public bool IsBridge => IsPort || Kind == NodeKind.SwitchUpstream;
+
+    /// <summary>The address that the user gave BAR <paramref name="index"/>, or null.</summary>
+    public GuestAddress? PinOf(int index)
+    {
+        foreach (BarPin pin in Pins)
+        {
+            if (pin.Index == index)
+            {
+                return pin.Address;
+            }
+        }
+
+        return null;
+    }
+}
