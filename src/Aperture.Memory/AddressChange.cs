@@ -1,0 +1,119 @@
+namespace Aperture.Memory;
+
+/// <summary>
+/// Several placements and removals that take effect together. Used on the thread that opened it, in a <c>using</c> block:
+/// dropped without <see cref="Commit"/> it changes nothing.
+/// </summary>
+public sealed class AddressChange : IDisposable
+{
+    private readonly AddressSpace _space;
+    private readonly List<Placement> _draft;
+    private bool _ended;
+    private bool _disposed;
+
+    internal AddressChange(AddressSpace space, List<Placement> current)
+    {
+        _space = space;
+        _draft = new List<Placement>(current);
+    }
+
+    /// <summary>Places a region. Where placements overlap the higher <paramref name="priority"/> wins, and of equals the newest.</summary>
+    /// <exception cref="ApertureException">The region would lie outside the space.</exception>
+    /// <exception cref="InvalidOperationException">The region is already placed in this space.</exception>
+    public void Place(Region region, GuestAddress address, int priority)
+    {
+        if (!TryPlace(region, address, priority))
+        {
+            throw new ApertureException(
+                $"{region.Name}: 0x{region.Size:x} bytes at {address} do not fit into the {_space.Name} addresses {_space.Limits}");
+        }
+    }
+
+    /// <summary>The same for an address that the guest chose: false, and nothing placed, when the region would lie outside the space.</summary>
+    /// <exception cref="InvalidOperationException">The region is already placed in this space.</exception>
+    public bool TryPlace(Region region, GuestAddress address, int priority)
+    {
+        ArgumentNullException.ThrowIfNull(region);
+        CheckOpen();
+        if (IndexOf(region) >= 0)
+        {
+            throw new InvalidOperationException($"{region.Name} is already placed in {_space.Name}");
+        }
+
+        if (!AddressRange.Fits(address, region.Size) || !_space.Limits.Contains(new AddressRange(address, region.Size)))
+        {
+            return false;
+        }
+
+        if (region.Ram is { } block)
+        {
+            _space.Hold(block);
+        }
+
+        Placement placement = new(region, new AddressRange(address, region.Size), priority, _space.NextSequence());
+        int at = _draft.Count;
+        while (at > 0 && _draft[at - 1].Range.Start > address)
+        {
+            at--;
+        }
+
+        _draft.Insert(at, placement);
+        return true;
+    }
+
+    /// <summary>Takes a region out of the space; false when it was not in it.</summary>
+    public bool Remove(Region region)
+    {
+        ArgumentNullException.ThrowIfNull(region);
+        CheckOpen();
+        int index = IndexOf(region);
+        if (index < 0)
+        {
+            return false;
+        }
+
+        _draft.RemoveAt(index);
+        return true;
+    }
+
+    /// <summary>Makes everything take effect: one new view, one difference, every listener told once. The change is then closed to further edits.</summary>
+    /// <exception cref="ApertureException">The host failed while a listener applied the view. The view is in effect all the same.</exception>
+    public void Commit()
+    {
+        CheckOpen();
+        _ended = true;
+        _space.Publish(_draft);
+    }
+
+    /// <summary>Ends the change and lets others change the space.</summary>
+    public void Dispose()
+    {
+        if (!_disposed)
+        {
+            _disposed = true;
+            _ended = true;
+            _space.Close();
+        }
+    }
+
+    private void CheckOpen()
+    {
+        if (_ended)
+        {
+            throw new InvalidOperationException($"the change of {_space.Name} has ended");
+        }
+    }
+
+    private int IndexOf(Region region)
+    {
+        for (int i = 0; i < _draft.Count; i++)
+        {
+            if (ReferenceEquals(_draft[i].Region, region))
+            {
+                return i;
+            }
+        }
+
+        return -1;
+    }
+}

@@ -1,0 +1,175 @@
+namespace Aperture.Memory;
+
+/// <summary>
+/// What is where: one instance for guest physical memory and one for I/O ports. Regions are placed and removed in changes
+/// (<see cref="Begin"/>); each commit publishes one new <see cref="FlatView"/> and tells the listeners the difference.
+/// <para>
+/// Threads: <see cref="View"/> is one volatile reference that any thread may read at any time and use for as long as it likes. It is written
+/// only by a commit, under the change lock; the volatile write pairs with the volatile read, so who sees a view sees all of it.
+/// </para>
+/// <para>
+/// Lifetime: every <see cref="RamBlock"/> that was ever placed stays mapped until the space is disposed, because a reader may still hold a view that
+/// names it. Dispose the space only after the threads that read through it have ended.
+/// </para>
+/// </summary>
+public sealed class AddressSpace : IDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly List<IFlatViewListener> _listeners = [];
+    private readonly HashSet<RamBlock> _held = [];
+    private volatile FlatView _view = FlatView.Empty;
+
+    // Replaced as a whole under the lock; the list itself never changes once it is here.
+    private volatile List<Placement> _placements = [];
+    private AddressChange? _open;
+    private long _sequence;
+    private bool _disposed;
+
+    /// <summary>Makes an empty space whose addresses are <paramref name="limits"/> (for memory all but the last byte of 2^64, for ports 64 KiB).</summary>
+    public AddressSpace(string name, AddressRange limits)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        if (limits.IsEmpty || limits.Last.Value == ulong.MaxValue)
+        {
+            throw new ArgumentOutOfRangeException(nameof(limits), $"{name}: limits must hold an address and end below 2^64 - 1");
+        }
+
+        Name = name;
+        Limits = limits;
+    }
+
+    /// <summary>What the space is called in messages.</summary>
+    public string Name { get; }
+
+    /// <summary>Where regions may be placed.</summary>
+    public AddressRange Limits { get; }
+
+    /// <summary>The current view.</summary>
+    public FlatView View => _view;
+
+    /// <summary>The regions placed now and where, sorted by address.</summary>
+    public IReadOnlyList<Placement> Placements => _placements;
+
+    /// <summary>What keeps vCPUs out of the guest while live memory is replaced; null while there are none. Set it before the first vCPU runs.</summary>
+    public IViewBarrier? Barrier { get; set; }
+
+    /// <summary>A space for guest physical memory.</summary>
+    public static AddressSpace ForMemory() => new("memory", new AddressRange(GuestAddress.Zero, ulong.MaxValue));
+
+    /// <summary>A space for the 64 Ki I/O ports.</summary>
+    public static AddressSpace ForPorts() => new("I/O ports", new AddressRange(GuestAddress.Zero, 0x1_0000));
+
+    /// <summary>Adds a listener and brings it from the empty view to the current one.</summary>
+    public void AddListener(IFlatViewListener listener)
+    {
+        ArgumentNullException.ThrowIfNull(listener);
+        lock (_gate)
+        {
+            RefuseNesting();
+            _listeners.Add(listener);
+            FlatView view = _view;
+            listener.Commit(FlatView.Empty, view, FlatViewDiff.Between(FlatView.Empty, view));
+        }
+    }
+
+    /// <summary>
+    /// Opens a change: the calling thread holds the change lock until it disposes the result, which it must. Without
+    /// <see cref="AddressChange.Commit"/> nothing happens.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">This thread already has a change open (a listener must not change the space).</exception>
+    public AddressChange Begin()
+    {
+        _gate.Enter();
+        try
+        {
+            RefuseNesting();
+            return _open = new AddressChange(this, _placements);
+        }
+        catch
+        {
+            _gate.Exit();
+            throw;
+        }
+    }
+
+    /// <summary>Lets go of the memory. Nobody may use the space, its views or memory reached through them afterwards.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_disposed)
+            {
+                return;
+            }
+
+            _disposed = true;
+            _view = FlatView.Empty;
+            _placements = [];
+            foreach (RamBlock block in _held)
+            {
+                block.Release();
+            }
+
+            _held.Clear();
+        }
+    }
+
+    internal long NextSequence() => ++_sequence;
+
+    internal void Hold(RamBlock block)
+    {
+        if (!_held.Contains(block))
+        {
+            block.AddReference();
+            _held.Add(block);
+        }
+    }
+
+    internal void Close()
+    {
+        _open = null;
+        _gate.Exit();
+    }
+
+    internal void Publish(List<Placement> placements)
+    {
+        FlatView old = _view;
+        FlatView next = FlatViewBuilder.Build(placements);
+        FlatViewDiff diff = FlatViewDiff.Between(old, next);
+        _placements = placements;
+        if (diff.IsEmpty)
+        {
+            return;
+        }
+
+        using IDisposable? still = diff.ReplacesLiveMemory ? Barrier?.StopVcpus() : null;
+        _view = next;
+        ApertureException? first = null;
+        foreach (IFlatViewListener listener in _listeners)
+        {
+            try
+            {
+                listener.Commit(old, next, diff);
+            }
+            catch (ApertureException failure)
+            {
+                // The others must follow the view all the same; the first failure is the one to report.
+                first ??= failure;
+            }
+        }
+
+        if (first is not null)
+        {
+            throw new ApertureException(first.Message, first.ExitCode, first);
+        }
+    }
+
+    private void RefuseNesting()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (_open is not null)
+        {
+            throw new InvalidOperationException($"{Name}: a change is already open on this thread");
+        }
+    }
+}

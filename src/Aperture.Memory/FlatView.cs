@@ -1,0 +1,95 @@
+using System.Runtime.CompilerServices;
+
+namespace Aperture.Memory;
+
+/// <summary>
+/// Who answers at every address at one moment: runs sorted by address, disjoint, neighbours of one region merged. Immutable, so any
+/// thread may use any view that it once got, without a lock.
+/// </summary>
+public sealed class FlatView
+{
+    private readonly FlatRange[] _ranges;
+
+    internal FlatView(FlatRange[] ranges) => _ranges = ranges;
+
+    /// <summary>The view in which nothing answers.</summary>
+    public static FlatView Empty { get; } = new([]);
+
+    /// <summary>The runs in address order.</summary>
+    public ReadOnlySpan<FlatRange> Ranges => _ranges;
+
+    /// <summary>The index of the run that holds <paramref name="address"/>, or -1.</summary>
+    public int IndexOf(GuestAddress address)
+    {
+        int after = FirstStartingAbove(address);
+        return after > 0 && _ranges[after - 1].Range.Contains(address) ? after - 1 : -1;
+    }
+
+    /// <summary>The same, asking <paramref name="cache"/> first and leaving the answer in it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int IndexOf(GuestAddress address, ref LookupCache cache)
+    {
+        if (ReferenceEquals(cache.View, this) && _ranges[cache.Index].Range.Contains(address))
+        {
+            return cache.Index;
+        }
+
+        return SearchInto(address, ref cache);
+    }
+
+    /// <summary>
+    /// How many of <paramref name="length"/> bytes from <paramref name="address"/> lie in the same run (its <paramref name="index"/> is given)
+    /// or the same gap (index -1). At least 1 for a length of at least 1. The bytes must not pass 2^64.
+    /// </summary>
+    public int Extent(GuestAddress address, int length, out int index)
+    {
+        int after = FirstStartingAbove(address);
+        ulong room;
+        if (after > 0 && _ranges[after - 1].Range.Contains(address))
+        {
+            index = after - 1;
+            room = _ranges[index].Range.Last - address;
+        }
+        else
+        {
+            index = -1;
+            room = after < _ranges.Length ? _ranges[after].Range.Start - address - 1 : ulong.MaxValue;
+        }
+
+        return room < (ulong)length ? (int)room + 1 : length;
+    }
+
+    internal ref readonly FlatRange At(int index) => ref _ranges[index];
+
+    private int SearchInto(GuestAddress address, ref LookupCache cache)
+    {
+        int index = IndexOf(address);
+        if (index >= 0)
+        {
+            cache.View = this;
+            cache.Index = index;
+        }
+
+        return index;
+    }
+
+    private int FirstStartingAbove(GuestAddress address)
+    {
+        int low = 0;
+        int high = _ranges.Length;
+        while (low < high)
+        {
+            int middle = (low + high) >>> 1;
+            if (_ranges[middle].Range.Start <= address)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                high = middle;
+            }
+        }
+
+        return low;
+    }
+}

@@ -1,0 +1,196 @@
+using System.Runtime.CompilerServices;
+using Aperture.Linux;
+using Microsoft.Win32.SafeHandles;
+
+namespace Aperture.Memory;
+
+/// <summary>
+/// A piece of host memory that a guest can be given: a memory file (memfd), sealed against resizing and mapped shared, so that another
+/// process or the kernel can map the same bytes. Ordinary pages are taken when they are first touched: a block of 64 GiB costs nothing until then.
+/// <para>
+/// Lifetime: the creator holds one reference and gives it up with <see cref="Dispose"/>; an <see cref="AddressSpace"/> in which a region of the
+/// block was ever placed holds another until the space is disposed. The memory is unmapped when the last is gone, so a reader that got the
+/// block from a view, however old the view, never touches unmapped memory.
+/// </para>
+/// </summary>
+public sealed unsafe class RamBlock : IDisposable
+{
+    private readonly SafeFileHandle _file;
+    private readonly byte* _base;
+    private readonly ulong _mappedSize;
+
+    // Changed only by interlocked operations. Whoever takes it from 1 to 0 unmaps; it never leaves 0 again.
+    private int _references = 1;
+    private int _disposed;
+
+    private RamBlock(string name, ulong size, ulong mappedSize, RamPages pages, SafeFileHandle file, HostAddress address)
+    {
+        Name = name;
+        Size = size;
+        Pages = pages;
+        _mappedSize = mappedSize;
+        _file = file;
+        HostAddress = address;
+        // SAFETY: only stores the address that mmap returned; every use checks its offset against the mapped size.
+        _base = (byte*)address.Value;
+    }
+
+    /// <summary>What the block is for; also the memory file's name in /proc.</summary>
+    public string Name { get; }
+
+    /// <summary>The size in bytes as asked for. The mapping is rounded up to whole pages.</summary>
+    public ulong Size { get; }
+
+    /// <summary>The pages behind the block.</summary>
+    public RamPages Pages { get; }
+
+    /// <summary>Where the block starts in this process; aligned to its pages.</summary>
+    public HostAddress HostAddress { get; }
+
+    /// <summary>The memory file, for handing the block to another process or the kernel. Owned by the block.</summary>
+    public SafeFileHandle File => _file;
+
+    /// <summary>Makes a block of <paramref name="size"/> zero bytes.</summary>
+    /// <exception cref="ApertureException">The size is 0, huge pages are not reserved in number, or the host refuses the mapping.</exception>
+    public static RamBlock Create(string name, ulong size, RamPages pages = RamPages.Ordinary)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ulong page = pages.PageSize();
+        if (size == 0 || size > long.MaxValue - page)
+        {
+            throw new ApertureException($"{name}: a memory block of {ByteSize.Format(size)} bytes cannot be made; give a size from 1 byte to less than 2^63");
+        }
+
+        ulong mappedSize = (size + page - 1) & ~(page - 1);
+        int hugeBits = pages == RamPages.Ordinary ? 0 : pages.PageBits();
+        Check(MemoryMap.CreateMemfd(name, hugeBits, out SafeFileHandle file), name, size, pages, "create the memory file");
+        try
+        {
+            Check(MemoryMap.SetLength(file, mappedSize), name, size, pages, "size the memory file");
+
+            // A kernel without seals for huge pages (before 4.16) still gives usable memory; nobody but us has the file.
+            _ = MemoryMap.AddSeals(file, MemorySeals.Shrink | MemorySeals.Grow | MemorySeals.Seal);
+
+            // Huge pages are reserved at once: a missing one must be an error here, not a SIGBUS in a vCPU later.
+            bool reserve = pages != RamPages.Ordinary;
+            Check(MemoryMap.MapShared(file, mappedSize, reserve, out HostAddress address), name, size, pages, "map the memory");
+
+            // Best effort: a core dump of the monitor should not hold the guest.
+            _ = MemoryMap.Advise(address, mappedSize, MemoryAdvice.DoNotDump);
+            return new RamBlock(name, size, mappedSize, pages, file, address);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The bytes from <paramref name="offset"/>. Valid while somebody holds a reference to the block; the guest may change them at any time.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not inside the block.</exception>
+    public Span<byte> AsSpan(ulong offset, int length)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        // SAFETY: At has checked that length bytes from the offset are inside the mapping, which lives as long as a reference does.
+        return new Span<byte>(At(offset, (ulong)length), length);
+    }
+
+    /// <summary>Reads a value; one load with acquire order when it has 1, 2, 4 or 8 bytes and is naturally aligned.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not inside the block.</exception>
+    public T Read<T>(ulong offset) where T : unmanaged
+    {
+        // SAFETY: At has checked that sizeof(T) bytes from the offset are inside the mapping; RamAccess stays inside them.
+        return RamAccess.Load<T>(At(offset, (ulong)sizeof(T)));
+    }
+
+    /// <summary>Writes a value; one store with release order when it has 1, 2, 4 or 8 bytes and is naturally aligned.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not inside the block.</exception>
+    public void Write<T>(ulong offset, T value) where T : unmanaged
+    {
+        // SAFETY: as in Read.
+        RamAccess.Store(At(offset, (ulong)sizeof(T)), value);
+    }
+
+    /// <summary>Copies bytes out; 1, 2, 4 or 8 naturally aligned bytes are one load.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not inside the block.</exception>
+    public void Read(ulong offset, Span<byte> destination)
+    {
+        // SAFETY: as in AsSpan.
+        RamAccess.CopyOut(At(offset, (ulong)destination.Length), destination);
+    }
+
+    /// <summary>Copies bytes in; 1, 2, 4 or 8 naturally aligned bytes are one store.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not inside the block.</exception>
+    public void Write(ulong offset, ReadOnlySpan<byte> source)
+    {
+        // SAFETY: as in AsSpan.
+        RamAccess.CopyIn(At(offset, (ulong)source.Length), source);
+    }
+
+    /// <summary>Gives up the creator's reference. The memory goes when no address space holds the block any more.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            Release();
+        }
+    }
+
+    /// <summary>Takes a reference for an address space.</summary>
+    /// <exception cref="ObjectDisposedException">The memory is already gone.</exception>
+    internal void AddReference()
+    {
+        int seen = Volatile.Read(ref _references);
+        while (true)
+        {
+            ObjectDisposedException.ThrowIf(seen == 0, this);
+            int before = Interlocked.CompareExchange(ref _references, seen + 1, seen);
+            if (before == seen)
+            {
+                return;
+            }
+
+            seen = before;
+        }
+    }
+
+    /// <summary>Gives a reference back; the last one unmaps.</summary>
+    internal void Release()
+    {
+        if (Interlocked.Decrement(ref _references) == 0)
+        {
+            _ = MemoryMap.Unmap(HostAddress, _mappedSize);
+            _file.Dispose();
+        }
+    }
+
+    internal bool IsMapped => Volatile.Read(ref _references) > 0;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private byte* At(ulong offset, ulong length)
+    {
+        if (offset > Size || length > Size - offset || _references == 0)
+        {
+            Refuse(offset, length);
+        }
+
+        // SAFETY: the offset is inside the mapping.
+        return _base + offset;
+    }
+
+    private void Refuse(ulong offset, ulong length)
+    {
+        ObjectDisposedException.ThrowIf(!IsMapped, this);
+        throw new ArgumentOutOfRangeException(nameof(offset), $"0x{length:x} bytes at 0x{offset:x} are not inside {Name} of 0x{Size:x} bytes");
+    }
+
+    private static void Check(int errno, string name, ulong size, RamPages pages, string step)
+    {
+        if (errno != 0)
+        {
+            throw pages == RamPages.Ordinary
+                ? new ApertureException($"{name}: the host did not {step} of {ByteSize.Format(size)}: {MemoryMap.Describe(errno)}", ApertureException.HostFailure)
+                : HugePages.Failure(name, size, pages, errno);
+        }
+    }
+}

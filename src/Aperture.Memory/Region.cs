@@ -1,0 +1,117 @@
+namespace Aperture.Memory;
+
+/// <summary>What answers an access to a region.</summary>
+public enum RegionKind : byte
+{
+    /// <summary>Every access goes to a handler.</summary>
+    Trapped,
+
+    /// <summary>A piece of a <see cref="RamBlock"/>: a memory slot where pages allow, directly accessed where not.</summary>
+    Ram,
+
+    /// <summary>Nothing: hides what lies below it with less precedence, and is itself unclaimed.</summary>
+    Hole,
+}
+
+/// <summary>
+/// A named run of bytes that can be placed in an <see cref="AddressSpace"/>, with what backs it and a count of the accesses that were
+/// dispatched to it. A region has no address; placing gives it one. It is immutable except for its counters.
+/// </summary>
+public sealed class Region
+{
+    // Written by any vCPU or device thread with an interlocked add, read by whoever reports; no ordering with anything else.
+    private long _reads;
+    private long _writes;
+
+    private Region(string name, ulong size, RegionKind kind)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentOutOfRangeException.ThrowIfZero(size);
+        Name = name;
+        Size = size;
+        Kind = kind;
+    }
+
+    /// <summary>What users see in tables, events and messages.</summary>
+    public string Name { get; }
+
+    /// <summary>Length in bytes, at least 1.</summary>
+    public ulong Size { get; }
+
+    /// <summary>What answers an access.</summary>
+    public RegionKind Kind { get; }
+
+    /// <summary>The handler of a trapped region, or what takes writes to read-only RAM; otherwise null.</summary>
+    public IAccessHandler? Handler { get; private init; }
+
+    /// <summary>The memory behind a RAM region; otherwise null.</summary>
+    public RamBlock? Ram { get; private init; }
+
+    /// <summary>Where in <see cref="Ram"/> the region starts, in bytes.</summary>
+    public ulong RamOffset { get; private init; }
+
+    /// <summary>True when guest writes do not reach <see cref="Ram"/> (ROM): they go to <see cref="Handler"/>, or are dropped without one.</summary>
+    public bool IsReadOnly { get; private init; }
+
+    /// <summary>
+    /// True for RAM that the guest may run from: a host that cannot map it as a memory slot is a host failure. Other RAM (a BAR) then just traps.
+    /// </summary>
+    public bool MustBeMapped { get; private init; }
+
+    /// <summary>Reads dispatched to the region so far: exits, and DMA that was aimed at it when it is not RAM.</summary>
+    public ulong Reads => (ulong)Interlocked.Read(ref _reads);
+
+    /// <summary>Writes dispatched to the region so far.</summary>
+    public ulong Writes => (ulong)Interlocked.Read(ref _writes);
+
+    /// <summary>A region whose every access goes to <paramref name="handler"/>.</summary>
+    public static Region Trapped(string name, ulong size, IAccessHandler handler)
+    {
+        ArgumentNullException.ThrowIfNull(handler);
+        return new Region(name, size, RegionKind.Trapped) { Handler = handler };
+    }
+
+    /// <summary>Memory that reads and writes reach directly: <paramref name="size"/> bytes of <paramref name="block"/> from <paramref name="offset"/>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The piece is not inside the block.</exception>
+    public static Region ForRam(string name, RamBlock block, ulong offset, ulong size, bool mustBeMapped = false)
+    {
+        CheckInside(block, offset, size);
+        return new Region(name, size, RegionKind.Ram) { Ram = block, RamOffset = offset, MustBeMapped = mustBeMapped };
+    }
+
+    /// <summary>
+    /// Memory that reads reach directly; writes go to <paramref name="writes"/> (offsets from the region's start), or are dropped when it is null.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The piece is not inside the block.</exception>
+    public static Region ForRom(string name, RamBlock block, ulong offset, ulong size, IAccessHandler? writes = null, bool mustBeMapped = false)
+    {
+        CheckInside(block, offset, size);
+        return new Region(name, size, RegionKind.Ram)
+        {
+            Ram = block,
+            RamOffset = offset,
+            IsReadOnly = true,
+            Handler = writes,
+            MustBeMapped = mustBeMapped,
+        };
+    }
+
+    /// <summary>A region that hides what lies below it and answers nothing.</summary>
+    public static Region Hole(string name, ulong size) => new(name, size, RegionKind.Hole);
+
+    /// <summary>The name and size.</summary>
+    public override string ToString() => $"{Name} ({ByteSize.Format(Size)})";
+
+    internal void CountRead() => Interlocked.Increment(ref _reads);
+
+    internal void CountWrite() => Interlocked.Increment(ref _writes);
+
+    private static void CheckInside(RamBlock block, ulong offset, ulong size)
+    {
+        ArgumentNullException.ThrowIfNull(block);
+        if (offset > block.Size || size > block.Size - offset)
+        {
+            throw new ArgumentOutOfRangeException(nameof(size), $"0x{size:x} bytes at 0x{offset:x} are not inside {block.Name} of 0x{block.Size:x} bytes");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+using System.Diagnostics;
+using Aperture.Linux;
+
+namespace Aperture.Memory;
+
+/// <summary>
+/// Keeps a hypervisor's slots equal to the view: after every change exactly the planned slots are in place, less those that the host refused,
+/// which trap and are tried again at the next change. Only what differs is touched; deletes come before adds, because slots must not overlap.
+/// </summary>
+public sealed class SlotListener : IFlatViewListener
+{
+    private readonly IMemorySlotBackend _backend;
+
+    // By slot id; null is an empty slot. Touched only inside Commit, under the space's change lock.
+    private readonly MemorySlot?[] _table;
+    private FlatView _view = FlatView.Empty;
+
+    // Replaced as a whole by Commit, read by whoever reports.
+    private volatile IReadOnlyList<TrappedRange> _trapped = [];
+    private volatile IReadOnlyList<MemorySlot> _slots = [];
+
+    /// <summary>Makes a listener over an empty table.</summary>
+    public SlotListener(IMemorySlotBackend backend)
+    {
+        ArgumentNullException.ThrowIfNull(backend);
+        _backend = backend;
+        _table = new MemorySlot?[backend.MaxSlots];
+    }
+
+    /// <summary>The slots in place, in the order of their ids. A snapshot.</summary>
+    public IReadOnlyList<MemorySlot> Slots => _slots;
+
+    /// <summary>The RAM that is not in a slot, each with its reason. A snapshot.</summary>
+    public IReadOnlyList<TrappedRange> Trapped => _trapped;
+
+    /// <inheritdoc/>
+    /// <exception cref="ApertureException">The host did not delete a slot, or did not take RAM that must be mapped.</exception>
+    public void Commit(FlatView old, FlatView next, FlatViewDiff diff)
+    {
+        SlotPlan plan = SlotPlan.For(next, _backend.MaxSlots);
+        HashSet<MemorySlot> missing = [.. plan.Slots];
+        List<TrappedRange> trapped = [.. plan.Trapped];
+        string? fault = DeleteOthers(missing);
+        Add(plan, missing, trapped);
+        _view = next;
+        _trapped = trapped;
+        _slots = [.. _table.OfType<MemorySlot>()];
+        if (fault is null)
+        {
+            VerifyInDebug();
+        }
+
+        foreach (TrappedRange range in trapped)
+        {
+            if (fault is null && range.Region.MustBeMapped)
+            {
+                fault = $"{range.Region.Name} at {range.Range} cannot be given to the guest: {range.Reason}";
+            }
+        }
+
+        if (fault is not null)
+        {
+            throw new ApertureException(fault, ApertureException.HostFailure);
+        }
+    }
+
+    /// <summary>Compares the slots in place with the view: null when they agree, otherwise the first difference in one sentence.</summary>
+    public string? Verify() => SlotInvariant.Check(_view, _slots, _trapped);
+
+    // Empties every slot that is not wanted, and strikes those in place from the wanted ones.
+    private string? DeleteOthers(HashSet<MemorySlot> missing)
+    {
+        string? fault = null;
+        for (int id = 0; id < _table.Length; id++)
+        {
+            if (_table[id] is not { } slot || missing.Remove(slot))
+            {
+                continue;
+            }
+
+            int errno = _backend.Delete(id);
+            if (errno == 0)
+            {
+                _table[id] = null;
+            }
+            else
+            {
+                fault ??= $"the host did not take the memory slot of {slot.Region.Name} at {slot.Range} back: {MemoryMap.Describe(errno)}";
+            }
+        }
+
+        return fault;
+    }
+
+    private void Add(SlotPlan plan, HashSet<MemorySlot> missing, List<TrappedRange> trapped)
+    {
+        int id = 0;
+        foreach (MemorySlot slot in plan.Slots)
+        {
+            if (!missing.Contains(slot))
+            {
+                continue;
+            }
+
+            while (id < _table.Length && _table[id] is not null)
+            {
+                id++;
+            }
+
+            // Only slots that could not be deleted can have used up the ids that the plan counted on.
+            string? reason = id == _table.Length ? "no memory slot is free" : null;
+            if (reason is null && _backend.Set(id, slot) is not 0 and int errno)
+            {
+                reason = $"the host refused a memory slot: {MemoryMap.Describe(errno)}";
+            }
+
+            if (reason is null)
+            {
+                _table[id] = slot;
+            }
+            else
+            {
+                trapped.Add(new TrappedRange(slot.Range, slot.Region, reason));
+            }
+        }
+    }
+
+    [Conditional("DEBUG")]
+    private void VerifyInDebug()
+    {
+        if (Verify() is { } difference)
+        {
+            throw new InvalidOperationException(difference);
+        }
+    }
+}

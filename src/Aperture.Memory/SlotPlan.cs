@@ -1,0 +1,93 @@
+using System.Collections.Immutable;
+
+namespace Aperture.Memory;
+
+/// <summary>Which slots a view needs, and which RAM stays trapped and why. A pure function of the view and the number of slots.</summary>
+/// <param name="Slots">The slots, in address order, disjoint.</param>
+/// <param name="Trapped">The rest of the view's RAM.</param>
+public sealed record SlotPlan(ImmutableArray<MemorySlot> Slots, ImmutableArray<TrappedRange> Trapped)
+{
+    /// <summary>
+    /// Plans for <paramref name="view"/> with at most <paramref name="maxSlots"/> slots. When they do not suffice, RAM that must be mapped comes
+    /// first, then lower addresses.
+    /// </summary>
+    public static SlotPlan For(FlatView view, int maxSlots)
+    {
+        List<MemorySlot> wanted = [];
+        ImmutableArray<TrappedRange>.Builder trapped = ImmutableArray.CreateBuilder<TrappedRange>();
+        foreach (ref readonly FlatRange run in view.Ranges)
+        {
+            if (run.Region.Ram is not null)
+            {
+                Cut(run, wanted, trapped);
+            }
+        }
+
+        return wanted.Count <= maxSlots
+            ? new SlotPlan([.. wanted], trapped.DrainToImmutable())
+            : Ration(wanted, maxSlots, trapped);
+    }
+
+    // Pages inside the run become slots; what is left of a page on either side stays trapped, as KVM maps whole pages only.
+    private static void Cut(in FlatRange run, List<MemorySlot> wanted, ImmutableArray<TrappedRange>.Builder trapped)
+    {
+        Region region = run.Region;
+        HostAddress host = region.Ram!.HostAddress + (region.RamOffset + run.OffsetInRegion);
+        GuestAddress start = run.Range.Start;
+        if (((start.Value ^ host.Value) & (MemorySlot.PageSize - 1)) != 0)
+        {
+            trapped.Add(new TrappedRange(run.Range, region,
+                $"guest address {start} and the host memory behind it lie at different offsets in their pages"));
+            return;
+        }
+
+        ulong end = run.Range.Last.Value + 1; // does not wrap: a space ends below 2^64 - 1
+        ulong first = Math.Min(start.AlignUp(MemorySlot.PageSize).Value, end);
+        ulong last = Math.Max(new GuestAddress(end).AlignDown(MemorySlot.PageSize).Value, first);
+        if (first < start.Value)
+        {
+            first = last = end; // aligning up passed 2^64: there is no whole page
+        }
+
+        Trap(start.Value, first, region, trapped);
+        for (ulong at = first; at < last;)
+        {
+            ulong size = Math.Min(last - at, MemorySlot.MaxSize - (at & (MemorySlot.MaxSize - 1)));
+            wanted.Add(new MemorySlot(new AddressRange(new GuestAddress(at), size), host + (at - start.Value), region.IsReadOnly, region));
+            at += size;
+        }
+
+        Trap(last, end, region, trapped);
+    }
+
+    private static void Trap(ulong from, ulong to, Region region, ImmutableArray<TrappedRange>.Builder trapped)
+    {
+        if (from < to)
+        {
+            trapped.Add(new TrappedRange(new AddressRange(new GuestAddress(from), to - from), region, "less than a whole 4 KiB page"));
+        }
+    }
+
+    private static SlotPlan Ration(List<MemorySlot> wanted, int maxSlots, ImmutableArray<TrappedRange>.Builder trapped)
+    {
+        int must = wanted.Count(static slot => slot.Region.MustBeMapped);
+        int forOthers = Math.Max(0, maxSlots - must);
+        int forMust = Math.Min(maxSlots, must);
+        ImmutableArray<MemorySlot>.Builder slots = ImmutableArray.CreateBuilder<MemorySlot>(maxSlots);
+        foreach (MemorySlot slot in wanted)
+        {
+            ref int left = ref slot.Region.MustBeMapped ? ref forMust : ref forOthers;
+            if (left > 0)
+            {
+                left--;
+                slots.Add(slot);
+            }
+            else
+            {
+                trapped.Add(new TrappedRange(slot.Range, slot.Region, $"all {maxSlots} memory slots of the hypervisor are in use"));
+            }
+        }
+
+        return new SlotPlan(slots.DrainToImmutable(), trapped.DrainToImmutable());
+    }
+}
