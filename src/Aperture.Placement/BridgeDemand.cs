@@ -1,0 +1,12 @@
+namespace Aperture.Placement;
+
+/// <summary>What lies behind a bridge. Its windows follow from its content: 4 KiB units of I/O, 1 MiB units of memory (PCI-to-PCI Bridge 1.2, 3.2.5).</summary>
+/// <param name="Functions">The functions on the secondary bus, in any order; may be empty.</param>
+public sealed record BridgeDemand(IReadOnlyList<FunctionDemand> Functions)
+{
+    /// <summary>The secondary bus number the user wants, or null for the next free one.</summary>
+    public byte? SecondaryBus { get; init; }
+
+    /// <summary>The subordinate bus number the user wants, or null for the highest one below.</summary>
+    public byte? SubordinateBus { get; init; }
+}

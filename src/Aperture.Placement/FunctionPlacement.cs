@@ -1,0 +1,20 @@
+using Aperture.Pci;
+
+namespace Aperture.Placement;
+
+/// <summary>One function with its bus number and addresses.</summary>
+/// <param name="Demand">What was asked.</param>
+/// <param name="Address">Bus, device and function.</param>
+/// <param name="Bars">One entry for each BAR in the demand, by index.</param>
+/// <param name="Bridge">Bus numbers and windows when the function is a bridge.</param>
+public sealed record FunctionPlacement(FunctionDemand Demand, Bdf Address, IReadOnlyList<BarPlacement> Bars, BridgePlacement? Bridge)
+{
+    /// <summary>The user's id.</summary>
+    public string Name => Demand.Name;
+
+    /// <summary>The place of BAR <paramref name="index"/> (<see cref="BarKinds.RomIndex"/> for the ROM), or null when the function has none there.</summary>
+    public BarPlacement? Bar(int index) => Bars.FirstOrDefault(bar => bar.Demand.Index == index);
+
+    internal static IEnumerable<FunctionPlacement> Walk(IEnumerable<FunctionPlacement> functions) =>
+        functions.SelectMany(function => Walk(function.Bridge?.Functions ?? []).Prepend(function));
+}

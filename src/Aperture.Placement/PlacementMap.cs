@@ -1,0 +1,32 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace Aperture.Placement;
+
+/// <summary>Where everything goes. A map is a compatibility surface: the same request gives the same map for as long as <see cref="LayoutVersion"/> is the same.</summary>
+public sealed record PlacementMap
+{
+    /// <summary>The layout version this solver makes.</summary>
+    public const int CurrentLayoutVersion = 1;
+
+    /// <summary>The version of the algorithm that made the map.</summary>
+    public int LayoutVersion { get; init; } = CurrentLayoutVersion;
+
+    /// <summary>How RAM is split around the low hole.</summary>
+    public required RamPlacement Ram { get; init; }
+
+    /// <summary>The ECAM range, or null on a board without one. Not part of any window.</summary>
+    public required AddressRange? Ecam { get; init; }
+
+    /// <summary>The host bridges, in the request's order.</summary>
+    public required IReadOnlyList<HostBridgePlacement> HostBridges { get; init; }
+
+    /// <summary>Every function, each bridge before what lies behind it, in bus order and on a bus by device and function.</summary>
+    public IEnumerable<FunctionPlacement> Functions => HostBridges.SelectMany(bridge => FunctionPlacement.Walk(bridge.Functions));
+
+    /// <summary>Finds a function by its name.</summary>
+    public bool TryGetFunction(string name, [NotNullWhen(true)] out FunctionPlacement? function)
+    {
+        function = Functions.FirstOrDefault(candidate => candidate.Name == name);
+        return function is not null;
+    }
+}
