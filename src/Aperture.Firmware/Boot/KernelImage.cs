@@ -1,0 +1,71 @@
+namespace Aperture.Firmware;
+
+/// <summary>A kernel file of a kind that can be booted directly. Only its headers are read; the rest stays in the file until it is loaded.</summary>
+public abstract class KernelImage : IDisposable
+{
+    private protected KernelImage(BootFile file) => File = file;
+
+    /// <summary>The open file.</summary>
+    public BootFile File { get; }
+
+    /// <summary>Opens <paramref name="path"/> and finds out what it is.</summary>
+    /// <returns>A <see cref="BzImage"/> or an <see cref="ElfImage"/>.</returns>
+    /// <exception cref="ApertureException">The file cannot be read, is neither kind, or is damaged.</exception>
+    public static KernelImage Open(string path)
+    {
+        BootFile file = BootFile.Open(path, "kernel");
+        try
+        {
+            return Parse(file);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        File.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    private static KernelImage Parse(BootFile file)
+    {
+        Span<byte> start = stackalloc byte[(int)Math.Min(file.Length, 6)];
+        file.Read(0, start);
+        if (start.StartsWith(ElfImage.Magic))
+        {
+            return ElfImage.Parse(file);
+        }
+
+        if (BzImage.IsBzImage(file))
+        {
+            return BzImage.Parse(file);
+        }
+
+        if (Compression(start) is { } how)
+        {
+            throw new ApertureException($"kernel {file.Path} is compressed with {how}; uncompress it first");
+        }
+
+        throw new ApertureException($"kernel {file.Path} is neither a bzImage (no HdrS at 0x202) nor an ELF file");
+    }
+
+    private static string? Compression(ReadOnlySpan<byte> start) =>
+        start.StartsWith(GzipMagic) ? "gzip"
+        : start.StartsWith(XzMagic) ? "xz"
+        : start.StartsWith(ZstdMagic) ? "zstd"
+        : start.StartsWith(Bzip2Magic) ? "bzip2"
+        : null;
+
+    private static ReadOnlySpan<byte> GzipMagic => [0x1F, 0x8B];
+
+    private static ReadOnlySpan<byte> XzMagic => [0xFD, (byte)'7', (byte)'z', (byte)'X', (byte)'Z', 0];
+
+    private static ReadOnlySpan<byte> ZstdMagic => [0x28, 0xB5, 0x2F, 0xFD];
+
+    private static ReadOnlySpan<byte> Bzip2Magic => "BZh"u8;
+}
