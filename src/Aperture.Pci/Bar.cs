@@ -1,0 +1,215 @@
+namespace Aperture.Pci;
+
+/// <summary>What happens when the guest gives a pinned BAR another address.</summary>
+public enum BarPinPolicy : byte
+{
+    /// <summary>The write serves sizing only; the register reads back as the pin and the BAR decodes at the pin.</summary>
+    Lock,
+
+    /// <summary>The BAR moves and the move is reported.</summary>
+    Follow,
+
+    /// <summary>As <see cref="Lock"/>; the machine ends the guest with an explanation.</summary>
+    Stop,
+}
+
+/// <summary>
+/// A base address register, or the expansion ROM's (PCI Local Bus 3.0, sections 6.2.5.1 and 6.2.5.2). Sizing needs no state: the address
+/// bits below the size are read-only zeroes, so an all-ones write reads back as the size mask, each half of a 64-bit BAR by itself.
+/// </summary>
+public sealed class Bar
+{
+    private readonly ConfigSpace config;
+    private readonly int register;
+    private readonly ulong addressMask;
+
+    // What the guest last wrote to a pinned BAR, which is not what the register shows.
+    private ulong requested;
+
+    internal Bar(PciFunction function, int index, BarKind kind, ulong size, int register)
+    {
+        Function = function;
+        Index = index;
+        Kind = kind;
+        Size = size;
+        config = function.Config;
+        this.register = register;
+        addressMask = ~(size - 1) & (kind.Is64Bit() ? ulong.MaxValue : uint.MaxValue);
+        uint enable = kind == BarKind.Rom ? 1u : 0u;
+        config.Define(register, 4, TypeBits(kind), (uint)addressMask | enable);
+        if (kind.Is64Bit())
+        {
+            config.Define(register + 4, 4, 0, (uint)(addressMask >> 32));
+        }
+    }
+
+    /// <summary>The function that has it.</summary>
+    public PciFunction Function { get; }
+
+    /// <summary>0 to 5, or <see cref="BarKinds.RomIndex"/>.</summary>
+    public int Index { get; }
+
+    /// <summary>Its kind.</summary>
+    public BarKind Kind { get; }
+
+    /// <summary>Bytes decoded: a power of two.</summary>
+    public ulong Size { get; }
+
+    /// <summary>How messages call it: <c>bar2</c> or <c>rom</c>.</summary>
+    public string Name => BarKinds.BarName(Index);
+
+    /// <summary>Where the user wants it whatever the guest does; null when the guest is free.</summary>
+    public GuestAddress? Pin { get; private set; }
+
+    /// <summary>What happens when the guest moves a pinned BAR.</summary>
+    public BarPinPolicy PinPolicy { get; private set; }
+
+    /// <summary>How often the guest tried to give a pinned BAR another address, half-written ones included.</summary>
+    public long MoveAttempts { get; private set; }
+
+    /// <summary>The address of the latest such attempt.</summary>
+    public GuestAddress LastMoveAttempt { get; private set; }
+
+    /// <summary>The address that the register reads as, sizing and half-written values included.</summary>
+    public GuestAddress Programmed => new(ReadRegister() & addressMask);
+
+    /// <summary>The address that decodes while decoding is enabled: the pin of a locked BAR, else <see cref="Programmed"/>.</summary>
+    public GuestAddress DecodeAddress => Pin is { } pin && PinPolicy != BarPinPolicy.Follow ? pin : Programmed;
+
+    /// <summary>The ROM's own enable bit; true for every other BAR.</summary>
+    public bool IsEnabled => Kind != BarKind.Rom || (config.Get(register) & 1) != 0;
+
+    internal int Register => register;
+
+    /// <summary>Fixes the BAR at <paramref name="address"/>, or frees it with null. The register takes the value at once.</summary>
+    /// <exception cref="ArgumentException">The address is zero, not a multiple of the size, or too high for the kind.</exception>
+    public void SetPin(GuestAddress? address, BarPinPolicy policy = BarPinPolicy.Lock)
+    {
+        if (address is { } pin)
+        {
+            CheckAddress(pin);
+        }
+
+        Pin = address;
+        PinPolicy = policy;
+        RestorePin();
+    }
+
+    /// <summary>Programs the address as firmware would, leaving the ROM's enable bit.</summary>
+    /// <exception cref="ArgumentException">The address does not suit the BAR, or the BAR is locked elsewhere.</exception>
+    internal void Program(GuestAddress address)
+    {
+        if (address != GuestAddress.Zero)
+        {
+            CheckAddress(address);
+        }
+
+        if (Pin is { } pin && PinPolicy != BarPinPolicy.Follow && address != pin)
+        {
+            throw new ArgumentException($"{Name} of {Function.Name} is pinned at {pin} and cannot be programmed to {address}", nameof(address));
+        }
+
+        requested = address.Value;
+        WriteAddress(address.Value);
+    }
+
+    /// <summary>After a reset of the registers: a pinned BAR shows its pin again.</summary>
+    internal void RestorePin()
+    {
+        if (Pin is { } pin)
+        {
+            requested = pin.Value;
+            WriteAddress(pin.Value);
+        }
+    }
+
+    /// <summary>After the guest wrote one of the registers: keeps a locked BAR at its pin and says what changed.</summary>
+    internal ConfigChange Written(in RegisterWrite write)
+    {
+        if (Pin is not { } pin)
+        {
+            return Changed(write.Before, write.After);
+        }
+
+        int shift = write.Register == register ? 0 : 32;
+        ulong lanes = (ulong)write.Lanes << shift & addressMask;
+        requested = (requested & ~lanes) | ((ulong)write.Written << shift & lanes);
+        if (PinPolicy != BarPinPolicy.Follow)
+        {
+            uint halfMask = (uint)(addressMask >> shift);
+            uint shown = IsSizing(shift) ? halfMask : (uint)(pin.Value >> shift) & halfMask;
+            config.Set(write.Register, shown, halfMask);
+        }
+
+        ConfigChange change = Changed(write.Before, config.Get(write.Register));
+        if (requested != pin.Value && !IsSizing(0) && !IsSizing(32))
+        {
+            MoveAttempts++;
+            LastMoveAttempt = new GuestAddress(requested);
+            change |= ConfigChange.PinnedBarWrite;
+        }
+
+        return change;
+    }
+
+    private static uint TypeBits(BarKind kind) => kind switch
+    {
+        BarKind.Io => 0b0001,
+        BarKind.Memory32Prefetchable => 0b1000,
+        BarKind.Memory64 => 0b0100,
+        BarKind.Memory64Prefetchable => 0b1100,
+        _ => 0,
+    };
+
+    // A half is being sized while all of its address bits are ones.
+    private bool IsSizing(int shift)
+    {
+        uint halfMask = (uint)(addressMask >> shift);
+        return halfMask != 0 && ((uint)(requested >> shift) & halfMask) == halfMask;
+    }
+
+    private ConfigChange Changed(uint before, uint after)
+    {
+        if (before == after)
+        {
+            return ConfigChange.None;
+        }
+
+        bool locked = Pin is not null && PinPolicy != BarPinPolicy.Follow;
+        bool enableChanged = Kind == BarKind.Rom && ((before ^ after) & 1) != 0;
+        bool moves = enableChanged || (!locked && IsEnabled);
+        PciCommand decode = Kind == BarKind.Io ? PciCommand.IoSpace : PciCommand.MemorySpace;
+        return moves && (Function.Command & decode) != 0
+            ? ConfigChange.BarProgrammed | ConfigChange.DecodeMap
+            : ConfigChange.BarProgrammed;
+    }
+
+    private ulong ReadRegister() => Kind.Is64Bit()
+        ? config.Get(register) | (ulong)config.Get(register + 4) << 32
+        : config.Get(register);
+
+    private void WriteAddress(ulong address)
+    {
+        config.Set(register, (uint)address, (uint)addressMask);
+        if (Kind.Is64Bit())
+        {
+            config.Set(register + 4, (uint)(address >> 32), (uint)(addressMask >> 32));
+        }
+    }
+
+    private void CheckAddress(GuestAddress address)
+    {
+        ulong limit = Kind switch
+        {
+            BarKind.Io => 0xFFFF,
+            _ when Kind.Is64Bit() => long.MaxValue,
+            _ => uint.MaxValue,
+        };
+        if (address == GuestAddress.Zero || !address.IsAligned(Size) || address.Value > limit || limit - address.Value < Size - 1)
+        {
+            throw new ArgumentException(
+                $"{Name} of {Function.Name} ({Kind.Keyword()}, {ByteSize.Format(Size)}) cannot be at {address}: the address must be a non-zero multiple of the size that ends at or below 0x{limit:x}",
+                nameof(address));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+using System.Numerics;
+
+namespace Aperture.Pci;
+
+/// <summary>
+/// Message signalled interrupts, id 0x05 (PCI Local Bus 3.0, section 6.8.1): 1 to 32 vectors, 32- or 64-bit address, optional masking for each vector.
+/// A message that may not be sent now stays pending and goes out when it may. Thread-safe.
+/// </summary>
+public sealed class MsiCapability : StandardCapability
+{
+    /// <summary>Capability id.</summary>
+    public const byte CapabilityId = 0x05;
+
+    private const uint EnableBit = 1u << 16;
+    private readonly Lock gate = new();
+    private readonly bool is64Bit;
+    private readonly bool isMaskable;
+
+    // Guarded by gate: vectors that were triggered and not sent.
+    private uint pending;
+
+    /// <summary>Makes the capability.</summary>
+    /// <param name="vectors">Vectors asked for: 1, 2, 4, 8, 16 or 32.</param>
+    /// <param name="is64Bit">Whether the address has 64 bits.</param>
+    /// <param name="isMaskable">Whether vectors can be masked one by one.</param>
+    /// <exception cref="ArgumentOutOfRangeException">Any other number of vectors.</exception>
+    public MsiCapability(int vectors, bool is64Bit = true, bool isMaskable = true)
+        : base(CapabilityId, (is64Bit ? 0x0E : 0x0A) + (isMaskable ? 0x0A : 0))
+    {
+        if (!BitOperations.IsPow2(vectors) || vectors > 32)
+        {
+            throw new ArgumentOutOfRangeException(nameof(vectors), vectors, "MSI has 1, 2, 4, 8, 16 or 32 vectors");
+        }
+
+        Vectors = vectors;
+        this.is64Bit = is64Bit;
+        this.isMaskable = isMaskable;
+    }
+
+    /// <summary>How many vectors the function asks for.</summary>
+    public int Vectors { get; }
+
+    /// <summary>True while the guest has MSI on.</summary>
+    public bool IsEnabled => (Config.Get(Offset) & EnableBit) != 0;
+
+    /// <summary>How many vectors the guest gave: at most <see cref="Vectors"/>.</summary>
+    public int AllocatedVectors => Math.Min(1 << (int)(Config.Get(Offset) >> 20 & 7), Vectors);
+
+    /// <summary>The vectors that wait to be sent, one bit each.</summary>
+    public uint Pending
+    {
+        get
+        {
+            lock (gate)
+            {
+                return pending;
+            }
+        }
+    }
+
+    private int DataRegister => Offset + (is64Bit ? 0x0C : 0x08);
+
+    private int MaskRegister => DataRegister + 4;
+
+    private int PendingRegister => DataRegister + 8;
+
+    /// <summary>The message of <paramref name="vector"/> as the guest programmed it.</summary>
+    public MsiMessage Message(int vector)
+    {
+        ulong address = Config.Get(Offset + 4) | (is64Bit ? (ulong)Config.Get(Offset + 8) << 32 : 0);
+        uint low = (uint)AllocatedVectors - 1;
+        return new MsiMessage(new GuestAddress(address), (Config.Get(DataRegister) & 0xFFFF & ~low) | ((uint)vector & low));
+    }
+
+    /// <summary>
+    /// Raises <paramref name="vector"/>; above what the guest allocated the numbers wrap, and outside <see cref="Vectors"/> nothing happens.
+    /// Returns true when the message went out at once, false when it is pending or was ignored.
+    /// </summary>
+    public bool Trigger(int vector)
+    {
+        if ((uint)vector >= (uint)Vectors)
+        {
+            return false;
+        }
+
+        lock (gate)
+        {
+            SetPending(pending | 1u << (vector & (AllocatedVectors - 1)));
+            uint before = pending;
+            SendPending();
+            return pending != before;
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override void Define()
+    {
+        uint control = (uint)BitOperations.Log2((uint)Vectors) << 1 | (is64Bit ? 1u << 7 : 0) | (isMaskable ? 1u << 8 : 0);
+        Config.Define(Offset + 2, 2, control, writable: 0x0071);
+        Config.Define(Offset + 4, 4, 0, writable: 0xFFFF_FFFC);
+        if (is64Bit)
+        {
+            Config.Define(Offset + 8, 4, 0, writable: uint.MaxValue);
+        }
+
+        Config.Define(DataRegister, 2, 0, writable: 0xFFFF);
+        if (isMaskable)
+        {
+            Config.Define(MaskRegister, 4, 0, writable: uint.MaxValue >> (32 - Vectors));
+            Config.Define(PendingRegister, 4, 0);
+        }
+    }
+
+    /// <inheritdoc/>
+    protected internal override ConfigChange OnWritten(in RegisterWrite write)
+    {
+        if (write.Changed == 0)
+        {
+            return ConfigChange.None;
+        }
+
+        OnBusMasterChanged();
+        return ConfigChange.Interrupts;
+    }
+
+    /// <inheritdoc/>
+    protected internal override void OnReset(ResetKind kind)
+    {
+        lock (gate)
+        {
+            SetPending(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    protected internal override void OnBusMasterChanged()
+    {
+        lock (gate)
+        {
+            SendPending();
+        }
+    }
+
+    private void SendPending()
+    {
+        uint masked = isMaskable ? Config.Get(MaskRegister) : 0;
+        uint sendable = pending & ~masked;
+        if (sendable == 0 || !IsEnabled || !Function.MayIssueRequests)
+        {
+            return;
+        }
+
+        // Only allocated vectors exist; those raised while more were allocated are folded like new ones.
+        int allocated = AllocatedVectors;
+        SetPending(pending & ~sendable);
+        IMsiSink? sink = Function.EffectiveMsiSink;
+        for (int vector = 0; vector < 32; vector++)
+        {
+            if ((sendable >> vector & 1) != 0)
+            {
+                sink?.Send(Function.Bdf, Message(vector & (allocated - 1)));
+            }
+        }
+    }
+
+    private void SetPending(uint value)
+    {
+        pending = value;
+        if (isMaskable)
+        {
+            Config.Set(PendingRegister, value);
+        }
+    }
+}

@@ -1,0 +1,284 @@
+using System.Numerics;
+
+namespace Aperture.Pci;
+
+/// <summary>
+/// MSI-X, id 0x11 (PCI Local Bus 3.0, section 6.8.2): up to 2048 vectors, each with its own message and mask in a table that lies in a BAR, and
+/// pending bits in another array there. The device puts <see cref="Table"/> and <see cref="PendingBits"/> at the offsets given here.
+/// A message that may not be sent now stays pending and goes out when it may. Thread-safe.
+/// </summary>
+public sealed class MsixCapability : StandardCapability
+{
+    /// <summary>Capability id.</summary>
+    public const byte CapabilityId = 0x11;
+
+    /// <summary>Bytes of one table entry.</summary>
+    public const int EntrySize = 16;
+
+    private const uint EnableBit = 1u << 31;
+    private const uint FunctionMaskBit = 1u << 30;
+    private const uint VectorMaskBit = 1;
+
+    private readonly Lock gate = new();
+    private readonly (int Bar, uint Offset) tablePlace;
+    private readonly (int Bar, uint Offset) pendingPlace;
+
+    // Guarded by gate: four words an entry (address, upper address, data, vector control), and one pending bit a vector.
+    private readonly uint[] table;
+    private readonly ulong[] pending;
+
+    /// <summary>Makes the capability.</summary>
+    /// <param name="vectors">1 to 2048.</param>
+    /// <param name="tableBar">Index of the BAR that holds the table.</param>
+    /// <param name="tableOffset">Offset of the table in that BAR, a multiple of 8.</param>
+    /// <param name="pendingBar">Index of the BAR that holds the pending bits.</param>
+    /// <param name="pendingOffset">Offset of the pending bits in that BAR, a multiple of 8.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number outside these.</exception>
+    public MsixCapability(int vectors, int tableBar, uint tableOffset, int pendingBar, uint pendingOffset)
+        : base(CapabilityId, 12)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(vectors);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(vectors, 2048);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)tableBar, 5u, nameof(tableBar));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)pendingBar, 5u, nameof(pendingBar));
+        ArgumentOutOfRangeException.ThrowIfNotEqual(tableOffset & 7, 0u, nameof(tableOffset));
+        ArgumentOutOfRangeException.ThrowIfNotEqual(pendingOffset & 7, 0u, nameof(pendingOffset));
+        Vectors = vectors;
+        tablePlace = (tableBar, tableOffset);
+        pendingPlace = (pendingBar, pendingOffset);
+        table = new uint[vectors * 4];
+        pending = new ulong[(vectors + 63) / 64];
+        MaskAll();
+        Table = new TableWindow(this);
+        PendingBits = new PendingWindow(this);
+    }
+
+    /// <summary>How many vectors.</summary>
+    public int Vectors { get; }
+
+    /// <summary>Bytes of the table.</summary>
+    public int TableSize => Vectors * EntrySize;
+
+    /// <summary>Bytes of the pending bit array.</summary>
+    public int PendingSize => pending.Length * 8;
+
+    /// <summary>The table's registers, offsets from its start: 4- and 8-byte aligned accesses; others are unclaimed.</summary>
+    public IAccessHandler Table { get; }
+
+    /// <summary>The pending bits, offsets from their start: 4- and 8-byte aligned reads; writes do nothing.</summary>
+    public IAccessHandler PendingBits { get; }
+
+    /// <summary>True while the guest has MSI-X on.</summary>
+    public bool IsEnabled => (Config.Get(Offset) & EnableBit) != 0;
+
+    /// <summary>True while the guest masks the whole function.</summary>
+    public bool IsFunctionMasked => (Config.Get(Offset) & FunctionMaskBit) != 0;
+
+    /// <summary>True when <paramref name="vector"/>'s pending bit is set.</summary>
+    public bool IsPending(int vector)
+    {
+        lock (gate)
+        {
+            return (uint)vector < (uint)Vectors && (pending[vector >> 6] >> (vector & 63) & 1) != 0;
+        }
+    }
+
+    /// <summary>True when <paramref name="vector"/>'s own mask bit is set.</summary>
+    public bool IsMasked(int vector)
+    {
+        lock (gate)
+        {
+            return (uint)vector < (uint)Vectors && (table[(vector * 4) + 3] & VectorMaskBit) != 0;
+        }
+    }
+
+    /// <summary>The message of <paramref name="vector"/> as the guest programmed it.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">No such vector.</exception>
+    public MsiMessage Message(int vector)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)vector, (uint)Vectors, nameof(vector));
+        lock (gate)
+        {
+            return MessageOf(vector);
+        }
+    }
+
+    /// <summary>
+    /// Raises <paramref name="vector"/>; a number outside the table does nothing. Returns true when the message went out at once, false when it is
+    /// pending or was ignored.
+    /// </summary>
+    public bool Trigger(int vector)
+    {
+        if ((uint)vector >= (uint)Vectors)
+        {
+            return false;
+        }
+
+        lock (gate)
+        {
+            pending[vector >> 6] |= 1UL << (vector & 63);
+            return SendIfAllowed(vector);
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override void Define()
+    {
+        Config.Define(Offset + 2, 2, (uint)Vectors - 1, writable: 0xC000);
+        Config.Define(Offset + 4, 4, tablePlace.Offset | (uint)tablePlace.Bar);
+        Config.Define(Offset + 8, 4, pendingPlace.Offset | (uint)pendingPlace.Bar);
+    }
+
+    /// <inheritdoc/>
+    protected internal override ConfigChange OnWritten(in RegisterWrite write)
+    {
+        if (write.Changed == 0)
+        {
+            return ConfigChange.None;
+        }
+
+        OnBusMasterChanged();
+        return ConfigChange.Interrupts;
+    }
+
+    /// <inheritdoc/>
+    protected internal override void OnReset(ResetKind kind)
+    {
+        lock (gate)
+        {
+            Array.Clear(pending);
+            Array.Clear(table);
+            MaskAll();
+        }
+    }
+
+    /// <inheritdoc/>
+    protected internal override void OnBusMasterChanged()
+    {
+        lock (gate)
+        {
+            for (int word = 0; word < pending.Length; word++)
+            {
+                for (ulong bits = pending[word]; bits != 0; bits &= bits - 1)
+                {
+                    SendIfAllowed((word * 64) + BitOperations.TrailingZeroCount(bits));
+                }
+            }
+        }
+    }
+
+    private void MaskAll()
+    {
+        for (int word = 3; word < table.Length; word += 4)
+        {
+            table[word] = VectorMaskBit;
+        }
+    }
+
+    private MsiMessage MessageOf(int vector) =>
+        new(new GuestAddress(table[vector * 4] | (ulong)table[(vector * 4) + 1] << 32), table[(vector * 4) + 2]);
+
+    private bool SendIfAllowed(int vector)
+    {
+        uint control = Config.Get(Offset);
+        bool allowed = (control & (EnableBit | FunctionMaskBit)) == EnableBit
+            && (table[(vector * 4) + 3] & VectorMaskBit) == 0
+            && Function.MayIssueRequests;
+        if (!allowed)
+        {
+            return false;
+        }
+
+        pending[vector >> 6] &= ~(1UL << (vector & 63));
+        Function.EffectiveMsiSink?.Send(Function.Bdf, MessageOf(vector));
+        return true;
+    }
+
+    private void WriteTable(int word, uint value)
+    {
+        // The address is a multiple of 4; of the vector control only the mask bit exists.
+        uint writable = (word & 3) switch
+        {
+            0 => 0xFFFF_FFFC,
+            3 => VectorMaskBit,
+            _ => uint.MaxValue,
+        };
+        table[word] = value & writable;
+    }
+
+    private void SendIfUnmasked(int vector)
+    {
+        if ((pending[vector >> 6] >> (vector & 63) & 1) != 0)
+        {
+            SendIfAllowed(vector);
+        }
+    }
+
+    private static bool IsRegister(ulong offset, int size, int length) =>
+        size is 4 or 8 && (offset & (ulong)(size - 1)) == 0 && offset < (ulong)length && (ulong)length - offset >= (ulong)size;
+
+    private sealed class TableWindow(MsixCapability owner) : IAccessHandler
+    {
+        public AccessResult Read(ulong offset, int size, out ulong value)
+        {
+            if (!IsRegister(offset, size, owner.TableSize))
+            {
+                value = AccessWidth.AllOnes(size);
+                return AccessResult.Unclaimed;
+            }
+
+            int word = (int)(offset >> 2);
+            lock (owner.gate)
+            {
+                value = owner.table[word] | (size == 8 ? (ulong)owner.table[word + 1] << 32 : 0);
+            }
+
+            return AccessResult.Ok;
+        }
+
+        public AccessResult Write(ulong offset, int size, ulong value)
+        {
+            if (!IsRegister(offset, size, owner.TableSize))
+            {
+                return AccessResult.Unclaimed;
+            }
+
+            int word = (int)(offset >> 2);
+            lock (owner.gate)
+            {
+                owner.WriteTable(word, (uint)value);
+                if (size == 8)
+                {
+                    owner.WriteTable(word + 1, (uint)(value >> 32));
+                }
+
+                owner.SendIfUnmasked(word >> 2);
+            }
+
+            return AccessResult.Ok;
+        }
+    }
+
+    private sealed class PendingWindow(MsixCapability owner) : IAccessHandler
+    {
+        public AccessResult Read(ulong offset, int size, out ulong value)
+        {
+            if (!IsRegister(offset, size, owner.PendingSize))
+            {
+                value = AccessWidth.AllOnes(size);
+                return AccessResult.Unclaimed;
+            }
+
+            lock (owner.gate)
+            {
+                ulong bits = owner.pending[(int)(offset >> 3)];
+                value = size == 8 ? bits : (uint)(bits >> (8 * (int)(offset & 4)));
+            }
+
+            return AccessResult.Ok;
+        }
+
+        public AccessResult Write(ulong offset, int size, ulong value) =>
+            IsRegister(offset, size, owner.PendingSize) ? AccessResult.Ok : AccessResult.Unclaimed;
+    }
+}

@@ -1,0 +1,123 @@
+namespace Aperture.Pci;
+
+/// <summary>
+/// A bus: up to 256 functions by device and function number. Below a PCI Express downstream or root port the link has one device, number 0, with
+/// 8 functions, or 256 while the port forwards ARI (PCI Express 5.0, section 6.13).
+/// </summary>
+public sealed class PciBus
+{
+    private readonly PciFunction?[] slots = new PciFunction?[256];
+    private readonly PciHierarchy? owner;
+    private List<PciFunction> functions = [];
+    private int answering = 256;
+
+    internal PciBus(PciHierarchy owner) => this.owner = owner;
+
+    internal PciBus(PciBridge parent, bool isLink)
+    {
+        Parent = parent;
+        IsLink = isLink;
+        answering = isLink ? 8 : 256;
+    }
+
+    /// <summary>The bridge above; null for a root bus.</summary>
+    public PciBridge? Parent { get; }
+
+    /// <summary>True below a root or downstream port: only device 0 answers.</summary>
+    public bool IsLink { get; }
+
+    /// <summary>The hierarchy, once the bus is part of one.</summary>
+    public PciHierarchy? Hierarchy => owner ?? Parent?.Bus?.Hierarchy;
+
+    /// <summary>The bus number that is programmed now: 0 for the root bus, else the parent's secondary bus register.</summary>
+    public byte Number => Parent?.SecondaryBus ?? 0;
+
+    internal IReadOnlyList<PciBridge> Bridges { get; private set; } = [];
+
+    /// <summary>The functions in order of device and function number.</summary>
+    public IReadOnlyList<PciFunction> Functions => functions;
+
+    /// <summary>Puts a function on the bus. Sets the multi-function bits and the ARI chain that follow from it.</summary>
+    /// <exception cref="ApertureException">The place is taken, or lies past device 0 below a port and the function has no ARI capability.</exception>
+    public void Add(byte deviceFunction, PciFunction function)
+    {
+        string place = $"{deviceFunction >> 3:x2}.{deviceFunction & 7}";
+        if (slots[deviceFunction] is { } other)
+        {
+            throw new ApertureException($"{function.Name} cannot be at {place}: {other.Name} is already there");
+        }
+
+        if (function.Bus is not null)
+        {
+            throw new ApertureException($"{function.Name} is already at {function.Bdf}");
+        }
+
+        if (IsLink && deviceFunction >= 8 && function.Find<AriCapability>() is null)
+        {
+            throw new ApertureException($"{function.Name} cannot be at {place}: only device 00 answers below {Parent!.Name}");
+        }
+
+        Change(() =>
+        {
+            slots[deviceFunction] = function;
+            function.Bus = this;
+            function.DeviceFunction = deviceFunction;
+        });
+    }
+
+    /// <summary>Takes a function off the bus; nothing when it is on another.</summary>
+    public void Remove(PciFunction function)
+    {
+        if (function.Bus != this)
+        {
+            return;
+        }
+
+        Change(() =>
+        {
+            slots[function.DeviceFunction] = null;
+            function.Bus = null;
+            function.Config.SetDefault(PciRegisters.CacheLineSize, 0, MultiFunctionBit);
+        });
+    }
+
+    /// <summary>The function that answers at <paramref name="deviceFunction"/>, or null.</summary>
+    public PciFunction? Find(byte deviceFunction) => deviceFunction < answering ? slots[deviceFunction] : null;
+
+    internal void SetAriForwarding(bool enabled) => answering = !IsLink || enabled ? 256 : 8;
+
+    // Header type's bit 7, in the word that starts with the cache line size.
+    private const uint MultiFunctionBit = 0x80u << 16;
+
+    private void Change(Action change)
+    {
+        PciHierarchy? hierarchy = Hierarchy;
+        if (hierarchy is null)
+        {
+            Apply(change);
+            return;
+        }
+
+        lock (hierarchy.Sync)
+        {
+            Apply(change);
+            hierarchy.InvalidateRoutes();
+        }
+    }
+
+    private void Apply(Action change)
+    {
+        change();
+        functions = [.. slots.OfType<PciFunction>()];
+        Bridges = [.. functions.OfType<PciBridge>()];
+        for (int i = 0; i < functions.Count; i++)
+        {
+            PciFunction function = functions[i];
+            bool shared = functions.Exists(f => f != function && (IsLink || f.DeviceFunction >> 3 == function.DeviceFunction >> 3));
+            function.Config.SetDefault(PciRegisters.CacheLineSize, shared ? MultiFunctionBit : 0, MultiFunctionBit);
+            function.Find<AriCapability>()?.SetNext(IsLink && i + 1 < functions.Count ? functions[i + 1].DeviceFunction : (byte)0);
+        }
+
+        Parent?.ChildrenChanged();
+    }
+}

@@ -1,0 +1,132 @@
+namespace Aperture.Pci;
+
+/// <summary>
+/// The PCI Express capability, id 0x10, version 2 (PCI Express 5.0, section 7.5.3). Endpoints offer function level reset; root and downstream ports
+/// have a slot, link state and ARI forwarding.
+/// </summary>
+public sealed class PciExpressCapability : StandardCapability
+{
+    /// <summary>Capability id.</summary>
+    public const byte CapabilityId = 0x10;
+
+    private const int DeviceCapabilities = 0x04;
+    private const int DeviceControl = 0x08;
+    private const int LinkCapabilities = 0x0C;
+    private const int LinkControl = 0x10;
+    private const int SlotCapabilities = 0x14;
+    private const int SlotControl = 0x18;
+    private const int RootControl = 0x1C;
+    private const int DeviceCapabilities2 = 0x24;
+    private const int DeviceControl2 = 0x28;
+    private const int LinkCapabilities2 = 0x2C;
+    private const int LinkControl2 = 0x30;
+
+    private const uint InitiateFunctionReset = 1 << 15;
+    private const uint FunctionResetCapable = 1 << 28;
+    private const uint AriForwarding = 1 << 5;
+    private const uint DataLinkActive = 1u << 29;
+    private const uint PresenceDetected = 1u << 22;
+
+    private readonly PcieLink link;
+    private readonly ushort slot;
+
+    /// <summary>Makes the capability.</summary>
+    /// <param name="type">What the function is.</param>
+    /// <param name="slot">Physical slot number of a root or downstream port, 0 to 8191; also its port number's low 8 bits.</param>
+    /// <param name="link">Speed and width; null is <see cref="PcieLink.Default"/>.</param>
+    public PciExpressCapability(PciePortType type, ushort slot = 0, PcieLink? link = null)
+        : base(CapabilityId, 0x3C)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(slot, (ushort)0x1FFF);
+        Type = type;
+        this.slot = slot;
+        this.link = link ?? PcieLink.Default;
+    }
+
+    /// <summary>What the function is.</summary>
+    public PciePortType Type { get; }
+
+    /// <summary>True when the port forwards requests to all 256 functions of the device below.</summary>
+    public bool IsAriForwardingEnabled => HasSlot && (Config.Get(Offset + DeviceControl2) & AriForwarding) != 0;
+
+    private bool HasSlot => Type is PciePortType.RootPort or PciePortType.SwitchDownstream;
+
+    private bool IsEndpoint => Type is PciePortType.Endpoint or PciePortType.RootComplexEndpoint;
+
+    /// <summary>For a port: whether a device is at the other end of the link. Shows in link and slot status.</summary>
+    internal void SetPresence(bool present)
+    {
+        Config.SetDefault(Offset + LinkControl, LinkStatus(present) << 16, 0xFFFF_0000 & ~(3u << 30));
+        Config.SetDefault(Offset + SlotControl, present ? PresenceDetected : 0, PresenceDetected);
+    }
+
+    /// <inheritdoc/>
+    protected override void Define()
+    {
+        uint slotImplemented = HasSlot ? 1u << 8 : 0;
+        Config.Define(Offset + 2, 2, 2 | (uint)Type << 4 | slotImplemented);
+
+        // Role-based error reporting; extended tags; 256-byte payloads.
+        Config.Define(Offset + DeviceCapabilities, 4, 1u << 15 | 1 << 5 | 1 | (IsEndpoint ? FunctionResetCapable : 0));
+        Config.Define(Offset + DeviceControl, 2, 0x2810, writable: 0x7FFF);
+        Config.Define(Offset + DeviceControl + 2, 2, 0, writeOneToClear: 0x000F);
+        if (Type != PciePortType.RootComplexEndpoint)
+        {
+            DefineLink();
+        }
+
+        if (HasSlot)
+        {
+            Config.Define(Offset + SlotCapabilities, 4, (uint)slot << 19);
+            Config.Define(Offset + SlotControl, 4, 0);
+        }
+
+        if (Type == PciePortType.RootPort)
+        {
+            Config.Define(Offset + RootControl, 2, 0, writable: 0x000F);
+        }
+
+        Config.Define(Offset + DeviceCapabilities2, 4, HasSlot ? AriForwarding : 0);
+        Config.Define(Offset + DeviceControl2, 2, 0, writable: HasSlot ? AriForwarding : 0);
+    }
+
+    /// <inheritdoc/>
+    protected internal override ConfigChange OnWritten(in RegisterWrite write)
+    {
+        if (write.Register == DeviceControl && IsEndpoint && (write.Written & InitiateFunctionReset) != 0)
+        {
+            return ConfigChange.FunctionReset;
+        }
+
+        if (write.Register == DeviceControl2 && (write.Changed & AriForwarding) != 0)
+        {
+            ApplyAriForwarding();
+            return ConfigChange.BusNumbers;
+        }
+
+        return ConfigChange.None;
+    }
+
+    /// <inheritdoc/>
+    protected internal override void OnReset(ResetKind kind) => ApplyAriForwarding();
+
+    private void ApplyAriForwarding() => (Function as PciBridge)?.Secondary.SetAriForwarding(IsAriForwardingEnabled);
+
+    private void DefineLink()
+    {
+        uint port = HasSlot ? (uint)(slot & 0xFF) << 24 | 1u << 20 : 0;
+        Config.Define(Offset + LinkCapabilities, 4, link.Speed | (uint)link.Width << 4 | port);
+        bool up = !HasSlot;
+        Config.Define(Offset + LinkControl, 2, 0, writable: 0x01CB);
+        Config.Define(Offset + LinkControl + 2, 2, LinkStatus(up));
+        Config.Define(Offset + LinkCapabilities2, 4, ((1u << link.Speed) - 1) << 1);
+        Config.Define(Offset + LinkControl2, 2, link.Speed, writable: 0x000F, sticky: 0x000F);
+    }
+
+    // Current speed and width; downstream ports also report whether the data link is active.
+    private uint LinkStatus(bool up)
+    {
+        uint active = HasSlot && up ? DataLinkActive >> 16 : 0;
+        return up ? link.Speed | (uint)link.Width << 4 | active : 1 | 1 << 4;
+    }
+}

@@ -1,0 +1,161 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace Aperture.Pci;
+
+/// <summary>
+/// A root complex: the root bus and everything below it. Routes configuration accesses by the bus numbers that are programmed now and serialises
+/// them, since several vCPUs access at once.
+/// </summary>
+public sealed class PciHierarchy
+{
+    private readonly PciBus?[] routes = new PciBus?[256];
+    private bool routesStale = true;
+
+    /// <summary>Makes an empty hierarchy whose root bus has number 0.</summary>
+    public PciHierarchy(IConfigWriteSink? writeSink = null, IMsiSink? msiSink = null)
+    {
+        WriteSink = writeSink;
+        MsiSink = msiSink;
+        Root = new PciBus(this);
+    }
+
+    /// <summary>Held during every configuration access and while <see cref="IConfigWriteSink"/> is called. Take it to look at a consistent topology.</summary>
+    public Lock Sync { get; } = new();
+
+    /// <summary>Bus 0.</summary>
+    public PciBus Root { get; }
+
+    /// <summary>Who is told of configuration writes.</summary>
+    public IConfigWriteSink? WriteSink { get; set; }
+
+    /// <summary>Where functions without a sink of their own send MSI and MSI-X messages.</summary>
+    public IMsiSink? MsiSink { get; set; }
+
+    /// <summary>Every function, depth first, in order of device and function number; whether or not it can be reached now.</summary>
+    public IEnumerable<PciFunction> Functions => FunctionsBelow(Root);
+
+    /// <summary>Every function on <paramref name="bus"/> and below it, depth first.</summary>
+    public static IEnumerable<PciFunction> FunctionsBelow(PciBus bus)
+    {
+        foreach (PciFunction function in bus.Functions)
+        {
+            yield return function;
+            if (function is PciBridge bridge)
+            {
+                foreach (PciFunction below in FunctionsBelow(bridge.Secondary))
+                {
+                    yield return below;
+                }
+            }
+        }
+    }
+
+    /// <summary>The function that answers to <paramref name="bdf"/> by the bus numbers programmed now.</summary>
+    public bool TryFind(Bdf bdf, [NotNullWhen(true)] out PciFunction? function)
+    {
+        lock (Sync)
+        {
+            function = Route(bdf);
+            return function is not null;
+        }
+    }
+
+    /// <summary>
+    /// A guest's read of 1, 2 or 4 bytes. All-ones at the access width when no function answers or the register does not exist.
+    /// </summary>
+    public uint ConfigRead(Bdf bdf, int offset, int size)
+    {
+        lock (Sync)
+        {
+            PciFunction? function = Route(bdf);
+            return function is null ? (uint)AccessWidth.AllOnes(size) : function.ReadConfig(offset, size);
+        }
+    }
+
+    /// <summary>A guest's write of 1, 2 or 4 bytes; dropped when no function answers. The sink is told before this returns.</summary>
+    public void ConfigWrite(Bdf bdf, int offset, int size, uint value)
+    {
+        lock (Sync)
+        {
+            if (Route(bdf) is { } function)
+            {
+                ConfigChange change = function.WriteConfig(offset, size, value);
+                WriteSink?.Written(function, change, offset, size, value);
+            }
+        }
+    }
+
+    /// <summary>
+    /// What decodes where, by the registers as they are now. <paramref name="previous"/> decides between BARs that overlap: the one that was already
+    /// there stays.
+    /// </summary>
+    public DecodeMap ComputeDecode(DecodeLimits limits, DecodeMap previous)
+    {
+        lock (Sync)
+        {
+            return DecodeCalculator.Compute(this, limits, previous);
+        }
+    }
+
+    /// <summary>Resets every function.</summary>
+    public void Reset(ResetKind kind)
+    {
+        lock (Sync)
+        {
+            foreach (PciFunction function in Root.Functions)
+            {
+                function.Reset(kind);
+            }
+
+            InvalidateRoutes();
+        }
+    }
+
+    internal void InvalidateRoutes() => routesStale = true;
+
+    private PciFunction? Route(Bdf bdf)
+    {
+        if (routesStale)
+        {
+            RebuildRoutes();
+        }
+
+        return routes[bdf.Bus]?.Find(bdf.DeviceFunction);
+    }
+
+    private void RebuildRoutes()
+    {
+        for (int number = 0; number < routes.Length; number++)
+        {
+            routes[number] = RouteTo(number);
+        }
+
+        routesStale = false;
+    }
+
+    // As a type 1 configuration request travels (PCI-to-PCI Bridge 1.2, section 3.1.2.1): a bridge takes it when the number is in its range.
+    private PciBus? RouteTo(int number)
+    {
+        PciBus? bus = Root;
+        while (bus is not null && (bus != Root || number != 0))
+        {
+            PciBridge? taker = null;
+            foreach (PciBridge bridge in bus.Bridges)
+            {
+                if (bridge.ForwardsConfiguration(number))
+                {
+                    taker = bridge;
+                    break;
+                }
+            }
+
+            bus = taker?.Secondary;
+            if (bus is not null && taker!.SecondaryBus == number)
+            {
+                return bus;
+            }
+        }
+
+        return bus;
+    }
+}

@@ -1,0 +1,37 @@
+namespace Aperture.Pci;
+
+/// <summary>
+/// Every vendor and device id that this part puts in front of a guest. Stock drivers bind ports by class code, not by id; the ids are
+/// ones that public id lists know, so that a guest's lspci prints a name.
+/// </summary>
+public static class PciIds
+{
+    /// <summary>Red Hat's vendor id for virtual PCI devices.</summary>
+    public const ushort VirtualVendor = 0x1B36;
+
+    /// <summary>A generic virtual PCI Express root port.</summary>
+    public const ushort VirtualRootPort = 0x000C;
+
+    /// <summary>Texas Instruments, whose XIO3130 is the common plain PCI Express switch.</summary>
+    public const ushort SwitchVendor = 0x104C;
+
+    /// <summary>XIO3130 upstream port.</summary>
+    public const ushort SwitchUpstreamPort = 0x8232;
+
+    /// <summary>XIO3130 downstream port.</summary>
+    public const ushort SwitchDownstreamPort = 0x8233;
+}
+
+/// <summary>Who a function says it is.</summary>
+/// <param name="Vendor">Vendor id.</param>
+/// <param name="Device">Device id.</param>
+/// <param name="ClassCode">24 bits: base class, subclass, programming interface.</param>
+/// <param name="Revision">Revision id.</param>
+/// <param name="SubsystemVendor">Subsystem vendor id; 0 when there is none.</param>
+/// <param name="Subsystem">Subsystem id.</param>
+public readonly record struct PciIdentity(
+    ushort Vendor, ushort Device, uint ClassCode, byte Revision = 0, ushort SubsystemVendor = 0, ushort Subsystem = 0)
+{
+    /// <summary>The class code of a PCI-to-PCI bridge, ordinary decode.</summary>
+    public const uint BridgeClass = 0x060400;
+}

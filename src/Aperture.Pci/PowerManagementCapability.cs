@@ -1,0 +1,60 @@
+namespace Aperture.Pci;
+
+/// <summary>Device power states (PCI Bus Power Management 1.2, section 3.2). D1 and D2 are optional and not offered.</summary>
+public enum PowerState : byte
+{
+    /// <summary>Working.</summary>
+    D0 = 0,
+
+    /// <summary>Off but still answering configuration accesses; BARs do not decode.</summary>
+    D3Hot = 3,
+}
+
+/// <summary>
+/// The power management capability, id 0x01 (PCI Bus Power Management 1.2, section 3.2; PCI Express 5.0, section 7.5.2). Version 3, D0 and D3hot,
+/// no PME; leaving D3hot keeps the registers (No_Soft_Reset).
+/// </summary>
+public sealed class PowerManagementCapability : StandardCapability
+{
+    /// <summary>Capability id.</summary>
+    public const byte CapabilityId = 0x01;
+
+    private const int ControlStatus = 4;
+    private const uint StateMask = 3;
+    private const uint NoSoftReset = 1 << 3;
+
+    /// <summary>Makes the capability in state D0.</summary>
+    public PowerManagementCapability()
+        : base(CapabilityId, 8)
+    {
+    }
+
+    /// <summary>The state the guest put the function in.</summary>
+    public PowerState State => (Config.Get(Offset + ControlStatus) & StateMask) == 0 ? PowerState.D0 : PowerState.D3Hot;
+
+    /// <inheritdoc/>
+    protected override void Define()
+    {
+        Config.Define(Offset + 2, 2, 3);
+        Config.Define(Offset + ControlStatus, 4, NoSoftReset, writable: StateMask);
+    }
+
+    /// <inheritdoc/>
+    protected internal override ConfigChange OnWritten(in RegisterWrite write)
+    {
+        if (write.Register != ControlStatus || (write.Changed & StateMask) == 0)
+        {
+            return ConfigChange.None;
+        }
+
+        // A write of a state that is not supported completes and changes nothing (section 3.2.4).
+        if ((write.After & StateMask) is 1 or 2)
+        {
+            Config.Set(Offset + ControlStatus, write.Before, StateMask);
+            return ConfigChange.None;
+        }
+
+        Function.PowerStateChanged();
+        return ConfigChange.PowerState | ConfigChange.DecodeMap;
+    }
+}
