@@ -1,0 +1,89 @@
+# Shared by ./aperture and the scripts in lab/: messages, Debian packages, artefacts that never look complete when they are not.
+# Sourced with $repo set to the checkout's root.
+
+cache=$repo/.cache
+artefacts=${APERTURE_LAB_DIR:-$cache/lab}
+
+say() { printf 'aperture: %s\n' "$*" >&2; }
+
+die() {
+    say "$*"
+    exit 3
+}
+
+# as_root COMMAND...: directly as root, else through sudo.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "'$*' needs root and there is no sudo: run it as root, then try again."
+    fi
+}
+
+# Waits for another apt (unattended upgrades) instead of failing on its lock.
+apt_options=(-o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -qq)
+
+apt_lists_present() {
+    compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null
+}
+
+apt_update() {
+    say "updating the package lists (apt-get update)"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get "${apt_options[@]}" update </dev/null >&2
+    apt_updated=1
+}
+
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get "${apt_options[@]}" install -y --no-install-recommends "$@" </dev/null >&2
+}
+
+# ensure WHAT=PACKAGE=WHY...: installs the packages whose command (a name) or file (a path) is absent.
+ensure() {
+    local need what package why missing=()
+    for need in "$@"; do
+        IFS='=' read -r what package why <<<"$need"
+        if [[ $what == /* ]] && compgen -G "$what" >/dev/null; then continue; fi
+        if [[ $what != /* ]] && PATH=$PATH:/usr/sbin:/sbin command -v "$what" >/dev/null; then continue; fi
+        [[ " ${missing[*]} " == *" $package "* ]] && continue
+        missing+=("$package")
+        say "missing: $package ($why)"
+    done
+    [ ${#missing[@]} -eq 0 ] && return
+    command -v apt-get >/dev/null || die "this is not a Debian system: install the counterparts of ${missing[*]}, then try again."
+    say "installing ${missing[*]} with apt-get"
+    apt_updated=
+    apt_lists_present || apt_update
+    apt_install "${missing[@]}" && return
+    [ -z "$apt_updated" ] && apt_update && apt_install "${missing[@]}" && return
+    die "apt-get could not install ${missing[*]}; its messages are above."
+}
+
+# What each purpose needs beyond git and the .NET SDK.
+ensure_guest_packages() {
+    ensure "/bin/busybox=busybox-static=the demo guest's user space" \
+        "lspci=pciutils=the demo guest reads its own PCI view with lspci" \
+        "/usr/share/misc/pci.ids=pci.ids=names for the guest's lspci" \
+        "cpio=cpio=packs the guests' initial file systems"
+}
+
+ensure_lab_packages() {
+    ensure "qemu-system-x86_64=qemu-system-x86=emulates the machine in which KVM is complete" \
+        "/bin/busybox=busybox-static=the emulated machine's first process" \
+        "cpio=cpio=packs the guests' initial file systems" \
+        "xz=xz-utils=unpacks a prepared lab kernel"
+}
+
+ensure_test_packages() {
+    ensure "gcc=gcc=compares structures with the kernel's headers" \
+        "/usr/include/stdio.h=libc6-dev=headers for the same" \
+        "/usr/include/linux/kvm.h=linux-libc-dev=headers for the same" \
+        "as=binutils=assembles bare-metal payloads" \
+        "iasl=acpica-tools=checks the ACPI tables"
+}
+
+# True when this host's KVM runs 64-bit guests: the vendor's own module is there, not a paravirtual stand-in.
+kvm_is_complete() {
+    [ -r /dev/kvm ] && [ -w /dev/kvm ] && { [ -d /sys/module/kvm_intel ] || [ -d /sys/module/kvm_amd ]; } && [ ! -d /sys/module/kvm_pvm ]
+}

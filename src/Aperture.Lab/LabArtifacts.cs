@@ -1,0 +1,62 @@
+namespace Aperture.Lab;
+
+/// <summary>
+/// The kernels and initial file systems that <c>./aperture lab prepare</c> puts in <c>.cache/lab</c> of the checkout.
+/// </summary>
+/// <param name="Folder">The folder that holds them.</param>
+public sealed record LabArtifacts(string Folder)
+{
+    /// <summary>Names another folder than the checkout's own.</summary>
+    public const string FolderVariable = "APERTURE_LAB_DIR";
+
+    /// <summary>Kernel of the software-emulated machine: bzImage, or ELF with a PVH note.</summary>
+    public string OuterKernel => Path.Combine(Folder, "l1-vmlinuz");
+
+    /// <summary>Its initial file system: lab/l1/init, busybox and the modules its kernel needs.</summary>
+    public string OuterInitramfs => Path.Combine(Folder, "l1-initramfs.cpio.gz");
+
+    /// <summary>Debian's own cloud kernel, unmodified: the guest of demo and tests.</summary>
+    public string GuestKernel => Path.Combine(Folder, "guest-vmlinuz");
+
+    /// <summary>The guest's initial file system: lab/guest/init, busybox, lspci and setpci.</summary>
+    public string GuestInitramfs => Path.Combine(Folder, "guest-initramfs.cpio.gz");
+
+    /// <summary>True when the software-emulated machine can be started from here.</summary>
+    public bool HasOuter => File.Exists(OuterKernel) && File.Exists(OuterInitramfs);
+
+    /// <summary>True when the guest's kernel and initial file system are here.</summary>
+    public bool HasGuest => File.Exists(GuestKernel) && File.Exists(GuestInitramfs);
+
+    /// <summary>The folder by <see cref="FolderVariable"/>, else <c>.cache/lab</c> of the checkout the program was built in.</summary>
+    public static LabArtifacts Locate() => Locate(
+        Environment.GetEnvironmentVariable(FolderVariable), AppContext.BaseDirectory, Directory.GetCurrentDirectory());
+
+    internal static LabArtifacts Locate(string? configured, string programFolder, string workingDirectory)
+    {
+        if (!string.IsNullOrEmpty(configured))
+            return new LabArtifacts(Path.GetFullPath(configured, workingDirectory));
+        for (string? at = programFolder; at is not null; at = Path.GetDirectoryName(at))
+        {
+            if (File.Exists(Path.Combine(at, "aperture")) && File.Exists(Path.Combine(at, "lab", "prepare")))
+                return new LabArtifacts(Path.Combine(at, ".cache", "lab"));
+        }
+        return new LabArtifacts(Path.Combine(workingDirectory, ".cache", "lab"));
+    }
+
+    /// <summary>Throws the sentence that says what is missing and how to get it.</summary>
+    /// <exception cref="ApertureException">A file of the software-emulated machine is absent.</exception>
+    public void RequireOuter() => Require(OuterKernel, OuterInitramfs);
+
+    /// <summary>The same for the guest's kernel and initial file system.</summary>
+    /// <exception cref="ApertureException">A file of the guest is absent.</exception>
+    public void RequireGuest() => Require(GuestKernel, GuestInitramfs);
+
+    private static void Require(params ReadOnlySpan<string> files)
+    {
+        foreach (string file in files)
+        {
+            if (!File.Exists(file))
+                throw new ApertureException($"{file} does not exist: run `./aperture lab prepare`, which fetches and builds it.", ApertureException.HostFailure);
+        }
+    }
+}

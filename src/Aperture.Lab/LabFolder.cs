@@ -1,0 +1,62 @@
+using System.Net.Sockets;
+
+namespace Aperture.Lab;
+
+/// <summary>
+/// The private folder of one start of the machine: the command, the sockets of its ports, its console's log. Removed on disposal.
+/// </summary>
+internal sealed class LabFolder : IDisposable
+{
+    /// <summary>Makes a folder that only this user can enter, short enough for socket paths (sun_path, 108 bytes).</summary>
+    public LabFolder() => Root = Directory.CreateTempSubdirectory("aperture-lab-").FullName;
+
+    /// <summary>The folder's absolute path.</summary>
+    public string Root { get; }
+
+    /// <summary>What L1 printed on its first serial port.</summary>
+    public string ConsoleLog => Path.Combine(Root, "console");
+
+    /// <summary>The socket behind a virtio port.</summary>
+    public string Socket(string port) => Path.Combine(Root, port);
+
+    /// <summary>Writes what L1's init reads.</summary>
+    public void Write(LabRun run)
+    {
+        File.WriteAllText(Path.Combine(Root, "command"), CommandScript.Build(run));
+        File.WriteAllText(Path.Combine(Root, "exports"), CommandScript.BuildExports(run));
+    }
+
+    /// <summary>A socket that waits for QEMU's connection to that port.</summary>
+    public Socket Listen(string port)
+    {
+        Socket listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(Socket(port)));
+        listener.Listen(1);
+        return listener;
+    }
+
+    /// <summary>The console's last lines, for an error message.</summary>
+    public string ConsoleTail(int lines)
+    {
+        try
+        {
+            return string.Join('\n', File.ReadAllLines(ConsoleLog).Where(line => line.Length > 0).TakeLast(lines));
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        try
+        {
+            Directory.Delete(Root, recursive: true);
+        }
+        catch (DirectoryNotFoundException)
+        {
+        }
+    }
+}

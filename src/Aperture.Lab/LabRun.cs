@@ -1,0 +1,38 @@
+namespace Aperture.Lab;
+
+/// <summary>
+/// One command to run inside the lab: a program of the host's root file system, started in the software-emulated machine
+/// where <c>/dev/kvm</c> is complete. The program sees the host's files at their own paths; what it writes is lost with the
+/// machine, except below <see cref="WritableDirectories"/>.
+/// </summary>
+/// <param name="Program">Absolute host path of the executable.</param>
+/// <param name="Arguments">Its arguments, passed on unchanged.</param>
+public sealed record LabRun(string Program, IReadOnlyList<string> Arguments)
+{
+    /// <summary>Set to 1 in the environment of a command that runs inside the lab.</summary>
+    public const string InsideVariable = "APERTURE_IN_LAB";
+
+    /// <summary>The directory the command starts in; the caller's own if not told otherwise.</summary>
+    public string WorkingDirectory { get; init; } = Directory.GetCurrentDirectory();
+
+    /// <summary>Variables of the command's environment, beside PATH and HOME, which are set when absent here.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Host directories, absolute and existing, in which the command's writes reach the host.</summary>
+    public IReadOnlyList<string> WritableDirectories { get; init; } = [];
+
+    /// <summary>RAM of the software-emulated machine.</summary>
+    public int MemoryMiB { get; init; } = 3072;
+
+    /// <summary>Its processors. More than one is slower under emulation.</summary>
+    public int Cpus { get; init; } = 1;
+
+    /// <summary>Further QEMU arguments: devices the command is to find.</summary>
+    public IReadOnlyList<string> QemuArguments { get; init; } = [];
+
+    /// <summary>How long the command may run once started; null for no limit.</summary>
+    public TimeSpan? Timeout { get; init; }
+
+    /// <summary>How often the machine is started again when it hangs before the command began.</summary>
+    public int StartRetries { get; init; } = 2;
+}
