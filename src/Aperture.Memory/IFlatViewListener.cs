@@ -10,13 +10,3 @@ public interface IFlatViewListener
     /// <exception cref="ApertureException">The host failed in a way that the guest cannot go on with. Everything else must still have been applied.</exception>
     void Commit(FlatView old, FlatView next, FlatViewDiff diff);
 }
-
-/// <summary>Keeps vCPUs out of the guest while a live range is replaced.</summary>
-public interface IViewBarrier
-{
-    /// <summary>
-    /// Returns when no vCPU executes guest code, and none will until the result is disposed. A vCPU thread inside a handler counts as
-    /// outside: the caller may itself be one, and another may be waiting for the change lock that the caller holds.
-    /// </summary>
-    IDisposable StopVcpus();
-}

@@ -13,22 +13,3 @@ public readonly record struct MemorySlot(AddressRange Range, HostAddress Host, b
     /// <summary>The most that one slot spans, in bytes. KVM takes up to 2^31 - 1 pages; half of that keeps the pieces aligned.</summary>
     public const ulong MaxSize = 1UL << 42;
 }
-
-/// <summary>Guest memory that is not in a slot although it is RAM: each access exits and is answered from the memory.</summary>
-/// <param name="Range">The addresses.</param>
-/// <param name="Region">The region they belong to.</param>
-/// <param name="Reason">Why, in one sentence.</param>
-public readonly record struct TrappedRange(AddressRange Range, Region Region, string Reason);
-
-/// <summary>The hypervisor's table of slots. Called with the space's change lock held, by one thread at a time.</summary>
-public interface IMemorySlotBackend
-{
-    /// <summary>How many slots there may be; their ids are 0 to this less 1.</summary>
-    int MaxSlots { get; }
-
-    /// <summary>Fills the empty slot <paramref name="id"/>. Returns 0, or the errno with which the host refused; the slot is then still empty.</summary>
-    int Set(int id, in MemorySlot slot);
-
-    /// <summary>Empties slot <paramref name="id"/>. Returns 0, or the errno with which the host refused; the slot is then still in place.</summary>
-    int Delete(int id);
-}
