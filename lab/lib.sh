@@ -35,8 +35,14 @@ apt_update() {
     apt_updated=1
 }
 
+# Quiet unless it fails.
 apt_install() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get "${apt_options[@]}" install -y --no-install-recommends "$@" </dev/null >&2
+    local log=$cache/apt.log
+    mkdir -p "$cache"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get "${apt_options[@]}" install -y --no-install-recommends "$@" \
+        </dev/null >"$log" 2>&1 8>&- 9>&- && return
+    cat "$log" >&2
+    return 1
 }
 
 # ensure WHAT=PACKAGE=WHY...: installs the packages whose command (a name) or file (a path) is absent.
