@@ -1,0 +1,71 @@
+namespace Aperture.Kvm;
+
+/// <summary>
+/// What answers one vCPU's exits. Every vCPU has an instance of its own, called on that vCPU's thread only, so lookup caches may live in it; what
+/// instances share locks for itself. The access methods are the hot path: they must not throw for anything the guest does, and must not allocate.
+/// </summary>
+public interface IVcpuExits
+{
+    /// <summary>A read of <paramref name="size"/> (1, 2 or 4) bytes from <paramref name="port"/>; the value is taken at that width.</summary>
+    uint PortRead(ushort port, int size);
+
+    /// <summary>A write of the low <paramref name="size"/> (1, 2 or 4) bytes of <paramref name="value"/> to <paramref name="port"/>.</summary>
+    void PortWrite(ushort port, int size, uint value);
+
+    /// <summary>
+    /// A read of <paramref name="size"/> (1, 2, 4 or 8) bytes at <paramref name="address"/>, little-endian; the value is taken at that width. Accesses of
+    /// other widths (what is left of one that crosses a page) arrive as several of these.
+    /// </summary>
+    ulong MmioRead(GuestAddress address, int size);
+
+    /// <summary>A write of the low <paramref name="size"/> (1, 2, 4 or 8) bytes of <paramref name="value"/> at <paramref name="address"/>, little-endian; zero-extended.</summary>
+    void MmioWrite(GuestAddress address, int size, ulong value);
+
+    /// <summary>The vCPU cannot go on by itself. May allocate; rare.</summary>
+    /// <returns>What the vCPU does next.</returns>
+    VcpuAction Stopped(VcpuStop stop);
+}
+
+/// <summary>What a vCPU does after <see cref="IVcpuExits.Stopped"/>.</summary>
+public enum VcpuAction : byte
+{
+    /// <summary>Stays outside the guest until the group is stopped and resumed (<see cref="VcpuGroup.Stop"/>, <see cref="VcpuGroup.Resume"/>).</summary>
+    Park,
+
+    /// <summary>Enters the guest again.</summary>
+    Continue,
+}
+
+/// <summary>Why a vCPU cannot go on by itself.</summary>
+public enum VcpuStopKind : byte
+{
+    /// <summary>HLT, on a VM without in-kernel interrupt controllers; <see cref="VcpuAction.Continue"/> goes on after the instruction.</summary>
+    Halt,
+
+    /// <summary>A triple fault: a PC resets itself.</summary>
+    Shutdown,
+
+    /// <summary>The guest asked the hypervisor for a reset or told it of a crash (KVM_EXIT_SYSTEM_EVENT).</summary>
+    SystemEvent,
+
+    /// <summary>The processor refused the guest's state (KVM_EXIT_FAIL_ENTRY).</summary>
+    FailedEntry,
+
+    /// <summary>KVM could not go on, most often because it cannot emulate an instruction (KVM_EXIT_INTERNAL_ERROR).</summary>
+    InternalError,
+
+    /// <summary>KVM_RUN itself failed.</summary>
+    HostError,
+
+    /// <summary>An exit that this monitor does not know.</summary>
+    UnknownExit,
+
+    /// <summary>A handler threw: a fault of this program, never of the guest.</summary>
+    HandlerFault,
+}
+
+/// <summary>A vCPU that cannot go on by itself.</summary>
+/// <param name="Kind">Why.</param>
+/// <param name="Vcpu">Its index.</param>
+/// <param name="Sentence">One sentence for people, with what KVM told.</param>
+public sealed record VcpuStop(VcpuStopKind Kind, int Vcpu, string Sentence);

@@ -1,0 +1,204 @@
+using Aperture.Linux;
+
+namespace Aperture.Kvm;
+
+/// <summary>
+/// A virtual machine: memory slots, interrupts, event descriptors, vCPUs. Thread-safe but for <see cref="Memory"/> (one owner at a time) and for
+/// being disposed. Dispose the vCPUs first.
+/// </summary>
+public sealed class KvmVm : IDisposable
+{
+    private const int IoApicPins = 24;
+
+    private readonly KvmSystem _system;
+    private readonly SafeFileDescriptor _vm;
+    private readonly InterruptControllerState? _resetState;
+    private long _droppedMessages;
+
+    internal KvmVm(KvmSystem system, KvmVmOptions options)
+    {
+        _system = system;
+        HasInterruptControllers = options.InterruptControllers;
+        if (options.InterruptControllers)
+        {
+            RequireInterrupts(system);
+        }
+
+        _vm = KvmIoctl.CreateVm(system.Device);
+        try
+        {
+            KvmIoctl.SetIdentityMapAddress(_vm, options.ReservedPages.Value);
+            KvmIoctl.SetTssAddress(_vm, checked((uint)(options.ReservedPages.Value + 0x1000)));
+            Memory = new KvmMemorySlots(_vm);
+            Routes = new MsiRoutes(
+                options.InterruptControllers ? KvmIoctl.CheckExtension(_vm, KvmCapability.IrqRouting) : 0,
+                table => KvmIoctl.SetGsiRouting(_vm, table));
+            if (options.InterruptControllers)
+            {
+                KvmIoctl.CreateIrqchip(_vm);
+                KvmIoctl.CreatePit(_vm);
+                Routes.ApplyNow();
+                _resetState = InterruptControllerState.Save(_vm);
+            }
+        }
+        catch
+        {
+            _vm.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The memory slots.</summary>
+    public KvmMemorySlots Memory { get; }
+
+    /// <summary>The table of interrupt numbers (GSIs) and where they go.</summary>
+    public MsiRoutes Routes { get; }
+
+    /// <summary>True when the PICs, the I/O APIC, the local APICs and the interval timer are in the kernel.</summary>
+    public bool HasInterruptControllers { get; }
+
+    /// <summary>Messages that KVM refused to take from <see cref="SignalMsi"/>.</summary>
+    public long DroppedMessages => Interlocked.Read(ref _droppedMessages);
+
+    internal KvmSystem System => _system;
+
+    internal SafeFileDescriptor Descriptor => _vm;
+
+    /// <summary>KVM_CHECK_EXTENSION on this VM.</summary>
+    public int Check(KvmCapability capability) => KvmIoctl.CheckExtension(_vm, capability);
+
+    /// <summary>
+    /// Interrupt input <paramref name="gsi"/>: pin 0 to 23 of the I/O APIC, 0 to 15 of the PICs too. One line has one driver; several devices on one
+    /// input are combined by the caller.
+    /// </summary>
+    public IInterruptLine Line(uint gsi)
+    {
+        RequireControllers();
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(gsi, (uint)IoApicPins);
+        return new GsiLine(_vm, gsi);
+    }
+
+    /// <summary>Delivers a message signalled interrupt. Thread-safe, does not allocate.</summary>
+    /// <returns>False when no controller took it; it is then counted in <see cref="DroppedMessages"/>.</returns>
+    public bool SignalMsi(MsiMessage message)
+    {
+        // 0: delivered to a guest that had it masked or pending already, which is delivery all the same.
+        bool taken = KvmIoctl.TrySignalMsi(_vm, message.Address.Value, message.Data) >= 0;
+        if (!taken)
+        {
+            Interlocked.Increment(ref _droppedMessages);
+        }
+
+        return taken;
+    }
+
+    /// <summary>Ties <paramref name="trigger"/> to <paramref name="gsi"/>: a signal on it raises the interrupt in the kernel, without this process.</summary>
+    /// <param name="trigger">Signalled by a device.</param>
+    /// <param name="gsi">A pin, or a number from <see cref="MsiRoutes.Allocate"/>.</param>
+    /// <param name="resample">For level-triggered interrupts: the kernel deasserts at the guest's end-of-interrupt and signals this one.</param>
+    /// <exception cref="LinuxException">KVM refused.</exception>
+    public void AddIrqfd(EventFd trigger, uint gsi, EventFd? resample = null)
+    {
+        ArgumentNullException.ThrowIfNull(trigger);
+        RequireControllers();
+        KvmIoctl.AddIrqfd(_vm, trigger.Descriptor, gsi, resample?.Descriptor);
+    }
+
+    /// <summary>Unties what <see cref="AddIrqfd"/> tied.</summary>
+    /// <exception cref="LinuxException">KVM refused.</exception>
+    public void RemoveIrqfd(EventFd trigger, uint gsi)
+    {
+        ArgumentNullException.ThrowIfNull(trigger);
+        KvmIoctl.RemoveIrqfd(_vm, trigger.Descriptor, gsi);
+    }
+
+    /// <summary>Guest writes that match <paramref name="match"/> signal <paramref name="target"/> in the kernel and do not exit.</summary>
+    /// <exception cref="LinuxException">KVM refused: EEXIST when such a match is tied already, ENOSPC when there are too many.</exception>
+    public void AddIoEvent(EventFd target, IoEventMatch match)
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        KvmIoctl.AddIoEventFd(_vm, target.Descriptor, match.Address.Value, (uint)match.Size, match.IsPort, match.Data);
+    }
+
+    /// <summary>Unties what <see cref="AddIoEvent"/> tied: the writes exit again.</summary>
+    /// <exception cref="LinuxException">KVM refused.</exception>
+    public void RemoveIoEvent(EventFd target, IoEventMatch match)
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        KvmIoctl.RemoveIoEventFd(_vm, target.Descriptor, match.Address.Value, (uint)match.Size, match.IsPort, match.Data);
+    }
+
+    /// <summary>Makes vCPUs 0 to <paramref name="count"/> - 1, stopped, in the processor's reset state. Once per VM.</summary>
+    /// <param name="count">1 to 64, and no more than KVM allows.</param>
+    /// <param name="cpuid">What CPUID answers; see <see cref="CpuidTable.FromHost"/>.</param>
+    /// <param name="exits">Makes the handler of each vCPU, given its index.</param>
+    /// <exception cref="ApertureException">A bad count, or KVM refused.</exception>
+    public VcpuGroup CreateVcpus(int count, CpuidTable cpuid, Func<int, IVcpuExits> exits)
+    {
+        ArgumentNullException.ThrowIfNull(cpuid);
+        ArgumentNullException.ThrowIfNull(exits);
+        return VcpuGroup.Create(this, count, cpuid, exits);
+    }
+
+    /// <summary>Puts the PICs, the I/O APIC and the interval timer back to their state at power-on; with the vCPUs stopped.</summary>
+    public void ResetInterruptControllers() => _resetState?.Restore(_vm);
+
+    /// <inheritdoc/>
+    public void Dispose() => _vm.Dispose();
+
+    private static void RequireInterrupts(KvmSystem system)
+    {
+        ReadOnlySpan<(KvmCapability Capability, string Name)> needed =
+        [
+            (KvmCapability.Irqchip, "KVM_CAP_IRQCHIP"),
+            (KvmCapability.Pit2, "KVM_CAP_PIT2"),
+            (KvmCapability.PitState2, "KVM_CAP_PIT_STATE2"),
+            (KvmCapability.IrqRouting, "KVM_CAP_IRQ_ROUTING"),
+            (KvmCapability.Irqfd, "KVM_CAP_IRQFD"),
+            (KvmCapability.IoEventFd, "KVM_CAP_IOEVENTFD"),
+            (KvmCapability.SignalMsi, "KVM_CAP_SIGNAL_MSI"),
+            (KvmCapability.MpState, "KVM_CAP_MP_STATE"),
+        ];
+        foreach ((KvmCapability capability, string name) in needed)
+        {
+            if (system.Check(capability) == 0)
+            {
+                throw KvmSystem.Failure($"this kernel's KVM cannot emulate interrupt controllers ({name} is missing); use a kernel with KVM's in-kernel irqchip.");
+            }
+        }
+    }
+
+    private void RequireControllers()
+    {
+        if (!HasInterruptControllers)
+        {
+            throw new InvalidOperationException("the VM was made without interrupt controllers");
+        }
+    }
+
+    private sealed class GsiLine(SafeFileDescriptor vm, uint gsi) : IInterruptLine
+    {
+        private readonly Lock _order = new();
+        private bool _asserted;
+
+        public void Set(bool asserted)
+        {
+            // The lock keeps two threads' changes in one order here and in the kernel; KVM_IRQ_LINE is a short call.
+            lock (_order)
+            {
+                if (_asserted != asserted)
+                {
+                    _asserted = asserted;
+                    _ = KvmIoctl.TrySetIrqLine(vm, gsi, asserted);
+                }
+            }
+        }
+    }
+}
+
+/// <summary>Which guest writes an event descriptor takes (KVM API 4.59).</summary>
+/// <param name="Address">The guest physical address or port.</param>
+/// <param name="Size">1, 2, 4 or 8 bytes; 0 takes every width.</param>
+/// <param name="Data">The value written, or null for any.</param>
+/// <param name="IsPort">A port rather than memory.</param>
+public readonly record struct IoEventMatch(GuestAddress Address, int Size, ulong? Data = null, bool IsPort = false);

@@ -1,0 +1,14 @@
+namespace Aperture.Kvm;
+
+/// <summary>How a VM is made.</summary>
+public sealed record KvmVmOptions
+{
+    /// <summary>
+    /// One page for KVM's identity map, then three for its task state segment (KVM API 4.36, 4.37): 16 KiB below 4 GiB that neither a memory slot nor
+    /// a device may use. Some Intel processors need them to run real mode.
+    /// </summary>
+    public GuestAddress ReservedPages { get; init; } = new(0xFEFF_C000);
+
+    /// <summary>In-kernel PICs, I/O APIC, local APICs and interval timer. Without them HLT leaves the guest and no interrupt arrives.</summary>
+    public bool InterruptControllers { get; init; } = true;
+}

@@ -1,0 +1,323 @@
+using System.Runtime.CompilerServices;
+using Aperture.Linux;
+
+namespace Aperture.Kvm;
+
+/// <summary>
+/// One vCPU and its thread. The registers may be touched while the group is stopped, or by the vCPU's own handler; at other times the call
+/// would wait for the guest to leave.
+/// </summary>
+public sealed unsafe class Vcpu : IDisposable
+{
+    // Enough for the handlers, and 64 vCPUs cost little address space.
+    private const int StackBytes = 1 << 20;
+
+    private readonly SafeFileDescriptor _vcpu;
+    private readonly KvmRunPage _page;
+    private readonly byte* _run;
+    private readonly int _descriptor;
+    private readonly EntryGate.Seat _seat;
+    private readonly IVcpuExits _exits;
+    private readonly VcpuResetState _resetState;
+    private readonly Thread _thread;
+
+    // Written by the vCPU's thread before it first enters, read by kickers that saw it inside: the seat's barrier orders the two.
+    private int _threadId;
+
+    // Written by the vCPU's thread only; others may read an older value.
+    private long _exitCount;
+
+    internal Vcpu(KvmVm vm, int index, EntryGate gate, ReadOnlySpan<KvmCpuidEntry> cpuid, ReadOnlySpan<uint> msrs, IVcpuExits exits)
+    {
+        Index = index;
+        _exits = exits;
+        _vcpu = KvmIoctl.CreateVcpu(vm.Descriptor, index);
+        try
+        {
+            _page = new KvmRunPage(_vcpu, vm.System.VcpuMapSize);
+            _run = (byte*)_page.Start.Value;
+            _descriptor = _vcpu.Number;
+            KvmIoctl.SetCpuid(_vcpu, cpuid);
+            _resetState = VcpuResetState.Save(vm, _vcpu, msrs);
+        }
+        catch
+        {
+            _page?.Dispose();
+            _vcpu.Dispose();
+            throw;
+        }
+
+        _seat = gate.AddSeat(Kick);
+        _thread = new Thread(Main, StackBytes) { Name = $"vcpu{index}", IsBackground = false };
+    }
+
+    /// <summary>0 for the boot processor; the APIC id too.</summary>
+    public int Index { get; }
+
+    /// <summary>How often the guest left to this process. Read from another thread it may lag behind.</summary>
+    public long ExitCount => Volatile.Read(ref _exitCount);
+
+    /// <summary>The general registers.</summary>
+    /// <exception cref="LinuxException">KVM refused.</exception>
+    public KvmRegisters Registers
+    {
+        get => KvmIoctl.GetRegisters(_vcpu);
+        set => KvmIoctl.SetRegisters(_vcpu, value);
+    }
+
+    /// <summary>Segment, table and control registers.</summary>
+    /// <exception cref="LinuxException">KVM refused.</exception>
+    public KvmSpecialRegisters SpecialRegisters
+    {
+        get => KvmIoctl.GetSpecialRegisters(_vcpu);
+        set => KvmIoctl.SetSpecialRegisters(_vcpu, value);
+    }
+
+    /// <summary>Reads a model-specific register; false when KVM does not know it.</summary>
+    public bool TryReadMsr(uint index, out ulong value) => KvmIoctl.TryGetMsr(_vcpu, index, out value);
+
+    /// <summary>Writes a model-specific register; false when KVM does not know it or refuses the value.</summary>
+    public bool TryWriteMsr(uint index, ulong value) => KvmIoctl.TrySetMsr(_vcpu, index, value);
+
+    /// <summary>Frees the descriptor; <see cref="VcpuGroup.Dispose"/> does so after the thread has ended.</summary>
+    public void Dispose()
+    {
+        _page.Dispose();
+        _vcpu.Dispose();
+    }
+
+    internal void Start() => _thread.Start();
+
+    internal void Join() => _thread.Join();
+
+    internal bool IsThisThread => Thread.CurrentThread == _thread;
+
+    /// <summary>At rest: back to the state after power-on, and from there to <paramref name="boot"/> where one is given.</summary>
+    internal void Reset(BootState? boot)
+    {
+        CompletePendingAccess();
+        _resetState.Restore(_vcpu);
+        boot?.Apply(_vcpu, _resetState.HasLapic);
+    }
+
+    // Called by holders and stoppers that saw this vCPU inside.
+    private void Kick()
+    {
+        // SAFETY: the run page outlives the gate's users; immediate_exit is one byte that both sides may write.
+        Volatile.Write(ref _run[KvmRunLayout.ImmediateExit], 1);
+        _ = Signals.SendToThread(_threadId, Signals.VcpuKick);
+    }
+
+    private void Main()
+    {
+        ulong mask = Signals.BlockOnThisThread(Signals.VcpuKick);
+        KvmIoctl.SetSignalMask(_vcpu, mask & ~(1UL << (Signals.VcpuKick - 1)));
+        _threadId = Signals.CurrentThreadId();
+        while (true)
+        {
+            try
+            {
+                Loop();
+                return;
+            }
+            catch (Exception fault)
+            {
+                ReportFault(fault);
+            }
+        }
+    }
+
+    private void ReportFault(Exception fault)
+    {
+        _seat.Leave();
+        _seat.Park();
+        try
+        {
+            _exits.Stopped(new VcpuStop(VcpuStopKind.HandlerFault, Index, $"a handler of vCPU {Index} failed, which is a fault of this program: {fault}"));
+        }
+        catch (Exception)
+        {
+            // The vCPU stays parked: there is nobody left to tell.
+        }
+
+        _ = _seat.Wait();
+    }
+
+    // Compiled fully at once: the first exits of a short run would otherwise be served by unoptimised code.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Loop()
+    {
+        while (true)
+        {
+            if (!_seat.TryEnter())
+            {
+                if (!_seat.Wait())
+                {
+                    return;
+                }
+
+                continue;
+            }
+
+            int result = KvmIoctl.Run(_descriptor);
+            _seat.Leave();
+            if (result != 0)
+            {
+                AfterFailure(result);
+                continue;
+            }
+
+            _exitCount++;
+
+            // SAFETY: the run page is mapped while the vCPU lives, and the kernel has filled in struct kvm_run (offsets held by the ABI probe).
+            switch ((KvmExitReason)(*(uint*)(_run + KvmRunLayout.ExitReason)))
+            {
+                case KvmExitReason.Mmio:
+                    Mmio();
+                    break;
+                case KvmExitReason.Io:
+                    PortAccess();
+                    break;
+                default:
+                    OtherExit();
+                    break;
+            }
+        }
+    }
+
+    private void AfterFailure(int result)
+    {
+        switch (-result)
+        {
+            case Errno.EINTR:
+                // Cleared before the gate is looked at again: whoever sets it from here on has raised attention before.
+                Volatile.Write(ref _run[KvmRunLayout.ImmediateExit], 0);
+                while (Signals.TryTake(Signals.VcpuKick))
+                {
+                    // A kick that stayed pending would end every later KVM_RUN at once.
+                }
+
+                break;
+            case Errno.EAGAIN:
+                break;
+            default:
+                Stop(VcpuExitText.HostError(Index, -result, *(uint*)(_run + KvmRunLayout.ExitReason)));
+                break;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Mmio()
+    {
+        // SAFETY: the fields of the exit that the kernel just filled in; at most 8 bytes of data are touched.
+        byte* data = _run + KvmRunLayout.MmioData;
+        GuestAddress address = new(*(ulong*)(_run + KvmRunLayout.MmioAddress));
+        int length = *(int*)(_run + KvmRunLayout.MmioLength);
+        bool isWrite = _run[KvmRunLayout.MmioIsWrite] != 0;
+        int offset = 0;
+
+        // One round but for what is left of an access that crosses a page: 3, 5, 6 or 7 bytes go in powers of two.
+        while (offset < length)
+        {
+            int left = length - offset;
+            int size = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+            if (isWrite)
+            {
+                _exits.MmioWrite(address + (ulong)offset, size, Load(data + offset, size));
+            }
+            else
+            {
+                Store(data + offset, size, _exits.MmioRead(address + (ulong)offset, size));
+            }
+
+            offset += size;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void PortAccess()
+    {
+        // SAFETY: the fields of the exit that the kernel just filled in; count units of size bytes lie at the data offset inside the mapping.
+        int size = _run[KvmRunLayout.IoSize];
+        ushort port = *(ushort*)(_run + KvmRunLayout.IoPort);
+        uint count = *(uint*)(_run + KvmRunLayout.IoCount);
+        byte* data = _run + *(ulong*)(_run + KvmRunLayout.IoDataOffset);
+        bool isOut = _run[KvmRunLayout.IoDirection] != 0;
+        for (; count > 0; count--, data += size)
+        {
+            if (isOut)
+            {
+                _exits.PortWrite(port, size, (uint)Load(data, size));
+            }
+            else
+            {
+                Store(data, size, _exits.PortRead(port, size));
+            }
+        }
+    }
+
+    // SAFETY of both: callers pass a place in the run page with size bytes behind it; x86 allows unaligned accesses.
+    private static ulong Load(byte* data, int size) => size switch
+    {
+        1 => *data,
+        2 => *(ushort*)data,
+        4 => *(uint*)data,
+        _ => *(ulong*)data,
+    };
+
+    private static void Store(byte* data, int size, ulong value)
+    {
+        switch (size)
+        {
+            case 1:
+                *data = (byte)value;
+                break;
+            case 2:
+                *(ushort*)data = (ushort)value;
+                break;
+            case 4:
+                *(uint*)data = (uint)value;
+                break;
+            default:
+                *(ulong*)data = value;
+                break;
+        }
+    }
+
+    private void OtherExit()
+    {
+        // SAFETY: the whole page is mapped and the kernel has filled in the exit.
+        ReadOnlySpan<byte> page = new(_run, 4096);
+        if (VcpuExitText.Describe(Index, page, this) is { } stop)
+        {
+            Stop(stop);
+        }
+    }
+
+    private void Stop(VcpuStop stop)
+    {
+        if (_exits.Stopped(stop) == VcpuAction.Park)
+        {
+            _seat.Park();
+            _ = _seat.Wait();
+        }
+    }
+
+    /// <summary>
+    /// Lets KVM finish an access that was answered but not yet taken (KVM API 5: exits for I/O and MMIO are complete only after the next
+    /// KVM_RUN), so that it does not overwrite registers that are about to be set.
+    /// </summary>
+    private void CompletePendingAccess()
+    {
+        const int MostPieces = 64;
+
+        // SAFETY: at rest, nobody else touches the run page.
+        _run[KvmRunLayout.ImmediateExit] = 1;
+        for (int piece = 0; piece < MostPieces && KvmIoctl.Run(_descriptor) == 0; piece++)
+        {
+            // A further piece of the same access: whatever it reads is about to be thrown away.
+        }
+
+        _run[KvmRunLayout.ImmediateExit] = 0;
+    }
+}

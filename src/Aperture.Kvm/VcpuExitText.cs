@@ -1,0 +1,104 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using Aperture.Linux;
+
+namespace Aperture.Kvm;
+
+/// <summary>Puts exits that end a vCPU's run into words (KVM API 5).</summary>
+internal static class VcpuExitText
+{
+    // KVM_INTERNAL_ERROR_* and KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES of linux/kvm.h.
+    private const uint Emulation = 1;
+    private const ulong HasInstructionBytes = 1;
+
+    /// <summary>The stop that the exit in <paramref name="page"/> (struct kvm_run) is, or null for one after which the vCPU simply goes on.</summary>
+    /// <param name="index">The vCPU's index.</param>
+    /// <param name="page">struct kvm_run.</param>
+    /// <param name="vcpu">Where to read the instruction pointer; null leaves it out.</param>
+    public static VcpuStop? Describe(int index, ReadOnlySpan<byte> page, Vcpu? vcpu)
+    {
+        KvmExitReason reason = (KvmExitReason)Word(page, KvmRunLayout.ExitReason);
+        return reason switch
+        {
+            KvmExitReason.Interrupted or KvmExitReason.IrqWindowOpen or KvmExitReason.SetTpr or KvmExitReason.BusLock => null,
+            KvmExitReason.Halt => new VcpuStop(VcpuStopKind.Halt, index, $"vCPU {index} executed HLT"),
+            KvmExitReason.Shutdown => new VcpuStop(VcpuStopKind.Shutdown, index, $"vCPU {index} took a triple fault"),
+            KvmExitReason.SystemEvent => new VcpuStop(VcpuStopKind.SystemEvent, index, SystemEvent(index, Word(page, KvmRunLayout.SystemEventType))),
+            KvmExitReason.FailEntry => new VcpuStop(
+                VcpuStopKind.FailedEntry, index, Text($"the processor refused to enter vCPU {index}: hardware reason 0x{Long(page, KvmRunLayout.FailEntryReason):x}{At(vcpu)}")),
+            KvmExitReason.InternalError => new VcpuStop(VcpuStopKind.InternalError, index, InternalError(index, page, vcpu)),
+            _ => new VcpuStop(
+                VcpuStopKind.UnknownExit,
+                index,
+                Text($"vCPU {index} left the guest for reason {(uint)reason} (hardware 0x{Long(page, KvmRunLayout.HardwareReason):x}), which is not known here{At(vcpu)}")),
+        };
+    }
+
+    /// <summary>KVM_RUN failed with <paramref name="errno"/>.</summary>
+    public static VcpuStop HostError(int index, int errno, uint exitReason)
+    {
+        string why = errno == Errno.EFAULT && exitReason == (uint)KvmExitReason.MemoryFault
+            ? $"vCPU {index} touched guest memory that KVM cannot reach in this process"
+            : $"KVM could not run vCPU {index}";
+        return new VcpuStop(VcpuStopKind.HostError, index, new LinuxException(why, errno).Message);
+    }
+
+    private static string SystemEvent(int index, uint type) => type switch
+    {
+        1 => $"vCPU {index} asked the hypervisor for power off",
+        2 => $"vCPU {index} asked the hypervisor for a reset",
+        3 => $"vCPU {index} told the hypervisor of a crash",
+        _ => $"vCPU {index} raised system event {type}",
+    };
+
+    private static string InternalError(int index, ReadOnlySpan<byte> page, Vcpu? vcpu)
+    {
+        uint suberror = Word(page, KvmRunLayout.InternalSuberror);
+        uint count = Math.Min(Word(page, KvmRunLayout.InternalDataCount), 16);
+        string at = At(vcpu);
+        if (suberror == Emulation)
+        {
+            string bytes = count >= 3 && (Long(page, KvmRunLayout.EmulationFlags) & HasInstructionBytes) != 0
+                ? ": " + Bytes(page.Slice(KvmRunLayout.EmulationInstructionBytes, Math.Min(page[KvmRunLayout.EmulationInstructionSize], (byte)15)))
+                : "";
+            return $"KVM cannot emulate an instruction of vCPU {index}{at}{bytes}";
+        }
+
+        string what = suberror switch
+        {
+            2 => "two exceptions at once",
+            3 => "an exit while an event was being delivered",
+            4 => "an unexpected exit",
+            _ => Text($"internal error {suberror}"),
+        };
+        string data = count == 0 ? "" : " (" + string.Join(' ', MemoryMarshal.Cast<byte, ulong>(page.Slice(KvmRunLayout.InternalData, (int)count * 8)).ToArray().Select(word => Text($"{word:x}"))) + ")";
+        return $"KVM gave up on vCPU {index}{at}: {what}{data}";
+    }
+
+    private static string At(Vcpu? vcpu)
+    {
+        if (vcpu is null)
+        {
+            return "";
+        }
+
+        try
+        {
+            KvmSpecialRegisters special = vcpu.SpecialRegisters;
+            return Text($" at {special.Cs.Selector:x4}:{vcpu.Registers.Rip:x} (linear 0x{special.Cs.Base + vcpu.Registers.Rip:x})");
+        }
+        catch (LinuxException)
+        {
+            return "";
+        }
+    }
+
+    private static string Bytes(ReadOnlySpan<byte> bytes) =>
+        bytes.IsEmpty ? "no bytes" : string.Join(' ', Convert.ToHexStringLower(bytes).Chunk(2).Select(pair => new string(pair)));
+
+    private static uint Word(ReadOnlySpan<byte> page, int offset) => MemoryMarshal.Read<uint>(page[offset..]);
+
+    private static ulong Long(ReadOnlySpan<byte> page, int offset) => MemoryMarshal.Read<ulong>(page[offset..]);
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,131 @@
+using Aperture.Linux;
+
+namespace Aperture.Kvm;
+
+/// <summary>
+/// All vCPUs of a VM. Made stopped; the machine resets them to a boot state, resumes them, and stops them to reset or to end. Thread-safe.
+/// </summary>
+public sealed class VcpuGroup : IDisposable
+{
+    private const int MaximumCount = 64;
+
+    private readonly EntryGate _gate;
+    private readonly Vcpu[] _vcpus;
+    private int _disposed;
+
+    private VcpuGroup(EntryGate gate, Vcpu[] vcpus)
+    {
+        _gate = gate;
+        _vcpus = vcpus;
+    }
+
+    /// <summary>The vCPUs by index.</summary>
+    public IReadOnlyList<Vcpu> Vcpus => _vcpus;
+
+    /// <summary>True from the start, and from a stop's request, to <see cref="Resume"/>.</summary>
+    public bool IsStopped => _gate.IsStopped;
+
+    /// <summary>Puts every vCPU back into the processor's reset state, then vCPU 0 into <paramref name="boot"/>; the others wait for its start-up message.</summary>
+    /// <exception cref="InvalidOperationException">Not stopped.</exception>
+    /// <exception cref="LinuxException">KVM refused a register.</exception>
+    public void Reset(BootState boot)
+    {
+        ArgumentNullException.ThrowIfNull(boot);
+        if (!_gate.WaitStopped(TimeSpan.Zero))
+        {
+            throw new InvalidOperationException("vCPUs can be reset only after they have all been stopped");
+        }
+
+        foreach (Vcpu vcpu in _vcpus)
+        {
+            vcpu.Reset(vcpu.Index == 0 ? boot : null);
+        }
+    }
+
+    /// <summary>Lets all vCPUs run.</summary>
+    /// <exception cref="InvalidOperationException">They are not all stopped.</exception>
+    public void Resume() => _gate.Resume();
+
+    /// <summary>
+    /// Asks all vCPUs to stop and returns at once; from any thread, a handler's too: then that vCPU does not enter the guest again.
+    /// False when it was asked before.
+    /// </summary>
+    public bool RequestStop() => _gate.RequestStop();
+
+    /// <summary>Waits until a requested stop is complete: every vCPU is out of the guest and out of its handler. False when the time ran out.</summary>
+    /// <exception cref="InvalidOperationException">Called on a vCPU's thread, which would wait for itself.</exception>
+    public bool WaitStopped(TimeSpan timeout)
+    {
+        RefuseVcpuThread();
+        return _gate.WaitStopped(timeout);
+    }
+
+    /// <summary>Stops all vCPUs and waits for it. Call it with no lock held that a handler takes.</summary>
+    /// <exception cref="InvalidOperationException">Called on a vCPU's thread, which would wait for itself.</exception>
+    public void Stop()
+    {
+        RefuseVcpuThread();
+        _gate.RequestStop();
+        _gate.WaitStopped(Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>
+    /// Keeps every vCPU out of the guest until the result is disposed, for a change of memory slots that a running guest must not see half done. On
+    /// return none is in the guest; vCPUs in a handler finish it and wait before they enter again. From any thread; a vCPU's handler may call
+    /// it (that vCPU is out already), holds may nest, and several threads may hold at once. Take the lock of what is being changed first.
+    /// </summary>
+    public VcpuHold PauseOthers() => _gate.Hold();
+
+    /// <summary>Stops the vCPUs and ends their threads. Not on a vCPU's thread.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
+        RefuseVcpuThread();
+        _gate.Close();
+        foreach (Vcpu vcpu in _vcpus)
+        {
+            vcpu.Join();
+            vcpu.Dispose();
+        }
+    }
+
+    internal static VcpuGroup Create(KvmVm vm, int count, CpuidTable cpuid, Func<int, IVcpuExits> exits)
+    {
+        int most = Math.Min(MaximumCount, Math.Max(1, vm.Check(KvmCapability.MaximumVcpus)));
+        if (count < 1 || count > most)
+        {
+            throw new ApertureException($"{count} vCPUs were asked for; this host gives a guest 1 to {most}.");
+        }
+
+        EntryGate gate = new();
+        uint[] msrs = KvmIoctl.GetMsrIndexList(vm.System.Device);
+        List<Vcpu> vcpus = new(count);
+        try
+        {
+            for (int index = 0; index < count; index++)
+            {
+                vcpus.Add(new Vcpu(vm, index, gate, cpuid.ForVcpu(index), msrs, exits(index)));
+            }
+        }
+        catch
+        {
+            vcpus.ForEach(vcpu => vcpu.Dispose());
+            throw;
+        }
+
+        vcpus.ForEach(vcpu => vcpu.Start());
+        return new VcpuGroup(gate, [.. vcpus]);
+    }
+
+    private void RefuseVcpuThread()
+    {
+        if (Array.Exists(_vcpus, vcpu => vcpu.IsThisThread))
+        {
+            throw new InvalidOperationException("a vCPU's thread cannot wait for its own stop; request it instead");
+        }
+    }
+}
