@@ -1,0 +1,166 @@
+namespace Aperture.Placement;
+
+/// <summary>Checks all pins together: each against the platform, BAR against BAR, and the windows that pins force against all else.</summary>
+internal sealed class PinCheck
+{
+    private readonly BlockTree _tree;
+    private readonly Arenas _arenas;
+    private readonly Arenas _widest;
+    private readonly List<PlacementConflict> _conflicts = [];
+    private readonly HashSet<FunctionNode> _involved = [];
+
+    private PinCheck(BlockTree tree, Arenas arenas, Arenas widest) => (_tree, _arenas, _widest) = (tree, arenas, widest);
+
+    /// <summary>The conflicts, and the functions that other choices for their bridges might help.</summary>
+    public static (List<PlacementConflict> Conflicts, IReadOnlySet<FunctionNode> Involved) Run(
+        BlockTree tree, Arenas arenas, Arenas widest, IReadOnlyDictionary<(FunctionNode Node, int Index), PinFault> faults)
+    {
+        PinCheck check = new(tree, arenas, widest);
+        List<BarBlock> sound = [];
+        foreach (BarBlock bar in tree.Bars)
+        {
+            if (faults.TryGetValue((bar.Node, bar.Demand.Index), out PinFault? fault))
+            {
+                check.Report(bar, fault);
+            }
+            else if (!bar.Floats)
+            {
+                sound.Add(bar);
+            }
+        }
+
+        check.Overlaps(sound.Where(bar => bar.Demand.Kind == Pci.BarKind.Io));
+        check.Overlaps(sound.Where(bar => bar.Demand.Kind != Pci.BarKind.Io));
+        if (check._conflicts.Count == 0)
+        {
+            foreach (ArenaKind kind in Enum.GetValues<ArenaKind>())
+            {
+                check.Windows(tree.Root(kind), arenas[kind]);
+            }
+        }
+
+        return (check._conflicts, check._involved);
+    }
+
+    /// <summary>Finds pinned BARs that share bytes. Naturally aligned powers of two either nest or are apart, so a stack of open ones suffices.</summary>
+    private void Overlaps(IEnumerable<BarBlock> bars)
+    {
+        Stack<BarBlock> open = new();
+        List<(BarBlock Later, BarBlock Earlier)> pairs = [];
+        foreach (BarBlock bar in bars.OrderBy(bar => bar.Forced.Start).ThenByDescending(bar => bar.Forced.End))
+        {
+            while (open.TryPeek(out BarBlock? top) && top.Forced.End <= bar.Forced.Start)
+            {
+                open.Pop();
+            }
+
+            if (open.TryPeek(out BarBlock? under))
+            {
+                pairs.Add(IsAfter(bar, under) ? (bar, under) : (under, bar));
+            }
+
+            open.Push(bar);
+        }
+
+        foreach ((BarBlock later, BarBlock earlier) in pairs.OrderBy(pair => pair.Later.Node.Order).ThenBy(pair => pair.Later.Demand.Index).DistinctBy(pair => pair.Later))
+        {
+            Report(later, new PinFault(
+                PlacementConflictKind.Overlap, $"it overlaps {earlier.Name} at {earlier.Forced}", earlier.Party(earlier.Forced)));
+        }
+    }
+
+    /// <summary>Checks the windows that pins force on one bus and below: against each other, against pinned BARs beside them, and on the root bus against the platform.</summary>
+    private void Windows(IReadOnlyList<Block> children, Arena? arena)
+    {
+        List<Block> forced = [.. children.Where(child => !child.Floats).OrderBy(child => child.Forced.Start).ThenBy(child => child.Node.Order)];
+        Block? widest = null;
+        foreach (Block block in forced)
+        {
+            if (arena is not null && block is WindowBlock top)
+            {
+                AgainstPlatform(top, arena);
+            }
+
+            if (widest is not null && widest.Forced.End > block.Forced.Start)
+            {
+                ReportNeighbours(widest, block);
+            }
+
+            widest = widest is null || block.Forced.End > widest.Forced.End ? block : widest;
+        }
+
+        foreach (WindowBlock window in children.OfType<WindowBlock>())
+        {
+            Windows(window.Children, null);
+        }
+    }
+
+    private void AgainstPlatform(WindowBlock window, Arena arena)
+    {
+        if (arena.Blocking(window.Forced) is { } taken)
+        {
+            ReportWindow(window, $"overlaps {taken.Origin} at {taken.Extent}", taken.Party);
+        }
+        else if (!arena.Bounds.Any(bound => bound.Contains(window.Forced)))
+        {
+            ReportWindow(window, $"is not inside {arena.Name} {arena.BoundsText}", new ConflictParty(arena.Name));
+        }
+    }
+
+    private void ReportNeighbours(Block left, Block right)
+    {
+        bool rightIsLater = right.Node.Order > left.Node.Order;
+        (Block first, Block second) = rightIsLater ? (left, right) : (right, left);
+        (WindowBlock window, Block other) = second is WindowBlock later ? (later, first) : ((WindowBlock)first, second);
+        BarBlock? inside = other is WindowBlock otherWindow ? otherWindow.PinnedBars().MinBy(bar => bar.Node.Order) : null;
+        string what = inside is null ? $"{other.Name} at {other.Forced}" : $"{other.Name} at {other.Forced}, which holds {inside.Name}";
+        _involved.Add(other.Node);
+        ReportWindow(window, $"overlaps {what}", other.Party(other.Forced));
+    }
+
+    /// <summary>Blames one of the pins at the window's two ends: the one that has somewhere else to go, the later one first.</summary>
+    private void ReportWindow(WindowBlock window, string reason, ConflictParty obstacle)
+    {
+        List<BarBlock> pinned = [.. window.PinnedBars()];
+        BarBlock lowest = pinned.MinBy(bar => bar.Forced.Start)!;
+        BarBlock highest = pinned.MaxBy(bar => bar.Forced.End)!;
+        (BarBlock first, BarBlock second) = IsAfter(lowest, highest) ? (lowest, highest) : (highest, lowest);
+        BarBlock blamed = HasPlace(first) || !HasPlace(second) ? first : second;
+        BarBlock partner = blamed == first ? second : first;
+        string text = partner == blamed
+            ? $"{window.Name} that must hold it, {window.Forced}, {reason}"
+            : $"with {partner.Name} at 0x{partner.Forced.Start:x} it stretches {window.Name} over {window.Forced}, which {reason}";
+        Report(blamed, new PinFault(PlacementConflictKind.BridgeWindow, text, obstacle));
+    }
+
+    private bool HasPlace(BarBlock bar) => Nearest(bar) is { } place && (place.Below ?? place.Above) is not null;
+
+    private NearestPlace Nearest(BarBlock bar)
+    {
+        ArenaKind kind = BlockTree.ArenaOf(bar, _tree);
+
+        // Low RAM would move for another pin, so the search for one may look below the present hole.
+        Arena arena = kind == ArenaKind.Low ? _widest.Low : _arenas[kind];
+        return NearestPlace.Find(bar, bar.Demand.Pin!.Value, arena, _tree.Root(kind));
+    }
+
+    private void Report(BarBlock bar, PinFault fault)
+    {
+        _involved.Add(bar.Node);
+        GuestAddress pin = bar.Demand.Pin!.Value;
+        NearestPlace nearest = Nearest(bar);
+        AddressRange? range = AddressRange.Fits(pin, bar.Demand.Size) ? new AddressRange(pin, bar.Demand.Size) : null;
+        _conflicts.Add(new PlacementConflict(
+            fault.Kind,
+            new ConflictParty(bar.Name, range) { Function = bar.Node.Name, Bar = bar.Demand.Index },
+            $"{bar.LongName} cannot be pinned at {pin}: {fault.Reason}; {nearest.Text(pin)}")
+        {
+            Obstacle = fault.Obstacle,
+            NearestBelow = nearest.Below,
+            NearestAbove = nearest.Above,
+        });
+    }
+
+    private static bool IsAfter(BarBlock bar, BarBlock other) =>
+        bar.Node.Order != other.Node.Order ? bar.Node.Order > other.Node.Order : bar.Demand.Index > other.Demand.Index;
+}

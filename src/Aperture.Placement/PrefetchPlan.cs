@@ -1,0 +1,86 @@
+using Aperture.Pci;
+
+namespace Aperture.Placement;
+
+/// <summary>Where the prefetchable BARs below one bridge on the root bus go.</summary>
+internal enum PrefetchPlan
+{
+    /// <summary>64-bit ones high through prefetchable windows; those pinned low and 32-bit ones into the memory windows.</summary>
+    High,
+
+    /// <summary>All below 4 GiB, through prefetchable windows.</summary>
+    LowPrefetchable,
+
+    /// <summary>All below 4 GiB, through the memory windows.</summary>
+    LowMemory,
+}
+
+/// <summary>
+/// The choices that an attempt has made so far. A prefetchable window is 64-bit only as a whole (PCI-to-PCI Bridge 1.2, 3.2.5.9), so
+/// the choice is one for each bridge on the root bus. It only ever moves on to the next possibility, which bounds the search.
+/// </summary>
+internal sealed class Choices
+{
+    private readonly Dictionary<FunctionNode, Queue<PrefetchPlan>> _plans = [];
+    private readonly HashSet<(FunctionNode, int)> _sentLow = [];
+    private readonly bool _highExists;
+
+    public Choices(Topology topology, bool highExists)
+    {
+        _highExists = highExists;
+        foreach (FunctionNode node in topology.Root.Where(node => node.Demand.Bridge is not null))
+        {
+            _plans.Add(node, new Queue<PrefetchPlan>(Possible(node)));
+        }
+    }
+
+    public PrefetchPlan this[FunctionNode top] => _plans[top].Peek();
+
+    /// <summary>Tries the next plan for the bridge above <paramref name="node"/>; false when there is none.</summary>
+    public bool Advance(FunctionNode node)
+    {
+        if (!_plans.TryGetValue(node.Top, out Queue<PrefetchPlan>? plans) || plans.Count == 1)
+        {
+            return false;
+        }
+
+        plans.Dequeue();
+        return true;
+    }
+
+    /// <summary>Takes what found no room above 4 GiB down; false when it must stay high.</summary>
+    public bool SendLow(Block block) => block switch
+    {
+        WindowBlock window => window.Floats && Advance(window.Node),
+        BarBlock { Parent: null } bar => _sentLow.Add((bar.Node, bar.Demand.Index)),
+        _ => false,
+    };
+
+    /// <summary>Which side of 4 GiB an unpinned 64-bit BAR on the root bus goes to.</summary>
+    public bool GoesHigh(FunctionNode node, BarDemand bar) => _highExists && !_sentLow.Contains((node, bar.Index));
+
+    private List<PrefetchPlan> Possible(FunctionNode top)
+    {
+        bool floats = false;
+        bool pinnedHigh = false;
+        bool any = false;
+        foreach (BarDemand bar in Behind(top).SelectMany(node => node.Demand.Bars).Where(bar => bar.Kind.IsPrefetchable()))
+        {
+            any = true;
+            floats |= bar.Kind.Is64Bit() && bar.Pin is null;
+            pinnedHigh |= bar.Kind.Is64Bit() && bar.Pin?.Value >= PlatformLimits.FourGiB;
+        }
+
+        // With nothing to send high, the first plan is "all in the memory windows" already.
+        return (any, floats, pinnedHigh) switch
+        {
+            (false, _, _) or (_, _, true) => [PrefetchPlan.High],
+            (_, false, _) => [PrefetchPlan.High, PrefetchPlan.LowPrefetchable],
+            _ when _highExists => [PrefetchPlan.High, PrefetchPlan.LowPrefetchable, PrefetchPlan.LowMemory],
+            _ => [PrefetchPlan.LowPrefetchable, PrefetchPlan.LowMemory],
+        };
+    }
+
+    private static IEnumerable<FunctionNode> Behind(FunctionNode bridge) =>
+        bridge.Children.SelectMany(child => Behind(child).Prepend(child));
+}
