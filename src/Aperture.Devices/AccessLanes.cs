@@ -6,10 +6,10 @@ namespace Aperture.Devices;
 internal interface IWordRegisters
 {
     /// <summary>The word at byte offset <paramref name="offset"/> (a multiple of 4); <paramref name="lanes"/> has ones in the bits asked for.</summary>
-    uint ReadWord(uint offset, uint lanes);
+    uint ReadWord(ulong offset, uint lanes);
 
     /// <summary>Writes the bits of <paramref name="value"/> that <paramref name="lanes"/> selects (whole bytes).</summary>
-    void WriteWord(uint offset, uint value, uint lanes);
+    void WriteWord(ulong offset, uint value, uint lanes);
 }
 
 /// <summary>A device on an 8-bit bus: wider accesses reach it as single bytes, lowest address first.</summary>
@@ -71,7 +71,7 @@ internal static class AccessLanes
     }
 
     /// <summary>Reads word by word; <paramref name="length"/> is a multiple of 4.</summary>
-    public static AccessResult ReadWords<T>(T device, uint length, ulong offset, int size, out ulong value)
+    public static AccessResult ReadWords<T>(T device, ulong length, ulong offset, int size, out ulong value)
         where T : IWordRegisters
     {
         value = ulong.MaxValue;
@@ -83,11 +83,11 @@ internal static class AccessLanes
         value = 0;
         for (int done = 0; done < size;)
         {
-            uint at = (uint)offset + (uint)done;
+            ulong at = offset + (uint)done;
             int skip = (int)(at & 3);
             int count = Math.Min(4 - skip, size - done);
             uint lanes = Lanes(skip, count);
-            ulong part = at < length ? (device.ReadWord(at & ~3u, lanes) & lanes) >> (8 * skip) : AccessWidth.AllOnes(count);
+            ulong part = at < length ? (device.ReadWord(at & ~3UL, lanes) & lanes) >> (8 * skip) : AccessWidth.AllOnes(count);
             value |= part << (8 * done);
             done += count;
         }
@@ -96,7 +96,7 @@ internal static class AccessLanes
     }
 
     /// <summary>Writes word by word; <paramref name="length"/> is a multiple of 4.</summary>
-    public static AccessResult WriteWords<T>(T device, uint length, ulong offset, int size, ulong value)
+    public static AccessResult WriteWords<T>(T device, ulong length, ulong offset, int size, ulong value)
         where T : IWordRegisters
     {
         if (!Starts(offset, size, length))
@@ -106,7 +106,7 @@ internal static class AccessLanes
 
         for (int done = 0; done < size;)
         {
-            uint at = (uint)offset + (uint)done;
+            ulong at = offset + (uint)done;
             int skip = (int)(at & 3);
             int count = Math.Min(4 - skip, size - done);
             if (at >= length)
@@ -114,7 +114,7 @@ internal static class AccessLanes
                 break;
             }
 
-            device.WriteWord(at & ~3u, (uint)(value >> (8 * done)) << (8 * skip), Lanes(skip, count));
+            device.WriteWord(at & ~3UL, (uint)(value >> (8 * done)) << (8 * skip), Lanes(skip, count));
             done += count;
         }
 

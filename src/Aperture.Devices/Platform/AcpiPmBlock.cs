@@ -129,7 +129,7 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
     /// <summary>Stops the overflow timer.</summary>
     public void Dispose() => _carryAlarm.Dispose();
 
-    uint IWordRegisters.ReadWord(uint offset, uint lanes)
+    uint IWordRegisters.ReadWord(ulong offset, uint lanes)
     {
         // The timer is read in loops and needs no lock.
         if (offset == PmRegisters.Timer)
@@ -154,7 +154,7 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
         }
     }
 
-    void IWordRegisters.WriteWord(uint offset, uint value, uint lanes)
+    void IWordRegisters.WriteWord(ulong offset, uint value, uint lanes)
     {
         bool powerOff = false;
         lock (_gate)

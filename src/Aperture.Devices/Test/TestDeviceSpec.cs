@@ -19,9 +19,24 @@ public enum TestBacking : byte
 /// <param name="Backing">What answers; always <see cref="TestBacking.Trap"/> for I/O.</param>
 public readonly record struct TestBarSpec(int Index, BarKind Kind, ulong Size, TestBacking Backing);
 
-/// <summary>What the user asked for with <c>--device test,...</c>.</summary>
-public sealed partial record TestDeviceSpec
+/// <summary>Where a test device keeps its MSI-X structures.</summary>
+/// <param name="Bar">Index of the BAR.</param>
+/// <param name="TableOffset">Offset of the vector table in it: half its size.</param>
+/// <param name="PendingOffset">Offset of the pending bits in it: three quarters of its size.</param>
+public readonly record struct TestMsixPlace(int Bar, uint TableOffset, uint PendingOffset);
+
+/// <summary>What the user asked for with <c>--device test,...</c>; <see cref="TestDeviceOptions"/> reads it.</summary>
+public sealed record TestDeviceSpec
 {
+    /// <summary>The smallest BAR that holds MSI-X structures.</summary>
+    public const ulong SmallestMsixBar = 8 << 10;
+
+    /// <summary>Bytes of BAR that each MSI-X vector needs: a quarter of the BAR holds the table's 16-byte entries.</summary>
+    public const ulong MsixBytesPerVector = 64;
+
+    // Nothing needs to lie beyond: 2048 vectors take 128 KiB, and offsets in the capability have 32 bits.
+    private const ulong LargestMsixHalf = 1UL << 30;
+
     /// <summary>The device's name, unique in the machine.</summary>
     public required string Id { get; init; }
 
@@ -42,18 +57,40 @@ public sealed partial record TestDeviceSpec
 
     /// <summary>MSI-X vectors, 0 to 2048; 0 for no MSI-X capability.</summary>
     public int MsixVectors { get; init; }
-}
 
-public sealed partial record TestDeviceSpec
-{
-    /// <summary>Reads the options of <c>--device test,...</c>.</summary>
-    public static bool TryParse(
-        IReadOnlyList<KeyValuePair<string, string>> options,
-        [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out TestDeviceSpec? spec,
-        [System.Diagnostics.CodeAnalysis.NotNullWhen(false)] out string? error)
+    /// <summary>The BAR with the identification register, the first trapped one; null when all are RAM.</summary>
+    public TestBarSpec? RegisterBar => First(bar => bar.Backing == TestBacking.Trap);
+
+    /// <summary>
+    /// Where the MSI-X structures lie: in the upper half of the first trapped memory BAR that is big enough, or in its second GiB if
+    /// the half would lie above that. Null without MSI-X, or when no BAR can hold them.
+    /// </summary>
+    public TestMsixPlace? MsixPlace
     {
-        spec = null;
-        error = $"{options.Count} options";
-        return false;
+        get
+        {
+            ulong needed = Math.Max(SmallestMsixBar, MsixBytesPerVector * (ulong)MsixVectors);
+            TestBarSpec? found = MsixVectors == 0 ? null : First(bar => bar.Backing == TestBacking.Trap && bar.Kind.IsMemory() && bar.Size >= needed);
+            if (found is not { } bar)
+            {
+                return null;
+            }
+
+            ulong half = Math.Min(bar.Size / 2, LargestMsixHalf);
+            return new TestMsixPlace(bar.Index, (uint)half, (uint)(half + (half / 2)));
+        }
+    }
+
+    private TestBarSpec? First(Func<TestBarSpec, bool> wanted)
+    {
+        foreach (TestBarSpec bar in Bars)
+        {
+            if (wanted(bar))
+            {
+                return bar;
+            }
+        }
+
+        return null;
     }
 }
