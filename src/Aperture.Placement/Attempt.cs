@@ -82,7 +82,7 @@ internal sealed class Attempt
             first ??= outcome;
             if (!again)
             {
-                return first with { LowerMayHelp = outcome.LowerMayHelp };
+                return Finish(first, tree) with { LowerMayHelp = outcome.LowerMayHelp };
             }
         }
     }
@@ -106,17 +106,17 @@ internal sealed class Attempt
 
         if (BusPacker.Place(_arenas.High, tree.Root(ArenaKind.High)) is { } high)
         {
-            return (Refuse(high, _arenas.High, lowerMayHelp: false), choices.SendLow(high.Block));
+            return (new Outcome([], LowerMayHelp: false) { Failure = high, FailedIn = ArenaKind.High }, choices.SendLow(high.Block));
         }
 
         if (BusPacker.Place(_arenas.Low, tree.Root(ArenaKind.Low)) is { } low)
         {
             // More room is what the hole's start gives; other choices help only inside windows that pins hold in place.
-            return (Refuse(low, _arenas.Low, lowerMayHelp: true), low.Inside is not null && choices.Advance(low.Block.Node));
+            return (new Outcome([], LowerMayHelp: true) { Failure = low, FailedIn = ArenaKind.Low }, low.Inside is not null && choices.Advance(low.Block.Node));
         }
 
         return BusPacker.Place(_arenas.Io, tree.Root(ArenaKind.Io)) is { } io
-            ? (Refuse(io, _arenas.Io, lowerMayHelp: false), false)
+            ? (new Outcome([], LowerMayHelp: false) { Failure = io, FailedIn = ArenaKind.Io }, false)
             : (new Outcome([], LowerMayHelp: false) { Tree = tree, Arenas = _arenas }, false);
     }
 
@@ -163,7 +163,16 @@ internal sealed class Attempt
             : null;
     }
 
-    private static Outcome Refuse(Failure failure, Arena arena, bool lowerMayHelp) => new([RoomSentence.Of(failure, arena)], lowerMayHelp);
+    private Outcome Finish(Outcome outcome, BlockTree tree)
+    {
+        if (outcome.Failure is not { } failure)
+        {
+            return outcome;
+        }
+
+        bool proven = RoomProof.NoneExists(tree, _arenas, outcome.FailedIn, ecamFloats: _platform.Ecam is { Pin: null });
+        return outcome with { Conflicts = [RoomSentence.Of(failure, _arenas[outcome.FailedIn], proven)] };
+    }
 }
 
 /// <summary>How an attempt ended: with a settled tree, or with conflicts.</summary>
@@ -172,6 +181,11 @@ internal sealed class Attempt
 internal sealed record Outcome(IReadOnlyList<PlacementConflict> Conflicts, bool LowerMayHelp)
 {
     public BlockTree? Tree { get; init; }
+
+    /// <summary>What found no room, until it is put into words.</summary>
+    public Failure? Failure { get; init; }
+
+    public ArenaKind FailedIn { get; init; }
 
     public Arenas? Arenas { get; init; }
 }

@@ -41,7 +41,7 @@ internal sealed class BusPacker
         UInt128 asked = ForcedPlacer.Total(floating);
         if (floating.Find(block => !block.Shapes.Any(shape => free.TryFirst(0, shape, out _))) is { } alone)
         {
-            return new Failure(alone, null, free, asked, Proven: true);
+            return new Failure(alone, null, free, asked);
         }
 
         BusPacker packer = new(HullPacker.Sorted(floating));
@@ -55,8 +55,7 @@ internal sealed class BusPacker
             return null;
         }
 
-        bool proven = asked > free.Total || floating.TrueForAll(block => block is BarBlock);
-        return new Failure(packer._sorted[packer._deepest], null, free, asked, proven);
+        return new Failure(packer._sorted[packer._deepest], null, free, asked);
     }
 
     private bool Search(int index, FreeSpace free)

@@ -5,5 +5,4 @@ namespace Aperture.Placement;
 /// <param name="Inside">The pinned window it had to fit into, or null when a whole arena was open to it.</param>
 /// <param name="Room">What was free for it and for all that was placed together with it.</param>
 /// <param name="Asked">Bytes that it and all placed together with it need.</param>
-/// <param name="Proven">True when no layout exists under the choices made; false when the search ended.</param>
-internal sealed record Failure(Block Block, WindowBlock? Inside, FreeSpace Room, UInt128 Asked, bool Proven);
+internal sealed record Failure(Block Block, WindowBlock? Inside, FreeSpace Room, UInt128 Asked);

@@ -45,15 +45,14 @@ internal static class ForcedPlacer
         List<Block> floating = [.. window.Children.Where(child => child.Floats)];
         if (floating.Find(child => child.Shapes.Count == 0) is { } huge)
         {
-            return new Failure(huge, window, free, Total(floating), Proven: true);
+            return new Failure(huge, window, free, Total(floating));
         }
 
         FreeSpace before = free.Clone();
         List<Part> parts = [];
         if (HullPacker.Pack(free, HullPacker.Sorted(floating), ref hull, room.Start, growUp: true, parts) is { } failed)
         {
-            UInt128 asked = Total(floating);
-            return new Failure(failed, window, before, asked, asked > before.Total);
+            return new Failure(failed, window, before, Total(floating));
         }
 
         foreach (Part part in parts)

@@ -1,18 +1,18 @@
 namespace Aperture.Placement;
 
-/// <summary>A failure to find room, as a conflict.</summary>
+/// <summary>A failure to find room, as a conflict: <see cref="PlacementConflictKind.NoSpace"/> only when it is proven.</summary>
 internal static class RoomSentence
 {
-    public static PlacementConflict Of(Failure failure, Arena arena)
+    public static PlacementConflict Of(Failure failure, Arena arena, bool proven)
     {
         string what = failure.Block is BarBlock bar ? bar.LongName : Describe((WindowBlock)failure.Block);
         string where = failure.Inside is { } window
             ? $"{window.Name}, which pinned BARs hold between its neighbours in {arena.Name}"
             : arena.Bounds.Count == 0 ? $"{arena.Name}, which does not exist here" : $"{arena.Name} {Spans(arena)}";
-        string verb = failure.Proven ? "there is no room for" : "no place was found within the search budget for";
+        string verb = proven ? "there is no room for" : "no place was found within the search budget for";
         string asked = failure.Asked >> 63 == 0 ? ByteSize.Format((ulong)failure.Asked) : "more than 8388608T";
         string sentence = $"{verb} {what} in {where}: {asked} in all are asked for there, {ByteSize.Format(failure.Room.Total)} are free, and the largest gap is {ByteSize.Format(failure.Room.LargestGap)}";
-        return new PlacementConflict(failure.Proven ? PlacementConflictKind.NoSpace : PlacementConflictKind.NotFound, failure.Block.Party(null), sentence)
+        return new PlacementConflict(proven ? PlacementConflictKind.NoSpace : PlacementConflictKind.NotFound, failure.Block.Party(null), sentence)
         {
             Obstacle = failure.Inside is { } inside ? inside.Party(inside.Forced) : new ConflictParty(arena.Name),
         };
