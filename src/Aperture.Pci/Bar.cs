@@ -66,7 +66,8 @@ public sealed class Bar
     /// <summary>The ROM's own enable bit; true for every other BAR.</summary>
     public bool IsEnabled => Kind != BarKind.Rom || (config.Get(register) & 1) != 0;
 
-    internal int Register => register;
+    /// <summary>Offset in bytes of its first register in configuration space.</summary>
+    public int Register => register;
 
     /// <summary>Fixes the BAR at <paramref name="address"/>, or frees it with null. The register takes the value at once.</summary>
     /// <exception cref="ArgumentException">The address is zero, not a multiple of the size, or too high for the kind.</exception>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Aperture.Firmware;
 
 namespace Aperture.Machine.Configuration;
 

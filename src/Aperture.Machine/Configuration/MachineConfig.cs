@@ -1,11 +1,6 @@
-namespace Aperture.Machine.Configuration;
+using Aperture.Firmware;
 
-/// <summary>The boards that can be built.</summary>
-public enum BoardKind : byte
-{
-    /// <summary>Q35 with ICH9: PCI Express, ECAM.</summary>
-    Q35,
-}
+namespace Aperture.Machine.Configuration;
 
 /// <summary>Where the first serial port goes.</summary>
 public enum SerialKind : byte

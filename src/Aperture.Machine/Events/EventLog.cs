@@ -105,7 +105,7 @@ public sealed class EventLog : IDisposable
         catch (IOException e)
         {
             failed = true;
-            Console.Error.WriteLine($"aperture: events are no longer written to {name}: {e.Message}");
+            System.Console.Error.WriteLine($"aperture: events are no longer written to {name}: {e.Message}");
         }
     }
 }

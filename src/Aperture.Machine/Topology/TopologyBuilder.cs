@@ -1,4 +1,4 @@
-using Aperture.Devices.Test;
+using Aperture.Devices;
 using Aperture.Machine.Configuration;
 using Aperture.Pci;
 using Aperture.Placement;
@@ -86,7 +86,7 @@ public sealed class TopologyBuilder
             }
         }
 
-        if (!TestDeviceSpec.TryParse(rest, out TestDeviceSpec? spec, out string? error))
+        if (!TestDeviceOptions.TryParse(rest, out TestDeviceSpec? spec, out string? error))
         {
             throw new ApertureException(error);
         }
@@ -180,7 +180,7 @@ public sealed class TopologyBuilder
         return node;
     }
 
-    private byte FirstFree(TopologyNode? parent, List<TopologyNode> bus, string id, IReadOnlyList<byte?> alsoTaken)
+    private static byte FirstFree(TopologyNode? parent, List<TopologyNode> bus, string id, IReadOnlyList<byte?> alsoTaken)
     {
         int devices = parent is { IsPort: true } ? 1 : 32;
         for (int device = 0; device < devices; device++)

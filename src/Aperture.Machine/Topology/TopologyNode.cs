@@ -1,4 +1,4 @@
-using Aperture.Devices.Test;
+using Aperture.Devices;
 using Aperture.Placement;
 
 namespace Aperture.Machine.Topology;

@@ -1,0 +1,112 @@
+using System.Text.Json;
+using Aperture.Machine.Events;
+using Aperture.Memory;
+using Aperture.Pci;
+
+namespace Aperture.Machine.Board;
+
+/// <summary>
+/// Keeps the address spaces at what PCI decodes: each BAR that decodes has its region placed at its address, and no other is placed. Works on whole
+/// decode maps, so that BARs which trade places come out right. Called with the hierarchy's lock held.
+/// </summary>
+internal sealed class BarMapper(PciHierarchy hierarchy, EventLog events)
+{
+    private readonly Dictionary<Bar, Region> _regions = [];
+
+    /// <summary>What decodes now.</summary>
+    public DecodeMap Current { get; private set; } = DecodeMap.Empty;
+
+    /// <summary>Says what answers behind <paramref name="bar"/>.</summary>
+    public void Register(Bar bar, Region region) => _regions.Add(bar, region);
+
+    /// <summary>The region behind <paramref name="bar"/>, or null when nothing answers there.</summary>
+    public Region? RegionOf(Bar bar) => _regions.GetValueOrDefault(bar);
+
+    /// <summary>Brings both spaces to what the registers say now, within the caller's changes.</summary>
+    public void Update(AddressChange memory, AddressChange ports, DecodeLimits limits)
+    {
+        DecodeMap next = hierarchy.ComputeDecode(limits, Current);
+        DecodeMap previous = Current;
+        Current = next;
+        Remove(memory, previous.Memory, next);
+        Remove(ports, previous.Io, next);
+        Add(memory, next.Memory, previous);
+        Add(ports, next.Io, previous);
+        ReportRefusals(previous, next);
+    }
+
+    private void Remove(AddressChange change, IReadOnlyList<DecodedBar> bars, DecodeMap next)
+    {
+        foreach (DecodedBar bar in bars)
+        {
+            if (next.Find(bar.Bar) != bar.Range && _regions.TryGetValue(bar.Bar, out Region? region))
+            {
+                change.Remove(region);
+                Report("bar.undecoded", bar);
+            }
+        }
+    }
+
+    private void Add(AddressChange change, IReadOnlyList<DecodedBar> bars, DecodeMap previous)
+    {
+        foreach (DecodedBar bar in bars)
+        {
+            if (previous.Find(bar.Bar) != bar.Range && _regions.TryGetValue(bar.Bar, out Region? region))
+            {
+                change.TryPlace(region, bar.Range.Start, RegionPriority.Bar);
+                Report("bar.decoded", bar);
+            }
+        }
+    }
+
+    private void Report(string kind, DecodedBar bar)
+    {
+        if (events.Enabled)
+        {
+            events.Write(kind, json => WriteBar(json, bar.Function, bar.Bar, bar.Range));
+        }
+    }
+
+    // Only what stands in the way of a BAR that the guest enabled is worth a line, and only when it is news.
+    private void ReportRefusals(DecodeMap previous, DecodeMap next)
+    {
+        if (!events.Enabled)
+        {
+            return;
+        }
+
+        foreach (RefusedBar refused in next.Refused)
+        {
+            if (refused.Reason < DecodeRefusal.Wraps || previous.Refused.Contains(refused))
+            {
+                continue;
+            }
+
+            events.Write("bar.refused", json =>
+            {
+                WriteBar(json, refused.Function, refused.Bar, refused.Range);
+                json.WriteString("reason", refused.Reason.ToString());
+                if (refused.Other is { } other)
+                {
+                    json.WriteString("obstacle", $"{other.Function.Name} {other.Bar.Name}");
+                }
+                else if (refused.Obstacle is { } obstacle)
+                {
+                    json.WriteString("obstacle", obstacle);
+                }
+            });
+        }
+    }
+
+    private static void WriteBar(Utf8JsonWriter json, PciFunction function, Bar bar, AddressRange? range)
+    {
+        json.WriteString("function", function.Name);
+        json.WriteString("bdf", function.Bdf.ToString());
+        json.WriteString("bar", bar.Name);
+        json.WriteString("kind", bar.Kind.Keyword());
+        if (range is { } known)
+        {
+            json.WriteRange(known);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+using System.Buffers.Binary;
+using Aperture.Pci;
+
+namespace Aperture.Machine.Board;
+
+/// <summary>
+/// The Q35 memory controller hub's function 00:00.0 (8086:29C0, Intel 3 Series Express Chipset datasheet, section 5): conventional configuration
+/// space. PCIEXBAR, PAM and SMRAM act; the memory size registers (TOM, TOUUD, TOLUD, REMAP) report what the map is.
+/// </summary>
+public sealed class MemoryControllerHub : PciFunction
+{
+    private const int SmramWord = 0x9C;
+    private const int SmramRegister = 0x9D;
+    private const byte SmramOpen = 1 << 6;
+    private const byte SmramLock = 1 << 4;
+    private const byte SmramReset = 0x02;
+
+    /// <summary>Makes the hub in reset state: ECAM off, C0000-FFFFF routed to the ROM.</summary>
+    public MemoryControllerHub()
+        : base("mch", new PciIdentity(0x8086, 0x29C0, ClassCode: 0x06_0000, Revision: 2), ConfigSpace.ConventionalSize)
+    {
+        Config.Define(PciExBar.Offset, 4, (uint)PciExBar.ResetValue, writable: PciExBar.LowWritableMask);
+        Config.Define(PciExBar.Offset + 4, 4, (uint)(PciExBar.ResetValue >> 32), writable: PciExBar.HighWritableMask);
+        Config.Define(PamRegisters.Offset, 1, 0, writable: 0x30);
+        for (int register = 1; register < PamRegisters.Count; register++)
+        {
+            Config.Define(PamRegisters.Offset + register, 1, 0, writable: 0x33);
+        }
+
+        // REMAPBASE above REMAPLIMIT: nothing is remapped after a reset.
+        Config.Define(0x98, 2, 0x03FF, writable: 0x03FF);
+        Config.Define(0x9A, 2, 0, writable: 0x03FF);
+        Config.Define(SmramRegister, 1, SmramReset, writable: 0x78);
+        Config.Define(0x9E, 1, 0x38, writable: 0x87);
+        Config.Define(0xA0, 2, 0x0001, writable: 0x03FF);
+        Config.Define(0xA2, 2, 0, writable: 0xFFFF);
+        Config.Define(0xA4, 4, 0, writable: 0xFFF0_0000);
+        Config.Define(0xA8, 4, 0, writable: 0xFFF0_0000);
+        Config.Define(0xAC, 4, 0, writable: 0xFFF0_0000);
+        Config.Define(0xB0, 2, 0x0010, writable: 0xFFF0);
+    }
+
+    /// <summary>Where the ECAM window is.</summary>
+    public PciExBar PciExBar => new(Config.Get(PciExBar.Offset) | (ulong)Config.Get(PciExBar.Offset + 4) << 32);
+
+    /// <summary>How piece <paramref name="segment"/> of C0000-FFFFF is routed.</summary>
+    public PamAttribute Pam(int segment)
+    {
+        Span<byte> registers = stackalloc byte[8];
+        BinaryPrimitives.WriteUInt32LittleEndian(registers, Config.Get(PamRegisters.Offset));
+        BinaryPrimitives.WriteUInt32LittleEndian(registers[4..], Config.Get(PamRegisters.Offset + 4));
+        return PamRegisters.Attribute(registers, segment);
+    }
+
+    /// <summary>Programs PCIEXBAR as firmware does.</summary>
+    public void ProgramPciExBar(PciExBar value)
+    {
+        Config.Set(PciExBar.Offset, (uint)value.Value, PciExBar.LowWritableMask);
+        Config.Set(PciExBar.Offset + 4, (uint)(value.Value >> 32), PciExBar.HighWritableMask);
+    }
+
+    /// <summary>Routes all of C0000-FFFFF to RAM, as firmware leaves it.</summary>
+    public void ProgramPamToRam()
+    {
+        Config.Set(PamRegisters.Offset, 0x3333_3330);
+        Config.Set(PamRegisters.Offset + 4, 0x0033_3333, 0x00FF_FFFF);
+    }
+
+    /// <summary>
+    /// Programs the sizes (datasheet 5.1.28-5.1.37): RAM below the hole ends at <paramref name="lowRam"/>, RAM above 4 GiB ends at
+    /// <paramref name="highRam"/> (0 for none), <paramref name="total"/> in all. Units are 1 MiB, and 64 MiB for TOM, rounded up.
+    /// </summary>
+    public void ProgramMemorySize(ulong lowRam, ulong highRam, ulong total)
+    {
+        const ulong MiB = 1UL << 20;
+        Config.Set(0xA0, (uint)((total + (64 * MiB) - 1) / (64 * MiB)) & 0x3FF, 0x0000_03FF);
+        Config.Set(0xA0, (uint)((highRam == 0 ? lowRam : highRam) / MiB) << 16, 0xFFFF_0000);
+        Config.Set(0xB0, (uint)(lowRam / MiB) << 4, 0x0000_FFF0);
+    }
+
+    /// <inheritdoc/>
+    protected override bool OnConfigWriting(int offset, int size, ref uint value)
+    {
+        // Size code 3 is reserved: the write is ignored and the old window stays.
+        if (offset == PciExBar.Offset && !new PciExBar(value).IsValid)
+        {
+            return false;
+        }
+
+        // A locked SMRAM register is read-only until a reset.
+        bool locked = (Config.Read(SmramRegister, 1) & SmramLock) != 0;
+        if (locked && (offset & ~3) == SmramWord)
+        {
+            for (int i = 0; i < size; i++)
+            {
+                if (offset + i is SmramRegister or SmramRegister + 1)
+                {
+                    value = (value & ~(0xFFu << (8 * i))) | (Config.Read(offset + i, 1) << (8 * i));
+                }
+            }
+        }
+
+        return true;
+    }
+
+    /// <inheritdoc/>
+    protected override ConfigChange OnConfigWritten(int offset, int size, uint value)
+    {
+        if ((Config.Read(SmramRegister, 1) & SmramLock) != 0)
+        {
+            Config.Set(SmramWord, 0, (uint)SmramOpen << 8);
+        }
+
+        bool routes = Touches(offset, size, PciExBar.Offset, 8) || Touches(offset, size, PamRegisters.Offset, PamRegisters.Count);
+        return routes ? ConfigChange.DeviceSpecific : ConfigChange.None;
+    }
+
+    private static bool Touches(int offset, int size, int register, int length) => offset < register + length && register < offset + size;
+}

@@ -1,0 +1,65 @@
+using Aperture.Machine.Board;
+using Aperture.Memory;
+using Aperture.Pci;
+using Aperture.Placement;
+
+namespace Aperture.Machine.Boot;
+
+/// <summary>Programs a placement into the registers, as firmware does before it starts an operating system.</summary>
+internal static class PciProgrammer
+{
+    private const PciCommand Decoding = PciCommand.IoSpace | PciCommand.MemorySpace;
+
+    /// <summary>Chipset, bus numbers, bridge windows, BARs, then decoding; the address spaces follow in one step at the end.</summary>
+    public static void Program(Q35Board board, PlacementMap map, GuestRam ram)
+    {
+        lock (board.Pci.Sync)
+        {
+            ProgramHub(board.Hub, map, ram);
+            foreach (HostBridgePlacement bridge in map.HostBridges)
+            {
+                Program(board.Pci.Root, bridge.Functions);
+            }
+
+            board.Apply();
+        }
+    }
+
+    private static void ProgramHub(MemoryControllerHub hub, PlacementMap map, GuestRam ram)
+    {
+        ulong total = ram.Low.Size + (ram.High?.Size ?? 0);
+        hub.ProgramPamToRam();
+        hub.ProgramMemorySize(ram.Low.Size, ram.HighRange.IsEmpty ? 0 : ram.HighRange.Last.Value + 1, total);
+        if (map.Ecam is { } ecam)
+        {
+            int sizeCode = ecam.Size switch { 256UL << 20 => 0, 128UL << 20 => 1, _ => 2 };
+            hub.ProgramPciExBar(new PciExBar(ecam.Start.Value | (uint)sizeCode << 1 | 1));
+        }
+    }
+
+    private static void Program(PciBus bus, IReadOnlyList<FunctionPlacement> functions)
+    {
+        foreach (FunctionPlacement placement in functions)
+        {
+            PciFunction function = bus.Functions.First(f => f.DeviceFunction == placement.Address.DeviceFunction);
+            foreach (BarPlacement bar in placement.Bars)
+            {
+                function.ProgramBar(bar.Demand.Index, bar.Address);
+            }
+
+            if (placement.Bridge is { } windows && function is PciBridge bridge)
+            {
+                bridge.ProgramBusNumbers(windows.Primary, windows.Secondary, windows.Subordinate);
+                bridge.ProgramWindow(BridgeWindow.Io, windows.Io);
+                bridge.ProgramWindow(BridgeWindow.Memory, windows.Memory);
+                bridge.ProgramWindow(BridgeWindow.Prefetchable, windows.Prefetchable);
+                Program(bridge.Secondary, windows.Functions);
+                function.ProgramCommand(Decoding | PciCommand.BusMaster, Decoding | PciCommand.BusMaster);
+            }
+            else if (placement.Bars.Count > 0)
+            {
+                function.ProgramCommand(Decoding, Decoding);
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+using Aperture.Devices;
+using Aperture.Linux;
+using Aperture.Machine.Configuration;
+
+namespace Aperture.Machine.Console;
+
+/// <summary>
+/// What the first serial port is connected to: the terminal, standard input and output, a file, or nothing. Puts the terminal's mode back on every way out
+/// that runs code: disposal, process exit, signals.
+/// </summary>
+internal sealed class SerialConnection : IDisposable
+{
+    // Ctrl-A, then x, ends the run, as QEMU's users know it; Ctrl-A twice sends one.
+    private const byte Escape = 0x01;
+    private readonly StreamSerialBackend? _output;
+    private readonly bool _reads;
+    private TerminalMode? _terminal;
+
+    private SerialConnection(Stream? output, bool reads, TerminalMode? terminal)
+    {
+        _output = output is null ? null : new StreamSerialBackend(output);
+        _reads = reads;
+        _terminal = terminal;
+        if (terminal is not null)
+        {
+            AppDomain.CurrentDomain.ProcessExit += RestoreTerminal;
+        }
+    }
+
+    /// <summary>Takes the port's output.</summary>
+    public ISerialBackend Backend => _output is null ? NullSerialBackend.Instance : _output;
+
+    /// <summary>Opens what <paramref name="config"/> asks for.</summary>
+    /// <exception cref="ApertureException">The file cannot be written.</exception>
+    public static SerialConnection Open(MachineConfig config) => config.Serial switch
+    {
+        SerialKind.Tty => new SerialConnection(System.Console.OpenStandardOutput(), reads: true, RawTerminal()),
+        SerialKind.Stdio => new SerialConnection(System.Console.OpenStandardOutput(), reads: true, null),
+        SerialKind.File => new SerialConnection(OpenFile(config.SerialPath!), reads: false, null),
+        _ => new SerialConnection(null, reads: false, null),
+    };
+
+    /// <summary>Feeds <paramref name="uart"/> from standard input on a thread of its own; <paramref name="quit"/> is called when the user asks to end.</summary>
+    public void StartInput(Serial16550 uart, Action quit)
+    {
+        if (_reads)
+        {
+            // A background thread: it may sit in read() for ever, and must not keep the process alive.
+            new Thread(() => Pump(uart, quit)) { IsBackground = true, Name = "serial-input" }.Start();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _output?.Dispose();
+        RestoreTerminal(this, EventArgs.Empty);
+    }
+
+    private static TerminalMode? RawTerminal()
+    {
+        SafeFileDescriptor input = new(0, ownsDescriptor: false);
+        return Terminal.IsTerminal(input) ? Terminal.EnterRawMode(input) : null;
+    }
+
+    private static FileStream OpenFile(string path)
+    {
+        try
+        {
+            return new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ApertureException($"--serial file={path} cannot be written: {e.Message}", innerException: e);
+        }
+    }
+
+    private void RestoreTerminal(object? sender, EventArgs e)
+    {
+        Interlocked.Exchange(ref _terminal, null)?.Dispose();
+        AppDomain.CurrentDomain.ProcessExit -= RestoreTerminal;
+    }
+
+    private void Pump(Serial16550 uart, Action quit)
+    {
+        using Stream input = System.Console.OpenStandardInput();
+        byte[] buffer = new byte[256];
+        bool escaped = false;
+        int count;
+        while ((count = input.Read(buffer)) > 0)
+        {
+            ReadOnlySpan<byte> bytes = buffer.AsSpan(0, count);
+            if (_terminal is null)
+            {
+                uart.Feed(bytes, CancellationToken.None);
+                continue;
+            }
+
+            foreach (byte key in bytes)
+            {
+                if (!escaped && key == Escape)
+                {
+                    escaped = true;
+                }
+                else if (escaped && (key | 0x20) == 'x')
+                {
+                    quit();
+                    return;
+                }
+                else
+                {
+                    escaped = false;
+                    uart.Feed([key], CancellationToken.None);
+                }
+            }
+        }
+    }
+}

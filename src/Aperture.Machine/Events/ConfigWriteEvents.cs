@@ -1,0 +1,61 @@
+using Aperture.Pci;
+
+namespace Aperture.Machine.Events;
+
+/// <summary>Reports the configuration writes that matter: those that changed what decodes, a BAR, bus numbers, or reset something.</summary>
+internal sealed class ConfigWriteEvents(EventLog events)
+{
+    private const ConfigChange Worth = ConfigChange.DecodeMap | ConfigChange.BusNumbers | ConfigChange.SecondaryReset | ConfigChange.FunctionReset
+        | ConfigChange.BarProgrammed | ConfigChange.PinnedBarWrite | ConfigChange.PowerState | ConfigChange.DeviceSpecific;
+
+    /// <summary>Writes what <paramref name="change"/> is worth.</summary>
+    public void Report(PciFunction function, ConfigChange change, int offset, int size, uint value)
+    {
+        if ((change & Worth) == 0 || !events.Enabled)
+        {
+            return;
+        }
+
+        events.Write("config.write", json =>
+        {
+            json.WriteString("function", function.Name);
+            json.WriteString("bdf", function.Bdf.ToString());
+            json.WriteString("register", $"0x{offset:x2}");
+            json.WriteNumber("width", size);
+            json.WriteString("value", $"0x{value:x}");
+            json.WriteString("changed", change.ToString());
+        });
+        if ((change & (ConfigChange.BarProgrammed | ConfigChange.PinnedBarWrite)) != 0 && BarAt(function, offset) is { } bar)
+        {
+            ReportBar(function, bar, change);
+        }
+    }
+
+    private void ReportBar(PciFunction function, Bar bar, ConfigChange change) =>
+        events.Write((change & ConfigChange.PinnedBarWrite) != 0 ? "bar.move_refused" : "bar.programmed", json =>
+        {
+            json.WriteString("function", function.Name);
+            json.WriteString("bdf", function.Bdf.ToString());
+            json.WriteString("bar", bar.Name);
+            json.WriteAddress("address", bar.Programmed);
+            if ((change & ConfigChange.PinnedBarWrite) != 0)
+            {
+                json.WriteAddress("asked", bar.LastMoveAttempt);
+                json.WriteString("policy", bar.PinPolicy.ToString());
+            }
+        });
+
+    private static Bar? BarAt(PciFunction function, int offset)
+    {
+        foreach (Bar bar in function.Bars)
+        {
+            int length = bar.Kind.Is64Bit() ? 8 : 4;
+            if (offset >= bar.Register && offset < bar.Register + length)
+            {
+                return bar;
+            }
+        }
+
+        return null;
+    }
+}

@@ -1,0 +1,190 @@
+using Aperture.Kvm;
+using Aperture.Machine.Board;
+using Aperture.Machine.Boot;
+using Aperture.Machine.Configuration;
+using Aperture.Machine.Console;
+using Aperture.Machine.Events;
+using Aperture.Machine.Topology;
+using Aperture.Memory;
+using Aperture.Placement;
+
+namespace Aperture.Machine;
+
+/// <summary>
+/// A virtual machine from its configuration to its end. Creating it checks everything that can be checked without running the guest; a failure there
+/// leaves nothing behind.
+/// </summary>
+public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
+{
+    private readonly MachineConfig _config;
+    private readonly Stack<IDisposable> _parts = new();
+    private readonly EventLog _events;
+    private readonly KvmVm _vm;
+    private readonly GuestRam _ram;
+    private readonly Q35Board _board;
+    private readonly VcpuGroup _vcpus;
+    private readonly DirectBoot? _boot;
+    private readonly SlotListener _slots;
+    private readonly SerialConnection _serial;
+    private readonly ManualResetEventSlim _requested = new();
+    private readonly Lock _requestGate = new();
+    private (MachineRequest Kind, int ExitCode, string Reason)? _request;
+
+    private VirtualMachine(MachineConfig config, TimeProvider clock)
+    {
+        _config = config;
+        try
+        {
+            _events = Own(config.EventsPath is { } path ? EventLog.Open(path, clock) : EventLog.None);
+            IReadOnlyList<TopologyNode> root = TopologyBuilder.Build(config);
+            IReadOnlyList<ushort> exits = DebugExitPorts.Read(config);
+            KvmSystem system = Own(KvmSystem.Open());
+            CpuidTable cpuid = CpuidTable.FromHost(system, config.Cpus, config.PhysicalAddressBits);
+            Map = PlacementSolver.Solve(PlacementInput.For(config, root, cpuid.PhysicalAddressBits)).Require();
+            RamBlock? firmware = config.Firmware is { } image ? FirmwareImage.Load(image) : null;
+            _boot = config.Kernel is null ? null : Own(new DirectBoot(config, Map));
+            _ram = GuestRam.Create(config.MemorySize, Map.Ram.Low.Size, config.HugePages ? RamPages.Huge2M : RamPages.Ordinary);
+            _vm = Own(system.CreateVm(new KvmVmOptions()));
+            _serial = Own(SerialConnection.Open(config));
+            _board = Own(new Q35Board(new BoardParts(
+                _ram, firmware, Map, root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, exits, clock, _events)));
+            _slots = new SlotListener(new SlotBackend(_vm.Memory));
+            _vcpus = Own(_vm.CreateVcpus(config.Cpus, cpuid, _ => new CpuBus(_board, Stopped)));
+            _board.Memory.Barrier = new VcpuBarrier(_vcpus);
+            _board.Memory.AddListener(_slots);
+            _board.Memory.AddListener(new SlotEvents(_slots, _events));
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Where everything was placed.</summary>
+    public PlacementMap Map { get; }
+
+    /// <summary>Makes the machine, stopped.</summary>
+    /// <exception cref="ApertureException">The configuration contradicts itself, the host, or the address map; or the host refuses.</exception>
+    public static VirtualMachine Create(MachineConfig config, TimeProvider clock) => new(config, clock);
+
+    /// <summary>Runs the guest until it powers off, exits, fails, or <see cref="Stop"/> is called.</summary>
+    /// <exception cref="ApertureException">The host failed.</exception>
+    public MachineOutcome Run()
+    {
+        _serial.StartInput(_board.Serial, () => Stop("the user ended the run"));
+        while (true)
+        {
+            _vcpus.Reset(_boot?.Prepare(_board, _ram) ?? BootState.ResetVector());
+            _events.Write("machine.started", json => json.WriteString("boot", _boot is null ? "firmware" : "direct"));
+            _vcpus.Resume();
+            _requested.Wait();
+            _vcpus.Stop();
+            (MachineRequest kind, int exitCode, string reason) = _request!.Value;
+            _events.Write(EventName(kind), json =>
+            {
+                json.WriteString("reason", reason);
+                json.WriteNumber("code", exitCode);
+            });
+            if (kind != MachineRequest.Reset || !_config.Reboot)
+            {
+                ReportTotals();
+                return new MachineOutcome(exitCode, reason);
+            }
+
+            ResetAll();
+        }
+    }
+
+    /// <summary>Ends the run from outside, as pulling the plug does.</summary>
+    public void Stop(string reason) => Request(MachineRequest.Exit, 0, reason);
+
+    /// <summary>Presses the power button: a guest with ACPI shuts down by itself.</summary>
+    public void PressPowerButton() => _board.PowerManagement.PressPowerButton();
+
+    /// <inheritdoc/>
+    public void Request(MachineRequest request, int exitCode, string reason)
+    {
+        lock (_requestGate)
+        {
+            if (_request is not null)
+            {
+                return;
+            }
+
+            _request = (request, exitCode, reason);
+        }
+
+        // On a vCPU's thread this keeps that vCPU from entering the guest again, so nothing runs after the request.
+        _vcpus.RequestStop();
+        _requested.Set();
+    }
+
+    /// <inheritdoc/>
+    void IMsiSink.Send(Bdf requester, MsiMessage message) => _vm.SignalMsi(message);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        while (_parts.TryPop(out IDisposable? part))
+        {
+            part.Dispose();
+        }
+
+        _requested.Dispose();
+    }
+
+    private static string EventName(MachineRequest kind) => kind switch
+    {
+        MachineRequest.Reset => "guest.reset",
+        MachineRequest.PowerOff => "guest.poweroff",
+        _ => "machine.exit",
+    };
+
+    private T Own<T>(T part)
+        where T : IDisposable
+    {
+        _parts.Push(part);
+        return part;
+    }
+
+    private void ResetAll()
+    {
+        _board.Reset();
+        _vm.ResetInterruptControllers();
+        lock (_requestGate)
+        {
+            _request = null;
+            _requested.Reset();
+        }
+    }
+
+    private VcpuAction Stopped(VcpuStop stop)
+    {
+        switch (stop.Kind)
+        {
+            case VcpuStopKind.Shutdown:
+                Request(MachineRequest.Reset, 0, stop.Sentence);
+                break;
+            case VcpuStopKind.SystemEvent:
+                Request(MachineRequest.PowerOff, 0, stop.Sentence);
+                break;
+            default:
+                Request(MachineRequest.Exit, ApertureException.HostFailure, stop.Sentence);
+                break;
+        }
+
+        return VcpuAction.Park;
+    }
+
+    private void ReportTotals()
+    {
+        _events.Write("machine.totals", json =>
+        {
+            json.WriteNumber("exits", _vcpus.Vcpus.Sum(v => v.ExitCount));
+            json.WriteNumber("unclaimed_memory", _board.Unclaimed.Total);
+            json.WriteNumber("unclaimed_ports", _board.UnclaimedPorts.Total);
+            json.WriteNumber("dropped_messages", _vm.DroppedMessages);
+        });
+    }
+}
