@@ -1,0 +1,92 @@
+using System.Runtime.InteropServices;
+using Aperture.Cli.CommandLine;
+using Aperture.Kvm;
+using Aperture.Lab;
+using Aperture.Machine;
+using Aperture.Machine.Configuration;
+
+namespace Aperture.Cli.Verbs;
+
+/// <summary><c>aperture run</c>: boots a guest.</summary>
+internal static class RunVerb
+{
+    public static Verb Verb { get; } = new(
+        "run",
+        "boot a guest, with every PCI BAR where you put it",
+        MachineOptions.All,
+        "aperture run --kernel vmlinuz --initramfs initrd.gz --cmdline console=ttyS0 --root-port id=rp0 --device test,id=t0,port=rp0,bar2=mem64p:64G:ram,bars=bar2@0x6b8000000000",
+        Run);
+
+    private static int Run(ParsedArguments arguments)
+    {
+        MachineConfig config = ConfigReader.Read(arguments.Values);
+        return UseLab(config) ? RunInLab(config, arguments) : RunHere(config);
+    }
+
+    private static int RunHere(MachineConfig config)
+    {
+        using VirtualMachine machine = VirtualMachine.Create(config, TimeProvider.System);
+        int signal = 0;
+        void OnSignal(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            signal = context.Signal switch { PosixSignal.SIGHUP => 1, PosixSignal.SIGINT => 2, _ => 15 };
+            machine.Stop($"{context.Signal} was received");
+        }
+
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
+        using PosixSignalRegistration hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnSignal);
+        MachineOutcome outcome = machine.Run();
+        if (outcome.ExitCode == ApertureException.HostFailure)
+        {
+            throw new ApertureException(outcome.Reason, ApertureException.HostFailure);
+        }
+
+        return signal != 0 ? 128 + signal : outcome.ExitCode;
+    }
+
+    private static bool UseLab(MachineConfig config)
+    {
+        // A firmware image may well be 16- or 32-bit code, which every KVM runs; only a kernel is known to need 64 bits.
+        if (config.Accel != AccelKind.Auto || config.Kernel is null)
+        {
+            return config.Accel == AccelKind.Lab;
+        }
+
+        KvmAbility ability = KvmSystem.Probe64Bit();
+        if (ability.Runs64Bit)
+        {
+            return false;
+        }
+
+        Console.Error.WriteLine($"aperture: {ability.Sentence} Using the lab, a software-emulated machine with a complete KVM (slow).");
+        return true;
+    }
+
+    private static int RunInLab(MachineConfig config, ParsedArguments arguments)
+    {
+        // The same command, with the decision made: inside the lab there is a KVM.
+        List<string> command = [Verb.Name];
+        foreach ((string name, string value) in arguments.Values.Where(v => v.Key != "--accel"))
+        {
+            command.AddRange(value.Length > 0 || Verb.Options.First(o => o.Name == name).Value is not null ? [name, value] : [name]);
+        }
+
+        command.AddRange(["--accel", "kvm"]);
+        LabRun run = new(Environment.ProcessPath!, command)
+        {
+            WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath }.OfType<string>().Select(DirectoryOf).Distinct()],
+        };
+        LabStreams streams = LabStreams.Console();
+        return new LabRunner(LabArtifacts.Locate(), Console.Error).RunAsync(run, streams).GetAwaiter().GetResult();
+    }
+
+    private static string DirectoryOf(string path)
+    {
+        string directory = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
+        return Directory.Exists(directory)
+            ? directory
+            : throw new ApertureException($"{path} cannot be written: the folder {directory} does not exist.");
+    }
+}
