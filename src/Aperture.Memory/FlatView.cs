@@ -29,9 +29,11 @@ public sealed class FlatView
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int IndexOf(GuestAddress address, ref LookupCache cache)
     {
-        if (ReferenceEquals(cache.View, this) && _ranges[cache.Index].Range.Contains(address))
+        int index = cache.Index;
+        FlatRange[] ranges = _ranges;
+        if ((uint)index < (uint)ranges.Length && ranges[index].Range.Contains(address))
         {
-            return cache.Index;
+            return index;
         }
 
         return SearchInto(address, ref cache);
@@ -66,7 +68,6 @@ public sealed class FlatView
         int index = IndexOf(address);
         if (index >= 0)
         {
-            cache.View = this;
             cache.Index = index;
         }
 

@@ -50,13 +50,13 @@ internal static class FlatViewBuilder
 
     private static void DropEnded(PriorityQueue<Placement, Placement> covering, GuestAddress cursor)
     {
-        while (covering.TryPeek(out Placement top, out _) && top.Range.Last < cursor)
+        while (covering.TryPeek(out Placement? top, out _) && top.Range.Last < cursor)
         {
             covering.Dequeue();
         }
     }
 
-    private static void Append(List<FlatRange> runs, in Placement winner, GuestAddress first, GuestAddress last)
+    private static void Append(List<FlatRange> runs, Placement winner, GuestAddress first, GuestAddress last)
     {
         if (winner.Region.Kind == RegionKind.Hole)
         {

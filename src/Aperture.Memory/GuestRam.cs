@@ -58,13 +58,13 @@ public sealed class GuestRam : IDisposable
         if (size == 0 || size % page != 0)
         {
             throw new ApertureException(
-                $"a guest cannot have {ByteSize.Format(size)} bytes of memory; give a multiple of {ByteSize.Format(page)}, such as 512M");
+                $"a guest cannot have a memory of {ByteSize.Format(size)}; give a multiple of {ByteSize.Format(page)}, such as 512M");
         }
 
         if (hostTotal is { } total && size > total)
         {
             throw new ApertureException(
-                $"a guest with {ByteSize.Format(size)} of memory does not fit on this host, which has {ByteSize.Format(total)}; give it less");
+                $"a guest with {ByteSize.Format(size)} of memory does not fit on this host, which has {ByteSize.Format(total >> 20 << 20)}; give it less");
         }
 
         ArgumentOutOfRangeException.ThrowIfZero(lowLimit);

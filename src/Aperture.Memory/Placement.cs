@@ -5,4 +5,4 @@ namespace Aperture.Memory;
 /// <param name="Range">Where: the region's whole size.</param>
 /// <param name="Priority">Higher wins where placements overlap.</param>
 /// <param name="Sequence">Grows with every placement: of two with one priority the newer wins.</param>
-public readonly record struct Placement(Region Region, AddressRange Range, int Priority, long Sequence);
+public sealed record Placement(Region Region, AddressRange Range, int Priority, long Sequence);

@@ -7,6 +7,7 @@ namespace Aperture.Memory;
 /// indices and descriptors rely on it: Virtual I/O Device 1.2, section 2.7), loads with acquire and stores with release order.
 /// The caller has checked the bounds.
 /// </summary>
+// SAFETY: works on pointers that RamBlock has checked; never steps outside the bytes that the caller vouches for.
 internal static unsafe class RamAccess
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -13,6 +13,7 @@ namespace Aperture.Memory;
 /// block from a view, however old the view, never touches unmapped memory.
 /// </para>
 /// </summary>
+// SAFETY: the only pointer is the mapping's base; it is private, and At checks every offset against the size and the mapping's life.
 public sealed unsafe class RamBlock : IDisposable
 {
     private readonly SafeFileHandle _file;
@@ -58,7 +59,7 @@ public sealed unsafe class RamBlock : IDisposable
         ulong page = pages.PageSize();
         if (size == 0 || size > long.MaxValue - page)
         {
-            throw new ApertureException($"{name}: a memory block of {ByteSize.Format(size)} bytes cannot be made; give a size from 1 byte to less than 2^63");
+            throw new ApertureException($"{name}: a memory block of {ByteSize.Format(size)} cannot be made; give a size from 1 byte to less than 2^63");
         }
 
         ulong mappedSize = (size + page - 1) & ~(page - 1);

@@ -15,6 +15,9 @@ public sealed class SlotListener : IFlatViewListener
     private readonly MemorySlot?[] _table;
     private FlatView _view = FlatView.Empty;
 
+    // No slot from this id on is in use; ids are given out from 0, so the table's tail is never walked.
+    private int _end;
+
     // Replaced as a whole by Commit, read by whoever reports.
     private volatile IReadOnlyList<TrappedRange> _trapped = [];
     private volatile IReadOnlyList<MemorySlot> _slots = [];
@@ -44,7 +47,7 @@ public sealed class SlotListener : IFlatViewListener
         Add(plan, missing, trapped);
         _view = next;
         _trapped = trapped;
-        _slots = [.. _table.OfType<MemorySlot>()];
+        _slots = Snapshot();
         if (fault is null)
         {
             VerifyInDebug();
@@ -71,7 +74,7 @@ public sealed class SlotListener : IFlatViewListener
     private string? DeleteOthers(HashSet<MemorySlot> missing)
     {
         string? fault = null;
-        for (int id = 0; id < _table.Length; id++)
+        for (int id = 0; id < _end; id++)
         {
             if (_table[id] is not { } slot || missing.Remove(slot))
             {
@@ -117,12 +120,27 @@ public sealed class SlotListener : IFlatViewListener
             if (reason is null)
             {
                 _table[id] = slot;
+                _end = Math.Max(_end, id + 1);
             }
             else
             {
                 trapped.Add(new TrappedRange(slot.Range, slot.Region, reason));
             }
         }
+    }
+
+    private List<MemorySlot> Snapshot()
+    {
+        List<MemorySlot> slots = new(_end);
+        for (int id = 0; id < _end; id++)
+        {
+            if (_table[id] is { } slot)
+            {
+                slots.Add(slot);
+            }
+        }
+
+        return slots;
     }
 
     [Conditional("DEBUG")]

@@ -55,7 +55,8 @@ public sealed class UnclaimedLog
         return result;
     }
 
-    private void List(GuestAddress address, int size, bool isWrite)
+    // Two threads may come here with one address: whoever takes the lock second finds it listed and only counts.
+    internal void List(GuestAddress address, int size, bool isWrite)
     {
         lock (_gate)
         {

@@ -55,6 +55,23 @@ public class DmaPortTests
     }
 
     [Fact]
+    public void An_aligned_word_of_DMA_reaches_another_device_in_one_access()
+    {
+        ByteDevice device = new(16);
+        using AddressSpace space = AddressSpace.ForMemory();
+        using (AddressChange change = space.Begin())
+        {
+            change.Place(Region.Trapped("device", 16, device), new GuestAddress(0x1000), 0);
+            change.Commit();
+        }
+
+        DmaPort port = new(space, new Dispatcher(space, new UnclaimedLog()), static _ => false);
+        Assert.True(port.Write(new GuestAddress(0x1008), [1, 2, 3, 4, 5, 6, 7, 8]));
+        Assert.True(port.Read(new GuestAddress(0x1004), new byte[4]));
+        Assert.Equal(2, device.Accesses);
+    }
+
+    [Fact]
     public void With_bus_mastering_off_nothing_is_reached()
     {
         using Patchwork map = new();

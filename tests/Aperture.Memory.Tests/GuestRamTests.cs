@@ -37,9 +37,9 @@ public class GuestRamTests
     }
 
     [Theory]
-    [InlineData(0UL, RamPages.Ordinary, "0 bytes")]
-    [InlineData(1UL, RamPages.Ordinary, "1 bytes")]
-    [InlineData(4097UL, RamPages.Ordinary, "4097 bytes")]
+    [InlineData(0UL, RamPages.Ordinary, "a memory of 0;")]
+    [InlineData(1UL, RamPages.Ordinary, "a memory of 1;")]
+    [InlineData(4097UL, RamPages.Ordinary, "a memory of 4097;")]
     [InlineData(3UL << 20, RamPages.Huge2M, "multiple of 2M")]
     public void A_size_that_no_guest_can_have_is_refused_in_one_sentence(ulong size, RamPages pages, string word)
     {

@@ -23,22 +23,43 @@ public class UnclaimedLogTests
     }
 
     [Fact]
-    public void Threads_that_race_for_one_address_list_it_once_and_lose_no_count()
+    public void Who_loses_the_race_to_list_an_address_counts_onto_the_winners_entry()
     {
         int told = 0;
-        UnclaimedLog log = new(_ => Interlocked.Increment(ref told));
-        Thread[] threads = [.. Enumerable.Range(0, 4).Select(_ => new Thread(() =>
+        UnclaimedLog log = new(_ => told++);
+        log.List(new GuestAddress(4), 2, isWrite: true); // both threads saw the address unlisted and came here
+        log.List(new GuestAddress(4), 1, isWrite: false);
+        Assert.Equal(new UnclaimedAccess(new GuestAddress(4), 2, true, 2), Assert.Single(log.Listed()));
+        Assert.Equal(1, told);
+    }
+
+    [Fact]
+    public void Threads_that_race_for_one_address_list_it_once_and_lose_no_count()
+    {
+        const int Threads = 4;
+        const int Rounds = 500;
+        int told = 0;
+        UnclaimedLog[] logs = [.. Enumerable.Range(0, Rounds).Select(_ => new UnclaimedLog(_ => Interlocked.Increment(ref told)))];
+        using Barrier start = new(Threads);
+        Thread[] threads = [.. Enumerable.Range(0, Threads).Select(_ => new Thread(() =>
         {
-            for (int i = 0; i < 10_000; i++)
+            foreach (UnclaimedLog log in logs)
             {
-                log.Record(new GuestAddress((ulong)(i % 50)), 1, isWrite: false);
+                start.SignalAndWait();
+                for (int i = 0; i < 20; i++)
+                {
+                    log.Record(new GuestAddress((ulong)(i % 10)), 1, isWrite: false);
+                }
             }
         }))];
         Array.ForEach(threads, thread => thread.Start());
         Array.ForEach(threads, thread => thread.Join());
-        Assert.Equal(40_000UL, log.Total);
-        Assert.Equal(50, told);
-        Assert.Equal(50, log.Listed().Count);
-        Assert.All(log.Listed(), entry => Assert.Equal(800UL, entry.Count));
+        Assert.Equal(10 * Rounds, told);
+        foreach (UnclaimedLog log in logs)
+        {
+            Assert.Equal(20UL * Threads, log.Total);
+            Assert.Equal(10, log.Listed().Count);
+            Assert.All(log.Listed(), entry => Assert.Equal(2UL * Threads, entry.Count));
+        }
     }
 }
