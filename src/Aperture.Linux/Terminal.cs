@@ -54,6 +54,17 @@ public static partial class Terminal
         return known;
     }
 
+    /// <summary>The whole mode as bytes, to compare.</summary>
+    internal static unsafe byte[] Snapshot(SafeFileDescriptor file)
+    {
+        Termios mode = default;
+
+        // SAFETY: as in EnterRawMode; the local is then read as the bytes that it is.
+        return GetAttributes(file, &mode) == 0
+            ? new ReadOnlySpan<byte>(&mode, sizeof(Termios)).ToArray()
+            : throw new LinuxException("cannot read the terminal's mode", Marshal.GetLastPInvokeError());
+    }
+
     internal static unsafe void Set(SafeFileDescriptor file, Termios mode)
     {
         // SAFETY: the mode is a local copy of glibc's struct size.

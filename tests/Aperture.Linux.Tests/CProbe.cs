@@ -1,0 +1,68 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+
+namespace Aperture.Linux.Tests;
+
+/// <summary>Asks the C compiler and the kernel's headers what expressions are worth: writes a program, compiles it, runs it.</summary>
+internal static class CProbe
+{
+    public static bool HasCompiler => FindCompiler() is not null && File.Exists("/usr/include/linux/kvm.h");
+
+    public static IReadOnlyDictionary<string, ulong> Evaluate(IEnumerable<string> expressions)
+    {
+        string[] all = [.. expressions.Distinct()];
+        StringBuilder program = new("""
+            #define _GNU_SOURCE
+            #include <stddef.h>
+            #include <stdio.h>
+            #include <errno.h>
+            #include <fcntl.h>
+            #include <poll.h>
+            #include <signal.h>
+            #include <termios.h>
+            #include <time.h>
+            #include <sys/eventfd.h>
+            #include <sys/ioctl.h>
+            #include <sys/mman.h>
+            #include <linux/kvm.h>
+            #define MEMBER_SIZE(type, member) sizeof(((type *)0)->member)
+            int main(void) {
+
+            """);
+        foreach (string expression in all)
+        {
+            program.Append(CultureInfo.InvariantCulture, $"    printf(\"%llu\\n\", (unsigned long long)({expression}));\n");
+        }
+
+        program.Append("    return 0;\n}\n");
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-abi");
+        try
+        {
+            string source = Path.Combine(folder.FullName, "probe.c");
+            string binary = Path.Combine(folder.FullName, "probe");
+            File.WriteAllText(source, program.ToString());
+            Run(FindCompiler()!, "-Wall", "-Werror", "-o", binary, source);
+            string[] lines = Run(binary).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+            Assert.Equal(all.Length, lines.Length);
+            return all.Zip(lines).ToDictionary(pair => pair.First, pair => ulong.Parse(pair.Second, CultureInfo.InvariantCulture));
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    private static string? FindCompiler() =>
+        new[] { "/usr/bin/gcc", "/usr/bin/cc" }.FirstOrDefault(File.Exists);
+
+    private static string Run(string program, params string[] arguments)
+    {
+        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        Task<string> errors = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd();
+        Assert.True(process.WaitForExit(60_000), $"{program} did not end");
+        Assert.True(process.ExitCode == 0, $"{program}: {errors.Result}");
+        return output;
+    }
+}
