@@ -59,7 +59,7 @@ public class TableStructureTests
     [Fact]
     public void MCFG_names_bus_0_even_when_the_window_starts_at_a_later_bus_and_is_absent_without_a_window()
     {
-        PlatformDescription platform = SamplePlatforms.Get("small") with
+        PlatformDescription platform = SamplePlatforms.Get("no-ecam") with
         {
             Ecam = new EcamRegion(SamplePlatforms.Range(0xE200_0000, 0x200_0000), 3, 0x20, 0x3F),
         };
@@ -117,6 +117,7 @@ public class TableStructureTests
             good with { HostBridge = good.HostBridge with { Memory64 = [default] } },
             good with { HostBridge = good.HostBridge with { FirstBus = 9, LastBus = 8 } },
             good with { Ecam = new EcamRegion(SamplePlatforms.Range(0xB000_0000, 0x1000), 0, 0, 255) },
+            good with { Ecam = new EcamRegion(SamplePlatforms.Range(0x8000_0000, 0x1000_0000), 0, 0, 255) },
             good with { InterruptRoutes = [new PciInterruptRoute(32, 0, 16)] },
             good with { SoftOffSleepType = 8 },
             good with { IoApic = good.IoApic with { Address = new GuestAddress(1UL << 32) } },
