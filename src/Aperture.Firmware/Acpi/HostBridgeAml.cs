@@ -31,7 +31,11 @@ internal static class HostBridgeAml
         terms.Add(Aml.Name("_SEG", platform.Ecam?.Segment ?? 0u));
         terms.Add(Aml.Name("_BBN", platform.HostBridge.FirstBus));
         terms.Add(Aml.Name("_CRS", Resources(platform.HostBridge)));
-        terms.Add(Aml.Name("_PRT", Routes(platform.InterruptRoutes)));
+        if (platform.InterruptRoutes.Count != 0)
+        {
+            terms.Add(Aml.Name("_PRT", Routes(platform.InterruptRoutes)));
+        }
+
         if (express)
         {
             terms.Add(Osc((uint)platform.GrantedControl));

@@ -25,6 +25,10 @@ internal static class PlatformCheck
             Demand(
                 ecam.Range.Start.Value >= (ulong)ecam.FirstBus << 20,
                 $"the ECAM window {ecam.Range} puts bus 0 below address 0");
+            foreach (AddressRange memory in platform.HostBridge.Memory32.Concat(platform.HostBridge.Memory64))
+            {
+                Demand(!memory.Overlaps(ecam.Range), $"the host bridge's memory window {memory} overlaps the ECAM window {ecam.Range}");
+            }
         }
 
         foreach (PciInterruptRoute route in platform.InterruptRoutes)

@@ -16,6 +16,10 @@ internal sealed class ElfReader
     private const int Header64 = 64;
     private const int ProgramHeader32 = 32;
     private const int ProgramHeader64 = 56;
+
+    /// <summary>Kernels have about five; more would only make the checks below slow.</summary>
+    private const int MostProgramHeaders = 256;
+
     private const ushort Executable = 2;
     private const ushort Machine386 = 3;
     private const ushort MachineX64 = 62;
@@ -93,6 +97,11 @@ internal sealed class ElfReader
         if (_entrySize < (_wide ? ProgramHeader64 : ProgramHeader32))
         {
             throw Damaged(_file, $"is damaged: its program headers have {_entrySize} bytes each");
+        }
+
+        if (HeaderCount > MostProgramHeaders)
+        {
+            throw Damaged(_file, $"is damaged: it has {HeaderCount} program headers, more than {MostProgramHeaders}");
         }
 
         ulong size = (ulong)HeaderCount * (ulong)_entrySize;

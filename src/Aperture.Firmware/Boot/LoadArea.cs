@@ -64,7 +64,7 @@ internal sealed class LoadArea
     {
         foreach (AddressRange free in Free(lowest, new GuestAddress(uint.MaxValue)))
         {
-            // Free ranges end below 4 GiB and alignments below 2 GiB, so nothing wraps.
+            // Free ranges end below 4 GiB and alignments are at most 2 GiB, so nothing wraps.
             GuestAddress start = free.Start.AlignUp(alignment);
             if (start <= free.Last && free.Last - start >= size - 1)
             {
