@@ -73,7 +73,7 @@ public class FuzzTests
                 result = handler.Write(offset, size, random.Next(3) == 0 ? (ulong)random.Next(256) : (ulong)random.NextInt64());
             }
 
-            bool starts = offset < length && size is 1 or 2 or 4 or 8 && offset < length;
+            bool starts = offset < length && (size is 1 or 2 or 4 or 8);
             if (!starts)
             {
                 Assert.True(result == AccessResult.Unclaimed, $"{name}: {size} bytes at 0x{offset:x} were claimed");

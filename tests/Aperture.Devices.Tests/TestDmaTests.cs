@@ -30,13 +30,13 @@ public class TestDmaTests
     [Fact]
     public void Commands_move_bytes_as_arrays_would_and_fail_exactly_when_a_byte_is_out_of_reach()
     {
-        Gen<(int, int, int, int, int)> commands =
+        Gen<(int, int, int, int)> commands =
             from command in Gen.Choose(0, 4)
             from source in Gen.Choose(0, 70_000)
             from destination in Gen.Choose(0, 70_000)
             from length in Gen.Frequency((4, Gen.Choose(0, 4096)), (2, Gen.Choose(0, 9000)), (1, Gen.Choose(0, 70_000)))
             from smallOffset in Gen.Choose(0, 4200)
-            select (command, command == 2 ? smallOffset : source, command == 1 ? smallOffset : destination, length, 0);
+            select (command, command == 2 ? smallOffset : source, command == 1 ? smallOffset : destination, length);
         Prop.ForAll(commands.ListOf(12).ToArbitrary(), list =>
         {
             FakeDma dma = new(MemorySize);
@@ -44,7 +44,7 @@ public class TestDmaTests
             IAccessHandler bar = new TestDeviceCore(TestDeviceOptionsTests.Parse("id=t,bar0=mem32:64K"), dma, new FakeTestInterrupts()).Handler(0)!;
             byte[] memory = [.. dma.Memory];
             byte[] buffer = new byte[4096];
-            foreach ((int command, int source, int destination, int length, _) in list)
+            foreach ((int command, int source, int destination, int length) in list)
             {
                 bar.Write(0x30, 8, (ulong)source);
                 bar.Write(0x38, 8, (ulong)destination);
