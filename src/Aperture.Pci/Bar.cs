@@ -1,18 +1,5 @@
 namespace Aperture.Pci;
 
-/// <summary>What happens when the guest gives a pinned BAR another address.</summary>
-public enum BarPinPolicy : byte
-{
-    /// <summary>The write serves sizing only; the register reads back as the pin and the BAR decodes at the pin.</summary>
-    Lock,
-
-    /// <summary>The BAR moves and the move is reported.</summary>
-    Follow,
-
-    /// <summary>As <see cref="Lock"/>; the machine ends the guest with an explanation.</summary>
-    Stop,
-}
-
 /// <summary>
 /// A base address register, or the expansion ROM's (PCI Local Bus 3.0, sections 6.2.5.1 and 6.2.5.2). Sizing needs no state: the address
 /// bits below the size are read-only zeroes, so an all-ones write reads back as the size mask, each half of a 64-bit BAR by itself.
@@ -137,12 +124,12 @@ public sealed class Bar
         if (PinPolicy != BarPinPolicy.Follow)
         {
             uint halfMask = (uint)(addressMask >> shift);
-            uint shown = IsSizing(shift) ? halfMask : (uint)(pin.Value >> shift) & halfMask;
+            uint shown = IsSizing(shift, pin) ? halfMask : (uint)(pin.Value >> shift) & halfMask;
             config.Set(write.Register, shown, halfMask);
         }
 
         ConfigChange change = Changed(write.Before, config.Get(write.Register));
-        if (requested != pin.Value && !IsSizing(0) && !IsSizing(32))
+        if (requested != pin.Value && !IsSizing(0, pin) && !IsSizing(32, pin))
         {
             MoveAttempts++;
             LastMoveAttempt = new GuestAddress(requested);
@@ -161,11 +148,11 @@ public sealed class Bar
         _ => 0,
     };
 
-    // A half is being sized while all of its address bits are ones.
-    private bool IsSizing(int shift)
+    // A half is being sized while all of its address bits are ones; a half whose pin is all ones anyway cannot be told from one at rest.
+    private bool IsSizing(int shift, GuestAddress pin)
     {
         uint halfMask = (uint)(addressMask >> shift);
-        return halfMask != 0 && ((uint)(requested >> shift) & halfMask) == halfMask;
+        return ((uint)(requested >> shift) & halfMask) == halfMask && ((uint)(pin.Value >> shift) & halfMask) != halfMask;
     }
 
     private ConfigChange Changed(uint before, uint after)

@@ -48,8 +48,8 @@ public abstract class Capability
     {
     }
 
-    /// <summary>After the function's command register or power state changed what it may send.</summary>
-    protected internal virtual void OnBusMasterChanged()
+    /// <summary>After <see cref="PciFunction.MayIssueRequests"/> may have changed.</summary>
+    protected internal virtual void OnRequestPermissionChanged()
     {
     }
 }

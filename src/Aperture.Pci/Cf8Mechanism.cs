@@ -29,15 +29,18 @@ public sealed class Cf8Mechanism(PciHierarchy hierarchy) : IAccessHandler
     /// <inheritdoc/>
     public AccessResult Read(ulong offset, int size, out ulong value)
     {
-        if (TryDecode(offset, size, out Bdf bdf, out int register))
+        uint address = latch;
+        if (IsData(offset, size, address))
         {
-            value = hierarchy.ConfigRead(bdf, register, size);
+            value = FitsWord(offset, size)
+                ? hierarchy.ConfigRead(Target(address), Register(address, offset), size)
+                : ReadPieces(address, offset, size);
             return AccessResult.Ok;
         }
 
         if (offset == 0 && size == 4)
         {
-            value = latch;
+            value = address;
             return AccessResult.Ok;
         }
 
@@ -48,27 +51,59 @@ public sealed class Cf8Mechanism(PciHierarchy hierarchy) : IAccessHandler
     /// <inheritdoc/>
     public AccessResult Write(ulong offset, int size, ulong value)
     {
+        uint address = latch;
         if (offset == 0 && size == 4)
         {
             latch = (uint)value;
             return AccessResult.Ok;
         }
 
-        if (TryDecode(offset, size, out Bdf bdf, out int register))
+        if (!IsData(offset, size, address))
         {
-            hierarchy.ConfigWrite(bdf, register, size, (uint)value);
+            return AccessResult.Unclaimed;
+        }
+
+        if (FitsWord(offset, size))
+        {
+            hierarchy.ConfigWrite(Target(address), Register(address, offset), size, (uint)(value & AccessWidth.AllOnes(size)));
             return AccessResult.Ok;
         }
 
-        return AccessResult.Unclaimed;
+        for (int done = 0; done < size && offset + (ulong)done < PortCount;)
+        {
+            ulong at = offset + (ulong)done;
+            int piece = AccessSplit.PieceSize(at, size - done);
+            hierarchy.ConfigWrite(Target(address), Register(address, at), piece, (uint)(value >> (8 * done) & AccessWidth.AllOnes(piece)));
+            done += piece;
+        }
+
+        return AccessResult.Ok;
     }
 
-    // An access that would leave the window at 0xD00 is nobody's as a whole; processors split it before it gets here.
-    private bool TryDecode(ulong offset, int size, out Bdf bdf, out int register)
+    private static bool IsData(ulong offset, int size, uint address) =>
+        offset is >= Data and < PortCount && size is 1 or 2 or 4 && (address & Enable) != 0;
+
+    // Byte enables say any run of bytes inside the word, aligned or not.
+    private static bool FitsWord(ulong offset, int size) => (int)(offset & 3) + size <= 4;
+
+    private static Bdf Target(uint address) => new((ushort)(address >> 8));
+
+    // Bits 1:0 of the latch do not count: the port gives the byte.
+    private static int Register(uint address, ulong offset) => (int)(address & 0xFC) + (int)(offset & 3);
+
+    // What lies past the window's end at 0xD00 is not ours and reads as ones.
+    private ulong ReadPieces(uint address, ulong offset, int size)
     {
-        uint address = latch;
-        bdf = new Bdf((ushort)(address >> 8));
-        register = (int)(address & 0xFC) + (int)(offset & 3);
-        return offset >= Data && offset + (ulong)size <= PortCount && size is 1 or 2 or 4 && (address & Enable) != 0;
+        ulong value = 0;
+        for (int done = 0; done < size;)
+        {
+            ulong at = offset + (ulong)done;
+            int piece = AccessSplit.PieceSize(at, size - done);
+            ulong part = at < PortCount ? hierarchy.ConfigRead(Target(address), Register(address, at), piece) : AccessWidth.AllOnes(piece);
+            value |= part << (8 * done);
+            done += piece;
+        }
+
+        return value;
     }
 }

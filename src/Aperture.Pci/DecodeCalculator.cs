@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Aperture.Pci;
 
 /// <summary>Computes a <see cref="DecodeMap"/> from the registers.</summary>
@@ -74,12 +76,29 @@ internal static class DecodeCalculator
 
         private static DecodedBar? TryInsert(List<DecodedBar> accepted, DecodedBar candidate)
         {
+            int place = FirstAtOrAbove(CollectionsMarshal.AsSpan(accepted), candidate.Range.Start);
+            if (place < accepted.Count && accepted[place].Range.Overlaps(candidate.Range))
+            {
+                return accepted[place];
+            }
+
+            if (place > 0 && accepted[place - 1].Range.Overlaps(candidate.Range))
+            {
+                return accepted[place - 1];
+            }
+
+            accepted.Insert(place, candidate);
+            return null;
+        }
+
+        private static int FirstAtOrAbove(ReadOnlySpan<DecodedBar> sorted, GuestAddress start)
+        {
             int low = 0;
-            int high = accepted.Count;
+            int high = sorted.Length;
             while (low < high)
             {
                 int middle = (low + high) / 2;
-                if (accepted[middle].Range.Start < candidate.Range.Start)
+                if (sorted[middle].Range.Start < start)
                 {
                     low = middle + 1;
                 }
@@ -89,31 +108,14 @@ internal static class DecodeCalculator
                 }
             }
 
-            if (low < accepted.Count && accepted[low].Range.Overlaps(candidate.Range))
-            {
-                return accepted[low];
-            }
-
-            if (low > 0 && accepted[low - 1].Range.Overlaps(candidate.Range))
-            {
-                return accepted[low - 1];
-            }
-
-            accepted.Insert(low, candidate);
-            return null;
+            return low;
         }
 
         private bool WasThere(DecodedBar candidate, bool io)
         {
-            foreach (DecodedBar entry in previous.Entries(io))
-            {
-                if (entry.Bar == candidate.Bar)
-                {
-                    return entry.Range == candidate.Range;
-                }
-            }
-
-            return false;
+            ReadOnlySpan<DecodedBar> before = previous.Entries(io);
+            int place = FirstAtOrAbove(before, candidate.Range.Start);
+            return place < before.Length && before[place] == candidate;
         }
 
         private RefusedBar? Check(PciFunction function, Bar bar)

@@ -15,7 +15,7 @@ public sealed class EcamMechanism(PciHierarchy hierarchy) : IAccessHandler
     /// <inheritdoc/>
     public AccessResult Read(ulong offset, int size, out ulong value)
     {
-        if (IsWhole(offset, size))
+        if (AccessSplit.IsWhole(offset, size))
         {
             value = ReadPiece(offset, size);
             return AccessResult.Ok;
@@ -24,7 +24,7 @@ public sealed class EcamMechanism(PciHierarchy hierarchy) : IAccessHandler
         value = 0;
         for (int done = 0; done < size;)
         {
-            int piece = PieceSize(offset + (ulong)done, size - done);
+            int piece = AccessSplit.PieceSize(offset + (ulong)done, size - done);
             value |= ReadPiece(offset + (ulong)done, piece) << (8 * done);
             done += piece;
         }
@@ -37,26 +37,12 @@ public sealed class EcamMechanism(PciHierarchy hierarchy) : IAccessHandler
     {
         for (int done = 0; done < size;)
         {
-            int piece = PieceSize(offset + (ulong)done, size - done);
+            int piece = AccessSplit.PieceSize(offset + (ulong)done, size - done);
             WritePiece(offset + (ulong)done, piece, value >> (8 * done));
             done += piece;
         }
 
         return AccessResult.Ok;
-    }
-
-    private static bool IsWhole(ulong offset, int size) => size <= 4 && (offset & (ulong)(size - 1)) == 0;
-
-    // The largest naturally aligned access at this offset that is no longer than what remains.
-    private static int PieceSize(ulong offset, int remaining)
-    {
-        int piece = 4;
-        while (piece > remaining || (offset & (ulong)(piece - 1)) != 0)
-        {
-            piece >>= 1;
-        }
-
-        return piece;
     }
 
     private ulong ReadPiece(ulong offset, int size) => offset < WindowSize

@@ -85,10 +85,10 @@ public sealed class MsiCapability : StandardCapability
 
         lock (gate)
         {
-            SetPending(pending | 1u << (vector & (AllocatedVectors - 1)));
-            uint before = pending;
+            uint bit = 1u << (vector & (AllocatedVectors - 1));
+            SetPending(pending | bit);
             SendPending();
-            return pending != before;
+            return (pending & bit) == 0;
         }
     }
 
@@ -119,7 +119,7 @@ public sealed class MsiCapability : StandardCapability
             return ConfigChange.None;
         }
 
-        OnBusMasterChanged();
+        OnRequestPermissionChanged();
         return ConfigChange.Interrupts;
     }
 
@@ -133,7 +133,7 @@ public sealed class MsiCapability : StandardCapability
     }
 
     /// <inheritdoc/>
-    protected internal override void OnBusMasterChanged()
+    protected internal override void OnRequestPermissionChanged()
     {
         lock (gate)
         {
@@ -143,23 +143,29 @@ public sealed class MsiCapability : StandardCapability
 
     private void SendPending()
     {
-        uint masked = isMaskable ? Config.Get(MaskRegister) : 0;
-        uint sendable = pending & ~masked;
+        // Vectors raised while more were allocated fold like new ones do.
+        uint waiting = pending;
+        for (int width = 16; width >= AllocatedVectors; width >>= 1)
+        {
+            waiting = (waiting | waiting >> width) & ((1u << width) - 1);
+        }
+
+        if (waiting != pending)
+        {
+            SetPending(waiting);
+        }
+
+        uint sendable = waiting & ~(isMaskable ? Config.Get(MaskRegister) : 0);
         if (sendable == 0 || !IsEnabled || !Function.MayIssueRequests)
         {
             return;
         }
 
-        // Only allocated vectors exist; those raised while more were allocated are folded like new ones.
-        int allocated = AllocatedVectors;
-        SetPending(pending & ~sendable);
+        SetPending(waiting & ~sendable);
         IMsiSink? sink = Function.EffectiveMsiSink;
-        for (int vector = 0; vector < 32; vector++)
+        for (; sendable != 0; sendable &= sendable - 1)
         {
-            if ((sendable >> vector & 1) != 0)
-            {
-                sink?.Send(Function.Bdf, Message(vector & (allocated - 1)));
-            }
+            sink?.Send(Function.Bdf, Message(BitOperations.TrailingZeroCount(sendable)));
         }
     }
 

@@ -137,7 +137,7 @@ public sealed class MsixCapability : StandardCapability
             return ConfigChange.None;
         }
 
-        OnBusMasterChanged();
+        OnRequestPermissionChanged();
         return ConfigChange.Interrupts;
     }
 
@@ -153,7 +153,7 @@ public sealed class MsixCapability : StandardCapability
     }
 
     /// <inheritdoc/>
-    protected internal override void OnBusMasterChanged()
+    protected internal override void OnRequestPermissionChanged()
     {
         lock (gate)
         {

@@ -1,18 +1,5 @@
 namespace Aperture.Pci;
 
-/// <summary>The windows of a PCI-to-PCI bridge.</summary>
-public enum BridgeWindow : byte
-{
-    /// <summary>I/O, in units of 4 KiB, 16-bit addresses.</summary>
-    Io,
-
-    /// <summary>Memory, in units of 1 MiB, always below 4 GiB.</summary>
-    Memory,
-
-    /// <summary>Prefetchable memory, in units of 1 MiB, 64-bit.</summary>
-    Prefetchable,
-}
-
 /// <summary>
 /// A PCI-to-PCI bridge with a type 1 header (PCI-to-PCI Bridge 1.2, section 3.2; PCI Express 5.0, section 7.5.1.3). It forwards what falls into its
 /// windows while its command bits are on; an address in either memory window is forwarded whatever kind of BAR it is for.

@@ -6,6 +6,9 @@ namespace Aperture.Pci;
 /// </summary>
 public sealed class PciBus
 {
+    // Header type's bit 7, in the word that starts with the cache line size.
+    private const uint MultiFunctionBit = 0x80u << 16;
+
     private readonly PciFunction?[] slots = new PciFunction?[256];
     private readonly PciHierarchy? owner;
     private List<PciFunction> functions = [];
@@ -78,6 +81,7 @@ public sealed class PciBus
             slots[function.DeviceFunction] = null;
             function.Bus = null;
             function.Config.SetDefault(PciRegisters.CacheLineSize, 0, MultiFunctionBit);
+            function.Find<AriCapability>()?.SetNext(0);
         });
     }
 
@@ -85,9 +89,6 @@ public sealed class PciBus
     public PciFunction? Find(byte deviceFunction) => deviceFunction < answering ? slots[deviceFunction] : null;
 
     internal void SetAriForwarding(bool enabled) => answering = !IsLink || enabled ? 256 : 8;
-
-    // Header type's bit 7, in the word that starts with the cache line size.
-    private const uint MultiFunctionBit = 0x80u << 16;
 
     private void Change(Action change)
     {

@@ -300,11 +300,11 @@ public class PciFunction
 
     private protected virtual ConfigChange HeaderWritten(in RegisterWrite write) => ConfigChange.None;
 
-    internal void PowerStateChanged()
+    internal void RequestPermissionChanged()
     {
         foreach (Capability capability in capabilities)
         {
-            capability.OnBusMasterChanged();
+            capability.OnRequestPermissionChanged();
         }
     }
 
@@ -365,7 +365,7 @@ public class PciFunction
         if ((changed & (uint)PciCommand.BusMaster) != 0)
         {
             change |= ConfigChange.BusMaster;
-            PowerStateChanged();
+            RequestPermissionChanged();
         }
 
         if ((changed & (uint)PciCommand.InterruptDisable) != 0)

@@ -54,7 +54,7 @@ public sealed class PowerManagementCapability : StandardCapability
             return ConfigChange.None;
         }
 
-        Function.PowerStateChanged();
+        Function.RequestPermissionChanged();
         return ConfigChange.PowerState | ConfigChange.DecodeMap;
     }
 }

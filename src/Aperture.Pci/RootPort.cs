@@ -1,0 +1,21 @@
+namespace Aperture.Pci;
+
+/// <summary>A PCI Express root port: its secondary bus is a link with one device.</summary>
+public sealed class RootPort : PciePort
+{
+    /// <summary>Makes a root port with INTA.</summary>
+    /// <param name="name">What messages call it.</param>
+    /// <param name="slot">Physical slot number, 0 to 8191; unique in the machine.</param>
+    /// <param name="link">Speed and width; null is the default.</param>
+    public RootPort(string name, ushort slot, PcieLink? link = null)
+        : base(
+            name,
+            new PciIdentity(PciIds.VirtualVendor, PciIds.VirtualRootPort, PciIdentity.BridgeClass),
+            new PciExpressCapability(PciePortType.RootPort, slot, link))
+    {
+        AddCapability(new AcsCapability(AcsControls.Port));
+        SetInterruptPin(1);
+    }
+
+    internal override void ChildrenChanged() => Express.SetPresence(Secondary.Functions.Count != 0);
+}
