@@ -68,7 +68,11 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
     public AcpiPmBlock(TimeProvider clock, IInterruptLine sci, IMachineControl control, bool alwaysAcpi = true, int timerBits = 32)
     {
         ArgumentNullException.ThrowIfNull(clock);
-        ArgumentOutOfRangeException.ThrowIfNotEqual(timerBits is 24 or 32, true, nameof(timerBits));
+        if (timerBits is not (24 or 32))
+        {
+            throw new ArgumentOutOfRangeException(nameof(timerBits), timerBits, "the PM timer has 24 or 32 bits");
+        }
+
         _sci = sci;
         _control = control;
         _alwaysAcpi = alwaysAcpi;

@@ -316,7 +316,7 @@ public sealed class Cmos : IAccessHandler, IByteRegisters, IResettable, IDisposa
         if (_b.Periodic && !_a.DividerReset && _a.Period is > 0 and long period)
         {
             long cycles = period - (Crystal() % period);
-            ticks = Math.Min(ticks, (cycles * Second / 32768) + 1);
+            ticks = Math.Min(ticks, ((cycles * Second) + 32767) / 32768);
         }
 
         // Whole milliseconds, upwards: a timer that fires early would only be armed again.

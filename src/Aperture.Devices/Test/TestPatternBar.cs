@@ -11,8 +11,11 @@ internal sealed class TestPatternBar(TestBarSpec bar, TestAccessCounter accesses
 
     private readonly uint[] _stored = new uint[StoredWords];
 
-    /// <summary>What the word at <paramref name="offset"/> (a multiple of 4) of BAR <paramref name="index"/> reads as before any write.</summary>
-    public static uint Pattern(int index, ulong offset) => unchecked((uint)((offset >> 2) * 0x9E3779B1u) + ((uint)index * 0x85EBCA6Bu));
+    /// <summary>
+    /// What the word at <paramref name="offset"/> (a multiple of 4) of BAR <paramref name="index"/> reads as before any write: bits 63:32 of
+    /// offset / 4 x 0x9E3779B97F4A7C15, plus index x 0x85EBCA6B. Multiplying by an odd constant near 2^64 over the golden ratio spreads neighbours apart.
+    /// </summary>
+    public static uint Pattern(int index, ulong offset) => unchecked((uint)((offset >> 2) * 0x9E3779B97F4A7C15 >> 32) + ((uint)index * 0x85EBCA6B));
 
     /// <inheritdoc/>
     public AccessResult Read(ulong offset, int size, out ulong value)
