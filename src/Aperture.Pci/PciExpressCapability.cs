@@ -31,7 +31,7 @@ public sealed class PciExpressCapability : StandardCapability
     private readonly ushort slot;
 
     /// <summary>Makes the capability.</summary>
-    /// <param name="type">What the function is.</param>
+    /// <param name="type">What the function is; an endpoint on the root bus is <see cref="PciePortType.RootComplexEndpoint"/>.</param>
     /// <param name="slot">Physical slot number of a root or downstream port, 0 to 8191; also its port number's low 8 bits.</param>
     /// <param name="link">Speed and width; null is <see cref="PcieLink.Default"/>.</param>
     public PciExpressCapability(PciePortType type, ushort slot = 0, PcieLink? link = null)

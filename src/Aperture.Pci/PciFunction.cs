@@ -264,7 +264,8 @@ public class PciFunction
         }
     }
 
-    /// <summary>Resets the registers: BARs to 0 (pinned ones to their pin), decoding and interrupts off, D0. A bridge resets what is below it too.</summary>
+    /// <summary>Resets the registers: BARs to 0 (pinned ones to their pin), decoding and interrupts off, D0. A bridge resets what is below it too.
+    /// While vCPUs run, hold <see cref="PciHierarchy.Sync"/>.</summary>
     public void Reset(ResetKind kind)
     {
         Config.Reset(kind);

@@ -166,6 +166,19 @@ public class BridgeTests
     }
 
     [Fact]
+    public void Below_a_port_every_function_is_of_device_0_and_its_pin_is_not_rotated()
+    {
+        PciHierarchy hierarchy = new();
+        RootPort port = new("port", 1);
+        PciFunction function = Build.Function();
+        function.AddCapability(new AriCapability());
+        function.SetInterruptPin(2);
+        hierarchy.Root.Add(3 << 3, port);
+        port.Secondary.Add(1 << 3, function);
+        Assert.Equal(new IntxRoute(3, 2), PciInterrupts.Swizzle(function));
+    }
+
+    [Fact]
     public void Multi_function_bit_is_set_on_devices_with_more_than_one_function_and_only_there()
     {
         PciHierarchy hierarchy = new();

@@ -155,6 +155,9 @@ public class DecodeTests
         Assert.NotNull(Compute().Find(below.Bars[0]));
         port.WriteConfig(PciRegisters.BridgeControl, 2, 0x40);
         Assert.Null(Compute().Find(below.Bars[0]));
+        Build.Enable(below);
+        below.WriteConfig(0x10, 4, 0xD000_0000);
+        Assert.Equal(DecodeRefusal.NotForwarded, Refusal(below, 0).Reason);
     }
 
     [Fact]

@@ -145,13 +145,33 @@ public class MsixTests
     }
 
     [Fact]
+    public void A_message_raised_in_d3hot_goes_out_on_the_way_back_to_d0()
+    {
+        Build.Enable(function);
+        Control(2);
+        Program(1, 7);
+        function.WriteConfig(power.Offset + 4, 1, 3);
+        Assert.False(msix.Trigger(1));
+        function.WriteConfig(power.Offset + 4, 1, 0);
+        Assert.Single(sink.Sent);
+    }
+
+    [Fact]
     public void Any_order_of_masking_enabling_and_triggering_agrees_with_the_model()
     {
         int sent = 0;
         Prop.ForAll(Steps.ListOf(50).ToArbitrary(), steps =>
         {
+            // Start where most of the rules bite: on, and allowed to send.
             MsixTests bench = new();
             Model model = new();
+            Step[] start = [new Step(Action.BusMaster, 0, 4), new Step(Action.Control, 0, 2)];
+            foreach (Step step in start)
+            {
+                bench.Apply(step);
+                model.Apply(step);
+            }
+
             foreach (Step step in steps)
             {
                 bench.Apply(step);
