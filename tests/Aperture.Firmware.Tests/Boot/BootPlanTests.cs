@@ -183,6 +183,21 @@ public class BootPlanTests
     }
 
     [Fact]
+    public void A_kernel_that_must_lie_over_the_boot_structures_is_refused()
+    {
+        byte[] file = SyntheticKernels.BzImage();
+        file[0x234] = 0;
+        SyntheticKernels.U64(file, 0x258, 0x1_4000);
+        SyntheticKernels.U32(file, 0x260, 0x4000);
+        using Setup over = new(file, 0);
+        AssertSentence(() => LinuxBoot.Plan(over.Kernel, over.Request(0x1000_0000)), "needs 16384 bytes of RAM from 0x14000");
+        SyntheticKernels.U64(file, 0x258, 0x4_0000);
+        using Setup beside = new(file, 0);
+        BootRequest request = beside.Request(0x1000_0000);
+        AssertSound(LinuxBoot.Plan(beside.Kernel, request), request);
+    }
+
+    [Fact]
     public void What_does_not_fit_is_said_with_both_sizes()
     {
         using Setup setup = new(SyntheticKernels.BzImage(), 4 << 20);
