@@ -50,7 +50,7 @@ internal static class ForcedPlacer
 
         FreeSpace before = free.Clone();
         List<Part> parts = [];
-        if (HullPacker.Pack(free, HullPacker.Sorted(floating), ref hull, room.Start, growUp: true, parts) is { } failed)
+        if (HullPacker.Pack(free, HullPacker.Sorted(floating), ref hull, room.Start, Growth.UpFirst, parts) is { } failed)
         {
             return new Failure(failed, window, before, Total(floating));
         }
