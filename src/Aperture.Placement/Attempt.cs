@@ -137,7 +137,10 @@ internal sealed class Attempt
         conflict = new PlacementConflict(
             PlacementConflictKind.NoSpace,
             new ConflictParty("the ECAM range"),
-            $"there is no room for the ECAM range ({ByteSize.Format(ecam.Size)}) from 0x{_arenas.HoleStart:x} to {_platform.Mmio32End}, beside the pinned BARs and reserved ranges");
+            $"there is no room for the ECAM range ({ByteSize.Format(ecam.Size)}) from 0x{_arenas.HoleStart:x} to {_platform.Mmio32End}, beside the pinned BARs and reserved ranges")
+        {
+            Obstacle = new ConflictParty("the low hole", new Extent(_arenas.HoleStart, _platform.Mmio32End.Value).ToRange()),
+        };
     }
 
     private PlacementConflict? CheckHighRam()
@@ -149,7 +152,10 @@ internal sealed class Attempt
             return new PlacementConflict(
                 PlacementConflictKind.BadLimit,
                 new ConflictParty("guest RAM"),
-                $"guest RAM of {ByteSize.Format(_platform.RamSize)} does not fit: with the low hole from 0x{_arenas.HoleStart:x} it would pass the guest's {_platform.PhysicalAddressBits} physical address bits");
+                $"guest RAM of {ByteSize.Format(_platform.RamSize)} does not fit: with the low hole from 0x{_arenas.HoleStart:x} it would pass the guest's {_platform.PhysicalAddressBits} physical address bits")
+            {
+                Obstacle = new ConflictParty("the guest's address width"),
+            };
         }
 
         return _platform.Mmio64Window is { } window && !ram.IsEmpty && Extent.Of(window).Overlaps(ram)

@@ -48,11 +48,9 @@ internal static class ForcedPlacer
             return new Failure(huge, window, free, Total(floating));
         }
 
-        FreeSpace before = free.Clone();
-        List<Part> parts = [];
-        if (HullPacker.Pack(free, HullPacker.Sorted(floating), ref hull, room.Start, growUp: true, parts) is { } failed)
+        if (Pack(free, HullPacker.Sorted(floating), ref hull, out List<Part> parts) is { } failed)
         {
-            return new Failure(failed, window, before, Total(floating));
+            return new Failure(failed, window, free, Total(floating));
         }
 
         foreach (Part part in parts)
@@ -62,6 +60,27 @@ internal static class ForcedPlacer
 
         window.SettleAround(hull.Outward(window.Granule));
         return null;
+    }
+
+    /// <summary>Tries each way to grow in turn; the first refusal is the one reported.</summary>
+    private static Block? Pack(FreeSpace free, List<Block> sorted, ref Extent hull, out List<Part> parts)
+    {
+        Block? refused = null;
+        foreach (Growth growth in Enum.GetValues<Growth>())
+        {
+            Extent grown = hull;
+            parts = [];
+            if (HullPacker.Pack(free.Clone(), sorted, ref grown, hull.Start, growth, parts) is not { } failed)
+            {
+                hull = grown;
+                return null;
+            }
+
+            refused ??= failed;
+        }
+
+        parts = [];
+        return refused;
     }
 
     public static UInt128 Total(IEnumerable<Block> blocks) =>

@@ -14,11 +14,11 @@ internal static class HullPacker
     /// Packs <paramref name="sorted"/> into <paramref name="free"/>, which loses what is taken. <paramref name="hull"/> is what the window
     /// covers already, or empty with the first block going to <paramref name="seed"/> or above. Null on success, else the block without room.
     /// </summary>
-    public static Block? Pack(FreeSpace free, List<Block> sorted, ref Extent hull, ulong seed, bool growUp, List<Part> placed)
+    public static Block? Pack(FreeSpace free, List<Block> sorted, ref Extent hull, ulong seed, Growth growth, List<Part> placed)
     {
         foreach (Block block in sorted)
         {
-            if (Best(free, block, hull, seed, growUp) is not { } part)
+            if (Best(free, block, hull, seed, growth) is not { } part)
             {
                 return block;
             }
@@ -31,21 +31,54 @@ internal static class HullPacker
         return null;
     }
 
-    private static Part? Best(FreeSpace free, Block block, Extent hull, ulong seed, bool growUp)
+    private static Part? Best(FreeSpace free, Block block, Extent hull, ulong seed, Growth growth)
     {
         Part? best = null;
-        foreach (Shape shape in block.Shapes)
+        foreach (Shape shape in Usable(block.Shapes, growth))
         {
-            bool up = free.TryFirst(hull.IsEmpty ? seed : hull.Start, shape, out ulong above);
-            bool down = free.TryLast(hull.IsEmpty ? seed : hull.End, shape, out ulong below);
-            best = Better(best, up && growUp ? new Part(block, shape, above) : null, hull);
-            best = Better(best, down ? new Part(block, shape, below) : null, hull);
-            best = Better(best, up ? new Part(block, shape, above) : null, hull);
+            Part? up = free.TryFirst(hull.IsEmpty ? seed : hull.Start, shape, out ulong above) ? new Part(block, shape, above) : null;
+            Part? down = free.TryLast(hull.IsEmpty ? seed : hull.End, shape, out ulong below) ? new Part(block, shape, below) : null;
+            (Part? first, Part? second) = growth switch
+            {
+                Growth.UpFirst => (up, down),
+                Growth.DownFirst => (down, up),
+                Growth.OnlyUp => (up, (Part?)null),
+                _ => (down, null),
+            };
+            best = Better(Better(best, first, hull), second, hull);
         }
 
         return best;
     }
 
+    /// <summary>One-sided growth wants one-sided parts, so that a window nested in others keeps an aligned end through all of them.</summary>
+    private static IEnumerable<Shape> Usable(IReadOnlyList<Shape> shapes, Growth growth)
+    {
+        List<Shape> aligned = growth switch
+        {
+            Growth.OnlyUp => [.. shapes.Where(shape => shape.Phase == 0)],
+            Growth.OnlyDown => [.. shapes.Where(shape => ((shape.Phase + shape.Size) & (shape.Alignment - 1)) == 0)],
+            _ => [],
+        };
+        return aligned.Count > 0 ? aligned : shapes;
+    }
+
     private static Part? Better(Part? best, Part? candidate, Extent hull) =>
         candidate is { } part && (best is not { } old || hull.Union(part.Extent).Size < hull.Union(old.Extent).Size) ? candidate : best;
+}
+
+/// <summary>Which side of what is there already the next block goes to.</summary>
+internal enum Growth
+{
+    /// <summary>Wherever the window grows least; above when both sides are alike.</summary>
+    UpFirst,
+
+    /// <summary>Wherever the window grows least; below when both sides are alike.</summary>
+    DownFirst,
+
+    /// <summary>Never below: the window starts at its most aligned part, and so fits at the start of a large aligned gap.</summary>
+    OnlyUp,
+
+    /// <summary>Never above: the window ends with its most aligned part.</summary>
+    OnlyDown,
 }

@@ -5,10 +5,10 @@ internal readonly record struct NearestPlace(AddressRange? Below, AddressRange? 
 {
     private const ulong Farthest = 1UL << 61;
 
-    /// <summary>The end of a sentence: <c>the nearest free place is 0x6b9000000000</c>.</summary>
+    /// <summary>The end of a sentence: <c>the nearest free place is 0x6b9000000000</c>; of two equally near the one above.</summary>
     public string Text(GuestAddress asked)
     {
-        AddressRange? nearer = Below is { } below && (Above is not { } above || asked - below.Start <= above.Start - asked) ? Below : Above;
+        AddressRange? nearer = Below is { } below && (Above is not { } above || asked - below.Start < above.Start - asked) ? Below : Above;
         return nearer is { } place ? $"the nearest free place is {place.Start}" : "no free place would do";
     }
 

@@ -9,7 +9,7 @@ internal static class RoomSentence
         string where = failure.Inside is { } window
             ? $"{window.Name}, which pinned BARs hold between its neighbours in {arena.Name}"
             : arena.Bounds.Count == 0 ? $"{arena.Name}, which does not exist here" : $"{arena.Name} {Spans(arena)}";
-        string verb = proven ? "there is no room for" : "no place was found within the search budget for";
+        string verb = proven ? "there is no room for" : "no place was found for";
         string asked = failure.Asked >> 63 == 0 ? ByteSize.Format((ulong)failure.Asked) : "more than 8388608T";
         string sentence = $"{verb} {what} in {where}: {asked} in all are asked for there, {ByteSize.Format(failure.Room.Total)} are free, and the largest gap is {ByteSize.Format(failure.Room.LargestGap)}";
         return new PlacementConflict(proven ? PlacementConflictKind.NoSpace : PlacementConflictKind.NotFound, failure.Block.Party(null), sentence)

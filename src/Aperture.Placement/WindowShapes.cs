@@ -1,6 +1,6 @@
 namespace Aperture.Placement;
 
-/// <summary>The rigid bodies that a floating window may be: its content packed tightly, growing up from the most aligned part and growing down from it.</summary>
+/// <summary>The rigid bodies that a floating window may be: its content packed tightly, grown from the most aligned part to either side or to one; the smallest first.</summary>
 internal static class WindowShapes
 {
     // Packed around an address that is aligned for anything, with room on both sides; only offsets survive.
@@ -17,9 +17,9 @@ internal static class WindowShapes
 
         List<Block> sorted = HullPacker.Sorted(window.Children);
         List<Shape> shapes = [];
-        foreach (bool growUp in (bool[])[true, false])
+        foreach (Growth growth in Enum.GetValues<Growth>())
         {
-            if (Pack(window, sorted, growUp) is { } shape && !shapes.Exists(other => other.Size == shape.Size && other.Phase == shape.Phase))
+            if (Pack(window, sorted, growth) is { } shape && !shapes.Exists(other => other.Size == shape.Size && other.Phase == shape.Phase))
             {
                 shapes.Add(shape);
             }
@@ -28,12 +28,12 @@ internal static class WindowShapes
         return [.. shapes.OrderBy(shape => shape.Size)];
     }
 
-    private static Shape? Pack(WindowBlock window, List<Block> sorted, bool growUp)
+    private static Shape? Pack(WindowBlock window, List<Block> sorted, Growth growth)
     {
         FreeSpace free = new([new Extent(0, Room)]);
         Extent hull = default;
         List<Part> parts = [];
-        if (HullPacker.Pack(free, sorted, ref hull, Seed, growUp, parts) is not null)
+        if (HullPacker.Pack(free, sorted, ref hull, Seed, growth, parts) is not null)
         {
             return null;
         }

@@ -29,8 +29,10 @@ internal static class LayoutChecker
         CheckBus(host.Functions, host.FirstBus, demand.Functions, new Above(host.IoWindows, host.Mmio32Windows.Concat(host.Mmio64Windows), null), memory, ports);
         CheckBuses(host.Functions, host.FirstBus, host.FirstBus, demand.LastBus);
 
-        Apart([.. memory, .. taken]);
-        Apart([.. ports, .. request.Platform.ReservedIo.Select(reserved => Span.Of(reserved.Range, reserved.Origin))]);
+        Apart([.. memory]);
+        Apart([.. ports]);
+        Clear(memory, taken);
+        Clear(ports, [.. request.Platform.ReservedIo.Select(reserved => Span.Of(reserved.Range, reserved.Origin))]);
         UInt128 end = (UInt128)1 << request.Platform.PhysicalAddressBits;
         Assert.All(memory, bar => Assert.True(bar.Last < end, $"{bar.Name} passes the address width"));
         Assert.All(ports, bar => Assert.True(bar.Last <= 0xFFFF, $"{bar.Name} passes the I/O space"));
@@ -192,6 +194,9 @@ internal static class LayoutChecker
             }
         }
     }
+
+    private static void Clear(List<Span> placed, List<Span> taken) =>
+        Assert.All(placed, span => Assert.All(taken, other => Assert.False(span.Meets(other), $"{span.Name} lies on {other.Name}")));
 
     private static IEnumerable<AddressRange> List(AddressRange? window) => window is { } range ? [range] : [];
 
