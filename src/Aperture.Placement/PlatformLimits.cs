@@ -54,6 +54,10 @@ public sealed record PlatformLimits
         new(new AddressRange(new GuestAddress(0xFF00_0000), 0x100_0000), "the firmware flash"),
     ];
 
+    /// <summary>What AMD hosts route to HyperTransport instead of memory (AMD I/O Virtualization Technology 3.05, 2.1.2): no BAR there can be mapped for DMA.</summary>
+    public static ReservedRange HyperTransport { get; } =
+        new(new AddressRange(new GuestAddress(0xFD_0000_0000), 0x3_0000_0000), "the AMD HyperTransport range");
+
     /// <summary>A Q35 board: ECAM at 0xB0000000, RAM below it, <see cref="Q35Reserved"/> kept free.</summary>
     public static PlatformLimits Q35(ulong ramSize, int physicalAddressBits) =>
         new() { RamSize = ramSize, PhysicalAddressBits = physicalAddressBits, Reserved = Q35Reserved };
