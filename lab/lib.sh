@@ -45,6 +45,13 @@ apt_install() {
     return 1
 }
 
+# download_deb PACKAGE FOLDER: fetches the package's file into the folder, without installing it.
+download_deb() {
+    apt_lists_present || apt_update
+    # With the default sandbox user apt warns that it cannot write there.
+    (cd "$2" && apt-get "${apt_options[@]}" -o APT::Sandbox::User="$(id -un)" download "$1") </dev/null >&2
+}
+
 # ensure WHAT=PACKAGE=WHY...: installs the packages whose command (a name) or file (a path) is absent.
 ensure() {
     local need what package why missing=()

@@ -35,12 +35,13 @@ internal sealed class LabFolder : IDisposable
         return listener;
     }
 
-    /// <summary>The console's last lines, for an error message.</summary>
+    /// <summary>What the console says about an end of L1: its panic, else its last lines.</summary>
     public string ConsoleTail(int lines)
     {
         try
         {
-            return string.Join('\n', File.ReadAllLines(ConsoleLog).Where(line => line.Length > 0).TakeLast(lines));
+            string[] printed = [.. File.ReadAllLines(ConsoleLog).Where(line => line.Length > 0)];
+            return Array.Find(printed, line => line.Contains("Kernel panic", StringComparison.Ordinal)) ?? string.Join('\n', printed.TakeLast(lines));
         }
         catch (IOException)
         {

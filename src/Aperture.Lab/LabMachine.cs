@@ -33,7 +33,7 @@ internal sealed class LabMachine : IAsyncDisposable
 
     /// <summary>Starts QEMU and waits for its connections.</summary>
     public static async Task<LabMachine> StartAsync(
-        string program, LabArtifacts artifacts, LabRun run, LabFolder folder, CancellationToken cancellation)
+        string program, LabArtifacts artifacts, LabRun run, LabFolder folder, StartLimits limits, CancellationToken cancellation)
     {
         folder.Write(run);
         Dictionary<string, Socket> listeners = QemuCommandLine.Ports.ToDictionary(port => port, folder.Listen);
@@ -43,7 +43,7 @@ internal sealed class LabMachine : IAsyncDisposable
             machine = new LabMachine(folder, Launch(program, QemuCommandLine.Build(artifacts, run, folder)));
             machine.CollectErrors();
             foreach ((string port, Socket listener) in listeners)
-                machine._ports[port] = await machine.UnlessEndedAsync(listener.AcceptAsync(cancellation).AsTask(), cancellation);
+                machine._ports[port] = await machine.UnlessEndedAsync(listener.AcceptAsync(cancellation).AsTask(), limits, cancellation);
             machine._control = new StreamReader(new NetworkStream(machine._ports["control"]), Encoding.UTF8);
             return machine;
         }
@@ -166,15 +166,14 @@ internal sealed class LabMachine : IAsyncDisposable
         return line is not null ? ControlLine.Parse(line) : throw await EndedAsync();
     }
 
-    private async Task<T> UnlessEndedAsync<T>(Task<T> task, CancellationToken cancellation)
+    private async Task<T> UnlessEndedAsync<T>(Task<T> task, StartLimits limits, CancellationToken cancellation)
     {
         Task ended = _process.WaitForExitAsync(cancellation);
-        if (await Task.WhenAny(task, ended) == ended && !task.IsCompleted)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            throw await EndedAsync();
-        }
-        return await task;
+        Task first = await Task.WhenAny(task, ended, Task.Delay(limits.Wall, cancellation));
+        if (task.IsCompleted)
+            return await task;
+        cancellation.ThrowIfCancellationRequested();
+        throw first == ended ? await EndedAsync() : new LabHangException($"QEMU did not get ready within {limits.Wall.TotalSeconds:F0} s.");
     }
 
     private async Task<ApertureException> EndedAsync()
@@ -187,6 +186,6 @@ internal sealed class LabMachine : IAsyncDisposable
         if (errors.Length > 0)
             return new ApertureException($"QEMU ended: {errors}", ApertureException.HostFailure);
         return new LabHangException(
-            "The software-emulated machine ended before the command did." + (console.Length > 0 ? "\nIts console's last lines:\n" + console : ""));
+            "The software-emulated machine ended before the command did." + (console.Length > 0 ? " Its console: " + console : ""));
     }
 }

@@ -76,19 +76,35 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
         for (int attempt = 0; ; attempt++)
         {
             using LabFolder folder = new();
-            await progress.WriteLineAsync("lab: starting the software-emulated machine");
-            await using LabMachine machine = await LabMachine.StartAsync(Emulator, artifacts, run, folder, cancellation);
+            LabMachine up;
             try
             {
-                await machine.WaitUntilUpAsync(Limits, cancellation);
+                up = await StartAsync(run, folder, cancellation);
             }
             catch (LabHangException hang) when (attempt < run.StartRetries)
             {
                 await progress.WriteLineAsync($"lab: {hang.Message} Trying again ({attempt + 1} of {run.StartRetries}).");
                 continue;
             }
+            await using LabMachine machine = up;
             await progress.WriteLineAsync($"lab: L1 up after {machine.Elapsed.TotalSeconds:F1} s");
             return await RunCommandAsync(machine, run, streams, cancellation);
+        }
+    }
+
+    private async Task<LabMachine> StartAsync(LabRun run, LabFolder folder, CancellationToken cancellation)
+    {
+        await progress.WriteLineAsync("lab: starting the software-emulated machine");
+        LabMachine machine = await LabMachine.StartAsync(Emulator, artifacts, run, folder, Limits, cancellation);
+        try
+        {
+            await machine.WaitUntilUpAsync(Limits, cancellation);
+            return machine;
+        }
+        catch
+        {
+            await machine.DisposeAsync();
+            throw;
         }
     }
 

@@ -4,7 +4,7 @@ namespace Aperture.Placement;
 internal sealed class Arenas
 {
     // REMAPBASE and REMAPLIMIT count in 64 MiB, so a hole that is moved away from its usual start moves in such steps
-    // (Intel 3 Series datasheet, 5.1.19).
+    // (Intel 3 Series datasheet, REMAPBASE).
     private const ulong HoleStep = 64UL << 20;
     private const ulong WindowGranule = 1UL << 20;
     private const ulong IoEnd = 0x1_0000;

@@ -39,13 +39,13 @@ public sealed record PlatformLimits
     /// <summary>The ECAM range, or null on a board without one.</summary>
     public EcamDemand? Ecam { get; init; } = new(256UL << 20, new GuestAddress(0xB000_0000));
 
-    /// <summary>Memory that nothing may be placed on. RAM and ECAM need not be listed.</summary>
+    /// <summary>Memory that no BAR, window or ECAM may be placed on. RAM and ECAM need not be listed; RAM is not moved out of these ranges.</summary>
     public IReadOnlyList<ReservedRange> Reserved { get; init; } = [];
 
     /// <summary>I/O ports inside <see cref="IoWindows"/> that nothing may be placed on.</summary>
     public IReadOnlyList<ReservedRange> ReservedIo { get; init; } = [];
 
-    /// <summary>What every Q35 board reserves below 4 GiB: IOAPIC, HPET, the MSI window and the firmware flash (Intel 3 Series datasheet, 9.3; up to 16 MiB of flash).</summary>
+    /// <summary>What every Q35 board reserves below 4 GiB: IOAPIC, HPET, the MSI window and the firmware flash of up to 16 MiB (Intel 3 Series datasheet, system address map).</summary>
     public static IReadOnlyList<ReservedRange> Q35Reserved { get; } =
     [
         new(new AddressRange(new GuestAddress(0xFEC0_0000), 0x1000), "the I/O APIC"),
@@ -53,6 +53,10 @@ public sealed record PlatformLimits
         new(new AddressRange(new GuestAddress(0xFEE0_0000), 0x10_0000), "the local APIC and MSI window"),
         new(new AddressRange(new GuestAddress(0xFF00_0000), 0x100_0000), "the firmware flash"),
     ];
+
+    /// <summary>What AMD hosts route to HyperTransport instead of memory (AMD IOMMU specification, special address ranges): no BAR there can be mapped for DMA.</summary>
+    public static ReservedRange HyperTransport { get; } =
+        new(new AddressRange(new GuestAddress(0xFD_0000_0000), 0x3_0000_0000), "the AMD HyperTransport range");
 
     /// <summary>A Q35 board: ECAM at 0xB0000000, RAM below it, <see cref="Q35Reserved"/> kept free.</summary>
     public static PlatformLimits Q35(ulong ramSize, int physicalAddressBits) =>

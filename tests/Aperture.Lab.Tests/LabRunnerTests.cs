@@ -32,6 +32,33 @@ public sealed class LabRunnerTests
     }
 
     [Fact]
+    public async Task A_machine_that_ends_while_it_starts_is_started_again_and_its_panic_reported()
+    {
+        using FakeEmulator fake = new(
+            """
+            for a; do case $a in file,id=console,path=*) log=${a##*path=} ;; esac; done
+            printf 'first\n[ 0.1] Kernel panic - not syncing: timer\nlast\n' >"$log"
+            """);
+        ApertureException failure = await Assert.ThrowsAnyAsync<ApertureException>(
+            () => fake.Runner().RunAsync(True with { StartRetries = 2 }, NoStreams, TestContext.Current.CancellationToken));
+        Assert.EndsWith("[ 0.1] Kernel panic - not syncing: timer", failure.Message, StringComparison.Ordinal);
+        Assert.Equal(3, fake.Starts);
+        Assert.Contains("Trying again (2 of 2).", fake.Progress.ToString(), StringComparison.Ordinal);
+        fake.AssertNothingLeft();
+    }
+
+    [Fact]
+    public async Task An_emulator_that_hangs_is_ended_and_started_again_as_often_as_asked()
+    {
+        using FakeEmulator fake = new("exec sleep 600");
+        LabRunner runner = fake.Runner(StartLimits.Default with { Wall = TimeSpan.FromSeconds(1) });
+        await Assert.ThrowsAnyAsync<ApertureException>(
+            () => runner.RunAsync(True with { StartRetries = 1 }, NoStreams, TestContext.Current.CancellationToken));
+        Assert.Equal(2, fake.Starts);
+        fake.AssertNothingLeft();
+    }
+
+    [Fact]
     public async Task A_missing_emulator_names_the_package_to_install()
     {
         using FakeEmulator fake = new("");

@@ -175,4 +175,31 @@ public class BridgeRuleTests
 
         Assert.Equal(PlacementConflictKind.BusNumbers, Build.Conflict(Request(function)).Kind);
     }
+
+    [Fact]
+    public void Windows_that_are_no_powers_of_two_are_tried_in_other_gaps()
+    {
+        // Gaps of 4M and 3M for windows of 3M, 2M and 2M: the largest must not go to the lowest gap, though it fits there.
+        PlatformLimits platform = Platform with { Mmio32Window = Range(0xC000_0000, 8 * M), Reserved = [new(Range(0xC040_0000, M), "a reserved MiB")] };
+        FunctionDemand With(string name, int device, int count) =>
+            Bridge(name, device, Device($"{name}d", 0, [.. Enumerable.Range(0, count).Select(index => Bar(index, BarKind.Memory32, M))]));
+        PlacementMap map = Build.Map(Request(platform, With("a", 1, 3), With("b", 2, 2), With("c", 3, 2)));
+        Assert.Equal(Range(0xC050_0000, 3 * M), map.Bridge("a").Memory);
+    }
+
+    [Fact]
+    public void What_was_not_found_is_not_called_impossible_and_what_is_too_much_is()
+    {
+        // 7M in gaps of 3M, 2M and 2M can be summed but not placed; 8M cannot even be summed.
+        PlatformLimits platform = Platform with
+        {
+            Mmio32Window = Range(0xC000_0000, 9 * M),
+            Mmio64Window = Range(0x10_0000_0000, M),
+            Reserved = [new(Range(0xC030_0000, M), "a"), new(Range(0xC060_0000, M), "b")],
+        };
+        FunctionDemand With(int count) =>
+            Bridge("rp0", 1, [.. Enumerable.Range(0, count).Select(index => Device($"d{index}", index, Bar(0, BarKind.Memory32, M)))]);
+        Assert.Equal(PlacementConflictKind.NotFound, Build.Conflict(Request(platform, With(7))).Kind);
+        Assert.Equal(PlacementConflictKind.NoSpace, Build.Conflict(Request(platform, With(8))).Kind);
+    }
 }
