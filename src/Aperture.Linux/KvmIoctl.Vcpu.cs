@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Aperture.Linux;
@@ -12,6 +13,7 @@ public static unsafe partial class KvmIoctl
     /// The errno is read from the C library itself and only after a failure, which saves the two calls of SetLastError on every exit. The runtime
     /// keeps errno over everything that it may do in between (garbage collection, first-call fix-ups).
     /// </remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int Run(int vcpu)
     {
         int result = IoctlRaw(vcpu, (nuint)KvmRequest.Run, 0);
