@@ -58,12 +58,15 @@ public sealed class CpuidTable
     public static CpuidTable FromHost(KvmSystem system, int cpus, int? physicalAddressBits = null, bool? maskXsave = null)
     {
         ArgumentNullException.ThrowIfNull(system);
+
+        // Under software emulation the deadline timer's interrupts get lost when the guest idles; the counting timer works.
+        bool emulated = HostCpu.IsEmulatedInSoftware();
         return new CpuidTable(system.SupportedCpuid(), new CpuidPolicy
         {
             Cpus = Math.Max(1, cpus),
             PhysicalAddressBits = physicalAddressBits,
-            MaskXsave = maskXsave ?? HostCpu.IsEmulatedInSoftware(),
-            TscDeadlineTimer = system.Check(KvmCapability.TscDeadlineTimer) != 0,
+            MaskXsave = maskXsave ?? emulated,
+            TscDeadlineTimer = !emulated && system.Check(KvmCapability.TscDeadlineTimer) != 0,
         });
     }
 
