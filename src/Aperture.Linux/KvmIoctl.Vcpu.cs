@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace Aperture.Linux;
 
-public static unsafe partial class KvmIoctl
+public static partial class KvmIoctl
 {
     /// <summary>
     /// KVM_RUN (KVM API 4.10) on a raw descriptor that the caller keeps open: the thread is in the guest until an exit, a signal or immediate_exit.
@@ -72,7 +72,7 @@ public static unsafe partial class KvmIoctl
     /// <summary>KVM_SET_CPUID2 (KVM API 4.31 and 4.47); once, before the vCPU first runs.</summary>
     public static void SetCpuid(SafeFileDescriptor vcpu, ReadOnlySpan<KvmCpuidEntry> entries)
     {
-        byte[] buffer = new byte[8 + (entries.Length * sizeof(KvmCpuidEntry))];
+        byte[] buffer = new byte[8 + (entries.Length * Unsafe.SizeOf<KvmCpuidEntry>())];
         MemoryMarshal.Write(buffer, (uint)entries.Length);
         MemoryMarshal.AsBytes(entries).CopyTo(buffer.AsSpan(8));
         Checked(TryCall(vcpu, KvmRequest.SetCpuid2, buffer), "cannot set a vCPU's CPUID entries");

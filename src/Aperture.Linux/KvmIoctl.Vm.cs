@@ -1,8 +1,9 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Aperture.Linux;
 
-public static unsafe partial class KvmIoctl
+public static partial class KvmIoctl
 {
     // KVM_IOEVENTFD_FLAG_* and KVM_IRQFD_FLAG_* of linux/kvm.h.
     private const uint IoEventDataMatch = 1;
@@ -51,7 +52,7 @@ public static unsafe partial class KvmIoctl
     /// <summary>KVM_SET_GSI_ROUTING (KVM API 4.52): replaces the whole table.</summary>
     public static void SetGsiRouting(SafeFileDescriptor vm, ReadOnlySpan<KvmIrqRoutingEntry> entries)
     {
-        byte[] buffer = new byte[8 + (entries.Length * sizeof(KvmIrqRoutingEntry))];
+        byte[] buffer = new byte[8 + (entries.Length * Unsafe.SizeOf<KvmIrqRoutingEntry>())];
         MemoryMarshal.Write(buffer, (uint)entries.Length);
         MemoryMarshal.AsBytes(entries).CopyTo(buffer.AsSpan(8));
         Checked(TryCall(vm, KvmRequest.SetGsiRouting, buffer), "cannot set the interrupt routes, which number", entries.Length);

@@ -118,22 +118,30 @@ public class VcpuStopTests
     }
 
     [Fact]
-    public void A_reset_in_the_middle_of_a_read_leaves_the_reset_state_untouched()
+    public void A_reset_in_the_middle_of_a_read_starts_from_the_start_and_not_behind_the_read()
     {
         using KvmGuest guest = KvmGuest.Start(RomImage.Protected32(code =>
         {
+            PayloadParts.Out8(code, 0x80, 1);
             code.mov(eax, __dword_ptr[0xE000_0000]);
-            PayloadParts.Spin(code);
+            code.@out(0x80, eax);
+            PayloadParts.Done(code);
         }));
+        bool interrupted = false;
         guest.Exits.MmioReads = (_, _) =>
         {
+            if (interrupted)
+            {
+                return 0x33;
+            }
+
+            interrupted = true;
             guest.Exits.Done!(0);
             return 0xDEADBEEF;
         };
-        guest.Run();
-        guest.Vcpus.Reset(BootState.ResetVector());
-        Assert.Equal(0xFFF0UL, guest.Vcpus.Vcpus[0].Registers.Rip);
-        Assert.NotEqual(0xDEADBEEFUL, guest.Vcpus.Vcpus[0].Registers.Rax);
+        Assert.Equal(["out1 80 1", "read4 e0000000 deadbeef"], guest.Run());
+        guest.Exits.Log.Clear();
+        Assert.Equal(["out1 80 1", "read4 e0000000 33", "out4 80 33"], guest.Run());
     }
 
     [Fact]
