@@ -3,12 +3,8 @@ using System.Runtime.InteropServices;
 namespace Aperture.Linux;
 
 /// <summary>The pages that a vCPU shares with this process (struct kvm_run and what follows), mapped from its descriptor; unmapped when disposed.</summary>
-public sealed partial class KvmRunPage : SafeHandle
+public sealed class KvmRunPage : SafeHandle
 {
-    // PROT_READ | PROT_WRITE and MAP_SHARED of asm-generic/mman-common.h and linux/mman.h.
-    private const int ReadWrite = 3;
-    private const int Shared = 1;
-
     private readonly int _size;
 
     /// <summary>Maps <paramref name="size"/> bytes (<see cref="KvmIoctl.GetVcpuMmapSize"/>) of <paramref name="vcpu"/>.</summary>
@@ -16,14 +12,14 @@ public sealed partial class KvmRunPage : SafeHandle
     public KvmRunPage(SafeFileDescriptor vcpu, int size)
         : base(-1, ownsHandle: true)
     {
-        nint address = Map(0, (nuint)size, ReadWrite, Shared, vcpu, 0);
-        if (address == -1)
+        int errno = MemoryMap.MapShared(vcpu, (ulong)size, reserve: true, out HostAddress address);
+        if (errno != 0)
         {
-            throw new LinuxException("cannot map a vCPU's shared page", Marshal.GetLastPInvokeError());
+            throw new LinuxException("cannot map a vCPU's shared page", errno);
         }
 
         _size = size;
-        SetHandle(address);
+        SetHandle((nint)address.Value);
     }
 
     /// <inheritdoc/>
@@ -36,11 +32,5 @@ public sealed partial class KvmRunPage : SafeHandle
     public HostAddress Start => new((ulong)handle);
 
     /// <inheritdoc/>
-    protected override bool ReleaseHandle() => Unmap(handle, (nuint)_size) == 0;
-
-    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
-    private static partial nint Map(nint address, nuint length, int protection, int flags, SafeFileDescriptor file, nint offset);
-
-    [LibraryImport("libc", EntryPoint = "munmap")]
-    private static partial int Unmap(nint address, nuint length);
+    protected override bool ReleaseHandle() => MemoryMap.Unmap(Start, (ulong)_size) == 0;
 }

@@ -62,10 +62,10 @@ public static partial class MemoryMap
     }
 
     /// <summary>
-    /// Maps <paramref name="length"/> bytes of <paramref name="file"/> from its start, shared, readable and writable, where the kernel likes.
+    /// Maps <paramref name="length"/> bytes of <paramref name="file"/> (a memory file, a vCPU) from its start, shared, readable and writable, where the kernel likes.
     /// Without <paramref name="reserve"/> nothing is accounted before it is touched (MAP_NORESERVE).
     /// </summary>
-    public static int MapShared(SafeFileHandle file, ulong length, bool reserve, out HostAddress address)
+    public static int MapShared(SafeHandle file, ulong length, bool reserve, out HostAddress address)
     {
         nint result = mmap(0, (nuint)length, ProtRead | ProtWrite, MapSharedFlag | (reserve ? 0 : MapNoReserve), file, 0);
         bool failed = result == -1;
@@ -97,7 +97,7 @@ public static partial class MemoryMap
     private static partial int fcntl(SafeFileHandle file, int command, int argument);
 
     [LibraryImport(C, SetLastError = true)]
-    private static partial nint mmap(nint address, nuint length, int protection, int flags, SafeFileHandle file, long offset);
+    private static partial nint mmap(nint address, nuint length, int protection, int flags, SafeHandle file, long offset);
 
     [LibraryImport(C, SetLastError = true)]
     private static partial int munmap(nint address, nuint length);

@@ -8,6 +8,9 @@ public static class LinuxBoot
     /// <summary>The 64-bit entry's distance from the start of the protected-mode part (boot.rst, "64-bit Boot Protocol").</summary>
     internal const uint Entry64Offset = 0x200;
 
+    // What a kernel may touch before it makes its own tables: everything it is loaded with lies below 4 GiB.
+    private const int MappedGib = 4;
+
     /// <summary>The longest command line for a PVH kernel, which states none: Linux's COMMAND_LINE_SIZE less the terminating zero.</summary>
     private const uint PvhCommandLineSize = 2047;
 
@@ -32,18 +35,18 @@ public static class LinuxBoot
     {
         var area = new LoadArea(request.MemoryMap);
         byte[] commandLine = CommandLine(request.CommandLine, kernel.CommandLineSize);
-        AddressRange gdt = TakeFixed(area, BootLayout.Gdt, BootTables.GdtSize, "descriptor table");
+        AddressRange gdt = TakeFixed(area, BootLayout.Gdt, BootGdt.Size, "descriptor table");
         AddressRange zeroPage = TakeFixed(area, BootLayout.Information, BootParams.Size, "zero page");
-        AddressRange tables = TakeFixed(area, BootLayout.PageTables, BootTables.PageTablesSize, "page tables");
+        AddressRange tables = TakeFixed(area, BootLayout.PageTables, (ulong)IdentityPageTables.Size(MappedGib, gigabytePages: false), "page tables");
         AddressRange line = TakeFixed(area, BootLayout.CommandLine, (ulong)commandLine.Length, "command line");
         AddressRange run = TakeKernel(area, kernel);
         AddressRange initramfs = TakeInitramfs(area, request, kernel.InitrdAddressMax);
 
         List<BootSegment> segments =
         [
-            new("descriptor table", gdt.Start, BootTables.Gdt(longMode: true)),
+            new("descriptor table", gdt.Start, Gdt(longMode: true)),
             new("zero page", zeroPage.Start, BootParams.Build(kernel, run.Start, line.Start, initramfs, request.RsdpAddress, request.MemoryMap)),
-            new("page tables", tables.Start, BootTables.PageTables(tables.Start)),
+            new("page tables", tables.Start, PageTables(tables.Start)),
             new("command line", line.Start, commandLine),
             new("kernel", run.Start, kernel.File, kernel.PayloadOffset, kernel.PayloadLength),
         ];
@@ -56,9 +59,9 @@ public static class LinuxBoot
                 zeroPage.Start,
                 tables.Start,
                 gdt,
-                BootTables.CodeSelector,
-                BootTables.DataSelector,
-                BootTables.TaskSelector));
+                BootGdt.CodeSelector,
+                BootGdt.DataSelector,
+                BootGdt.TaskSelector));
     }
 
     private static BootPlan PlanElf(ElfImage kernel, BootRequest request)
@@ -77,14 +80,14 @@ public static class LinuxBoot
         }
 
         ulong infoSize = (ulong)PvhStartInfo.SizeFor(request.Initramfs is not null, request.MemoryMap.Count);
-        AddressRange gdt = TakeLow(area, BootTables.GdtSize, "descriptor table");
+        AddressRange gdt = TakeLow(area, BootGdt.Size, "descriptor table");
         AddressRange info = TakeLow(area, infoSize, "start info");
         AddressRange line = TakeLow(area, (ulong)commandLine.Length, "command line");
         AddressRange initramfs = TakeInitramfs(area, request, new GuestAddress(uint.MaxValue));
 
         List<BootSegment> segments =
         [
-            new("descriptor table", gdt.Start, BootTables.Gdt(longMode: false)),
+            new("descriptor table", gdt.Start, Gdt(longMode: false)),
             new("start info", info.Start, PvhStartInfo.Build(info.Start, line.Start, initramfs, request.RsdpAddress, request.MemoryMap)),
             new("command line", line.Start, commandLine),
         ];
@@ -102,9 +105,9 @@ public static class LinuxBoot
                 info.Start,
                 GuestAddress.Zero,
                 gdt,
-                BootTables.CodeSelector,
-                BootTables.DataSelector,
-                BootTables.TaskSelector));
+                BootGdt.CodeSelector,
+                BootGdt.DataSelector,
+                BootGdt.TaskSelector));
     }
 
     /// <summary>
@@ -188,4 +191,18 @@ public static class LinuxBoot
     /// <summary>A size for a sentence: whole MiB rounded up, or bytes when it is less than one.</summary>
     private static string Megabytes(ulong bytes) =>
         bytes < 1 << 20 ? $"{bytes} bytes" : ByteSize.Format((bytes + (1 << 20) - 1) >> 20 << 20);
+
+    private static byte[] Gdt(bool longMode)
+    {
+        byte[] table = new byte[BootGdt.Size];
+        BootGdt.Write(table, longMode);
+        return table;
+    }
+
+    private static byte[] PageTables(GuestAddress at)
+    {
+        byte[] tables = new byte[IdentityPageTables.Size(MappedGib, gigabytePages: false)];
+        IdentityPageTables.Write(tables, at, MappedGib);
+        return tables;
+    }
 }

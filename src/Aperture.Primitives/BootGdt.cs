@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
 
-namespace Aperture.Kvm;
+namespace Aperture;
 
 /// <summary>
-/// The global descriptor table that <see cref="BootState"/>'s protected and 64-bit states point at: code at 0x10 and data at 0x18, as the Linux boot protocol
+/// The global descriptor table that a kernel booted without firmware starts with: code at 0x10 and data at 0x18, as the Linux boot protocol
 /// wants (Documentation/arch/x86/boot.rst, 64-bit boot protocol), and a task state segment at 0x20. Accessed bits are preset. Pure.
 /// </summary>
 public static class BootGdt

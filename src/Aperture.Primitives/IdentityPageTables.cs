@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 
-namespace Aperture.Kvm;
+namespace Aperture;
 
 /// <summary>Page tables that map guest addresses to themselves, for entering a kernel in 64-bit mode (SDM 3A 4.5). Pure.</summary>
 public static class IdentityPageTables

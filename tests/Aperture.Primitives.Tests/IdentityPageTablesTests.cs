@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using FsCheck;
 using FsCheck.Fluent;
 
-namespace Aperture.Kvm.Tests;
+namespace Aperture.Primitives.Tests;
 
 public class IdentityPageTablesTests
 {
