@@ -24,6 +24,7 @@ internal sealed class SerialConnection : IDisposable
         if (terminal is not null)
         {
             AppDomain.CurrentDomain.ProcessExit += RestoreTerminal;
+            AppDomain.CurrentDomain.UnhandledException += RestoreTerminal;
         }
     }
 
@@ -46,15 +47,16 @@ internal sealed class SerialConnection : IDisposable
         if (_reads)
         {
             // A background thread: it may sit in read() for ever, and must not keep the process alive.
-            new Thread(() => Pump(uart, quit)) { IsBackground = true, Name = "serial-input" }.Start();
+            new Thread(() => PumpToEnd(uart, quit)) { IsBackground = true, Name = "serial-input" }.Start();
         }
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        _output?.Dispose();
+        // First the terminal: writing out what is left may take as long as somebody holds the output back.
         RestoreTerminal(this, EventArgs.Empty);
+        _output?.Dispose();
     }
 
     private static TerminalMode? RawTerminal()
@@ -79,6 +81,19 @@ internal sealed class SerialConnection : IDisposable
     {
         Interlocked.Exchange(ref _terminal, null)?.Dispose();
         AppDomain.CurrentDomain.ProcessExit -= RestoreTerminal;
+        AppDomain.CurrentDomain.UnhandledException -= RestoreTerminal;
+    }
+
+    private void PumpToEnd(Serial16550 uart, Action quit)
+    {
+        try
+        {
+            Pump(uart, quit);
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or UnauthorizedAccessException)
+        {
+            // The terminal hung up, or the machine is gone while a key was on its way: no more input either way.
+        }
     }
 
     private void Pump(Serial16550 uart, Action quit)
