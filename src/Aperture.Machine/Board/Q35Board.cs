@@ -290,9 +290,11 @@ internal sealed class Q35Board : IConfigWriteSink, IDisposable
             change.TryPlace(_ecam, wanted.Range.Start, RegionPriority.Ecam);
         }
 
+        // Of a window that is gone the log says where it was.
+        AddressRange told = wanted.Enabled ? wanted.Range : _ecamApplied.Range;
         _ecamApplied = wanted;
         _limits = BoardLimits.For(_parts, wanted.Enabled ? wanted.Range : null);
-        _parts.Events.Write(wanted.Enabled ? "ecam.enabled" : "ecam.disabled", json => json.WriteRange(wanted.Range));
+        _parts.Events.Write(wanted.Enabled ? "ecam.enabled" : "ecam.disabled", json => json.WriteRange(told));
     }
 
     private void ReportUnclaimed(string space, UnclaimedAccess access) => _parts.Events.Write("unclaimed", json =>
