@@ -12,7 +12,8 @@ internal static class AbilityProbe
     private const int CodeAt = 0x8000;
     private const ulong Pattern = 0x1234_5678_9ABC_DEF0;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+    // A good host needs milliseconds, one that is itself emulated and busy most of a second; who does not finish in this time never will.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
     /// <summary>The whole answer for the KVM at <paramref name="path"/>.</summary>
     public static KvmAbility Run(string path)

@@ -15,7 +15,8 @@ public sealed class CpuidTable
 
     private readonly KvmCpuidEntry[] _common;
     private readonly CpuidPolicy _policy;
-    private readonly uint[] _topologyLeaves;
+    private readonly bool _hasTopology;
+    private readonly bool _hasDies;
 
     /// <summary>Corrects <paramref name="supported"/>, which KVM gave, by <paramref name="policy"/>.</summary>
     public CpuidTable(IReadOnlyList<KvmCpuidEntry> supported, CpuidPolicy policy)
@@ -26,8 +27,21 @@ public sealed class CpuidTable
         _policy = policy;
         Vendor = ReadVendor(supported);
         PhysicalAddressBits = BoundBits(supported, policy);
-        _topologyLeaves = [.. supported.Where(IsTopology).Select(entry => entry.Function).Distinct()];
-        _common = [.. supported.Where(entry => !IsTopology(entry) && !IsDropped(entry)).Select(Correct)];
+        List<KvmCpuidEntry> common = new(supported.Count);
+        foreach (KvmCpuidEntry entry in supported)
+        {
+            if (IsTopology(entry))
+            {
+                _hasTopology |= entry.Function == 0xB;
+                _hasDies |= entry.Function == 0x1F;
+            }
+            else if (!IsDropped(entry))
+            {
+                common.Add(Correct(entry));
+            }
+        }
+
+        _common = [.. common];
     }
 
     /// <summary>The processor's vendor, twelve letters, as leaf 0 says it.</summary>
@@ -44,12 +58,15 @@ public sealed class CpuidTable
     public static CpuidTable FromHost(KvmSystem system, int cpus, int? physicalAddressBits = null, bool? maskXsave = null)
     {
         ArgumentNullException.ThrowIfNull(system);
+
+        // Under software emulation the deadline timer's interrupts get lost when the guest idles; the counting timer works.
+        bool emulated = HostCpu.IsEmulatedInSoftware();
         return new CpuidTable(system.SupportedCpuid(), new CpuidPolicy
         {
             Cpus = Math.Max(1, cpus),
             PhysicalAddressBits = physicalAddressBits,
-            MaskXsave = maskXsave ?? HostCpu.IsEmulatedInSoftware(),
-            TscDeadlineTimer = system.Check(KvmCapability.TscDeadlineTimer) != 0,
+            MaskXsave = maskXsave ?? emulated,
+            TscDeadlineTimer = !emulated && system.Check(KvmCapability.TscDeadlineTimer) != 0,
         });
     }
 
@@ -72,9 +89,14 @@ public sealed class CpuidTable
             }
         }
 
-        foreach (uint leaf in _topologyLeaves)
+        if (_hasTopology)
         {
-            AddTopology(entries, leaf, id);
+            AddTopology(entries, 0xB, id);
+        }
+
+        if (_hasDies)
+        {
+            AddTopology(entries, 0x1F, id);
         }
 
         return [.. entries];
@@ -88,16 +110,30 @@ public sealed class CpuidTable
 
     private static bool IsTopology(KvmCpuidEntry entry) => entry.Function is 0xB or 0x1F;
 
+    // All zero where there is none, as the instruction answers.
+    private static KvmCpuidEntry Find(IReadOnlyList<KvmCpuidEntry> supported, uint function)
+    {
+        foreach (KvmCpuidEntry entry in supported)
+        {
+            if (entry.Function == function)
+            {
+                return entry;
+            }
+        }
+
+        return default;
+    }
+
     private static string ReadVendor(IReadOnlyList<KvmCpuidEntry> supported)
     {
-        KvmCpuidEntry zero = supported.FirstOrDefault(entry => entry.Function == 0);
+        KvmCpuidEntry zero = Find(supported, 0);
         Span<uint> words = [zero.Ebx, zero.Edx, zero.Ecx];
         return System.Text.Encoding.ASCII.GetString(MemoryMarshal.AsBytes(words));
     }
 
     private static int BoundBits(IReadOnlyList<KvmCpuidEntry> supported, CpuidPolicy policy)
     {
-        int host = (int)(supported.FirstOrDefault(entry => entry.Function == 0x8000_0008).Eax & 0xFF);
+        int host = (int)(Find(supported, 0x8000_0008).Eax & 0xFF);
         host = host == 0 ? FallbackPhysicalBits : host;
         return Math.Min(host, policy.PhysicalAddressBits ?? host);
     }

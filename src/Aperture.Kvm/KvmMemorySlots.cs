@@ -39,22 +39,13 @@ public sealed class KvmMemorySlots
     /// <exception cref="LinuxException">KVM refused: EEXIST for an overlap, EINVAL for a bad shape.</exception>
     public void Set(int slot, GuestAddress address, ulong size, HostAddress memory, bool readOnly, bool logDirty)
     {
-        CheckSlot(slot);
-        ArgumentOutOfRangeException.ThrowIfZero(size);
-        int result = KvmIoctl.TrySetMemoryRegion(_vm, new KvmMemoryRegion
-        {
-            Slot = (uint)slot,
-            Flags = (readOnly ? ReadOnly : 0) | (logDirty ? LogDirty : 0),
-            GuestPhysicalAddress = address.Value,
-            MemorySize = size,
-            UserspaceAddress = memory.Value,
-        });
-        if (result < 0)
+        int errno = TrySet(slot, address, size, memory, readOnly, logDirty);
+        if (errno != 0)
         {
             bool pages = address.IsAligned(PageSize) && size % PageSize == 0 && memory.Value % PageSize == 0;
             string shape = pages ? "" : " (not whole pages)";
             throw new LinuxException(
-                string.Create(CultureInfo.InvariantCulture, $"KVM refused memory slot {slot}: 0x{size:x} bytes at {address}{shape}"), -result);
+                string.Create(CultureInfo.InvariantCulture, $"KVM refused memory slot {slot}: 0x{size:x} bytes at {address}{shape}"), errno);
         }
     }
 
@@ -62,12 +53,33 @@ public sealed class KvmMemorySlots
     /// <exception cref="LinuxException">KVM refused.</exception>
     public void Delete(int slot)
     {
-        CheckSlot(slot);
-        int result = KvmIoctl.TrySetMemoryRegion(_vm, new KvmMemoryRegion { Slot = (uint)slot });
-        if (result < 0)
+        int errno = TryDelete(slot);
+        if (errno != 0)
         {
-            throw new LinuxException($"KVM refused to delete memory slot {slot}", -result);
+            throw new LinuxException($"KVM refused to delete memory slot {slot}", errno);
         }
+    }
+
+    /// <summary>As <see cref="Set"/>, answering with 0 or the errno with which KVM refused; the slot is then as it was.</summary>
+    public int TrySet(int slot, GuestAddress address, ulong size, HostAddress memory, bool readOnly, bool logDirty)
+    {
+        CheckSlot(slot);
+        ArgumentOutOfRangeException.ThrowIfZero(size);
+        return -KvmIoctl.TrySetMemoryRegion(_vm, new KvmMemoryRegion
+        {
+            Slot = (uint)slot,
+            Flags = (readOnly ? ReadOnly : 0) | (logDirty ? LogDirty : 0),
+            GuestPhysicalAddress = address.Value,
+            MemorySize = size,
+            UserspaceAddress = memory.Value,
+        });
+    }
+
+    /// <summary>As <see cref="Delete"/>, answering with 0 or the errno with which KVM refused.</summary>
+    public int TryDelete(int slot)
+    {
+        CheckSlot(slot);
+        return -KvmIoctl.TrySetMemoryRegion(_vm, new KvmMemoryRegion { Slot = (uint)slot });
     }
 
     private void CheckSlot(int slot)

@@ -187,6 +187,7 @@ public sealed unsafe class Vcpu : IDisposable
 
     private void AfterFailure(int result)
     {
+        // SAFETY: the run page is mapped while the vCPU lives; its fields are read and written at the offsets that the ABI probe holds.
         switch (-result)
         {
             case Errno.EINTR:

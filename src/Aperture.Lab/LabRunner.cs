@@ -45,8 +45,9 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
             using LabLock turn = await LabLock.AcquireAsync(LockPath, progress, ending.Token);
             return await RunWithRetriesAsync(run, streams, ending.Token);
         }
-        catch (OperationCanceledException) when (signal != 0)
+        catch (Exception exception) when (signal != 0 && exception is OperationCanceledException or ApertureException)
         {
+            // A terminal or a process group sends the signal to QEMU as well, whose end may be seen first.
             return 128 + signal;
         }
     }

@@ -1,8 +1,9 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Aperture.Linux;
 
-public static unsafe partial class KvmIoctl
+public static partial class KvmIoctl
 {
     /// <summary>
     /// KVM_RUN (KVM API 4.10) on a raw descriptor that the caller keeps open: the thread is in the guest until an exit, a signal or immediate_exit.
@@ -12,6 +13,7 @@ public static unsafe partial class KvmIoctl
     /// The errno is read from the C library itself and only after a failure, which saves the two calls of SetLastError on every exit. The runtime
     /// keeps errno over everything that it may do in between (garbage collection, first-call fix-ups).
     /// </remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int Run(int vcpu)
     {
         int result = IoctlRaw(vcpu, (nuint)KvmRequest.Run, 0);
@@ -70,7 +72,7 @@ public static unsafe partial class KvmIoctl
     /// <summary>KVM_SET_CPUID2 (KVM API 4.31 and 4.47); once, before the vCPU first runs.</summary>
     public static void SetCpuid(SafeFileDescriptor vcpu, ReadOnlySpan<KvmCpuidEntry> entries)
     {
-        byte[] buffer = new byte[8 + (entries.Length * sizeof(KvmCpuidEntry))];
+        byte[] buffer = new byte[8 + (entries.Length * Unsafe.SizeOf<KvmCpuidEntry>())];
         MemoryMarshal.Write(buffer, (uint)entries.Length);
         MemoryMarshal.AsBytes(entries).CopyTo(buffer.AsSpan(8));
         Checked(TryCall(vcpu, KvmRequest.SetCpuid2, buffer), "cannot set a vCPU's CPUID entries");
@@ -89,39 +91,39 @@ public static unsafe partial class KvmIoctl
         Checked(TryCall(vcpu, KvmRequest.SetMpState, ref state), "cannot set a vCPU's multiprocessing state");
 
     /// <summary>KVM_GET_FPU (KVM API 4.22) into <see cref="KvmStateSize.Fpu"/> bytes.</summary>
-    public static void GetFpu(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetFpu, state, KvmStateSize.Fpu, "read", "floating-point state");
+    public static void GetFpu(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetFpu, state, KvmStateSize.Fpu, "cannot read a vCPU's floating-point state");
 
     /// <summary>KVM_SET_FPU (KVM API 4.23) from <see cref="KvmStateSize.Fpu"/> bytes.</summary>
-    public static void SetFpu(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetFpu, state, KvmStateSize.Fpu, "set", "floating-point state");
+    public static void SetFpu(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetFpu, state, KvmStateSize.Fpu, "cannot set a vCPU's floating-point state");
 
     /// <summary>KVM_GET_LAPIC (KVM API 4.57) into <see cref="KvmStateSize.Lapic"/> bytes.</summary>
-    public static void GetLapic(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetLapic, state, KvmStateSize.Lapic, "read", "local APIC");
+    public static void GetLapic(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetLapic, state, KvmStateSize.Lapic, "cannot read a vCPU's local APIC");
 
     /// <summary>KVM_SET_LAPIC (KVM API 4.58) from <see cref="KvmStateSize.Lapic"/> bytes.</summary>
-    public static void SetLapic(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetLapic, state, KvmStateSize.Lapic, "set", "local APIC");
+    public static void SetLapic(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetLapic, state, KvmStateSize.Lapic, "cannot set a vCPU's local APIC");
 
     /// <summary>KVM_GET_XCRS (KVM API 4.43) into <see cref="KvmStateSize.Xcrs"/> bytes.</summary>
-    public static void GetXcrs(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetXcrs, state, KvmStateSize.Xcrs, "read", "extended control registers");
+    public static void GetXcrs(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetXcrs, state, KvmStateSize.Xcrs, "cannot read a vCPU's extended control registers");
 
     /// <summary>KVM_SET_XCRS (KVM API 4.44) from <see cref="KvmStateSize.Xcrs"/> bytes.</summary>
-    public static void SetXcrs(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetXcrs, state, KvmStateSize.Xcrs, "set", "extended control registers");
+    public static void SetXcrs(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetXcrs, state, KvmStateSize.Xcrs, "cannot set a vCPU's extended control registers");
 
     /// <summary>KVM_GET_DEBUGREGS (KVM API 4.33) into <see cref="KvmStateSize.DebugRegisters"/> bytes.</summary>
-    public static void GetDebugRegisters(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetDebugRegisters, state, KvmStateSize.DebugRegisters, "read", "debug registers");
+    public static void GetDebugRegisters(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetDebugRegisters, state, KvmStateSize.DebugRegisters, "cannot read a vCPU's debug registers");
 
     /// <summary>KVM_SET_DEBUGREGS (KVM API 4.34) from <see cref="KvmStateSize.DebugRegisters"/> bytes.</summary>
-    public static void SetDebugRegisters(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetDebugRegisters, state, KvmStateSize.DebugRegisters, "set", "debug registers");
+    public static void SetDebugRegisters(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetDebugRegisters, state, KvmStateSize.DebugRegisters, "cannot set a vCPU's debug registers");
 
     /// <summary>KVM_GET_VCPU_EVENTS (KVM API 4.31) into <see cref="KvmStateSize.VcpuEvents"/> bytes.</summary>
-    public static void GetVcpuEvents(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetVcpuEvents, state, KvmStateSize.VcpuEvents, "read", "pending events");
+    public static void GetVcpuEvents(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetVcpuEvents, state, KvmStateSize.VcpuEvents, "cannot read a vCPU's pending events");
 
     /// <summary>KVM_SET_VCPU_EVENTS (KVM API 4.32) from <see cref="KvmStateSize.VcpuEvents"/> bytes.</summary>
-    public static void SetVcpuEvents(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetVcpuEvents, state, KvmStateSize.VcpuEvents, "set", "pending events");
+    public static void SetVcpuEvents(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetVcpuEvents, state, KvmStateSize.VcpuEvents, "cannot set a vCPU's pending events");
 
-    private static void Transfer(SafeFileDescriptor vcpu, KvmRequest request, Span<byte> state, int size, string doing, string what)
+    private static void Transfer(SafeFileDescriptor vcpu, KvmRequest request, Span<byte> state, int size, string sentence)
     {
         CheckSize(state, size);
-        Checked(TryCall(vcpu, request, state), $"cannot {doing} a vCPU's {what}");
+        Checked(TryCall(vcpu, request, state), sentence);
     }
 
     // struct kvm_msrs with one entry.

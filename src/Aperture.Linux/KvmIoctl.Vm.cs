@@ -1,8 +1,9 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Aperture.Linux;
 
-public static unsafe partial class KvmIoctl
+public static partial class KvmIoctl
 {
     // KVM_IOEVENTFD_FLAG_* and KVM_IRQFD_FLAG_* of linux/kvm.h.
     private const uint IoEventDataMatch = 1;
@@ -16,11 +17,11 @@ public static unsafe partial class KvmIoctl
 
     /// <summary>KVM_SET_TSS_ADDR (KVM API 4.36): three pages that some processors need outside every slot, below 4 GiB.</summary>
     public static void SetTssAddress(SafeFileDescriptor vm, uint address) =>
-        Checked(TryCall(vm, KvmRequest.SetTssAddress, address), $"cannot put KVM's task state segment at 0x{address:x}");
+        CheckedAt(TryCall(vm, KvmRequest.SetTssAddress, address), "cannot put KVM's task state segment at address", address);
 
     /// <summary>KVM_SET_IDENTITY_MAP_ADDR (KVM API 4.37): one such page; before the first vCPU.</summary>
     public static void SetIdentityMapAddress(SafeFileDescriptor vm, ulong address) =>
-        Checked(TryCall(vm, KvmRequest.SetIdentityMapAddress, ref address), $"cannot put KVM's identity map page at 0x{address:x}");
+        CheckedAt(TryCall(vm, KvmRequest.SetIdentityMapAddress, ref address), "cannot put KVM's identity map page at address", address);
 
     /// <summary>KVM_CREATE_IRQCHIP (KVM API 4.24): two PICs, an I/O APIC, and a local APIC in every vCPU made later.</summary>
     public static void CreateIrqchip(SafeFileDescriptor vm) =>
@@ -51,10 +52,10 @@ public static unsafe partial class KvmIoctl
     /// <summary>KVM_SET_GSI_ROUTING (KVM API 4.52): replaces the whole table.</summary>
     public static void SetGsiRouting(SafeFileDescriptor vm, ReadOnlySpan<KvmIrqRoutingEntry> entries)
     {
-        byte[] buffer = new byte[8 + (entries.Length * sizeof(KvmIrqRoutingEntry))];
+        byte[] buffer = new byte[8 + (entries.Length * Unsafe.SizeOf<KvmIrqRoutingEntry>())];
         MemoryMarshal.Write(buffer, (uint)entries.Length);
         MemoryMarshal.AsBytes(entries).CopyTo(buffer.AsSpan(8));
-        Checked(TryCall(vm, KvmRequest.SetGsiRouting, buffer), $"cannot set {entries.Length} interrupt routes");
+        Checked(TryCall(vm, KvmRequest.SetGsiRouting, buffer), "cannot set the interrupt routes, which number", entries.Length);
     }
 
     /// <summary>KVM_IRQFD (KVM API 4.75): signals on <paramref name="trigger"/> raise <paramref name="gsi"/>; with <paramref name="resample"/> level-triggered.</summary>
@@ -68,7 +69,7 @@ public static unsafe partial class KvmIoctl
             Flags = resample is null ? 0 : IrqfdResample,
             ResampleDescriptor = resample?.Number ?? 0,
         };
-        Checked(TryCall(vm, KvmRequest.Irqfd, ref irqfd), $"cannot tie an eventfd to interrupt {gsi}");
+        Checked(TryCall(vm, KvmRequest.Irqfd, ref irqfd), "cannot tie an eventfd to interrupt", gsi);
         GC.KeepAlive(trigger);
         GC.KeepAlive(resample);
     }
@@ -78,7 +79,7 @@ public static unsafe partial class KvmIoctl
     {
         ArgumentNullException.ThrowIfNull(trigger);
         KvmIrqfd irqfd = new() { Descriptor = trigger.Number, Gsi = gsi, Flags = IrqfdRemove };
-        Checked(TryCall(vm, KvmRequest.Irqfd, ref irqfd), $"cannot untie an eventfd from interrupt {gsi}");
+        Checked(TryCall(vm, KvmRequest.Irqfd, ref irqfd), "cannot untie an eventfd from interrupt", gsi);
         GC.KeepAlive(trigger);
     }
 
@@ -87,25 +88,25 @@ public static unsafe partial class KvmIoctl
     /// the kernel; with <paramref name="dataMatch"/> only writes of that value do.
     /// </summary>
     public static void AddIoEventFd(SafeFileDescriptor vm, SafeFileDescriptor target, ulong address, uint length, bool port, ulong? dataMatch) =>
-        SetIoEventFd(vm, target, address, length, port, dataMatch, 0, "cannot tie an eventfd to");
+        SetIoEventFd(vm, target, address, length, port, dataMatch, 0, port ? "cannot tie an eventfd to port" : "cannot tie an eventfd to address");
 
     /// <summary>Unties what <see cref="AddIoEventFd"/> tied, given the same values.</summary>
     public static void RemoveIoEventFd(SafeFileDescriptor vm, SafeFileDescriptor target, ulong address, uint length, bool port, ulong? dataMatch) =>
-        SetIoEventFd(vm, target, address, length, port, dataMatch, IoEventRemove, "cannot untie an eventfd from");
+        SetIoEventFd(vm, target, address, length, port, dataMatch, IoEventRemove, port ? "cannot untie an eventfd from port" : "cannot untie an eventfd from address");
 
     /// <summary>KVM_SET_USER_MEMORY_REGION (KVM API 4.35): 0 or minus the errno.</summary>
     public static int TrySetMemoryRegion(SafeFileDescriptor vm, KvmMemoryRegion region) => TryCall(vm, KvmRequest.SetUserMemoryRegion, ref region);
 
     /// <summary>KVM_CREATE_VCPU (KVM API 4.7); <paramref name="id"/> is the APIC id too.</summary>
     public static SafeFileDescriptor CreateVcpu(SafeFileDescriptor vm, int id) =>
-        new(Checked(TryCall(vm, KvmRequest.CreateVcpu, (nuint)id), $"cannot create vCPU {id}"));
+        new(Checked(TryCall(vm, KvmRequest.CreateVcpu, (nuint)id), "cannot create vCPU", id));
 
     /// <summary>KVM_GET_IRQCHIP (KVM API 4.26) into a buffer of <see cref="KvmStateSize.Irqchip"/> bytes; chips 0 and 1 are the PICs, 2 is the I/O APIC.</summary>
     public static void GetIrqchip(SafeFileDescriptor vm, uint chip, Span<byte> state)
     {
         CheckSize(state, KvmStateSize.Irqchip);
         MemoryMarshal.Write(state, chip);
-        Checked(TryCall(vm, KvmRequest.GetIrqchip, state), $"cannot read interrupt controller {chip}");
+        Checked(TryCall(vm, KvmRequest.GetIrqchip, state), "cannot read interrupt controller", chip);
     }
 
     /// <summary>KVM_SET_IRQCHIP (KVM API 4.27) from what <see cref="GetIrqchip"/> gave.</summary>
@@ -143,7 +144,7 @@ public static unsafe partial class KvmIoctl
             Descriptor = target.Number,
             Flags = flags | (port ? IoEventPort : 0) | (dataMatch is null ? 0 : IoEventDataMatch),
         };
-        Checked(TryCall(vm, KvmRequest.IoEventFd, ref ioEvent), $"{doing} {(port ? "port" : "address")} 0x{address:x}");
+        CheckedAt(TryCall(vm, KvmRequest.IoEventFd, ref ioEvent), doing, address);
         GC.KeepAlive(target);
     }
 }

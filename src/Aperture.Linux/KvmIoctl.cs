@@ -68,6 +68,13 @@ public static unsafe partial class KvmIoctl
 
     private static int Checked(int result, string sentence) => result >= 0 ? result : throw new LinuxException(sentence, -result);
 
+    // The sentence is put together only when it is needed: start-up makes these calls by the hundred.
+    private static int Checked(int result, string sentence, long number) =>
+        result >= 0 ? result : throw new LinuxException($"{sentence} {number}", -result);
+
+    private static int CheckedAt(int result, string sentence, ulong address) =>
+        result >= 0 ? result : throw new LinuxException($"{sentence} 0x{address:x}", -result);
+
     // Answers with the call's result, or minus its errno.
     private static int TryCall(SafeFileDescriptor file, KvmRequest request, nuint argument)
     {

@@ -100,6 +100,7 @@ public class CpuidTableTests
                     Assert.Equal((1u, (uint)cpus, 0u), (threads.Ebx, cores.Ebx, end.Ebx));
                     int threadBits = (int)threads.Eax;
                     int coreBits = (int)cores.Eax;
+                    Assert.InRange(cpus, (1 << coreBits >> 1) + (coreBits == 0 ? 0 : 1), 1 << coreBits);
                     uint id = cores.Edx;
                     places.Add((id >> coreBits, id >> threadBits & ((1u << (coreBits - threadBits)) - 1), id & ((1u << threadBits) - 1)));
                 }

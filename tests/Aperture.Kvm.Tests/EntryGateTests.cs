@@ -68,6 +68,13 @@ public class EntryGateTests
                     _world.InGuest();
                 }
 
+                // A kick takes its time to be noticed, and whoever holds must wait for that.
+                for (int turn = 0; turn < 5; turn++)
+                {
+                    _world.InGuest();
+                    Thread.SpinWait(20);
+                }
+
                 _seat.Leave();
                 Volatile.Write(ref _kicked, 0);
                 if (Interlocked.Exchange(ref _wantsHold, 0) != 0)

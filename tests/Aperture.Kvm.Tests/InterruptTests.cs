@@ -179,17 +179,66 @@ public class InterruptTests
     }
 
     [Fact]
+    public void Two_vCPUs_that_move_slots_at_the_same_time_both_go_on()
+    {
+        const int Moves = 200;
+        using KvmGuest guest = KvmGuest.Start(
+            RomImage.Protected32(code =>
+            {
+                StartSecond(code);
+                Label loop = code.CreateLabel();
+                code.Label(ref loop);
+                code.mov(__dword_ptr[0xE000_0000], 1);
+                code.jmp(loop);
+            }),
+            cpus: 2);
+        Assembler second = new(16);
+        Label again = second.CreateLabel();
+        second.Label(ref again);
+        second.@out(0x81, al);
+        second.jmp(again);
+        RomImage.Assemble(second, 0).CopyTo(guest.Ram.Bytes[0x6000..]);
+        PageMemory bar = new(0x1000);
+        Lock map = new();
+        int[] moves = new int[2];
+        bool present = false;
+        void Move(int vcpu)
+        {
+            lock (map)
+            {
+                using VcpuHold hold = guest.Vcpus.PauseOthers();
+                if (present)
+                {
+                    guest.Vm.Memory.Delete(KvmGuest.FreeSlot);
+                }
+                else
+                {
+                    guest.Vm.Memory.Set(KvmGuest.FreeSlot, new GuestAddress(0xD000_0000), 0x1000, bar.Address, readOnly: false, logDirty: false);
+                }
+
+                present = !present;
+                moves[vcpu]++;
+                if (moves[0] >= Moves && moves[1] >= Moves)
+                {
+                    guest.Exits.Done!(0);
+                }
+            }
+        }
+
+        guest.Exits.MmioWrites = (_, _, _) => Move(0);
+        guest.AllExits[1].PortWrites = (_, _, _) => Move(1);
+        guest.Run();
+        Assert.All(moves, count => Assert.InRange(count, Moves, int.MaxValue));
+        GC.KeepAlive(bar);
+    }
+
+    [Fact]
     public void A_second_vCPU_starts_on_the_boot_processors_message()
     {
         using KvmGuest guest = KvmGuest.Start(
             RomImage.Protected32(code =>
             {
-                // INIT, then start-up at 0x6000, to APIC id 1 (SDM 3A 11.6.1).
-                code.mov(__dword_ptr[0xFEE0_00F0], 0x1FF);
-                code.mov(__dword_ptr[0xFEE0_0310], 1 << 24);
-                code.mov(__dword_ptr[0xFEE0_0300], 0x4500);
-                code.mov(__dword_ptr[0xFEE0_0310], 1 << 24);
-                code.mov(__dword_ptr[0xFEE0_0300], 0x4606);
+                StartSecond(code);
                 PayloadParts.Spin(code);
             }),
             cpus: 2);
@@ -200,6 +249,16 @@ public class InterruptTests
         guest.AllExits[1].PortWrites = (_, _, _) => guest.AllExits[1].Done!(0);
         guest.Run();
         Assert.Equal(["out1 80 22"], guest.AllExits[1].Log);
+    }
+
+    // INIT, then start-up at 0x6000, to APIC id 1 (SDM 3A 11.6.1).
+    private static void StartSecond(Assembler code)
+    {
+        code.mov(__dword_ptr[0xFEE0_00F0], 0x1FF);
+        code.mov(__dword_ptr[0xFEE0_0310], 1 << 24);
+        code.mov(__dword_ptr[0xFEE0_0300], 0x4500);
+        code.mov(__dword_ptr[0xFEE0_0310], 1 << 24);
+        code.mov(__dword_ptr[0xFEE0_0300], 0x4606);
     }
 
     private static void RunUntilInterrupted(KvmGuest guest, Action raise)

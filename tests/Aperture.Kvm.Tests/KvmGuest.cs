@@ -63,17 +63,17 @@ internal sealed class KvmGuest : IDisposable
         return new KvmGuest(rom, cpus, interruptControllers);
     }
 
-    public void Go()
+    public void Go(BootState? boot = null)
     {
         _done.Reset();
-        Vcpus.Reset(BootState.ResetVector());
+        Vcpus.Reset(boot ?? BootState.ResetVector());
         Vcpus.Resume();
     }
 
-    /// <summary>Runs from the reset vector until the guest says that it is done, stops all vCPUs and returns the log of vCPU 0.</summary>
-    public string[] Run()
+    /// <summary>Runs from the reset vector, or from <paramref name="boot"/>, until the guest says that it is done, stops all vCPUs and returns the log of vCPU 0.</summary>
+    public string[] Run(BootState? boot = null)
     {
-        Go();
+        Go(boot);
         return Finished();
     }
 

@@ -98,22 +98,50 @@ public class VcpuStopTests
     }
 
     [Fact]
-    public void A_reset_in_the_middle_of_a_read_leaves_the_reset_state_untouched()
+    public void The_PVH_state_runs_32_bit_code_from_RAM_with_EBX_at_the_start_info()
+    {
+        using KvmGuest guest = KvmGuest.Start(RomImage.Real16(PayloadParts.Spin));
+        Assembler code = new(32);
+        code.mov(eax, ebx);
+        code.@out(0x80, eax);
+        code.mov(eax, __dword_ptr[ebx]);
+        code.@out(0x80, eax);
+        code.mov(eax, cr0);
+        code.and(eax, 1);
+        code.@out(0x80, eax);
+        PayloadParts.Done(code);
+        RomImage.Assemble(code, 0x3000).CopyTo(guest.Ram.Bytes[0x3000..]);
+        BootGdt.Write(guest.Ram.Bytes[0x500..], longMode: false);
+        guest.Ram.Bytes[0x2000..0x2004].Fill(0x78);
+        BootState boot = BootState.Pvh(new GuestAddress(0x3000), new GuestAddress(0x2000), new GuestAddress(0x500));
+        Assert.Equal(["out4 80 2000", "out4 80 78787878", "out4 80 1"], guest.Run(boot));
+    }
+
+    [Fact]
+    public void A_reset_in_the_middle_of_a_read_starts_from_the_start_and_not_behind_the_read()
     {
         using KvmGuest guest = KvmGuest.Start(RomImage.Protected32(code =>
         {
+            PayloadParts.Out8(code, 0x80, 1);
             code.mov(eax, __dword_ptr[0xE000_0000]);
-            PayloadParts.Spin(code);
+            code.@out(0x80, eax);
+            PayloadParts.Done(code);
         }));
+        bool interrupted = false;
         guest.Exits.MmioReads = (_, _) =>
         {
+            if (interrupted)
+            {
+                return 0x33;
+            }
+
+            interrupted = true;
             guest.Exits.Done!(0);
             return 0xDEADBEEF;
         };
-        guest.Run();
-        guest.Vcpus.Reset(BootState.ResetVector());
-        Assert.Equal(0xFFF0UL, guest.Vcpus.Vcpus[0].Registers.Rip);
-        Assert.NotEqual(0xDEADBEEFUL, guest.Vcpus.Vcpus[0].Registers.Rax);
+        Assert.Equal(["out1 80 1", "read4 e0000000 deadbeef"], guest.Run());
+        guest.Exits.Log.Clear();
+        Assert.Equal(["out1 80 1", "read4 e0000000 33", "out4 80 33"], guest.Run());
     }
 
     [Fact]
