@@ -25,18 +25,26 @@ internal static class RunVerb
 
     private static int RunHere(MachineConfig config)
     {
-        using VirtualMachine machine = VirtualMachine.Create(config, TimeProvider.System);
+        VirtualMachine? running = null;
         int signal = 0;
         void OnSignal(PosixSignalContext context)
         {
             context.Cancel = true;
             signal = context.Signal switch { PosixSignal.SIGHUP => 1, PosixSignal.SIGINT => 2, _ => 15 };
-            machine.Stop($"{context.Signal} was received");
+            Volatile.Read(ref running)?.Stop($"{context.Signal} was received");
         }
 
+        // Before the machine: the first registration makes the runtime note the terminal's mode, which it puts back when the process ends.
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
         using PosixSignalRegistration hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnSignal);
+        using VirtualMachine machine = VirtualMachine.Create(config, TimeProvider.System);
+        Volatile.Write(ref running, machine);
+        if (Volatile.Read(ref signal) != 0)
+        {
+            machine.Stop("a signal was received");
+        }
+
         MachineOutcome outcome = machine.Run();
         if (outcome.Failed)
         {

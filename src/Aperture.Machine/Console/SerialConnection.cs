@@ -1,6 +1,7 @@
 using Aperture.Devices;
 using Aperture.Linux;
 using Aperture.Machine.Configuration;
+using Microsoft.Win32.SafeHandles;
 
 namespace Aperture.Machine.Console;
 
@@ -35,8 +36,8 @@ internal sealed class SerialConnection : IDisposable
     /// <exception cref="ApertureException">The file cannot be written.</exception>
     public static SerialConnection Open(MachineConfig config) => config.Serial switch
     {
-        SerialKind.Tty => new SerialConnection(System.Console.OpenStandardOutput(), reads: true, RawTerminal()),
-        SerialKind.Stdio => new SerialConnection(System.Console.OpenStandardOutput(), reads: true, null),
+        SerialKind.Tty => new SerialConnection(StandardOutput(), reads: true, RawTerminal()),
+        SerialKind.Stdio => new SerialConnection(StandardOutput(), reads: true, null),
         SerialKind.File => new SerialConnection(OpenFile(config.SerialPath!), reads: false, null),
         _ => new SerialConnection(null, reads: false, null),
     };
@@ -58,6 +59,12 @@ internal sealed class SerialConnection : IDisposable
         RestoreTerminal(this, EventArgs.Empty);
         _output?.Dispose();
     }
+
+    // The console's stream sends a terminal sequences of its own. To a file, though, it appends where others that share the descriptor wrote, which
+    // a file stream does not.
+    private static Stream StandardOutput() => System.Console.IsOutputRedirected
+        ? System.Console.OpenStandardOutput()
+        : new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0);
 
     private static TerminalMode? RawTerminal()
     {
@@ -98,7 +105,9 @@ internal sealed class SerialConnection : IDisposable
 
     private void Pump(Serial16550 uart, Action quit)
     {
-        using Stream input = System.Console.OpenStandardInput();
+        // Not the console's stream, which on a terminal edits lines and sets the terminal's mode itself.
+        using SafeFileHandle handle = new(0, ownsHandle: false);
+        using FileStream input = new(handle, FileAccess.Read, bufferSize: 0);
         byte[] buffer = new byte[256];
         bool escaped = false;
         int count;
