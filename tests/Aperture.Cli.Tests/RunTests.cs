@@ -41,7 +41,8 @@ public sealed class RunTests(Scratch scratch) : IClassFixture<Scratch>
         {
             StartInfo = new ProcessStartInfo(CommandLine.Program, ["run", "--firmware", scratch.Spins(), "--serial", "stdio"])
             {
-                RedirectStandardOutput = true, RedirectStandardInput = true,
+                RedirectStandardOutput = true,
+                RedirectStandardInput = true,
             },
         };
         run.Start();
