@@ -35,6 +35,9 @@ public sealed record HostMachine
         byAddress = functions.ToDictionary(static function => function.Address);
     }
 
+    /// <summary>The functions by address.</summary>
+    internal IReadOnlyDictionary<PciAddress, HostFunction> ByAddress => byAddress;
+
     /// <summary>Where the description came from.</summary>
     public HostOrigin Origin { get; }
 
