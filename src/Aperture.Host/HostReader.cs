@@ -67,7 +67,7 @@ public static class HostReader
         }
         catch (Exception error) when (ArchiveReader.IsDamage(error))
         {
-            throw new ApertureException($"{name}: cannot be unpacked: {error.Message.ReplaceLineEndings(" ")}", ApertureException.ConfigurationError, error);
+            throw new ApertureException($"{name}: cannot be unpacked: {ArchiveReader.Reason(error)}", ApertureException.ConfigurationError, error);
         }
     }
 

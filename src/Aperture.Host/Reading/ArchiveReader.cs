@@ -29,7 +29,7 @@ internal static class ArchiveReader
         }
         catch (Exception error) when (IsDamage(error))
         {
-            throw new ApertureException($"{name}: is damaged or not a tar archive, after {last}: {error.Message.ReplaceLineEndings(" ")}", ApertureException.ConfigurationError, error);
+            throw new ApertureException($"{name}: is damaged or not a tar archive, after {last}: {Reason(error)}", ApertureException.ConfigurationError, error);
         }
 
         return guard.SawEnd
@@ -41,6 +41,11 @@ internal static class ArchiveReader
     internal static bool IsDamage(Exception error) => error is IOException or InvalidDataException or FormatException or InvalidOperationException
         or ArgumentException or NotSupportedException or OverflowException or IndexOutOfRangeException or NullReferenceException
         or ICSharpCode.SharpZipLib.SharpZipBaseException;
+
+    /// <summary>What was wrong, in words: an unpacker that trips over damage of its own making says nothing of use.</summary>
+    internal static string Reason(Exception error) => error is IndexOutOfRangeException or NullReferenceException or ArgumentException or OverflowException
+        ? "the compressed data makes no sense"
+        : error.Message.ReplaceLineEndings(" ");
 
     private static void Add(ArchiveTree tree, TarEntry entry, string archive)
     {

@@ -62,6 +62,11 @@ internal static class SysfsPlaces
 
             string directory = walk.Resolve(path)
                 ?? throw new ApertureException($"{walk.Tree.Name}: {path}: leads nowhere: the device's own directory is missing");
+            if (TreeWalk.NameOf(directory) != name)
+            {
+                throw new ApertureException($"{walk.Tree.Name}: {path}: leads to {SysfsText.Quote(directory)}, which is another device");
+            }
+
             Add(found, walk, address, directory);
             AddAncestors(found, walk, directory);
         }
