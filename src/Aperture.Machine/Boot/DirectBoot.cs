@@ -92,7 +92,7 @@ internal sealed class DirectBoot : IDisposable
         {
             ApicIds = [.. Enumerable.Range(0, _config.Cpus).Select(i => (uint)i)],
             Ram = memory,
-            Ecam = ecam.Enabled ? new EcamRegion(ecam.Range, bridge.Segment, 0, ecam.LastBus) : null,
+            Ecam = ecam.Enabled ? new EcamRegion(ecam.Range, (ushort)bridge.Segment, 0, ecam.LastBus) : null,
             HostBridge = new HostBridgeWindows(bridge.FirstBus, ecam.LastBus, HostBridgeWindows.StandardIo, bridge.Mmio32Windows, bridge.Mmio64Windows),
             InterruptRoutes = InterruptRouter.Routes,
             SoftOffSleepType = AcpiPmBlock.SoftOffSleepType,
