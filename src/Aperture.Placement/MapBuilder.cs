@@ -18,7 +18,14 @@ internal sealed class MapBuilder
         HostBridgeDemand demand = topology.HostBridge;
         return new PlacementMap
         {
-            Ram = new RamPlacement(new GuestAddress(arenas.HoleStart), arenas.LowRam.ToRange(), arenas.HighRam.ToRange()),
+            Ram = new RamPlacement(new GuestAddress(arenas.HoleStart), arenas.LowRam.ToRange(), arenas.HighRam.ToRange())
+            {
+                LowPieces = [arenas.LowRam.ToRange()],
+                HighPieces = arenas.HighRam.IsEmpty ? [] : [arenas.HighRam.ToRange()],
+                Registers = new MemoryRegisters(default, default, default, default, default),
+            },
+            Metrics = new LayoutMetrics(0, 0, default, 0, 0, default),
+            Ecams = [],
             Ecam = arenas.Ecam?.ToRange(),
             HostBridges =
             [
@@ -50,7 +57,7 @@ internal sealed class MapBuilder
         return new FunctionPlacement(
             node.Demand,
             address,
-            [.. blocks.Bars.Select(bar => new BarPlacement(bar.Demand, bar.Placed.ToRange(), _reasons.Of(bar)))],
+            [.. blocks.Bars.Select(bar => new BarPlacement(bar.Demand, bar.Placed.ToRange(), _reasons.Of(bar)) { Size = bar.Demand.Size })],
             node.Demand.Bridge is null ? null : new BridgePlacement
             {
                 Primary = node.Bus,

@@ -14,8 +14,14 @@ public sealed record PlacementMap
     /// <summary>How RAM is split around the low hole.</summary>
     public required RamPlacement Ram { get; init; }
 
-    /// <summary>The ECAM range, or null on a board without one. Not part of any window.</summary>
+    /// <summary>The ECAM range of the first host bridge's segment, or null on a board without one. Not part of any window.</summary>
     public required AddressRange? Ecam { get; init; }
+
+    /// <summary>The ECAM ranges of all segments, that of the first host bridge's first; empty on a board without one.</summary>
+    public required IReadOnlyList<EcamPlacement> Ecams { get; init; }
+
+    /// <summary>How tightly the map is packed.</summary>
+    public required LayoutMetrics Metrics { get; init; }
 
     /// <summary>The host bridges, in the request's order.</summary>
     public required IReadOnlyList<HostBridgePlacement> HostBridges { get; init; }

@@ -21,21 +21,20 @@ internal sealed class ReasonFinder
     {
         if (!bar.Floats)
         {
-            return new PlacementReason(PlacementReasonKind.Pinned, "the user pinned it here");
+            return new PlacementReason(PlacementReasonKind.Pinned) { Alignment = bar.Demand.Size };
         }
 
         if (bar.Parent is { } window)
         {
-            return new PlacementReason(PlacementReasonKind.BridgeWindow, $"it lies in {window.Name}, {window.Placed}");
+            return new PlacementReason(PlacementReasonKind.BridgeWindow) { Alignment = bar.Demand.Size, Window = window.Name, WindowRange = window.Placed.ToRange() };
         }
 
         ArenaKind kind = BlockTree.ArenaOf(bar, _tree);
         Arena arena = _arenas[kind];
         ulong size = bar.Demand.Size;
-        string unit = $"multiple of {ByteSize.Format(size)} in {arena.Name}";
         return InTheWay(bar, arena, _byAddress[kind]) is { } obstacle
-            ? new PlacementReason(PlacementReasonKind.Pushed, $"the lowest free {unit}: the place below is taken by {obstacle}")
-            : new PlacementReason(PlacementReasonKind.FirstFit, $"the lowest {unit}");
+            ? new PlacementReason(PlacementReasonKind.Pushed) { Alignment = size, Window = arena.Name, PushedBy = obstacle }
+            : new PlacementReason(PlacementReasonKind.FirstFit) { Alignment = size, Window = arena.Name };
     }
 
     /// <summary>Who holds the aligned place right below, or failing that the lowest one in the window; null when neither exists.</summary>

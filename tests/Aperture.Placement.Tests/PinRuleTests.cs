@@ -201,7 +201,7 @@ public class PinRuleTests
     {
         PlacementMap map = Build.Map(Request(
             Device("a", 1, Bar(0, BarKind.Memory64, M)), Device("b", 2, Bar(0, BarKind.Memory64, M)), Bridge("rp0", 3, Device("c", 0, Bar(0, BarKind.Memory32, M)))));
-        Assert.Equal(new PlacementReason(PlacementReasonKind.FirstFit, "the lowest multiple of 1M in the 64-bit memory window"), map.Bar("a", 0).Why);
+        Assert.Equal((PlacementReasonKind.FirstFit, "the lowest multiple of 1M in the 64-bit memory window"), (map.Bar("a", 0).Why.Kind, map.Bar("a", 0).Why.Text));
         Assert.Equal(PlacementReasonKind.Pushed, map.Bar("b", 0).Why.Kind);
         Assert.Contains("a bar0", map.Bar("b", 0).Why.Text, StringComparison.Ordinal);
         Assert.Equal(PlacementReasonKind.BridgeWindow, map.Bar("c", 0).Why.Kind);
