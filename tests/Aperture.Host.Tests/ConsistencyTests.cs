@@ -1,3 +1,6 @@
+using FsCheck;
+using FsCheck.Fluent;
+
 namespace Aperture.Host.Tests;
 
 public class ConsistencyTests
@@ -26,6 +29,50 @@ public class ConsistencyTests
         Assert.Equal((HostFindingSeverity.Error, HostFindingKind.Overlap), (finding.Severity, finding.Kind));
         Assert.Equal("bar0 of 0000:00:01.0 at 0xe0080000-0xe00fffff overlaps bar0 of 0000:00:00.0 at 0xe0000000-0xe00fffff", finding.Text);
         Assert.Contains(finding.Text, Say.Refusal(machine.RequireConsistent));
+    }
+
+    [Fact]
+    public void A_small_bar_between_does_not_hide_an_overlap()
+    {
+        HostMachine machine = Endpoints((0xE000_0000, 2 << 20), (0xE000_1000, 4096), (0xE010_0000, 1 << 20));
+        Assert.Equal([Say.Address("0000:00:01.0"), Say.Address("0000:00:02.0")], machine.Findings.Select(static finding => finding.Function));
+    }
+
+    [Fact]
+    public void An_overlap_is_found_exactly_when_two_bars_share_a_byte()
+    {
+        Gen<(ulong Start, ulong Size)> bars = from size in Gen.Choose(12, 16) from at in Gen.Choose(0, 31) select (0xE000_0000 + ((ulong)at << 14 & ~((1UL << size) - 1)), 1UL << size);
+        Prop.ForAll(bars.ArrayOf().Select(static list => list.Take(6).ToArray()).ToArbitrary(), static list =>
+        {
+            // The oracle compares every pair.
+            bool overlap = list.Select((a, i) => list.Skip(i + 1).Any(b => a.Start < b.Start + b.Size && b.Start < a.Start + a.Size)).Contains(true);
+            Assert.Equal(overlap, Endpoints(list).Findings.Any(static finding => finding.Kind == HostFindingKind.Overlap));
+        }).QuickCheckThrowOnFailure();
+    }
+
+    [Fact]
+    public void An_inferred_size_is_never_below_the_true_one_nor_reaches_into_the_next_bar()
+    {
+        Gen<int> powers = Gen.Choose(12, 20);
+        Prop.ForAll(powers.ListOf().Select(static list => list.Take(6).OrderByDescending(static power => power).ToArray()).ToArbitrary(), static sizes =>
+        {
+            // Falling sizes packed without gaps: each is aligned to itself, and neighbours touch.
+            List<(uint Start, uint Size)> truth = [];
+            uint at = 0xE000_0000;
+            foreach (int power in sizes)
+            {
+                truth.Add((at, 1u << power));
+                at += 1u << power;
+            }
+
+            HostMachine machine = HostReader.ReadLspci(Dump([.. truth.Select(static (bar, i) => ($"00:{i:x2}.0", new ConfigBuilder(64).Bar32(0, bar.Start))), ("00:1f.0", new ConfigBuilder(64))]), "sizes");
+            for (int i = 0; i < truth.Count; i++)
+            {
+                HostBar bar = machine.Functions[i].Bars[0];
+                Assert.True(bar.Size >= truth[i].Size);
+                Assert.True(i + 1 == truth.Count || bar.Size == truth[i].Size);
+            }
+        }).QuickCheckThrowOnFailure();
     }
 
     [Fact]

@@ -88,12 +88,14 @@ public class SysfsReaderTests
         Assert.Empty(machine.Findings);
     }
 
-    [Fact]
-    public void A_bridge_that_the_bus_list_leaves_out_is_found_where_its_children_stand()
+    [Theory]
+    [InlineData("pci0000:00")]
+    [InlineData("platform/40000000.pcie/pci0000:00")]
+    public void A_bridge_that_the_bus_list_leaves_out_is_found_where_its_children_stand(string top)
     {
         using TreeBuilder tree = new();
-        tree.Function("pci0000:00/0000:00:01.0", "0000:01:00.0", new ConfigBuilder(64).Bytes);
-        tree.File("devices/pci0000:00/0000:00:01.0/config", ConfigBuilder.Bridge(1, 1, HostPortType.RootPort, length: 64).Bytes);
+        tree.Function($"{top}/0000:00:01.0", "0000:01:00.0", new ConfigBuilder(64).Bytes);
+        tree.File($"devices/{top}/0000:00:01.0/config", ConfigBuilder.Bridge(1, 1, HostPortType.RootPort, length: 64).Bytes);
         HostMachine machine = tree.Read();
         Assert.Equal(2, machine.Functions.Length);
         Assert.Equal(Say.Address("0000:00:01.0"), machine.At("0000:01:00.0").Parent);

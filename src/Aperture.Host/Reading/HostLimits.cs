@@ -28,7 +28,7 @@ internal static class HostLimits
     internal const long File = 128L << 20;
 
     /// <summary>Bytes that an archive may unpack to.</summary>
-    internal const long Unpacked = 1L << 30;
+    internal const long Unpacked = 512L << 20;
 
     /// <summary>Bytes of an archive's files that are kept.</summary>
     internal const long Kept = 256L << 20;
