@@ -34,6 +34,11 @@ internal static class RandomReport
             {
                 functions.Add(Behind(random, (byte)i, open));
                 open = [];
+
+                // Windows of neighbouring bridges share no unit.
+                low = (low + 0xF_FFFF) & ~0xF_FFFFUL;
+                high = (high + 0xF_FFFF) & ~0xF_FFFFUL;
+                port = (port + 0xFFF) & ~0xFFFUL;
             }
         }
 

@@ -11,7 +11,7 @@ public class SvgTests
 {
     private static readonly XNamespace Svg = "http://www.w3.org/2000/svg";
 
-    public static TheoryData<int> Sizes => [-1, 0, 1, 3, 8, 60, 200, 240];
+    public static TheoryData<int> Sizes => [-1, 0, 1, 3, 8, 60, 200, 216];
 
     [Theory]
     [MemberData(nameof(Sizes))]
@@ -151,6 +151,7 @@ public class SvgTests
     [InlineData(64UL << 30, "64G")]
     [InlineData(5UL << 28, "1.25G")]
     [InlineData(140737488355328, "128T")]
+    [InlineData((64UL << 30) - (128UL << 10), "64G")]
     public void Sizes_are_short(ulong bytes, string text) => Assert.Equal(text, Spellings.Approximate(bytes));
 
     private static void Check(Scene scene)
