@@ -34,7 +34,7 @@ internal readonly record struct NearestPlace(AddressRange? Below, AddressRange? 
             path.Push(step);
         }
 
-        FreeSpace free = arena.Legal.Clone();
+        FreeSpace free = arena.LegalOf(bar.Node.Host);
         free.Remove(new Extent(0, 1));
         IReadOnlyList<Block> siblings = root;
         foreach (Block step in path)

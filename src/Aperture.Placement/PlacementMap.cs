@@ -8,6 +8,8 @@ public sealed record PlacementMap
     /// <summary>The layout version this solver makes.</summary>
     public const int CurrentLayoutVersion = 1;
 
+    private Dictionary<string, FunctionPlacement>? _byName;
+
     /// <summary>The version of the algorithm that made the map.</summary>
     public int LayoutVersion { get; init; } = CurrentLayoutVersion;
 
@@ -30,9 +32,6 @@ public sealed record PlacementMap
     public IEnumerable<FunctionPlacement> Functions => HostBridges.SelectMany(bridge => FunctionPlacement.Walk(bridge.Functions));
 
     /// <summary>Finds a function by its name.</summary>
-    public bool TryGetFunction(string name, [NotNullWhen(true)] out FunctionPlacement? function)
-    {
-        function = Functions.FirstOrDefault(candidate => candidate.Name == name);
-        return function is not null;
-    }
+    public bool TryGetFunction(string name, [NotNullWhen(true)] out FunctionPlacement? function) =>
+        (_byName ??= Functions.ToDictionary(candidate => candidate.Name, StringComparer.Ordinal)).TryGetValue(name, out function);
 }

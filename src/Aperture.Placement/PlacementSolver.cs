@@ -1,3 +1,5 @@
+using Aperture.Pci;
+
 namespace Aperture.Placement;
 
 /// <summary>Finds an address for every BAR, bridge window and bus. Pure: no I/O, no clock, no randomness.</summary>
@@ -7,14 +9,16 @@ public static class PlacementSolver
     public static PlacementResult Solve(PlacementRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
+        return SolveOnce(request);
+    }
+
+    private static PlacementResult SolveOnce(PlacementRequest request)
+    {
         List<PlacementConflict> conflicts = [];
         LimitsCheck.Run(request.Platform, conflicts);
-        if (request.HostBridges.Count != 1)
+        if (conflicts.Count == 0)
         {
-            conflicts.Add(new PlacementConflict(
-                PlacementConflictKind.Unsupported,
-                new ConflictParty("the host bridges"),
-                $"layout version {PlacementMap.CurrentLayoutVersion} places exactly one host bridge, and there are {request.HostBridges.Count}"));
+            HostBridgeCheck.Run(request, conflicts);
         }
 
         if (conflicts.Count > 0)
@@ -22,25 +26,27 @@ public static class PlacementSolver
             return PlacementResult.Of(conflicts);
         }
 
-        Topology topology = Topology.Build(request.HostBridges[0], conflicts);
+        Topology topology = Topology.Build(request.HostBridges, conflicts);
         DemandCheck.Run(topology, request.Platform.PhysicalAddressBits, conflicts);
+        WindowPins.Check(topology, request.Platform, conflicts);
         if (conflicts.Count == 0)
         {
             BusNumbering.Assign(topology, conflicts);
         }
 
-        return conflicts.Count > 0 ? PlacementResult.Of(conflicts) : Place(topology, request.Platform);
+        return conflicts.Count > 0 ? PlacementResult.Of(conflicts) : Resizing.Solve(new Ground(request.Platform, request.HostBridges), topology);
     }
 
-    private static PlacementResult Place(Topology topology, PlatformLimits platform)
+    /// <summary>Places a topology whose BARs have their sizes.</summary>
+    internal static PlacementResult Place(Ground ground, Topology topology, SearchBudget budget)
     {
         Outcome? refused = null;
-        foreach (ulong start in Arenas.AutomaticStarts(platform))
+        foreach (ulong start in Arenas.AutomaticStarts(ground, AlwaysLow(topology)))
         {
-            Outcome outcome = Attempt.Run(topology, platform, start);
+            Outcome outcome = Attempt.Run(ground, topology, start, budget);
             if (outcome is { Tree: { } tree, Arenas: { } arenas })
             {
-                return PlacementResult.Of(MapBuilder.Build(topology, tree, arenas));
+                return PlacementResult.Of(MapBuilder.Build(ground, topology, tree, arenas));
             }
 
             // A refusal that only came up because RAM had to move is not the user's problem; the lack of room before it is.
@@ -54,5 +60,30 @@ public static class PlacementSolver
         }
 
         return PlacementResult.Of(refused!.Conflicts);
+    }
+
+    /// <summary>Bytes that lie in the automatic 32-bit space whatever is chosen; 0 where pins or set windows may hold them elsewhere.</summary>
+    private static UInt128 AlwaysLow(Topology topology)
+    {
+        UInt128 sum = 0;
+        foreach (FunctionNode node in topology.All)
+        {
+            if (node.Demand.Bridge is { MemoryWindow: not null } or { PrefetchableWindow: not null })
+            {
+                return 0;
+            }
+
+            foreach (BarSpec bar in node.Bars)
+            {
+                if (bar.Pin is not null && bar.Kind != BarKind.Io)
+                {
+                    return 0;
+                }
+
+                sum += bar.Kind is BarKind.Memory32 or BarKind.Memory32Prefetchable or BarKind.Rom ? bar.Size : 0;
+            }
+        }
+
+        return topology.Hosts.All(host => host.Mmio32Windows is null) ? sum : 0;
     }
 }

@@ -23,9 +23,7 @@ internal sealed record BarRow(HostBridgePlacement HostBridge, IReadOnlyList<Func
     public bool IsPinned => Bar.Why.Kind == PlacementReasonKind.Pinned;
 
     /// <summary>The size as people read it: <c>64G</c>, for a VF BAR <c>8 x 16K</c>.</summary>
-    public string Size => BarIndex.IsVf(Bar.Demand.Index) && Bar.Size != 0 && Bar.Range.Size != Bar.Size
-        ? string.Create(CultureInfo.InvariantCulture, $"{Bar.Range.Size / Bar.Size} x {ByteSize.Format(Bar.Size)}")
-        : ByteSize.Format(Bar.Range.Size);
+    public string Size => Spelling.Size(Bar);
 
     /// <summary>The innermost window around it: <c>rp0 prefetchable</c>, <c>pcie.0 64-bit</c>; <c>none</c> when a window is missing, which a sound map never has.</summary>
     public string Window
@@ -125,6 +123,11 @@ internal static class Spelling
     /// <summary><c>01:00.0</c>, or with its segment <c>0001:01:00.0</c>, as lspci prints it.</summary>
     public static string Address(HostBridgePlacement host, Bdf function, bool withSegment) =>
         withSegment ? string.Create(CultureInfo.InvariantCulture, $"{host.Segment:x4}:{function}") : function.ToString();
+
+    /// <summary>A BAR's size as people read it: <c>64G</c>, for a VF BAR <c>8 x 16K</c>.</summary>
+    public static string Size(BarPlacement bar) => BarIndex.IsVf(bar.Demand.Index) && bar.Size != 0 && bar.Range.Size != bar.Size
+        ? string.Create(CultureInfo.InvariantCulture, $"{bar.Range.Size / bar.Size} x {ByteSize.Format(bar.Size)}")
+        : ByteSize.Format(bar.Range.Size);
 
     /// <summary>The text without what would end a line or steer a terminal.</summary>
     public static string Plain(string text)

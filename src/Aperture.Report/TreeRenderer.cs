@@ -48,7 +48,7 @@ public static class TreeRenderer
         foreach (BarPlacement bar in function.Bars)
         {
             string pinned = bar.Why.Kind == PlacementReasonKind.Pinned ? "  pinned" : "";
-            yield return $"{BarIndex.Name(bar.Demand.Index)}  {bar.Range}  {ByteSize.Format(bar.Range.Size)} {bar.Demand.Kind.Keyword()}{pinned}";
+            yield return $"{BarIndex.Name(bar.Demand.Index)}  {bar.Range}  {Spelling.Size(bar)} {bar.Demand.Kind.Keyword()}{pinned}";
         }
     }
 

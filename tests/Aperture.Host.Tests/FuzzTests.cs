@@ -66,7 +66,8 @@ public class FuzzTests
         (4, from name in Gen.Elements("vendor", "device", "class") from text in Text("0x1234\n", 8) select (TarEntryType.RegularFile, $"{Place}/{name}", text)),
         (4, from name in Gen.Elements("numa_node", "sriov_totalvfs", "sriov_numvfs") from text in Text("12\n", 3) select (TarEntryType.RegularFile, $"{Place}/{name}", text)),
         (4, from number in Gen.Frequency((20, Gen.Constant("3")), (1, Gen.Elements("-1", "x", "99999999999")))
-            from text in Text("0x00000000fee00000 0x00000000feefffff msi\n", 45) select (TarEntryType.RegularFile, $"m/sys/kernel/iommu_groups/{number}/reserved_regions", text)),
+            from text in Text("0x00000000fee00000 0x00000000feefffff msi\n", 45)
+            select (TarEntryType.RegularFile, $"m/sys/kernel/iommu_groups/{number}/reserved_regions", text)),
         (4, from name in Gen.Elements("driver", "iommu_group", "physfn") from target in Gen.Elements("x/7", "../0000:00:01.0", "..", "/") select (TarEntryType.SymbolicLink, $"{Place}/{name}", target)),
         (1, from address in Addresses
             from target in Gen.Elements("../../../devices/pci0000:00/0000:00:01.0", "0000:00:01.0", "../devices", "/", "/../..", "..", "loop", "../../../devices/pci0000:00")

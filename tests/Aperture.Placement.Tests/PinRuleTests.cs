@@ -208,8 +208,8 @@ public class PinRuleTests
     }
 
     [Fact]
-    public void Several_host_bridges_are_declined_by_this_layout_version() =>
-        Assert.Equal(PlacementConflictKind.Unsupported, Build.Conflict(new PlacementRequest(Platform, [])).Kind);
+    public void A_request_without_a_host_bridge_is_a_conflict() =>
+        Assert.Equal(PlacementConflictKind.BadLimit, Build.Conflict(new PlacementRequest(Platform, [])).Kind);
 
     [Fact]
     public void Require_throws_the_sentences_as_a_configuration_error()

@@ -5,13 +5,13 @@ namespace Aperture.Machine.Configuration;
 /// <summary>Which members a configuration file has and which option each one is: docs/vm-config.schema.json in code.</summary>
 internal sealed class ConfigSchema(string file)
 {
-    private static readonly string[] RootMembers =
+    internal static readonly string[] RootMembers =
     [
         "$schema", "kernel", "initramfs", "cmdline", "firmware", "cpus", "memory", "machine", "serial", "events", "accel", "reboot",
         "phys_bits", "mmio_window", "mmio32_window", "root_ports", "switches", "devices",
     ];
 
-    private static readonly string[] TestMembers =
+    internal static readonly string[] TestMembers =
     [
         "type", "id", "addr", "port", "bar0", "bar1", "bar2", "bar3", "bar4", "bar5", "rom", "msi", "msix", "bars", "fixed-bars",
     ];

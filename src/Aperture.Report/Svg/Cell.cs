@@ -46,10 +46,11 @@ internal sealed record Cell(CellKind Kind, ulong Start, ulong End, string Name)
 }
 
 /// <summary>A bracket beside the bands: a host bridge's or a bridge's window.</summary>
-/// <param name="Name">The window's name.</param>
+/// <param name="Owner">The bridge.</param>
+/// <param name="Name">The window's name, which starts with the bridge's.</param>
 /// <param name="Range">Its addresses.</param>
 /// <param name="Depth">0 for a host bridge, 1 for a bridge on its root bus, and so on.</param>
-internal sealed record Bracket(string Name, AddressRange Range, int Depth);
+internal sealed record Bracket(string Owner, string Name, AddressRange Range, int Depth);
 
 /// <summary>An address space cut into bands, with the brackets beside them.</summary>
 internal sealed class AddressBands
@@ -87,7 +88,7 @@ internal sealed class AddressBands
         List<Bracket> brackets = [];
         foreach (HostBridgePlacement host in map.HostBridges)
         {
-            brackets.AddRange(Windows.Of(host).Where(w => w.IsIo == io).Select(w => new Bracket(w.Name, w.Range, 0)));
+            brackets.AddRange(Windows.Of(host).Where(w => w.IsIo == io).Select(w => new Bracket(host.Name, w.Name, w.Range, 0)));
             Collect(host.Functions, 1, io, brackets);
         }
 
@@ -100,7 +101,7 @@ internal sealed class AddressBands
     {
         foreach (FunctionPlacement function in functions.Where(f => f.Bridge is not null))
         {
-            brackets.AddRange(Windows.Of(function, io).Select(w => new Bracket(w.Name, w.Range, depth)));
+            brackets.AddRange(Windows.Of(function, io).Select(w => new Bracket(function.Name, w.Name, w.Range, depth)));
             Collect(function.Bridge!.Functions, depth + 1, io, brackets);
         }
     }

@@ -52,7 +52,7 @@ internal sealed record Columns
         }
 
         // What spans the first columns must have room for the usual names of ranges.
-        double spare = Math.Max(0, 200 - (xs[LineText.SizeColumn] - Gap - xs[0]));
+        double spare = Math.Max(0, 250 - (xs[LineText.SizeColumn] - Gap - xs[0]));
         for (int i = LineText.SizeColumn; i < LineText.Columns; i++)
         {
             xs[i] += spare;

@@ -22,7 +22,9 @@ internal static class Legend
                 y += LineHeight;
             }
 
-            scene.Blocks.Add(new Block(new Box(x, y + 1, Swatch, Swatch), style));
+            Box swatch = new(x, y + 1, Swatch, Swatch);
+            scene.Blocks.Add(new Block(swatch, style));
+            scene.Blocks.Add(new Block(swatch, "edge"));
             scene.Write(x + Swatch + 6, y, right - x - Swatch - 6, text, Font.Small, "text");
             x += width + 18;
         }

@@ -104,16 +104,19 @@ internal sealed class Scene
         Labels.Add(new Label(new Box(right ? x + width - taken : x, y, taken, font.Height), fitting, font, style, Right: right));
     }
 
-    /// <summary>Adds text that runs upwards in the middle of <paramref name="box"/>; nothing when it does not fit whole.</summary>
-    public void WriteUpwards(Box box, string text, Font font, string style)
+    /// <summary>Adds text that runs upwards in the middle of <paramref name="box"/>; false and nothing when it does not fit whole.</summary>
+    public bool WriteUpwards(Box box, string text, Font font, string style)
     {
         string clean = Clean(text);
         double length = font.Width(clean);
-        if (length + 6 <= box.Height && font.Height <= box.Width)
+        if (length + 6 > box.Height || font.Height > box.Width)
         {
-            double x = box.X + (box.Width - font.Height) / 2;
-            Labels.Add(new Label(new Box(x, box.Y + (box.Height - length) / 2, font.Height, length), clean, font, style, Rotated: true));
+            return false;
         }
+
+        double x = box.X + (box.Width - font.Height) / 2;
+        Labels.Add(new Label(new Box(x, box.Y + (box.Height - length) / 2, font.Height, length), clean, font, style, Rotated: true));
+        return true;
     }
 
     /// <summary>The text without characters that XML 1.0 (2.2) cannot hold or that would break a line.</summary>

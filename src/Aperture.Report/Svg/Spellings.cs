@@ -19,9 +19,7 @@ internal static class Spellings
             unit++;
         }
 
-        string digits = value >= 100 || value == Math.Floor(value)
-            ? value.ToString("0", CultureInfo.InvariantCulture)
-            : value.ToString(value >= 10 ? "0.0" : "0.00", CultureInfo.InvariantCulture);
+        string digits = value.ToString(value >= 100 ? "0" : value >= 10 ? "0.#" : "0.##", CultureInfo.InvariantCulture);
         return unit == 0 ? digits : digits + Units[unit];
     }
 

@@ -20,6 +20,7 @@ internal static class StyleSheet
         .hole { fill: #f3efe4; }
         .free { fill: #f6f8fa; }
         .frame { fill: none; stroke: #59636e; stroke-width: 1; }
+        .edge { fill: none; stroke: #818b98; stroke-width: 0.5; }
         .host { fill: #d9cfae; }
         .bridge { fill: #eae5d6; stroke: #b5a878; stroke-width: 0.7; }
         .io { fill: #4c9f70; }
