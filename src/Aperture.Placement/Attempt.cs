@@ -103,7 +103,7 @@ internal sealed class Attempt
 
             // The first refusal is about the layout everyone would expect; later ones are about its substitutes.
             first ??= outcome;
-            if (!again)
+            if (!again || !_budget.TryRound(_topology))
             {
                 return Finish(first, tree) with { LowerMayHelp = outcome.LowerMayHelp };
             }
@@ -253,7 +253,7 @@ internal sealed class Attempt
         }
 
         bool ecamFloats = _ground.Ecams.Any(ecam => ecam is { Pin: null });
-        bool proven = RoomProof.NoneExists(tree, _arenas, outcome.FailedIn, ecamFloats);
+        bool proven = !_budget.RoundsUsedUp && RoomProof.NoneExists(tree, _arenas, outcome.FailedIn, ecamFloats);
         return outcome with { Conflicts = [RoomSentence.Of(failure, _arenas[outcome.FailedIn], proven)] };
     }
 }
