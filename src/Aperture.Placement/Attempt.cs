@@ -151,11 +151,14 @@ internal sealed class Attempt
     private List<Extent> HighPins(BlockTree tree)
     {
         List<Extent> pinned = [.. _highPins];
+
+        // Where RAM in one piece ends. It gives room only to windows that it would otherwise run into.
+        ulong ramEnd = PlatformLimits.FourGiB + Platform.RamSize - Math.Min(Platform.RamSize, _arenas.Ram.LowEnd);
         foreach (Block block in tree.Root(ArenaKind.High))
         {
             if (block is WindowBlock { Floats: false } window)
             {
-                pinned.Add(window.IsPinned ? window.Forced : Room(window));
+                pinned.Add(window.IsPinned || window.Forced.Start >= ramEnd ? window.Forced : Room(window));
             }
         }
 
