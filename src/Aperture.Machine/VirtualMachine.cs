@@ -44,7 +44,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
 
             CpuidTable? cpuid = system is null ? null : CpuidTable.FromHost(system, config.Cpus, config.PhysicalAddressBits);
             _plan = Own(MachinePlan.Create(config, cpuid?.PhysicalAddressBits ?? HostCpu.PhysicalAddressBits(config.PhysicalAddressBits)));
-            _ram = Own(GuestRam.Create(config.MemorySize, Map.Ram.Low.Size, config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
+            _ram = Own(GuestRam.Create([.. Map.Ram.Pieces], config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
             _events = Own(config.EventsPath is { } path ? EventLog.Open(path, clock) : EventLog.None);
             _serial = Own(SerialConnection.Open(config));
             if (system is null || cpuid is null)

@@ -1,59 +1,81 @@
 namespace Aperture.Memory;
 
+/// <summary>A run of guest RAM at its addresses.</summary>
+/// <param name="Region">What shows it.</param>
+/// <param name="Range">Where.</param>
+public readonly record struct RamPiece(Region Region, AddressRange Range);
+
 /// <summary>
-/// The guest's main memory: one block, shown as a low part from address 0 up to the hole below 4 GiB and, if there is more, a high part from
-/// 4 GiB on. The split follows the Q35 and i440FX convention; a board that moves it makes its own regions over <see cref="Block"/>.
+/// The guest's main memory: one block, shown in pieces by rising address. A PC has one piece from address 0 up to the hole below 4 GiB and, if there is more,
+/// one from 4 GiB on; pins and reserved ranges may split either.
 /// </summary>
 public sealed class GuestRam : IDisposable
 {
-    /// <summary>Where the high part starts.</summary>
-    public static GuestAddress HighBase => new(1UL << 32);
-
-    private GuestRam(RamBlock block, Region low, Region? high)
+    private GuestRam(RamBlock block, IReadOnlyList<RamPiece> pieces)
     {
         Block = block;
-        Low = low;
-        High = high;
+        Pieces = pieces;
+        LowSize = SizeWhere(static p => p.Range.Start < HighBase);
+        HighSize = SizeWhere(static p => p.Range.Start >= HighBase);
     }
 
-    /// <summary>The memory itself.</summary>
+    /// <summary>Where the memory above the 32-bit space starts.</summary>
+    public static GuestAddress HighBase => new(1UL << 32);
+
+    /// <summary>The memory itself: the pieces one after the other.</summary>
     public RamBlock Block { get; }
 
-    /// <summary>The part at address 0.</summary>
-    public Region Low { get; }
+    /// <summary>The pieces by rising address; the first starts at 0.</summary>
+    public IReadOnlyList<RamPiece> Pieces { get; }
 
-    /// <summary>The part at 4 GiB, or null when everything fits below the hole.</summary>
-    public Region? High { get; }
+    /// <summary>Bytes below 4 GiB.</summary>
+    public ulong LowSize { get; }
 
-    /// <summary>The addresses of the low part.</summary>
-    public AddressRange LowRange => new(GuestAddress.Zero, Low.Size);
+    /// <summary>Bytes from 4 GiB on.</summary>
+    public ulong HighSize { get; }
 
-    /// <summary>The addresses of the high part; empty when there is none.</summary>
-    public AddressRange HighRange => High is null ? default : new AddressRange(HighBase, High.Size);
-
-    /// <summary>
-    /// Makes <paramref name="size"/> bytes of RAM with at most <paramref name="lowLimit"/> of them below 4 GiB. Both are whole pages.
-    /// </summary>
+    /// <summary>Makes RAM at <paramref name="pieces"/>: whole pages, ascending, disjoint, none across 4 GiB, the first at address 0.</summary>
     /// <exception cref="ApertureException">The size is 0, not whole pages, more than the host has, or the host refuses it.</exception>
-    public static GuestRam Create(ulong size, ulong lowLimit, RamPages pages = RamPages.Ordinary) =>
-        Create(size, lowLimit, pages, HostMemory.TotalBytes());
+    public static GuestRam Create(IReadOnlyList<AddressRange> pieces, RamPages pages = RamPages.Ordinary) =>
+        Create(pieces, pages, HostMemory.TotalBytes());
 
-    /// <summary>Puts both parts where they belong.</summary>
+    /// <summary>Puts the pieces where they belong.</summary>
     public void Place(AddressChange change, int priority)
     {
         ArgumentNullException.ThrowIfNull(change);
-        change.Place(Low, GuestAddress.Zero, priority);
-        if (High is not null)
+        foreach (RamPiece piece in Pieces)
         {
-            change.Place(High, HighBase, priority);
+            change.Place(piece.Region, piece.Range.Start, priority);
         }
+    }
+
+    /// <summary>The host's view of RAM from <paramref name="address"/> on, for filling it before the guest runs.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The bytes are not inside one piece.</exception>
+    public Span<byte> AsSpan(GuestAddress address, int length)
+    {
+        foreach (RamPiece piece in Pieces)
+        {
+            if (piece.Range.Contains(new AddressRange(address, (ulong)length)))
+            {
+                return Block.AsSpan(piece.Region.RamOffset + (address - piece.Range.Start), length);
+            }
+        }
+
+        throw new ArgumentOutOfRangeException(nameof(address), $"0x{length:x} bytes at {address} are not inside one piece of RAM");
     }
 
     /// <summary>Gives up the block (see <see cref="RamBlock"/> for how long it lives).</summary>
     public void Dispose() => Block.Dispose();
 
-    internal static GuestRam Create(ulong size, ulong lowLimit, RamPages pages, ulong? hostTotal)
+    internal static GuestRam Create(IReadOnlyList<AddressRange> pieces, RamPages pages, ulong? hostTotal)
     {
+        ArgumentNullException.ThrowIfNull(pieces);
+        ulong size = 0;
+        foreach (AddressRange piece in pieces)
+        {
+            size += piece.Size;
+        }
+
         ulong page = pages.PageSize();
         if (size == 0 || size % page != 0)
         {
@@ -67,14 +89,33 @@ public sealed class GuestRam : IDisposable
                 $"a guest with {ByteSize.Format(size)} of memory does not fit on this host, which has {ByteSize.Format(total >> 20 << 20)}; give it less");
         }
 
-        ArgumentOutOfRangeException.ThrowIfZero(lowLimit);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(lowLimit, HighBase.Value);
-        ArgumentOutOfRangeException.ThrowIfNotEqual(lowLimit % MemorySlot.PageSize, 0UL, nameof(lowLimit));
-        ulong low = Math.Min(size, lowLimit);
         RamBlock block = RamBlock.Create("ram", size, pages);
-        return new GuestRam(
-            block,
-            Region.ForRam("ram-low", block, 0, low, mustBeMapped: true),
-            size > low ? Region.ForRam("ram-high", block, low, size - low, mustBeMapped: true) : null);
+        List<RamPiece> made = [];
+        ulong offset = 0;
+        foreach (AddressRange piece in pieces)
+        {
+            made.Add(new RamPiece(Region.ForRam(NameOf(piece, made), block, offset, piece.Size, mustBeMapped: true), piece));
+            offset += piece.Size;
+        }
+
+        return new GuestRam(block, made);
+    }
+
+    private static string NameOf(AddressRange piece, List<RamPiece> before)
+    {
+        bool low = piece.Start < HighBase;
+        int number = before.FindAll(p => p.Range.Start < HighBase == low).Count + 1;
+        return (low ? "ram-low" : "ram-high") + (number == 1 ? "" : $"-{number}");
+    }
+
+    private ulong SizeWhere(Func<RamPiece, bool> chosen)
+    {
+        ulong size = 0;
+        foreach (RamPiece piece in Pieces)
+        {
+            size += chosen(piece) ? piece.Range.Size : 0;
+        }
+
+        return size;
     }
 }

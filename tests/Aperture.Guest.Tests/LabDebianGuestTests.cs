@@ -1,3 +1,5 @@
+using Aperture.Lab;
+
 namespace Aperture.Guest.Tests;
 
 /// <summary>Unmodified Debian kernels as guests. Each test is one boot, so that a failure names its cause.</summary>
@@ -80,5 +82,25 @@ public sealed class LabDebianGuestTests
         Assert.Equal(0, run.ExitCode);
         Assert.Contains("00100000-7fffffff : System RAM", run.Serial, StringComparison.Ordinal);
         Assert.Contains("100000000-1097fffff : System RAM", run.Serial, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_uncompressed_kernel_starts_through_its_PVH_entry()
+    {
+        LabArtifacts artifacts = LabArtifacts.Locate();
+        Assert.SkipUnless(artifacts.HasOuter && artifacts.HasGuest, $"the lab's kernels are not in {artifacts.Folder}: run ./aperture lab prepare");
+        Assert.SkipUnless(IsElf(artifacts.OuterKernel), "the lab's own kernel is a bzImage here; APERTURE_LAB_KERNEL names an ELF with a PVH note");
+        GuestRun run = await GuestRun.KernelAsync(artifacts.OuterKernel, artifacts.GuestInitramfs, "aperture.script=none", "--cpus", "boot=2");
+        Assert.Equal(0, run.ExitCode);
+        Assert.Equal("2", Assert.Single(run.Lines("up"))[3]);
+        Assert.NotEmpty(run.EventsOf("guest.poweroff"));
+    }
+
+    private static bool IsElf(string path)
+    {
+        using FileStream file = File.OpenRead(path);
+        Span<byte> magic = stackalloc byte[4];
+        file.ReadExactly(magic);
+        return magic.SequenceEqual("\u007fELF"u8);
     }
 }

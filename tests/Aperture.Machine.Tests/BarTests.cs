@@ -199,7 +199,7 @@ public class BarTests
         Assert.Null(board.Host.At(0xE000_0000));
         Assert.Null(board.Answers(0xB000_0000));
         Assert.Null(board.Slots.Verify());
-        Boot.PciProgrammer.Program(board.Board, board.Map, board.Ram);
+        Boot.PciProgrammer.Program(board.Board, board.Map);
         Assert.NotNull(board.Host.At(0xE000_0000));
     }
 

@@ -55,10 +55,10 @@ public class GuestNoiseTests
                     break;
                 case "reset":
                     board.Board.Reset();
-                    PciProgrammer.Program(board.Board, board.Map, board.Ram);
+                    PciProgrammer.Program(board.Board, board.Map);
                     break;
                 case "reprogram":
-                    PciProgrammer.Program(board.Board, board.Map, board.Ram);
+                    PciProgrammer.Program(board.Board, board.Map);
                     break;
             }
         }
@@ -110,7 +110,7 @@ public class GuestNoiseTests
             using TestBoard board = direct ? TestBoard.Direct([.. Options, "--memory 16M"]) : TestBoard.Raw([.. Options, "--memory 16M"]);
             if (!direct)
             {
-                PciProgrammer.Program(board.Board, board.Map, board.Ram);
+                PciProgrammer.Program(board.Board, board.Map);
             }
 
             foreach (Step step in steps)

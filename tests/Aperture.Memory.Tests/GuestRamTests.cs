@@ -5,14 +5,18 @@ namespace Aperture.Memory.Tests;
 
 public class GuestRamTests
 {
+    private static AddressRange[] Split(ulong size, ulong limit) => size <= limit
+        ? [new AddressRange(GuestAddress.Zero, size)]
+        : [new AddressRange(GuestAddress.Zero, limit), new AddressRange(GuestRam.HighBase, size - limit)];
+
     [Fact]
-    public void Every_byte_of_RAM_is_either_below_the_limit_or_from_4_GiB_on_in_order()
+    public void Every_byte_of_RAM_is_in_its_piece_in_order()
     {
         Prop.ForAll(Gen.Choose(1, 64).ToArbitrary(), Gen.Choose(1, 64).ToArbitrary(), (pages, lowPages) =>
         {
             ulong size = (ulong)pages << 12;
             ulong limit = (ulong)lowPages << 12;
-            using GuestRam ram = GuestRam.Create(size, limit);
+            using GuestRam ram = GuestRam.Create(Split(size, limit));
             using AddressSpace space = AddressSpace.ForMemory();
             using (AddressChange change = space.Begin())
             {
@@ -29,11 +33,22 @@ public class GuestRamTests
                 Assert.Equal(offset, value);
             }
 
-            Assert.Equal(size, ram.LowRange.Size + ram.HighRange.Size);
-            Assert.Equal(ram.High is null ? 1 : 2, space.View.Ranges.Length);
-            Assert.Equal(ram.LowRange, space.View.Ranges[0].Range);
+            Assert.Equal(size, ram.LowSize + ram.HighSize);
+            Assert.Equal(Math.Min(size, limit), ram.LowSize);
+            Assert.Equal(ram.Pieces.Select(p => p.Range), space.View.Ranges.ToArray().Select(r => r.Range));
             Assert.False(memory.TryRead(new GuestAddress(Math.Min(size, limit)), out byte _));
         }).QuickCheckThrowOnFailure();
+    }
+
+    [Fact]
+    public void Bytes_are_reached_by_address_inside_one_piece_only()
+    {
+        AddressRange[] pieces = [new(GuestAddress.Zero, 0x2000), new(GuestRam.HighBase, 0x1000), new(GuestRam.HighBase + 0x8000, 0x1000)];
+        using GuestRam ram = GuestRam.Create(pieces);
+        ram.AsSpan(GuestRam.HighBase + 0x8010, 1)[0] = 7;
+        Assert.Equal(7, ram.Block.Read<byte>(0x3010));
+        Assert.Throws<ArgumentOutOfRangeException>(() => ram.AsSpan(new GuestAddress(0x1FFF), 2).Length);
+        Assert.Throws<ArgumentOutOfRangeException>(() => ram.AsSpan(GuestRam.HighBase + 0x1000, 1).Length);
     }
 
     [Theory]
@@ -43,7 +58,7 @@ public class GuestRamTests
     [InlineData(3UL << 20, RamPages.Huge2M, "multiple of 2M")]
     public void A_size_that_no_guest_can_have_is_refused_in_one_sentence(ulong size, RamPages pages, string word)
     {
-        ApertureException thrown = Assert.Throws<ApertureException>(() => GuestRam.Create(size, 0x8000_0000, pages));
+        ApertureException thrown = Assert.Throws<ApertureException>(() => GuestRam.Create(Split(size, 0x8000_0000), pages));
         Assert.Equal(ApertureException.ConfigurationError, thrown.ExitCode);
         Assert.Contains(word, thrown.Message, StringComparison.Ordinal);
     }
@@ -52,11 +67,11 @@ public class GuestRamTests
     public void More_than_the_host_has_is_refused_with_both_numbers()
     {
         ApertureException thrown = Assert.Throws<ApertureException>(
-            () => GuestRam.Create(16UL << 30, 0x8000_0000, RamPages.Ordinary, hostTotal: 8UL << 30));
+            () => GuestRam.Create(Split(16UL << 30, 0x8000_0000), RamPages.Ordinary, hostTotal: 8UL << 30));
         Assert.Equal(ApertureException.ConfigurationError, thrown.ExitCode);
         Assert.Contains("16G", thrown.Message, StringComparison.Ordinal);
         Assert.Contains("8G", thrown.Message, StringComparison.Ordinal);
-        Assert.Throws<ApertureException>(() => GuestRam.Create(1UL << 56, 0x8000_0000));
+        Assert.Throws<ApertureException>(() => GuestRam.Create(Split(1UL << 56, 0x8000_0000)));
     }
 
     [Theory]

@@ -24,12 +24,7 @@ internal static class BoardLimits
     public static DecodeLimits For(BoardParts parts, AddressRange? ecam)
     {
         List<PciReserved> reserved = [.. Reserved.Select(r => new PciReserved(r.Range, r.Origin))];
-        reserved.Add(new PciReserved(parts.Ram.LowRange, "guest RAM"));
-        if (!parts.Ram.HighRange.IsEmpty)
-        {
-            reserved.Add(new PciReserved(parts.Ram.HighRange, "guest RAM"));
-        }
-
+        reserved.AddRange(parts.Ram.Pieces.Select(p => new PciReserved(p.Range, "guest RAM")));
         if (ecam is { } window)
         {
             reserved.Add(new PciReserved(window, "the ECAM window"));
@@ -43,6 +38,6 @@ internal static class BoardLimits
     private static IEnumerable<AddressRange> Everything(BoardParts parts)
     {
         GuestAddress end = new((1UL << parts.PhysicalAddressBits) - 1);
-        return [AddressRange.FromBounds(new GuestAddress(parts.Ram.Low.Size), end)];
+        return [AddressRange.FromBounds(parts.Map.Ram.LowPieces[^1].Last + 1, end)];
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Aperture.Pci;
+using Aperture.Placement;
 
 namespace Aperture.Machine.Board;
 
@@ -66,16 +67,12 @@ public sealed class MemoryControllerHub : PciFunction
         Config.Set(PamRegisters.Offset + 4, 0x0033_3333, 0x00FF_FFFF);
     }
 
-    /// <summary>
-    /// Programs the sizes (datasheet 5.1.28-5.1.37): RAM below the hole ends at <paramref name="lowRam"/>, RAM above 4 GiB ends at
-    /// <paramref name="highRam"/> (0 for none), <paramref name="total"/> in all. Units are 1 MiB, and 64 MiB for TOM, rounded up.
-    /// </summary>
-    public void ProgramMemorySize(ulong lowRam, ulong highRam, ulong total)
+    /// <summary>Programs TOM, TOLUD, TOUUD and the remap window (datasheet 5.1.25-5.1.37) to say how RAM is split.</summary>
+    public void ProgramMemorySize(MemoryRegisters registers)
     {
-        const ulong MiB = 1UL << 20;
-        Config.Set(0xA0, (uint)((total + (64 * MiB) - 1) / (64 * MiB)) & 0x3FF, 0x0000_03FF);
-        Config.Set(0xA0, (uint)((highRam == 0 ? lowRam : highRam) / MiB) << 16, 0xFFFF_0000);
-        Config.Set(0xB0, (uint)(lowRam / MiB) << 4, 0x0000_FFF0);
+        Config.Set(0x98, (uint)registers.RemapLimitRegister << 16 | registers.RemapBaseRegister);
+        Config.Set(0xA0, (uint)registers.TouudRegister << 16 | registers.TomRegister);
+        Config.Set(0xB0, registers.ToludRegister, 0x0000_FFF0);
     }
 
     /// <inheritdoc/>

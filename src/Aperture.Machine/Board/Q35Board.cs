@@ -245,8 +245,7 @@ internal sealed class Q35Board : IConfigWriteSink, IDisposable
         ConfigPorts config = new(new Cf8Mechanism(Pci), new ResetControl(_parts.Control));
         Port92 port92 = new(_parts.Control);
         I8042Stub keyboard = new(_parts.Control);
-        ulong low = _parts.Ram.Low.Size;
-        Cmos cmos = new(_parts.Clock, _parts.Line(8), new CmosMemorySize(low, _parts.Ram.High?.Size ?? 0));
+        Cmos cmos = new(_parts.Clock, _parts.Line(8), new CmosMemorySize(_parts.Ram.LowSize, _parts.Ram.HighSize));
         _resettable.AddRange([Serial, PowerManagement, config, port92, keyboard, cmos]);
         _disposable.Add(cmos);
         using AddressChange change = Ports.Begin();

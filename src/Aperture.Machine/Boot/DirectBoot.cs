@@ -42,7 +42,7 @@ internal sealed class DirectBoot
     /// <exception cref="ApertureException">A file became unreadable meanwhile.</exception>
     public BootState Prepare(Q35Board board, GuestRam ram)
     {
-        PciProgrammer.Program(board, _map, ram);
+        PciProgrammer.Program(board, _map);
         foreach (AcpiTable table in _tables.Tables)
         {
             ram.Block.Write(table.Address.Value, table.Bytes.Span);
@@ -60,16 +60,10 @@ internal sealed class DirectBoot
     {
         HostBridgePlacement bridge = map.HostBridges[0];
         byte lastBus = map.Ecam is { } window ? (byte)((window.Size >> 20) - 1) : byte.MaxValue;
-        List<AddressRange> memory = [map.Ram.Low];
-        if (!map.Ram.High.IsEmpty)
-        {
-            memory.Add(map.Ram.High);
-        }
-
         return new PlatformDescription
         {
             ApicIds = [.. Enumerable.Range(0, config.Cpus).Select(i => (uint)i)],
-            Ram = memory,
+            Ram = [.. map.Ram.Pieces],
             Ecam = map.Ecam is { } ecam ? new EcamRegion(ecam, (ushort)bridge.Segment, 0, lastBus) : null,
             HostBridge = new HostBridgeWindows(bridge.FirstBus, lastBus, HostBridgeWindows.StandardIo, bridge.Mmio32Windows, bridge.Mmio64Windows),
             InterruptRoutes = InterruptRouter.Routes,
@@ -87,7 +81,7 @@ internal sealed class DirectBoot
         for (ulong done = 0; done < segment.Length;)
         {
             int now = (int)Math.Min(Chunk, segment.Length - done);
-            segment.Read(done, Slice(ram, segment.Address + done, now));
+            segment.Read(done, ram.AsSpan(segment.Address + done, now));
             done += (ulong)now;
         }
 
@@ -95,14 +89,8 @@ internal sealed class DirectBoot
         for (ulong done = 0; done < segment.ZeroTail;)
         {
             int now = (int)Math.Min(Chunk, segment.ZeroTail - done);
-            Slice(ram, segment.Address + segment.Length + done, now).Clear();
+            ram.AsSpan(segment.Address + segment.Length + done, now).Clear();
             done += (ulong)now;
         }
-    }
-
-    private static Span<byte> Slice(GuestRam ram, GuestAddress address, int length)
-    {
-        ulong offset = ram.LowRange.Contains(address) ? address.Value : address - GuestRam.HighBase + ram.Low.Size;
-        return ram.Block.AsSpan(offset, length);
     }
 }

@@ -1,5 +1,4 @@
 using Aperture.Machine.Board;
-using Aperture.Memory;
 using Aperture.Pci;
 using Aperture.Placement;
 
@@ -11,11 +10,11 @@ internal static class PciProgrammer
     private const PciCommand Decoding = PciCommand.IoSpace | PciCommand.MemorySpace;
 
     /// <summary>Chipset, bus numbers, bridge windows, BARs, then decoding; the address spaces follow in one step at the end.</summary>
-    public static void Program(Q35Board board, PlacementMap map, GuestRam ram)
+    public static void Program(Q35Board board, PlacementMap map)
     {
         lock (board.Pci.Sync)
         {
-            ProgramHub(board.Hub, map, ram);
+            ProgramHub(board.Hub, map);
             foreach (HostBridgePlacement bridge in map.HostBridges)
             {
                 Program(board.Pci.Root, bridge.Functions);
@@ -25,11 +24,10 @@ internal static class PciProgrammer
         }
     }
 
-    private static void ProgramHub(MemoryControllerHub hub, PlacementMap map, GuestRam ram)
+    private static void ProgramHub(MemoryControllerHub hub, PlacementMap map)
     {
-        ulong total = ram.Low.Size + (ram.High?.Size ?? 0);
         hub.ProgramPamToRam();
-        hub.ProgramMemorySize(ram.Low.Size, ram.HighRange.IsEmpty ? 0 : ram.HighRange.Last.Value + 1, total);
+        hub.ProgramMemorySize(map.Ram.Registers);
         if (map.Ecam is { } ecam)
         {
             int sizeCode = ecam.Size switch { 256UL << 20 => 0, 128UL << 20 => 1, _ => 2 };

@@ -28,7 +28,7 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
         ]);
         IReadOnlyList<TopologyNode> root = TopologyBuilder.Build(Config);
         Map = PlacementSolver.Solve(PlacementInput.For(Config, root, AddressBits)).Require();
-        Ram = GuestRam.Create(Config.MemorySize, Map.Ram.Low.Size);
+        Ram = GuestRam.Create([.. Map.Ram.Pieces]);
         Firmware = direct ? null : RamBlock.Create("firmware", 0x2_0000);
         _events = events is null ? EventLog.None : EventLog.To(events, TimeProvider.System);
         Board = new Q35Board(new BoardParts(
@@ -39,7 +39,7 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
         _bus = new CpuBus(Board, _ => VcpuAction.Park);
         if (direct)
         {
-            PciProgrammer.Program(Board, Map, Ram);
+            PciProgrammer.Program(Board, Map);
         }
     }
 
