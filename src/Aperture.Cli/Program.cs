@@ -16,7 +16,12 @@ internal static class Program
         }
         catch (ApertureException failure)
         {
-            Console.Error.WriteLine($"aperture: {failure.Message}");
+            // One line a sentence: placement may have several to say.
+            foreach (string sentence in failure.Message.Split(Environment.NewLine))
+            {
+                Console.Error.WriteLine($"aperture: {sentence}");
+            }
+
             return failure.ExitCode;
         }
     }

@@ -23,6 +23,19 @@ public static class HostCpu
         return System.Text.Encoding.ASCII.GetString(MemoryMarshal.AsBytes(words)).TrimEnd('\0');
     }
 
+    /// <summary>The processor's physical address width in bits (CPUID 0x80000008, EAX 7:0), or <paramref name="most"/> when that is less.</summary>
+    public static int PhysicalAddressBits(int? most = null)
+    {
+        // What processors without the leaf have (SDM 2A, CPUID).
+        int host = 36;
+        if (X86Base.IsSupported && (uint)X86Base.CpuId(unchecked((int)0x8000_0000), 0).Eax >= 0x8000_0008)
+        {
+            host = X86Base.CpuId(unchecked((int)0x8000_0008), 0).Eax & 0xFF;
+        }
+
+        return Math.Min(host, most ?? host);
+    }
+
     /// <summary>
     /// True when the host itself is emulated in software (QEMU's TCG). Its emulated SVM does not keep XSAVE state apart between guest and host, so XSAVE and
     /// what needs it must be hidden from guests.

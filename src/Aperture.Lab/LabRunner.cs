@@ -11,6 +11,9 @@ namespace Aperture.Lab;
 /// <param name="progress">Receives one line per step and per retry; the CLI passes standard error.</param>
 public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
 {
+    /// <summary>The physical address bits of guests inside the lab.</summary>
+    public const int PhysicalAddressBits = 48;
+
     internal string Emulator { get; init; } = QemuCommandLine.Program;
 
     internal StartLimits Limits { get; init; } = StartLimits.Default;

@@ -19,7 +19,7 @@ internal static class QemuCommandLine
             "-name", "aperture-lab",
             "-machine", "q35", "-accel", "tcg",
             // 48 physical address bits instead of the emulator's 40: a guest's BARs may lie anywhere below 256 TiB.
-            "-cpu", "max,+svm,phys-bits=48",
+            "-cpu", $"max,+svm,phys-bits={LabRunner.PhysicalAddressBits}",
             "-smp", run.Cpus.ToString(CultureInfo.InvariantCulture),
             "-m", run.MemoryMiB.ToString(CultureInfo.InvariantCulture),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",

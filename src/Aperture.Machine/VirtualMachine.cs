@@ -1,18 +1,16 @@
 using Aperture.Kvm;
 using Aperture.Machine.Board;
-using Aperture.Machine.Boot;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Console;
 using Aperture.Machine.Events;
-using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Placement;
 
 namespace Aperture.Machine;
 
 /// <summary>
-/// A virtual machine from its configuration to its end. Creating it checks everything that can be checked without running the guest; a failure there
-/// leaves nothing behind.
+/// A virtual machine from its configuration to its end. Creating it checks everything that can be checked without running the guest, the command line
+/// before the host; a failure there leaves nothing behind.
 /// </summary>
 public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
 {
@@ -23,31 +21,40 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     private readonly GuestRam _ram;
     private readonly Q35Board _board;
     private readonly VcpuGroup _vcpus;
-    private readonly DirectBoot? _boot;
+    private readonly MachinePlan _plan;
     private readonly SlotListener _slots;
     private readonly SerialConnection _serial;
     private readonly ManualResetEventSlim _requested = new();
     private readonly Lock _requestGate = new();
-    private (MachineRequest Kind, int ExitCode, string Reason)? _request;
+
+    // Under the gate. The first request wins, but one to end the run replaces one to reset: it must not be lost in the reset.
+    private Pending? _request;
 
     private VirtualMachine(MachineConfig config, TimeProvider clock)
     {
         _config = config;
         try
         {
+            // What the user got wrong is told even where there is no KVM, so its absence waits.
+            KvmSystem? system = OpenKvm(out ApertureException? missing);
+            if (system is not null)
+            {
+                Own(system);
+            }
+
+            CpuidTable? cpuid = system is null ? null : CpuidTable.FromHost(system, config.Cpus, config.PhysicalAddressBits);
+            _plan = Own(MachinePlan.Create(config, cpuid?.PhysicalAddressBits ?? HostCpu.PhysicalAddressBits(config.PhysicalAddressBits)));
+            _ram = Own(GuestRam.Create(config.MemorySize, Map.Ram.Low.Size, config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
             _events = Own(config.EventsPath is { } path ? EventLog.Open(path, clock) : EventLog.None);
-            IReadOnlyList<TopologyNode> root = TopologyBuilder.Build(config);
-            IReadOnlyList<ushort> exits = DebugExitPorts.Read(config);
-            KvmSystem system = Own(KvmSystem.Open());
-            CpuidTable cpuid = CpuidTable.FromHost(system, config.Cpus, config.PhysicalAddressBits);
-            Map = PlacementSolver.Solve(PlacementInput.For(config, root, cpuid.PhysicalAddressBits)).Require();
-            RamBlock? firmware = config.Firmware is { } image ? FirmwareImage.Load(image) : null;
-            _boot = config.Kernel is null ? null : Own(new DirectBoot(config, Map));
-            _ram = GuestRam.Create(config.MemorySize, Map.Ram.Low.Size, config.HugePages ? RamPages.Huge2M : RamPages.Ordinary);
-            _vm = Own(system.CreateVm(new KvmVmOptions()));
             _serial = Own(SerialConnection.Open(config));
+            if (system is null || cpuid is null)
+            {
+                throw missing!;
+            }
+
+            _vm = Own(system.CreateVm(new KvmVmOptions()));
             _board = Own(new Q35Board(new BoardParts(
-                _ram, firmware, Map, root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, exits, clock, _events)));
+                _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
             _vcpus = Own(_vm.CreateVcpus(config.Cpus, cpuid, _ => new CpuBus(_board, Stopped)));
             _board.Memory.Barrier = new VcpuBarrier(_vcpus);
@@ -62,7 +69,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     }
 
     /// <summary>Where everything was placed.</summary>
-    public PlacementMap Map { get; }
+    public PlacementMap Map => _plan.Map;
 
     /// <summary>Makes the machine, stopped.</summary>
     /// <exception cref="ApertureException">The configuration contradicts itself, the host, or the address map; or the host refuses.</exception>
@@ -75,12 +82,12 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
         _serial.StartInput(_board.Serial, () => Stop("the user ended the run"));
         while (true)
         {
-            _vcpus.Reset(_boot?.Prepare(_board, _ram) ?? BootState.ResetVector());
-            _events.Write("machine.started", json => json.WriteString("boot", _boot is null ? "firmware" : "direct"));
+            _vcpus.Reset(_plan.Boot?.Prepare(_board, _ram) ?? BootState.ResetVector());
+            _events.Write("machine.started", json => json.WriteString("boot", _plan.Boot is null ? "firmware" : "direct"));
             _vcpus.Resume();
             _requested.Wait();
             _vcpus.Stop();
-            (MachineRequest kind, int exitCode, string reason) = _request!.Value;
+            (MachineRequest kind, int exitCode, string reason, bool failed) = TakeRequest();
             _events.Write(EventName(kind), json =>
             {
                 json.WriteString("reason", reason);
@@ -89,7 +96,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             if (kind != MachineRequest.Reset || !_config.Reboot)
             {
                 ReportTotals();
-                return new MachineOutcome(exitCode, reason);
+                return new MachineOutcome(exitCode, reason, failed);
             }
 
             ResetAll();
@@ -103,16 +110,18 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     public void PressPowerButton() => _board.PowerManagement.PressPowerButton();
 
     /// <inheritdoc/>
-    public void Request(MachineRequest request, int exitCode, string reason)
+    public void Request(MachineRequest request, int exitCode, string reason) => Request(new Pending(request, exitCode, reason, Failed: false));
+
+    private void Request(Pending request)
     {
         lock (_requestGate)
         {
-            if (_request is not null)
+            if (_request is { } earlier && (earlier.Kind != MachineRequest.Reset || request.Kind == MachineRequest.Reset))
             {
                 return;
             }
 
-            _request = (request, exitCode, reason);
+            _request = request;
         }
 
         // On a vCPU's thread this keeps that vCPU from entering the guest again, so nothing runs after the request.
@@ -154,8 +163,34 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
         _vm.ResetInterruptControllers();
         lock (_requestGate)
         {
-            _request = null;
-            _requested.Reset();
+            // Whoever asked for the end meanwhile still gets it.
+            if (_request is { Kind: MachineRequest.Reset })
+            {
+                _request = null;
+                _requested.Reset();
+            }
+        }
+    }
+
+    private Pending TakeRequest()
+    {
+        lock (_requestGate)
+        {
+            return _request!.Value;
+        }
+    }
+
+    private static KvmSystem? OpenKvm(out ApertureException? missing)
+    {
+        try
+        {
+            missing = null;
+            return KvmSystem.Open();
+        }
+        catch (ApertureException failure)
+        {
+            missing = failure;
+            return null;
         }
     }
 
@@ -170,7 +205,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 Request(MachineRequest.PowerOff, 0, stop.Sentence);
                 break;
             default:
-                Request(MachineRequest.Exit, ApertureException.HostFailure, stop.Sentence);
+                Request(new Pending(MachineRequest.Exit, ApertureException.HostFailure, stop.Sentence, Failed: true));
                 break;
         }
 
@@ -187,4 +222,6 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             json.WriteNumber("dropped_messages", _vm.DroppedMessages);
         });
     }
+
+    private readonly record struct Pending(MachineRequest Kind, int ExitCode, string Reason, bool Failed);
 }

@@ -20,25 +20,33 @@ internal static class RunVerb
     private static int Run(ParsedArguments arguments)
     {
         MachineConfig config = ConfigReader.Read(arguments.Values);
-        return UseLab(config) ? RunInLab(config, arguments) : RunHere(config);
+        return UseLab(config, out string? notice) ? RunInLab(config, arguments, notice) : RunHere(config);
     }
 
     private static int RunHere(MachineConfig config)
     {
-        using VirtualMachine machine = VirtualMachine.Create(config, TimeProvider.System);
+        VirtualMachine? running = null;
         int signal = 0;
         void OnSignal(PosixSignalContext context)
         {
             context.Cancel = true;
             signal = context.Signal switch { PosixSignal.SIGHUP => 1, PosixSignal.SIGINT => 2, _ => 15 };
-            machine.Stop($"{context.Signal} was received");
+            Volatile.Read(ref running)?.Stop($"{context.Signal} was received");
         }
 
+        // Before the machine: the first registration makes the runtime note the terminal's mode, which it puts back when the process ends.
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
         using PosixSignalRegistration hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnSignal);
+        using VirtualMachine machine = VirtualMachine.Create(config, TimeProvider.System);
+        Volatile.Write(ref running, machine);
+        if (Volatile.Read(ref signal) != 0)
+        {
+            machine.Stop("a signal was received");
+        }
+
         MachineOutcome outcome = machine.Run();
-        if (outcome.ExitCode == ApertureException.HostFailure)
+        if (outcome.Failed)
         {
             throw new ApertureException(outcome.Reason, ApertureException.HostFailure);
         }
@@ -46,8 +54,9 @@ internal static class RunVerb
         return signal != 0 ? 128 + signal : outcome.ExitCode;
     }
 
-    private static bool UseLab(MachineConfig config)
+    private static bool UseLab(MachineConfig config, out string? notice)
     {
+        notice = null;
         // A firmware image may well be 16- or 32-bit code, which every KVM runs; only a kernel is known to need 64 bits.
         if (config.Accel != AccelKind.Auto || config.Kernel is null)
         {
@@ -60,12 +69,14 @@ internal static class RunVerb
             return false;
         }
 
-        Console.Error.WriteLine($"aperture: {ability.Sentence} Using the lab, a software-emulated machine with a complete KVM (slow).");
+        notice = $"aperture: {ability.Sentence} Using the lab, a software-emulated machine with a complete KVM (slow).";
         return true;
     }
 
-    private static int RunInLab(MachineConfig config, ParsedArguments arguments)
+    private static int RunInLab(MachineConfig config, ParsedArguments arguments, string? notice)
     {
+        // What the user got wrong is told here, not after the lab has started.
+        MachinePlan.Create(config, Math.Min(LabRunner.PhysicalAddressBits, config.PhysicalAddressBits ?? LabRunner.PhysicalAddressBits)).Dispose();
         // The same command, with the decision made: inside the lab there is a KVM.
         List<string> command = [Verb.Name];
         foreach ((string name, string value) in arguments.Values.Where(v => v.Key != "--accel"))
@@ -78,6 +89,11 @@ internal static class RunVerb
         {
             WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath }.OfType<string>().Select(DirectoryOf).Distinct()],
         };
+        if (notice is not null)
+        {
+            Console.Error.WriteLine(notice);
+        }
+
         LabStreams streams = LabStreams.Console();
         return new LabRunner(LabArtifacts.Locate(), Console.Error).RunAsync(run, streams).GetAwaiter().GetResult();
     }

@@ -42,7 +42,7 @@ internal sealed class BarMapper(PciHierarchy hierarchy, EventLog events)
             if (next.Find(bar.Bar) != bar.Range && _regions.TryGetValue(bar.Bar, out Region? region))
             {
                 change.Remove(region);
-                Report("bar.undecoded", bar);
+                Report("bar.undecoded", bar, region);
             }
         }
     }
@@ -54,16 +54,21 @@ internal sealed class BarMapper(PciHierarchy hierarchy, EventLog events)
             if (previous.Find(bar.Bar) != bar.Range && _regions.TryGetValue(bar.Bar, out Region? region))
             {
                 change.TryPlace(region, bar.Range.Start, RegionPriority.Bar);
-                Report("bar.decoded", bar);
+                Report("bar.decoded", bar, region);
             }
         }
     }
 
-    private void Report(string kind, DecodedBar bar)
+    private void Report(string kind, DecodedBar bar, Region region)
     {
         if (events.Enabled)
         {
-            events.Write(kind, json => WriteBar(json, bar.Function, bar.Bar, bar.Range));
+            events.Write(kind, json =>
+            {
+                WriteBar(json, bar.Function, bar.Bar, bar.Range);
+                json.WriteString("region", region.Name);
+                json.WriteString("backing", region.Kind == RegionKind.Ram ? "ram" : "trap");
+            });
         }
     }
 

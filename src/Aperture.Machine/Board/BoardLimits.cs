@@ -1,29 +1,38 @@
 using Aperture.Firmware;
+using Aperture.Kvm;
 using Aperture.Pci;
 using Aperture.Placement;
-using ReservedRange = Aperture.Pci.ReservedRange;
+using PciReserved = Aperture.Pci.ReservedRange;
+using ReservedRange = Aperture.Placement.ReservedRange;
 
 namespace Aperture.Machine.Board;
 
 /// <summary>What the host bridge lets a BAR decode, and what wins over BARs.</summary>
 internal static class BoardLimits
 {
+    /// <summary>The identity map page and the three pages of the task state segment: a memory slot there would be refused (KVM API 4.36, 4.37).</summary>
+    public static ReservedRange KvmPages { get; } =
+        new(new AddressRange(new KvmVmOptions().ReservedPages, 0x4000), "the pages that KVM keeps for itself");
+
+    /// <summary>What nothing may be placed on, RAM and ECAM aside.</summary>
+    public static IReadOnlyList<ReservedRange> Reserved { get; } = [.. PlatformLimits.Q35Reserved, KvmPages];
+
     /// <summary>
     /// The limits with ECAM at <paramref name="ecam"/>. Under direct boot the windows are those that _CRS tells the guest; firmware, which writes _CRS
     /// later, may use everything between RAM and the end of the address space.
     /// </summary>
     public static DecodeLimits For(BoardParts parts, AddressRange? ecam)
     {
-        List<ReservedRange> reserved = [.. PlatformLimits.Q35Reserved.Select(r => new ReservedRange(r.Range, r.Origin))];
-        reserved.Add(new ReservedRange(parts.Ram.LowRange, "guest RAM"));
+        List<PciReserved> reserved = [.. Reserved.Select(r => new PciReserved(r.Range, r.Origin))];
+        reserved.Add(new PciReserved(parts.Ram.LowRange, "guest RAM"));
         if (!parts.Ram.HighRange.IsEmpty)
         {
-            reserved.Add(new ReservedRange(parts.Ram.HighRange, "guest RAM"));
+            reserved.Add(new PciReserved(parts.Ram.HighRange, "guest RAM"));
         }
 
         if (ecam is { } window)
         {
-            reserved.Add(new ReservedRange(window, "the ECAM window"));
+            reserved.Add(new PciReserved(window, "the ECAM window"));
         }
 
         return new DecodeLimits(parts.Firmware is null ? Told(parts.Map) : Everything(parts), HostBridgeWindows.StandardIo, reserved);

@@ -67,10 +67,18 @@ internal sealed class Q35Board : IConfigWriteSink, IDisposable
         PortDispatcher = new Dispatcher(Ports, UnclaimedPorts);
         Serial = new Serial16550(parts.Line(4), parts.Serial);
         PowerManagement = new AcpiPmBlock(parts.Clock, parts.Line(SciInterrupt), parts.Control);
-        BuildTree();
-        PlaceMemory();
-        PlacePorts();
-        Apply();
+        try
+        {
+            BuildTree();
+            PlaceMemory();
+            PlacePorts();
+            Apply();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>Guest physical memory.</summary>
@@ -234,12 +242,12 @@ internal sealed class Q35Board : IConfigWriteSink, IDisposable
 
     private void PlacePorts()
     {
-        ResetControl reset = new(_parts.Control);
+        ConfigPorts config = new(new Cf8Mechanism(Pci), new ResetControl(_parts.Control));
         Port92 port92 = new(_parts.Control);
         I8042Stub keyboard = new(_parts.Control);
         ulong low = _parts.Ram.Low.Size;
         Cmos cmos = new(_parts.Clock, _parts.Line(8), new CmosMemorySize(low, _parts.Ram.High?.Size ?? 0));
-        _resettable.AddRange([Serial, PowerManagement, reset, port92, keyboard, cmos]);
+        _resettable.AddRange([Serial, PowerManagement, config, port92, keyboard, cmos]);
         _disposable.Add(cmos);
         using AddressChange change = Ports.Begin();
         Place(change, "i8042-data", I8042Stub.DataPort, I8042Stub.Length, keyboard.Data);
@@ -250,7 +258,7 @@ internal sealed class Q35Board : IConfigWriteSink, IDisposable
         Place(change, "port92", Port92.Port, Port92.Length, port92);
         Place(change, "com1", Serial16550.Com1, Serial16550.Length, Serial);
         Place(change, "acpi-pm", LpcBridge.AcpiBase, AcpiPmBlock.Length, PowerManagement);
-        Place(change, "pci-config", Cf8Mechanism.FirstPort, Cf8Mechanism.PortCount, new ConfigPorts(new Cf8Mechanism(Pci), reset));
+        Place(change, "pci-config", Cf8Mechanism.FirstPort, Cf8Mechanism.PortCount, config);
         foreach (ushort port in _parts.DebugExitPorts)
         {
             Place(change, $"debug-exit-{port:x}", port, DebugExit.Length, new DebugExit(_parts.Control));
@@ -282,9 +290,11 @@ internal sealed class Q35Board : IConfigWriteSink, IDisposable
             change.TryPlace(_ecam, wanted.Range.Start, RegionPriority.Ecam);
         }
 
+        // Of a window that is gone the log says where it was.
+        AddressRange told = wanted.Enabled ? wanted.Range : _ecamApplied.Range;
         _ecamApplied = wanted;
         _limits = BoardLimits.For(_parts, wanted.Enabled ? wanted.Range : null);
-        _parts.Events.Write(wanted.Enabled ? "ecam.enabled" : "ecam.disabled", json => json.WriteRange(wanted.Range));
+        _parts.Events.Write(wanted.Enabled ? "ecam.enabled" : "ecam.disabled", json => json.WriteRange(told));
     }
 
     private void ReportUnclaimed(string space, UnclaimedAccess access) => _parts.Events.Write("unclaimed", json =>

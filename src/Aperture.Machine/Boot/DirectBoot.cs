@@ -9,91 +9,69 @@ using Aperture.Placement;
 namespace Aperture.Machine.Boot;
 
 /// <summary>
-/// Starts a kernel without firmware: programs the chipset and the PCI tree, puts the tables, the kernel and its initramfs into RAM. Can be
-/// repeated, for a reset.
+/// Starts a kernel without firmware: programs the chipset and the PCI tree, puts the tables, the kernel and its initramfs into RAM. What goes where is
+/// decided once, without a machine; bringing a board there can be repeated, for a reset.
 /// </summary>
-internal sealed class DirectBoot : IDisposable
+internal sealed class DirectBoot
 {
     // Where firmware keeps its tables on a PC, and where a guest finds the RSDP by scanning (ACPI 6.5, 5.2.5.1).
     private static readonly GuestAddress TablesAddress = new(0xE_0000);
 
-    // What KVM keeps for itself below the local APIC's neighbours; see KvmVmOptions.ReservedPages.
-    private const ulong KvmPages = 0x4000;
-
-    private readonly MachineConfig _config;
     private readonly PlacementMap _map;
-    private readonly KernelImage _kernel;
-    private readonly BootFile? _initramfs;
+    private readonly AcpiTableSet _tables;
+    private readonly BootPlan _plan;
 
-    /// <summary>Opens the files of <paramref name="config"/>.</summary>
-    /// <exception cref="ApertureException">A file cannot be read or is not what it should be.</exception>
-    public DirectBoot(MachineConfig config, PlacementMap map)
+    /// <summary>Decides where <paramref name="files"/>, which must stay open, and all tables go.</summary>
+    /// <exception cref="ApertureException">Something does not fit.</exception>
+    public DirectBoot(MachineConfig config, PlacementMap map, KernelFiles files)
     {
-        _config = config;
         _map = map;
-        _kernel = KernelImage.Open(config.Kernel!);
-        try
+        PlatformDescription platform = Describe(config, map);
+        _tables = AcpiTables.Build(platform, TablesAddress);
+        _plan = LinuxBoot.Plan(files.Kernel, new BootRequest
         {
-            _initramfs = config.Initramfs is { } path ? BootFile.Open(path, "initramfs") : null;
-        }
-        catch
-        {
-            _kernel.Dispose();
-            throw;
-        }
+            MemoryMap = MemoryMap.For(platform, _tables.Area, [new MemoryMapEntry(BoardLimits.KvmPages.Range, MemoryKind.Reserved)]),
+            RsdpAddress = _tables.RsdpAddress,
+            CommandLine = config.CommandLine,
+            Initramfs = files.Initramfs,
+        });
     }
 
     /// <summary>Brings board and RAM to where the kernel starts; with the vCPUs stopped and the board reset.</summary>
     /// <returns>How the boot processor enters the kernel.</returns>
+    /// <exception cref="ApertureException">A file became unreadable meanwhile.</exception>
     public BootState Prepare(Q35Board board, GuestRam ram)
     {
         PciProgrammer.Program(board, _map, ram);
-        PlatformDescription platform = Describe(board, ram);
-        AcpiTableSet tables = AcpiTables.Build(platform, TablesAddress);
-        MemoryMapEntry kvm = new(new AddressRange(new KvmVmOptions().ReservedPages, KvmPages), MemoryKind.Reserved);
-        BootPlan plan = LinuxBoot.Plan(_kernel, new BootRequest
-        {
-            MemoryMap = MemoryMap.For(platform, tables.Area, [kvm]),
-            RsdpAddress = tables.RsdpAddress,
-            CommandLine = _config.CommandLine,
-            Initramfs = _initramfs,
-        });
-        foreach (AcpiTable table in tables.Tables)
+        foreach (AcpiTable table in _tables.Tables)
         {
             ram.Block.Write(table.Address.Value, table.Bytes.Span);
         }
 
-        foreach (BootSegment segment in plan.Segments)
+        foreach (BootSegment segment in _plan.Segments)
         {
             Load(segment, ram);
         }
 
-        return State(plan.Entry);
+        return State(_plan.Entry);
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    private static PlatformDescription Describe(MachineConfig config, PlacementMap map)
     {
-        _kernel.Dispose();
-        _initramfs?.Dispose();
-    }
-
-    private PlatformDescription Describe(Q35Board board, GuestRam ram)
-    {
-        HostBridgePlacement bridge = _map.HostBridges[0];
-        PciExBar ecam = board.Hub.PciExBar;
-        List<AddressRange> memory = [ram.LowRange];
-        if (!ram.HighRange.IsEmpty)
+        HostBridgePlacement bridge = map.HostBridges[0];
+        byte lastBus = map.Ecam is { } window ? (byte)((window.Size >> 20) - 1) : byte.MaxValue;
+        List<AddressRange> memory = [map.Ram.Low];
+        if (!map.Ram.High.IsEmpty)
         {
-            memory.Add(ram.HighRange);
+            memory.Add(map.Ram.High);
         }
 
         return new PlatformDescription
         {
-            ApicIds = [.. Enumerable.Range(0, _config.Cpus).Select(i => (uint)i)],
+            ApicIds = [.. Enumerable.Range(0, config.Cpus).Select(i => (uint)i)],
             Ram = memory,
-            Ecam = ecam.Enabled ? new EcamRegion(ecam.Range, bridge.Segment, 0, ecam.LastBus) : null,
-            HostBridge = new HostBridgeWindows(bridge.FirstBus, ecam.LastBus, HostBridgeWindows.StandardIo, bridge.Mmio32Windows, bridge.Mmio64Windows),
+            Ecam = map.Ecam is { } ecam ? new EcamRegion(ecam, bridge.Segment, 0, lastBus) : null,
+            HostBridge = new HostBridgeWindows(bridge.FirstBus, lastBus, HostBridgeWindows.StandardIo, bridge.Mmio32Windows, bridge.Mmio64Windows),
             InterruptRoutes = InterruptRouter.Routes,
             SoftOffSleepType = AcpiPmBlock.SoftOffSleepType,
         };

@@ -9,6 +9,9 @@ public static class ConfigReader
     private const int MaxCpus = 64;
     private const ulong PageSize = 4096;
 
+    // The board has RAM behind everything below 1 MiB, whose routing it programs (PAM).
+    private const ulong LeastMemory = 1 << 20;
+
     /// <summary>Reads the options in <paramref name="values"/> (name with dashes, value), in the order they were given.</summary>
     /// <exception cref="ApertureException">A value is malformed, or two options exclude each other.</exception>
     public static MachineConfig Read(IEnumerable<KeyValuePair<string, string>> values)
@@ -71,14 +74,14 @@ public static class ConfigReader
             value = "boot=" + value;
         }
 
-        OptionList list = OptionList.Parse("--cpus", value);
+        OptionList list = Items("--cpus", value);
         list.AllowOnly("boot");
         return Number("--cpus boot=", list.Require("boot"), 1, MaxCpus);
     }
 
     private static MachineConfig Memory(MachineConfig config, string value)
     {
-        OptionList list = OptionList.Parse("--memory", value.Contains('=', StringComparison.Ordinal) ? value : "size=" + value);
+        OptionList list = Items("--memory", value.Contains('=', StringComparison.Ordinal) ? value : "size=" + value);
         list.AllowOnly("size", "hugepages");
         string size = list.Require("size");
         if (!ByteSize.TryParse(size, out ulong bytes) || bytes == 0 || bytes % PageSize != 0)
@@ -86,8 +89,21 @@ public static class ConfigReader
             throw new ApertureException($"--memory size={size} is not a RAM size: write a whole number of 4 KiB pages above 0, such as 512M or 4G.");
         }
 
+        if (bytes < LeastMemory)
+        {
+            throw new ApertureException($"--memory size={size} is too small: the board needs at least {ByteSize.Format(LeastMemory)}.");
+        }
+
         string? huge = list.Find("hugepages");
         return config with { MemorySize = bytes, HugePages = huge is not null && Switch("--memory hugepages=", huge) };
+    }
+
+    private static OptionList Items(string option, string value)
+    {
+        OptionList list = OptionList.Parse(option, value);
+        return list.Head.Length == 0
+            ? list
+            : throw new ApertureException($"{option}: '{list.Head}' in '{value}' is not KEY=VALUE.");
     }
 
     private static BoardKind Machine(string value) => value switch
@@ -131,14 +147,14 @@ public static class ConfigReader
 
     private static RootPortConfig RootPort(string value)
     {
-        OptionList list = OptionList.Parse("--root-port", value);
+        OptionList list = Items("--root-port", value);
         list.AllowOnly("id", "addr");
         return new RootPortConfig(list.Require("id"), DeviceFunction(list));
     }
 
     private static SwitchConfig Switch(string value)
     {
-        OptionList list = OptionList.Parse("--switch", value);
+        OptionList list = Items("--switch", value);
         list.AllowOnly("id", "port", "downstream");
         return new SwitchConfig(list.Require("id"), list.Require("port"), Number("--switch downstream=", list.Find("downstream") ?? "1", 1, 32));
     }

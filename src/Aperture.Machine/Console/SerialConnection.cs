@@ -1,6 +1,7 @@
 using Aperture.Devices;
 using Aperture.Linux;
 using Aperture.Machine.Configuration;
+using Microsoft.Win32.SafeHandles;
 
 namespace Aperture.Machine.Console;
 
@@ -24,6 +25,7 @@ internal sealed class SerialConnection : IDisposable
         if (terminal is not null)
         {
             AppDomain.CurrentDomain.ProcessExit += RestoreTerminal;
+            AppDomain.CurrentDomain.UnhandledException += RestoreTerminal;
         }
     }
 
@@ -34,8 +36,8 @@ internal sealed class SerialConnection : IDisposable
     /// <exception cref="ApertureException">The file cannot be written.</exception>
     public static SerialConnection Open(MachineConfig config) => config.Serial switch
     {
-        SerialKind.Tty => new SerialConnection(System.Console.OpenStandardOutput(), reads: true, RawTerminal()),
-        SerialKind.Stdio => new SerialConnection(System.Console.OpenStandardOutput(), reads: true, null),
+        SerialKind.Tty => new SerialConnection(StandardOutput(), reads: true, RawTerminal()),
+        SerialKind.Stdio => new SerialConnection(StandardOutput(), reads: true, null),
         SerialKind.File => new SerialConnection(OpenFile(config.SerialPath!), reads: false, null),
         _ => new SerialConnection(null, reads: false, null),
     };
@@ -46,16 +48,23 @@ internal sealed class SerialConnection : IDisposable
         if (_reads)
         {
             // A background thread: it may sit in read() for ever, and must not keep the process alive.
-            new Thread(() => Pump(uart, quit)) { IsBackground = true, Name = "serial-input" }.Start();
+            new Thread(() => PumpToEnd(uart, quit)) { IsBackground = true, Name = "serial-input" }.Start();
         }
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        _output?.Dispose();
+        // First the terminal: writing out what is left may take as long as somebody holds the output back.
         RestoreTerminal(this, EventArgs.Empty);
+        _output?.Dispose();
     }
+
+    // The console's stream sends a terminal sequences of its own. To a file, though, it appends where others that share the descriptor wrote, which
+    // a file stream does not.
+    private static Stream StandardOutput() => System.Console.IsOutputRedirected
+        ? System.Console.OpenStandardOutput()
+        : new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0);
 
     private static TerminalMode? RawTerminal()
     {
@@ -79,11 +88,26 @@ internal sealed class SerialConnection : IDisposable
     {
         Interlocked.Exchange(ref _terminal, null)?.Dispose();
         AppDomain.CurrentDomain.ProcessExit -= RestoreTerminal;
+        AppDomain.CurrentDomain.UnhandledException -= RestoreTerminal;
+    }
+
+    private void PumpToEnd(Serial16550 uart, Action quit)
+    {
+        try
+        {
+            Pump(uart, quit);
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or UnauthorizedAccessException)
+        {
+            // The terminal hung up, or the machine is gone while a key was on its way: no more input either way.
+        }
     }
 
     private void Pump(Serial16550 uart, Action quit)
     {
-        using Stream input = System.Console.OpenStandardInput();
+        // Not the console's stream, which on a terminal edits lines and sets the terminal's mode itself.
+        using SafeFileHandle handle = new(0, ownsHandle: false);
+        using FileStream input = new(handle, FileAccess.Read, bufferSize: 0);
         byte[] buffer = new byte[256];
         bool escaped = false;
         int count;

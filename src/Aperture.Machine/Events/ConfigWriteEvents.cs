@@ -11,11 +11,15 @@ internal sealed class ConfigWriteEvents(EventLog events)
     /// <summary>Writes what <paramref name="change"/> is worth.</summary>
     public void Report(PciFunction function, ConfigChange change, int offset, int size, uint value)
     {
-        if ((change & Worth) == 0 || !events.Enabled)
+        if ((change & Worth) != 0 && events.Enabled)
         {
-            return;
+            Write(function, change, offset, size, value);
         }
+    }
 
+    // On its own, so that a write that is not worth a line does not pay for the closure.
+    private void Write(PciFunction function, ConfigChange change, int offset, int size, uint value)
+    {
         events.Write("config.write", json =>
         {
             json.WriteString("function", function.Name);

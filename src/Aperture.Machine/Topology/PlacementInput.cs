@@ -1,6 +1,9 @@
+using Aperture.Devices;
+using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Pci;
 using Aperture.Placement;
+using ReservedRange = Aperture.Placement.ReservedRange;
 
 namespace Aperture.Machine.Topology;
 
@@ -14,6 +17,8 @@ public static class PlacementInput
         {
             Mmio32Window = config.Mmio32Window,
             Mmio64Window = config.MmioWindow,
+            Reserved = BoardLimits.Reserved,
+            ReservedIo = [.. DebugExitPorts.Read(config).Select(p => new ReservedRange(new AddressRange(new GuestAddress(p), DebugExit.Length), $"debug-exit at 0x{p:x}"))],
         };
         return new PlacementRequest(limits, [new HostBridgeDemand("pcie.0", [.. root.Select(Demand)])]);
     }

@@ -1,0 +1,72 @@
+using Aperture.Machine.Board;
+using Aperture.Machine.Boot;
+using Aperture.Machine.Configuration;
+using Aperture.Machine.Topology;
+using Aperture.Memory;
+using Aperture.Placement;
+
+namespace Aperture.Machine;
+
+/// <summary>
+/// Everything about a machine that can be decided without KVM: the PCI tree, where everything goes, and the files it boots from. Making one is the
+/// check of a configuration: what is wrong with the command line is found here, before anything is started.
+/// </summary>
+public sealed class MachinePlan : IDisposable
+{
+    private readonly Stack<IDisposable> _parts = new();
+
+    private MachinePlan(MachineConfig config, int physicalAddressBits)
+    {
+        PhysicalAddressBits = physicalAddressBits;
+        Root = TopologyBuilder.Build(config);
+        DebugExits = DebugExitPorts.Read(config);
+        try
+        {
+            // Files before addresses: a kernel that is not there is the simpler story.
+            KernelFiles? files = config.Kernel is null ? null : Own(KernelFiles.Open(config));
+            Firmware = config.Firmware is { } image ? Own(FirmwareImage.Load(image)) : null;
+            Map = PlacementSolver.Solve(PlacementInput.For(config, Root, physicalAddressBits)).Require();
+            Boot = files is null ? null : new DirectBoot(config, Map, files);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Where everything goes.</summary>
+    public PlacementMap Map { get; }
+
+    /// <summary>The guest's physical address width in bits.</summary>
+    public int PhysicalAddressBits { get; }
+
+    /// <summary>The functions on the root bus.</summary>
+    public IReadOnlyList<TopologyNode> Root { get; }
+
+    internal IReadOnlyList<ushort> DebugExits { get; }
+
+    internal RamBlock? Firmware { get; }
+
+    internal DirectBoot? Boot { get; }
+
+    /// <summary>Plans <paramref name="config"/> for a guest with <paramref name="physicalAddressBits"/>.</summary>
+    /// <exception cref="ApertureException">The configuration contradicts itself, does not fit into the address map, or names a file that cannot be booted.</exception>
+    public static MachinePlan Create(MachineConfig config, int physicalAddressBits) => new(config, physicalAddressBits);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        while (_parts.TryPop(out IDisposable? part))
+        {
+            part.Dispose();
+        }
+    }
+
+    private T Own<T>(T part)
+        where T : IDisposable
+    {
+        _parts.Push(part);
+        return part;
+    }
+}
