@@ -247,6 +247,21 @@ public sealed unsafe class Vcpu : IDisposable
         uint count = *(uint*)(_run + KvmRunLayout.IoCount);
         byte* data = _run + *(ulong*)(_run + KvmRunLayout.IoDataOffset);
         bool isOut = _run[KvmRunLayout.IoDirection] != 0;
+        if (count == 1 && size == 4)
+        {
+            // As configuration cycles are made.
+            if (isOut)
+            {
+                _exits.PortWrite(port, 4, *(uint*)data);
+            }
+            else
+            {
+                *(uint*)data = _exits.PortRead(port, 4);
+            }
+
+            return;
+        }
+
         for (; count > 0; count--, data += size)
         {
             if (isOut)
