@@ -3,41 +3,64 @@ namespace Aperture.Placement;
 /// <summary>One try at a layout, with the automatic 32-bit space starting at a given address.</summary>
 internal sealed class Attempt
 {
+    private readonly Ground _ground;
     private readonly Topology _topology;
-    private readonly PlatformLimits _platform;
+    private readonly SearchBudget _budget;
     private readonly ulong _automaticStart;
-    private readonly Dictionary<(FunctionNode Node, int Index), PinFault> _faults = [];
+    private readonly ulong _lowest;
+    private readonly Dictionary<BarSpec, PinFault> _faults = [];
+    private readonly List<Extent> _highPins = [];
+    private readonly Extent?[] _ecams;
     private Arenas _arenas;
 
-    private Attempt(Topology topology, PlatformLimits platform, ulong automaticStart)
+    private Attempt(Ground ground, Topology topology, ulong automaticStart, SearchBudget budget)
     {
+        _ground = ground;
         _topology = topology;
-        _platform = platform;
+        _budget = budget;
         _automaticStart = automaticStart;
-        ulong lowest = FindFaults();
-        Extent? ecam = platform.Ecam is { Pin: { } pin } demand ? Extent.Sized(pin.Value, demand.Size) : null;
-        lowest = ecam is { } range ? Math.Min(lowest, range.Start) : lowest;
-        _arenas = Arenas.Build(platform, automaticStart, lowest, ecam);
+        _lowest = Math.Min(FindFaults(), WindowPins.Lowest(topology, ground.LowestHoleStart));
+        _ecams = [.. ground.Ecams.Select(ecam => ecam is { Pin: { } pin } ? Extent.Sized(pin.Value, ecam.Size) : (Extent?)null)];
+        foreach (Extent? ecam in _ecams)
+        {
+            _lowest = ecam is { } range ? Math.Min(_lowest, range.Start) : _lowest;
+        }
+
+        _arenas = Build(_lowest, _highPins);
     }
 
-    public static Outcome Run(Topology topology, PlatformLimits platform, ulong automaticStart) => new Attempt(topology, platform, automaticStart).Run();
+    private PlatformLimits Platform => _ground.Platform;
+
+    public static Outcome Run(Ground ground, Topology topology, ulong automaticStart, SearchBudget budget) =>
+        new Attempt(ground, topology, automaticStart, budget).Run();
+
+    private Arenas Build(ulong lowest, IReadOnlyList<Extent> pinned) => Arenas.Build(_ground, _automaticStart, lowest, [.. _ecams], pinned);
 
     /// <summary>Collects the pins that are wrong by themselves; returns the lowest memory pin that is not, as far as RAM can make way for it.</summary>
     private ulong FindFaults()
     {
         ulong lowest = ulong.MaxValue;
-        ulong floor = Arenas.LowestHoleStart(_platform);
+        ulong floor = _ground.LowestHoleStart;
         foreach (FunctionNode node in _topology.All)
         {
-            foreach (BarDemand bar in node.Demand.Bars.Where(bar => bar.Pin is not null))
+            foreach (BarSpec bar in node.Bars)
             {
-                if (PinRules.ByItself(node, bar, _platform) is { } fault)
+                if (bar.Pin is not { } pin)
                 {
-                    _faults.Add((node, bar.Index), fault);
+                    continue;
                 }
-                else if (bar.Kind != Pci.BarKind.Io && bar.Pin!.Value.Value >= floor)
+
+                if (PinRules.ByItself(bar, Platform) is { } fault)
                 {
-                    lowest = Math.Min(lowest, bar.Pin.Value.Value);
+                    _faults.Add(bar, fault);
+                }
+                else if (PinRules.ArenaOf(bar) == ArenaKind.High)
+                {
+                    _highPins.Add(Extent.Sized(pin.Value, bar.Size));
+                }
+                else if (bar.Kind != Pci.BarKind.Io && pin.Value >= floor)
+                {
+                    lowest = Math.Min(lowest, pin.Value);
                 }
             }
         }
@@ -49,11 +72,11 @@ internal sealed class Attempt
     {
         foreach (FunctionNode node in _topology.All)
         {
-            foreach (BarDemand bar in node.Demand.Bars.Where(bar => bar.Pin is not null && !_faults.ContainsKey((node, bar.Index))))
+            foreach (BarSpec bar in node.Bars)
             {
-                if (PinRules.AgainstPlatform(bar, _arenas) is { } fault)
+                if (bar.Pin is not null && !_faults.ContainsKey(bar) && PinRules.AgainstPlatform(bar, _arenas) is { } fault)
                 {
-                    _faults.Add((node, bar.Index), fault);
+                    _faults.Add(bar, fault);
                 }
             }
         }
@@ -67,11 +90,11 @@ internal sealed class Attempt
         }
 
         FindFaultsAgainstPlatform();
-        Choices choices = new(_topology, _arenas.High.Automatic.Spans.Count > 0);
+        Choices choices = new(_topology, _arenas.High.Automatic.Spans.Count > 0 || _arenas.High.SetWindows.Any());
         Outcome? first = null;
         while (true)
         {
-            BlockTree tree = new(_topology, choices, _faults.Keys.ToHashSet());
+            BlockTree tree = new(_topology, choices, _faults);
             (Outcome outcome, bool again) = Try(tree, choices);
             if (outcome.Tree is not null)
             {
@@ -80,7 +103,7 @@ internal sealed class Attempt
 
             // The first refusal is about the layout everyone would expect; later ones are about its substitutes.
             first ??= outcome;
-            if (!again)
+            if (!again || !_budget.TryRound(_topology))
             {
                 return Finish(first, tree) with { LowerMayHelp = outcome.LowerMayHelp };
             }
@@ -90,13 +113,15 @@ internal sealed class Attempt
     /// <summary>One tree; the flag says that a choice was changed and another round may do better.</summary>
     private (Outcome Outcome, bool Again) Try(BlockTree tree, Choices choices)
     {
-        PlaceEcam(tree, out PlacementConflict? noEcam);
-        if (noEcam is not null)
+        List<Extent> pinned = HighPins(tree);
+        _arenas = Build(_lowest, pinned);
+        PlacementConflict? blocked = CheckHighRam() ?? PlaceEcams(tree, pinned);
+        if (blocked is not null)
         {
-            return (new Outcome([noEcam], LowerMayHelp: true), false);
+            return (new Outcome([blocked], LowerMayHelp: blocked.Kind == PlacementConflictKind.NoSpace), false);
         }
 
-        Arenas widest = Arenas.Build(_platform, _automaticStart, Arenas.LowestHoleStart(_platform), _arenas.Ecam);
+        Arenas widest = Build(_ground.LowestHoleStart, pinned);
         (List<PlacementConflict> conflicts, IReadOnlySet<FunctionNode> involved) = PinCheck.Run(tree, _arenas, widest, _faults);
         if (conflicts.Count > 0)
         {
@@ -104,69 +129,123 @@ internal sealed class Attempt
             return (new Outcome(conflicts, LowerMayHelp: false), again);
         }
 
-        if (BusPacker.Place(_arenas.High, tree.Root(ArenaKind.High)) is { } high)
+        if (Place(tree, ArenaKind.High) is { } high)
         {
             return (new Outcome([], LowerMayHelp: false) { Failure = high, FailedIn = ArenaKind.High }, choices.SendLow(high.Block));
         }
 
-        if (BusPacker.Place(_arenas.Low, tree.Root(ArenaKind.Low)) is { } low)
+        if (Place(tree, ArenaKind.Low) is { } low)
         {
             // More room is what the hole's start gives; other choices help only inside windows that pins hold in place.
             return (new Outcome([], LowerMayHelp: true) { Failure = low, FailedIn = ArenaKind.Low }, low.Inside is not null && choices.Advance(low.Block.Node));
         }
 
-        return BusPacker.Place(_arenas.Io, tree.Root(ArenaKind.Io)) is { } io
+        return Place(tree, ArenaKind.Io) is { } io
             ? (new Outcome([], LowerMayHelp: false) { Failure = io, FailedIn = ArenaKind.Io }, false)
             : (new Outcome([], LowerMayHelp: false) { Tree = tree, Arenas = _arenas }, false);
     }
 
-    private void PlaceEcam(BlockTree tree, out PlacementConflict? conflict)
+    private Failure? Place(BlockTree tree, ArenaKind kind) => BusPacker.Place(_arenas[kind], tree.Root(kind), _topology.Hosts.Count, _budget);
+
+    /// <summary>What pins hold from 4 GiB up, for RAM to keep out of: single BARs, the windows around them, and room for what floats in those windows.</summary>
+    private List<Extent> HighPins(BlockTree tree)
     {
-        conflict = null;
-        if (_platform.Ecam is not { Pin: null } ecam || _arenas.Ecam is not null)
+        List<Extent> pinned = [.. _highPins];
+
+        // Where RAM in one piece ends. It gives room only to windows that it would otherwise run into.
+        ulong ramEnd = PlatformLimits.FourGiB + Platform.RamSize - Math.Min(Platform.RamSize, _arenas.Ram.LowEnd);
+        foreach (Block block in tree.Root(ArenaKind.High))
         {
-            return;
+            if (block is WindowBlock { Floats: false } window)
+            {
+                pinned.Add(window.IsPinned || window.Forced.Start >= ramEnd ? window.Forced : Room(window));
+            }
         }
 
-        if (EcamPlacer.Find(ecam, _arenas, _platform, tree.Root(ArenaKind.Low)) is { } place)
+        return pinned;
+    }
+
+    private static Extent Room(WindowBlock window)
+    {
+        UInt128 more = window.Reserve + Floating(window, out ulong unit);
+        if (more == 0 || more >> 57 != 0)
         {
-            _arenas = Arenas.Build(_platform, _automaticStart, _arenas.HoleStart, place);
-            return;
+            return window.Forced;
         }
 
-        conflict = new PlacementConflict(
-            PlacementConflictKind.NoSpace,
-            new ConflictParty("the ECAM range"),
-            $"there is no room for the ECAM range ({ByteSize.Format(ecam.Size)}) from 0x{_arenas.HoleStart:x} to {_platform.Mmio32End}, beside the pinned BARs and reserved ranges")
+        unit = Math.Max(unit, window.Granule);
+        ulong below = Math.Min((ulong)more, window.Forced.Start - Math.Min(window.Forced.Start, PlatformLimits.FourGiB));
+        return new Extent(Align.Down(window.Forced.Start - below, unit), Align.Up(window.Forced.End + (ulong)more, unit));
+    }
+
+    private static UInt128 Floating(WindowBlock window, out ulong unit)
+    {
+        UInt128 sum = 0;
+        unit = 1;
+        foreach (Block child in window.Children)
         {
-            Obstacle = new ConflictParty("the low hole", new Extent(_arenas.HoleStart, _platform.Mmio32End.Value).ToRange()),
-        };
+            ulong inside = 1;
+            sum += child switch
+            {
+                WindowBlock { Floats: false } inner => inner.Reserve + Floating(inner, out inside),
+                { Floats: true, Shapes.Length: > 0 } => child.Shapes[0].Size,
+                _ => 0,
+            };
+            unit = Math.Max(unit, child is { Floats: true, Shapes.Length: > 0 } ? child.Shapes[0].Alignment : inside);
+        }
+
+        return sum;
+    }
+
+    private PlacementConflict? PlaceEcams(BlockTree tree, List<Extent> pinned)
+    {
+        if (!_ecams.Where((ecam, segment) => ecam is null && _ground.Ecams[segment] is not null).Any())
+        {
+            return null;
+        }
+
+        int failed = EcamPlacer.Place(_ground, _arenas, tree, _ecams);
+        if (failed >= 0)
+        {
+            return new PlacementConflict(
+                PlacementConflictKind.NoSpace,
+                new ConflictParty(_ground.EcamName(failed)),
+                $"there is no room for {_ground.EcamName(failed)} ({ByteSize.Format(_ground.Ecams[failed]!.Size)}) from 0x{_arenas.HoleStart:x} to {Platform.Mmio32End}, beside the pinned BARs and reserved ranges")
+            {
+                Obstacle = new ConflictParty("the low hole", new Extent(_arenas.HoleStart, Math.Max(_arenas.HoleStart, Platform.Mmio32End.Value)).ToRange()),
+            };
+        }
+
+        _arenas = Build(_arenas.HoleStart, pinned);
+        return null;
     }
 
     private PlacementConflict? CheckHighRam()
     {
-        Extent ram = _arenas.HighRam;
-        ulong end = Arenas.SpaceEnd(_platform);
-        if (!ram.IsEmpty && ram.End > end)
+        if (_arenas.Ram.Missing > 0)
         {
             return new PlacementConflict(
                 PlacementConflictKind.BadLimit,
                 new ConflictParty("guest RAM"),
-                $"guest RAM of {ByteSize.Format(_platform.RamSize)} does not fit: with the low hole from 0x{_arenas.HoleStart:x} it would pass the guest's {_platform.PhysicalAddressBits} physical address bits")
+                $"guest RAM of {ByteSize.Format(Platform.RamSize)} does not fit: with the low hole from 0x{_arenas.HoleStart:x} it would pass the guest's {Platform.PhysicalAddressBits} physical address bits")
             {
                 Obstacle = new ConflictParty("the guest's address width"),
             };
         }
 
-        return _platform.Mmio64Window is { } window && !ram.IsEmpty && Extent.Of(window).Overlaps(ram)
-            ? new PlacementConflict(
-                PlacementConflictKind.BadLimit,
-                new ConflictParty("the 64-bit memory window", window),
-                $"the 64-bit memory window {window} overlaps guest RAM at {ram}: the nearest base that does not is 0x{ram.End:x}")
-            {
-                Obstacle = new ConflictParty("guest RAM", ram.ToRange()),
-            }
-            : null;
+        if (Platform.Mmio64Window is not { } window)
+        {
+            return null;
+        }
+
+        Extent? hit = _arenas.Ram.High.Where(piece => piece.Overlaps(Extent.Of(window))).Select(piece => (Extent?)piece).FirstOrDefault();
+        return hit is not { } ram ? null : new PlacementConflict(
+            PlacementConflictKind.BadLimit,
+            new ConflictParty("the 64-bit memory window", window),
+            $"the 64-bit memory window {window} overlaps guest RAM at {ram}: the nearest base that does not is 0x{_arenas.Ram.HighEnd:x}")
+        {
+            Obstacle = new ConflictParty("guest RAM", ram.ToRange()),
+        };
     }
 
     private Outcome Finish(Outcome outcome, BlockTree tree)
@@ -176,7 +255,8 @@ internal sealed class Attempt
             return outcome;
         }
 
-        bool proven = RoomProof.NoneExists(tree, _arenas, outcome.FailedIn, ecamFloats: _platform.Ecam is { Pin: null });
+        bool ecamFloats = _ground.Ecams.Any(ecam => ecam is { Pin: null });
+        bool proven = !_budget.RoundsUsedUp && RoomProof.NoneExists(tree, _arenas, outcome.FailedIn, ecamFloats);
         return outcome with { Conflicts = [RoomSentence.Of(failure, _arenas[outcome.FailedIn], proven)] };
     }
 }

@@ -1,5 +1,3 @@
-using Aperture.Pci;
-
 namespace Aperture.Placement;
 
 /// <summary>Something that takes addresses on a bus: a BAR, or a bridge's window with all that is behind it. Made afresh for every attempt.</summary>
@@ -10,6 +8,12 @@ internal abstract class Block(FunctionNode node)
     /// <summary>The window it lies in, or null on the root bus.</summary>
     public WindowBlock? Parent { get; set; }
 
+    /// <summary>The address space of a block on the root bus.</summary>
+    public ArenaKind RootArena { get; set; }
+
+    /// <summary>The address space it is in: that of the tree it hangs from.</summary>
+    public ArenaKind Arena => Parent?.Arena ?? RootArena;
+
     /// <summary>How messages call it.</summary>
     public abstract string Name { get; }
 
@@ -17,7 +21,7 @@ internal abstract class Block(FunctionNode node)
     public abstract Extent Forced { get; }
 
     /// <summary>The rigid bodies to try, the preferred one first; empty when it has none. Only for a block that floats.</summary>
-    public abstract IReadOnlyList<Shape> Shapes { get; }
+    public abstract Shape[] Shapes { get; }
 
     /// <summary>Where it is, once placed.</summary>
     public Extent Placed { get; protected set; }
@@ -31,26 +35,28 @@ internal abstract class Block(FunctionNode node)
 }
 
 /// <summary>A BAR.</summary>
-internal sealed class BarBlock(FunctionNode node, BarDemand demand, bool ignorePin) : Block(node)
+internal sealed class BarBlock(BarSpec spec, bool ignorePin) : Block(spec.Node)
 {
-    private IReadOnlyList<Shape>? _shapes;
+    private Shape[]? _shapes;
 
-    public BarDemand Demand { get; } = demand;
+    public BarSpec Spec { get; } = spec;
 
     /// <inheritdoc/>
-    public override string Name => $"{Node.Name} {BarKinds.BarName(Demand.Index)}";
-
-    /// <summary>The name with kind and size: <c>nic0 bar2 (mem64p, 64G)</c>.</summary>
-    public string LongName => $"{Name} ({Demand.Kind.Keyword()}, {ByteSize.Format(Demand.Size)})";
+    public override string Name => Spec.Name;
 
     public override Extent Forced { get; } =
-        demand.Pin is { } pin && !ignorePin ? Extent.Sized(pin.Value, demand.Size) : default;
+        spec.Pin is { } pin && !ignorePin ? Extent.Sized(pin.Value, spec.Size) : default;
 
-    public override IReadOnlyList<Shape> Shapes => _shapes ??= [new Shape(Demand.Size, Demand.Size, 0, [])];
+    public override Shape[] Shapes => _shapes ??= [new Shape(Spec.Size, Spec.Unit, 0, [])];
 
-    public override ConflictParty Party(Extent? at) => new(Name, at?.ToRange()) { Function = Node.Name, Bar = Demand.Index };
+    /// <summary>True for a naturally aligned power of two: everything but a VF BAR of several VFs.</summary>
+    public bool IsNatural => Spec.Count == 1;
 
-    public override void Settle(Shape shape, ulong start) => Placed = Extent.Sized(start, Demand.Size);
+    public override ConflictParty Party(Extent? at) => Spec.Party(at?.ToRange());
+
+    public override void Settle(Shape shape, ulong start) => SettleAt(start);
+
+    public void SettleAt(ulong start) => Placed = Extent.Sized(start, Spec.Size);
 
     public void SettleAtPin() => Placed = Forced;
 }
@@ -58,14 +64,16 @@ internal sealed class BarBlock(FunctionNode node, BarDemand demand, bool ignoreP
 /// <summary>One of a bridge's windows.</summary>
 internal sealed class WindowBlock : Block
 {
-    private IReadOnlyList<Shape>? _shapes;
+    private Shape[]? _shapes;
 
-    public WindowBlock(FunctionNode node, WindowKind kind, IReadOnlyList<Block> children)
+    public WindowBlock(FunctionNode node, WindowKind kind, IReadOnlyList<Block> children, AddressRange? pin, ulong reserve)
         : base(node)
     {
         Kind = kind;
         Children = children;
-        Forced = children.Aggregate(default(Extent), (hull, child) => hull.Union(child.Forced)).Outward(Granule);
+        IsPinned = pin is not null;
+        Reserve = Align.Up(reserve, Granule);
+        Forced = pin is { } range ? Extent.Of(range) : Hull(null);
         foreach (Block child in children)
         {
             child.Parent = this;
@@ -76,21 +84,29 @@ internal sealed class WindowBlock : Block
 
     public IReadOnlyList<Block> Children { get; }
 
+    /// <summary>True when the user said where the window is.</summary>
+    public bool IsPinned { get; }
+
+    /// <summary>The least size, for hotplug; a multiple of <see cref="Granule"/>.</summary>
+    public ulong Reserve { get; }
+
     /// <summary>The unit of base and limit (PCI-to-PCI Bridge 1.2, 3.2.5.6 to 3.2.5.9).</summary>
     public ulong Granule => GranuleOf(Kind);
 
-    public override string Name => Kind switch
-    {
-        WindowKind.Io => $"the I/O window of {Node.Name}",
-        WindowKind.Memory => $"the memory window of {Node.Name}",
-        _ => $"the prefetchable window of {Node.Name}",
-    };
+    public override string Name => NameOf(Node.Name, Kind);
 
     public override Extent Forced { get; }
 
-    public override IReadOnlyList<Shape> Shapes => _shapes ??= WindowShapes.Of(this);
+    public override Shape[] Shapes => _shapes ??= WindowShapes.Of(this);
 
     public static ulong GranuleOf(WindowKind kind) => kind == WindowKind.Io ? 1UL << 12 : 1UL << 20;
+
+    public static string NameOf(string bridge, WindowKind kind) => kind switch
+    {
+        WindowKind.Io => $"the I/O window of {bridge}",
+        WindowKind.Memory => $"the memory window of {bridge}",
+        _ => $"the prefetchable window of {bridge}",
+    };
 
     public override ConflictParty Party(Extent? at) => new(Name, at?.ToRange()) { Function = Node.Name };
 
@@ -107,9 +123,7 @@ internal sealed class WindowBlock : Block
     public void SettleAround(Extent extent) => Placed = extent;
 
     /// <summary>What pins would force it to cover if <paramref name="bar"/> had none.</summary>
-    public Extent ForcedWithout(BarBlock bar) =>
-        Children.Aggregate(default(Extent), (hull, child) => hull.Union(
-            child == bar ? default : child is WindowBlock window ? window.ForcedWithout(bar) : child.Forced)).Outward(Granule);
+    public Extent ForcedWithout(BarBlock bar) => IsPinned ? Forced : Hull(bar);
 
     /// <summary>The pinned BARs inside, at any depth.</summary>
     public IEnumerable<BarBlock> PinnedBars() =>
@@ -119,6 +133,24 @@ internal sealed class WindowBlock : Block
             WindowBlock window => window.PinnedBars(),
             _ => Enumerable.Empty<BarBlock>(),
         });
+
+    /// <summary>The pinned windows inside, at any depth, itself included.</summary>
+    public IEnumerable<WindowBlock> PinnedWindows() =>
+        Children.OfType<WindowBlock>().SelectMany(child => child.PinnedWindows()).Concat(IsPinned ? [this] : []);
+
+    private Extent Hull(BarBlock? except)
+    {
+        Extent hull = default;
+        foreach (Block child in Children)
+        {
+            if (child != except)
+            {
+                hull = hull.Union(except is not null && child is WindowBlock window ? window.ForcedWithout(except) : child.Forced);
+            }
+        }
+
+        return hull.Outward(Granule);
+    }
 }
 
 /// <summary>The three windows of a bridge.</summary>

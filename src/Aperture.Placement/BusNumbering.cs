@@ -1,28 +1,50 @@
 namespace Aperture.Placement;
 
-/// <summary>Numbers buses depth first, as firmware does: a bridge's secondary bus is the next free number, its subordinate the highest below it.</summary>
+/// <summary>
+/// Numbers buses depth first, as firmware does: a bridge's secondary bus is the next free number, its subordinate the highest below it. Pinned
+/// numbers that this order cannot keep get a second try that places the pinned bridges first.
+/// </summary>
 internal static class BusNumbering
 {
     public static void Assign(Topology topology, List<PlacementConflict> conflicts)
     {
-        HostBridgeDemand host = topology.HostBridge;
-        if (host.LastBus < host.FirstBus)
+        for (int host = 0; host < topology.Hosts.Count; host++)
         {
-            conflicts.Add(new PlacementConflict(
-                PlacementConflictKind.BusNumbers,
-                new ConflictParty(host.Name),
-                $"{host.Name} has no bus: its last bus {host.LastBus} is below its first bus {host.FirstBus}"));
-            return;
+            Assign(topology.Hosts[host], topology.Roots[host], conflicts);
+        }
+    }
+
+    private static void Assign(HostBridgeDemand host, IReadOnlyList<FunctionNode> root, List<PlacementConflict> conflicts)
+    {
+        int highest = host.FirstBus;
+        List<PlacementConflict> found = [];
+        if (!Number(root, host.FirstBus, ref highest, host.LastBus, host.Name, found) && !PinnedBuses.Assign(root, host.FirstBus, host.LastBus))
+        {
+            conflicts.AddRange(found);
+        }
+    }
+
+    /// <summary>How many bus numbers after its own the VFs on one bus reach into.</summary>
+    public static int ExtraBuses(IReadOnlyList<FunctionNode> nodes)
+    {
+        int extra = 0;
+        foreach (FunctionNode node in nodes)
+        {
+            extra = Math.Max(extra, node.Demand.Sriov?.ExtraBuses(node.Demand.DeviceFunction) ?? 0);
         }
 
-        int highest = host.FirstBus;
-        Number(topology.Root, host.FirstBus, ref highest, host.LastBus, host.Name, conflicts);
+        return extra;
     }
 
     /// <summary>Numbers what is on one bus. <paramref name="limit"/> is the last bus allowed, by <paramref name="limitOwner"/>. False after a conflict.</summary>
     private static bool Number(
         IReadOnlyList<FunctionNode> nodes, byte bus, ref int highest, int limit, string limitOwner, List<PlacementConflict> conflicts)
     {
+        if (!VirtualFunctions(nodes, bus, ref highest, limit, limitOwner, conflicts))
+        {
+            return false;
+        }
+
         foreach (FunctionNode node in nodes)
         {
             node.Bus = bus;
@@ -34,7 +56,8 @@ internal static class BusNumbering
             int next = highest + 1;
             int secondary = bridge.SecondaryBus ?? next;
             int last = Math.Min(limit, bridge.SubordinateBus ?? limit);
-            if (secondary < next || secondary > last || bridge.SubordinateBus > limit)
+            int reserved = secondary + (bridge.Reserve?.Buses ?? 0);
+            if (secondary < next || secondary > last || bridge.SubordinateBus > limit || reserved > last)
             {
                 conflicts.Add(OutOfBuses(node, bridge, next, limit, limitOwner));
                 return false;
@@ -48,10 +71,31 @@ internal static class BusNumbering
                 return false;
             }
 
-            highest = Math.Max(highest, bridge.SubordinateBus ?? 0);
+            highest = Math.Max(Math.Max(highest, reserved), bridge.SubordinateBus ?? 0);
             node.Subordinate = (byte)highest;
         }
 
+        return true;
+    }
+
+    private static bool VirtualFunctions(
+        IReadOnlyList<FunctionNode> nodes, byte bus, ref int highest, int limit, string limitOwner, List<PlacementConflict> conflicts)
+    {
+        int extra = ExtraBuses(nodes);
+        if (bus + extra > limit)
+        {
+            FunctionNode node = nodes.MaxBy(node => node.Demand.Sriov?.ExtraBuses(node.Demand.DeviceFunction) ?? 0)!;
+            conflicts.Add(new PlacementConflict(
+                PlacementConflictKind.BusNumbers,
+                new ConflictParty(node.Name) { Function = node.Name },
+                $"{node.Name} needs bus numbers up to {bus + extra} for its {node.Demand.Sriov!.TotalVfs} VFs, and {limitOwner} has buses {bus} to {limit}")
+            {
+                Obstacle = new ConflictParty(limitOwner),
+            });
+            return false;
+        }
+
+        highest = Math.Max(highest, bus + extra);
         return true;
     }
 
@@ -62,6 +106,7 @@ internal static class BusNumbering
         {
             { SecondaryBus: { } wanted } when wanted < next || wanted > limit => $"{node.Name} cannot have secondary bus {wanted}: {left}",
             { SubordinateBus: { } wanted } when wanted > limit => $"{node.Name} cannot have subordinate bus {wanted}: {left}",
+            { Reserve.Buses: > 0 } => $"{node.Name} keeps {bridge.Reserve.Buses} bus numbers for hotplug behind bus {bridge.SecondaryBus ?? next}, and {left}",
             { SubordinateBus: { } wanted } => $"{node.Name} cannot have subordinate bus {wanted}: its secondary bus is {bridge.SecondaryBus ?? next}, and {left}",
             _ => $"{node.Name} needs a bus number for what is behind it, and {left}",
         };

@@ -1,137 +1,160 @@
 namespace Aperture.Placement;
 
-/// <summary>
-/// Places everything on the root bus in one arena. What is pinned comes first. The rest goes by falling alignment to the lowest place that
-/// fits, which for naturally aligned powers of two finds a layout whenever there is one: a block of 2^k in a free slot of 2^k costs every
-/// smaller size the same number of slots, wherever it goes. Windows are not powers of two, so for them the search goes back, within a budget.
-/// </summary>
+/// <summary>Places everything on the root buses in one arena: what is pinned, then the rest of each host bridge.</summary>
 internal sealed class BusPacker
 {
-    private const int Budget = 20_000;
-    private const int PlacesPerShape = 12;
+    private readonly Arena _arena;
+    private readonly SearchBudget _budget;
+    private readonly List<Block>[] _byHost;
 
-    private readonly List<Block> _sorted;
-    private readonly List<Part> _placed = [];
-    private int _budget = Budget;
-    private int _deepest = -1;
-
-    private BusPacker(List<Block> sorted) => _sorted = sorted;
+    private BusPacker(Arena arena, IReadOnlyList<Block> children, int hosts, SearchBudget budget)
+    {
+        _arena = arena;
+        _budget = budget;
+        _byHost = new List<Block>[hosts];
+        foreach (Block child in children)
+        {
+            (_byHost[child.Node.Host] ??= []).Add(child);
+        }
+    }
 
     /// <summary>Settles the blocks; null on success.</summary>
-    public static Failure? Place(Arena arena, IReadOnlyList<Block> children)
+    public static Failure? Place(Arena arena, IReadOnlyList<Block> children, int hosts, SearchBudget budget)
     {
-        FreeSpace legal = arena.Legal.Clone();
-        if (ForcedPlacer.Settle(children, legal) is { } pinned)
+        BusPacker packer = new(arena, children, hosts, budget);
+        if (packer.SettleForced(children) is { } pinned)
         {
             return pinned;
         }
 
-        List<Block> floating = [.. children.Where(child => child.Floats)];
-        if (floating.Count == 0)
+        List<Block> shared = [];
+        List<int> sharing = [];
+        for (int host = 0; host < hosts; host++)
+        {
+            List<Block> floating = [.. (packer._byHost[host] ?? []).Where(child => child.Floats)];
+            if (floating.Count == 0)
+            {
+                continue;
+            }
+
+            if (!arena.IsSet(host))
+            {
+                sharing.Add(host);
+                shared.AddRange(floating);
+            }
+            else if (packer.PlaceFloating(floating, packer.Free(host, children)) is { } failure)
+            {
+                return failure;
+            }
+        }
+
+        if (shared.Count == 0)
         {
             return null;
         }
 
-        FreeSpace free = arena.Automatic.Clone();
-        foreach (Block block in children)
+        FreeSpace free = packer.Free(sharing[0], children);
+        return sharing.Count > 1 && packer.TryApart(sharing, free) ? null : packer.PlaceFloating(shared, free);
+    }
+
+    private Failure? SettleForced(IReadOnlyList<Block> children)
+    {
+        FreeSpace? shared = null;
+        ForcedPlacer placer = new(_budget);
+        for (int host = 0; host < _byHost.Length; host++)
+        {
+            if (_byHost[host] is not { } own || own.TrueForAll(child => child.Floats))
+            {
+                continue;
+            }
+
+            FreeSpace free = _arena.IsSet(host) ? _arena.LegalOf(host) : shared ??= Without(_arena.LegalOf(host), children);
+            if (placer.Settle(own, free) is { } failure)
+            {
+                return failure;
+            }
+        }
+
+        return null;
+    }
+
+    private static FreeSpace Without(FreeSpace free, IEnumerable<Block> forced)
+    {
+        foreach (Block block in forced)
+        {
+            free.Remove(block.Forced);
+        }
+
+        return free;
+    }
+
+    private FreeSpace Free(int host, IEnumerable<Block> placed)
+    {
+        FreeSpace free = _arena.AutomaticOf(host);
+        foreach (Block block in placed)
         {
             free.Remove(block.Placed);
         }
 
-        UInt128 asked = ForcedPlacer.Total(floating);
-        if (floating.Find(block => !block.Shapes.Any(shape => free.TryFirst(0, shape, out _))) is { } alone)
+        return free;
+    }
+
+    private Failure? PlaceFloating(List<Block> floating, FreeSpace free)
+    {
+        if (floating.Find(block => block.Shapes.Length == 0) is { } huge)
         {
-            return new Failure(alone, null, free, asked);
+            return new Failure(huge, null, free, ForcedPlacer.Total(floating));
         }
 
-        BusPacker packer = new(HullPacker.Sorted(floating));
-        if (packer.Search(0, free.Clone()))
+        List<Block> sorted = HullPacker.Sorted(floating);
+        List<Part> parts = new(sorted.Count);
+        int failed = new PlaceSearch(sorted, 0, _budget).Run(free, parts, goBack: true);
+        if (failed < 0)
         {
-            foreach (Part part in packer._placed)
-            {
-                part.Block.Settle(part.Shape, part.Start);
-            }
-
+            Settle(parts);
             return null;
         }
 
-        return new Failure(packer._sorted[packer._deepest], null, free, asked);
+        Block? alone = floating.Find(block => !block.Shapes.Any(shape => free.TryFirst(0, shape, out _)));
+        return new Failure(alone ?? sorted[failed], null, free, ForcedPlacer.Total(floating));
     }
 
-    private bool Search(int index, FreeSpace free)
+    /// <summary>Gives each host bridge a run of its own, one after the other; false, with nothing settled, when that does not fit.</summary>
+    private bool TryApart(List<int> hosts, FreeSpace free)
     {
-        int mark = _placed.Count;
-        for (; index < _sorted.Count && _sorted[index] is BarBlock; index++)
+        ulong unit = _arena.Kind switch { ArenaKind.Io => 1UL << 12, ArenaKind.Low => 1UL << 20, _ => 1UL << 30 };
+        FreeSpace left = free.Clone();
+        List<Part> all = [];
+        ulong floor = 0;
+        foreach (int host in hosts)
         {
-            Shape shape = _sorted[index].Shapes[0];
-            if (!free.TryFirst(0, shape, out ulong start))
+            List<Block> floating = [.. _byHost[host].Where(child => child.Floats)];
+            List<Part> parts = [];
+            if (floating.Exists(block => block.Shapes.Length == 0)
+                || new PlaceSearch(HullPacker.Sorted(floating), floor, _budget).Run(left, parts, goBack: false) >= 0)
             {
-                return Fail(index, mark);
+                return false;
             }
 
-            Take(new Part(_sorted[index], shape, start), free);
-        }
-
-        if (index == _sorted.Count)
-        {
-            return true;
-        }
-
-        FreeSpace next = free.Clone();
-        int here = _placed.Count;
-        foreach (Part part in Candidates(_sorted[index], free))
-        {
-            if (_budget-- <= 0)
+            foreach (Part part in parts)
             {
-                break;
+                left.Remove(part.Extent);
+                floor = Math.Max(floor, part.Extent.End);
             }
 
-            next.CopyFrom(free);
-            Take(part, next);
-            if (Search(index + 1, next))
-            {
-                return true;
-            }
-
-            _placed.RemoveRange(here, _placed.Count - here);
+            floor = Align.Up(floor, unit);
+            all.AddRange(parts);
         }
 
-        return Fail(index, mark);
+        Settle(all);
+        return true;
     }
 
-    private void Take(Part part, FreeSpace free)
+    private static void Settle(List<Part> parts)
     {
-        free.Remove(part.Extent);
-        _placed.Add(part);
-    }
-
-    private bool Fail(int index, int mark)
-    {
-        _deepest = Math.Max(_deepest, index);
-        _placed.RemoveRange(mark, _placed.Count - mark);
-        return false;
-    }
-
-    /// <summary>The places worth trying: for each shape the low and the high end of every gap; lowest first.</summary>
-    private static IEnumerable<Part> Candidates(Block block, FreeSpace free)
-    {
-        List<Part> parts = [];
-        foreach (Shape shape in block.Shapes)
+        foreach (Part part in parts)
         {
-            int places = 0;
-            for (ulong floor = 0; places < PlacesPerShape && free.TryFirst(floor, shape, out ulong start); places++)
-            {
-                parts.Add(new Part(block, shape, start));
-                Extent gap = free.Enclosing(Extent.Sized(start, shape.Size));
-                if (free.TryLast(gap.End, shape, out ulong last) && last > start)
-                {
-                    parts.Add(new Part(block, shape, last));
-                }
-
-                floor = gap.End;
-            }
+            part.Block.Settle(part.Shape, part.Start);
         }
-
-        return parts.OrderBy(part => part.Start);
     }
 }

@@ -23,6 +23,36 @@ internal sealed class FreeSpace
         }
     }
 
+    /// <summary>What is left of <paramref name="spans"/> without <paramref name="taken"/>, which is sorted by start.</summary>
+    public FreeSpace(IEnumerable<Extent> spans, IEnumerable<Extent> taken)
+    {
+        List<Extent> whole = new FreeSpace(spans)._spans;
+        _spans = [];
+        using IEnumerator<Extent> next = taken.GetEnumerator();
+        bool more = next.MoveNext();
+        ulong reach = 0;
+        foreach (Extent span in whole)
+        {
+            ulong start = Math.Max(span.Start, Math.Min(reach, span.End));
+            while (more && next.Current.Start < span.End)
+            {
+                if (next.Current.Start > start)
+                {
+                    _spans.Add(new Extent(start, next.Current.Start));
+                }
+
+                reach = Math.Max(reach, next.Current.End);
+                start = Math.Max(start, Math.Min(reach, span.End));
+                more = next.MoveNext();
+            }
+
+            if (start < span.End)
+            {
+                _spans.Add(new Extent(start, span.End));
+            }
+        }
+    }
+
     private FreeSpace(List<Extent> spans) => _spans = spans;
 
     public IReadOnlyList<Extent> Spans => _spans;

@@ -15,6 +15,23 @@ public sealed record FunctionPlacement(FunctionDemand Demand, Bdf Address, IRead
     /// <summary>The place of BAR <paramref name="index"/> (<see cref="BarKinds.RomIndex"/> for the ROM), or null when the function has none there.</summary>
     public BarPlacement? Bar(int index) => Bars.FirstOrDefault(bar => bar.Demand.Index == index);
 
-    internal static IEnumerable<FunctionPlacement> Walk(IEnumerable<FunctionPlacement> functions) =>
-        functions.SelectMany(function => Walk(function.Bridge?.Functions ?? []).Prepend(function));
+    internal static IEnumerable<FunctionPlacement> Walk(IEnumerable<FunctionPlacement> functions)
+    {
+        // A stack of one's own: the depth of a chain of bridges must not cost at every step.
+        Stack<IEnumerator<FunctionPlacement>> open = new([functions.GetEnumerator()]);
+        while (open.TryPeek(out IEnumerator<FunctionPlacement>? level))
+        {
+            if (!level.MoveNext())
+            {
+                open.Pop().Dispose();
+                continue;
+            }
+
+            yield return level.Current;
+            if (level.Current.Bridge is { Functions.Count: > 0 } bridge)
+            {
+                open.Push(bridge.Functions.GetEnumerator());
+            }
+        }
+    }
 }

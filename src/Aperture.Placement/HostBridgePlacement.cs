@@ -7,7 +7,7 @@ public sealed record HostBridgePlacement
     public required string Name { get; init; }
 
     /// <summary>The PCI segment.</summary>
-    public required ushort Segment { get; init; }
+    public required uint Segment { get; init; }
 
     /// <summary>The root bus.</summary>
     public required byte FirstBus { get; init; }

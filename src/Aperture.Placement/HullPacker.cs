@@ -6,9 +6,31 @@ namespace Aperture.Placement;
 /// </summary>
 internal static class HullPacker
 {
-    /// <summary>The order that everything is packed in: most aligned first, then largest, then as the bus walk meets them.</summary>
-    public static List<Block> Sorted(IEnumerable<Block> floating) =>
-        [.. floating.OrderByDescending(block => block.Shapes[0].Alignment).ThenByDescending(block => block.Shapes[0].Size).ThenBy(block => block.Node.Order)];
+    /// <summary>The order that everything is packed in: most aligned first, then largest, then as the bus walk meets them. Every block has a shape.</summary>
+    public static List<Block> Sorted(IEnumerable<Block> floating)
+    {
+        List<(ulong Alignment, ulong Size, int Index, Block Block)> keyed = [];
+        foreach (Block block in floating)
+        {
+            Shape shape = block.Shapes[0];
+            keyed.Add((shape.Alignment, shape.Size, keyed.Count, block));
+        }
+
+        keyed.Sort(static (left, right) =>
+        {
+            int byAlignment = right.Alignment.CompareTo(left.Alignment);
+            int bySize = byAlignment != 0 ? byAlignment : right.Size.CompareTo(left.Size);
+            int byOrder = bySize != 0 ? bySize : left.Block.Node.Order.CompareTo(right.Block.Node.Order);
+            return byOrder != 0 ? byOrder : left.Index.CompareTo(right.Index);
+        });
+        List<Block> sorted = new(keyed.Count);
+        foreach ((_, _, _, Block block) in keyed)
+        {
+            sorted.Add(block);
+        }
+
+        return sorted;
+    }
 
     /// <summary>
     /// Packs <paramref name="sorted"/> into <paramref name="free"/>, which loses what is taken. <paramref name="hull"/> is what the window
@@ -34,17 +56,17 @@ internal static class HullPacker
     private static Part? Best(FreeSpace free, Block block, Extent hull, ulong seed, Growth growth)
     {
         Part? best = null;
-        foreach (Shape shape in Usable(block.Shapes, growth))
+        bool choosy = AnyOneSided(block.Shapes, growth);
+        foreach (Shape shape in block.Shapes)
         {
-            Part? up = free.TryFirst(hull.IsEmpty ? seed : hull.Start, shape, out ulong above) ? new Part(block, shape, above) : null;
-            Part? down = free.TryLast(hull.IsEmpty ? seed : hull.End, shape, out ulong below) ? new Part(block, shape, below) : null;
-            (Part? first, Part? second) = growth switch
+            if (choosy && !IsOneSided(shape, growth))
             {
-                Growth.UpFirst => (up, down),
-                Growth.DownFirst => (down, up),
-                Growth.OnlyUp => (up, (Part?)null),
-                _ => (down, null),
-            };
+                continue;
+            }
+
+            Part? up = growth != Growth.OnlyDown && free.TryFirst(hull.IsEmpty ? seed : hull.Start, shape, out ulong above) ? new Part(block, shape, above) : null;
+            Part? down = growth != Growth.OnlyUp && free.TryLast(hull.IsEmpty ? seed : hull.End, shape, out ulong below) ? new Part(block, shape, below) : null;
+            (Part? first, Part? second) = growth == Growth.DownFirst ? (down, up) : (up, down);
             best = Better(Better(best, first, hull), second, hull);
         }
 
@@ -52,16 +74,25 @@ internal static class HullPacker
     }
 
     /// <summary>One-sided growth wants one-sided parts, so that a window nested in others keeps an aligned end through all of them.</summary>
-    private static IEnumerable<Shape> Usable(IReadOnlyList<Shape> shapes, Growth growth)
+    private static bool AnyOneSided(Shape[] shapes, Growth growth)
     {
-        List<Shape> aligned = growth switch
+        foreach (Shape shape in shapes)
         {
-            Growth.OnlyUp => [.. shapes.Where(shape => shape.Phase == 0)],
-            Growth.OnlyDown => [.. shapes.Where(shape => ((shape.Phase + shape.Size) & (shape.Alignment - 1)) == 0)],
-            _ => [],
-        };
-        return aligned.Count > 0 ? aligned : shapes;
+            if (IsOneSided(shape, growth))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
+
+    private static bool IsOneSided(Shape shape, Growth growth) => growth switch
+    {
+        Growth.OnlyUp => shape.Phase == 0,
+        Growth.OnlyDown => ((shape.Phase + shape.Size) & (shape.Alignment - 1)) == 0,
+        _ => false,
+    };
 
     private static Part? Better(Part? best, Part? candidate, Extent hull) =>
         candidate is { } part && (best is not { } old || hull.Union(part.Extent).Size < hull.Union(old.Extent).Size) ? candidate : best;

@@ -32,45 +32,73 @@ internal static class LimitsCheck
             return;
         }
 
-        CheckEcam(platform, end, Bad);
+        if (platform.Mmio32End.Value > PlatformLimits.FourGiB || platform.Mmio32End.Value < platform.LowRamFloor
+            || platform.IoWindows.Any(window => window.IsEmpty || window.Start.Value == 0 || window.Last.Value > 0xFFFF))
+        {
+            Bad("the platform's windows", null, "the board's own windows are impossible: the 32-bit window must end between the low RAM floor and 4 GiB, and I/O windows lie in ports 1 to 0xffff");
+            return;
+        }
+
+        CheckEcams(platform, end, Bad);
         CheckWindow32(platform, Bad);
         CheckWindow64(platform, end, Bad);
-        if (platform.Mmio32End.Value > PlatformLimits.FourGiB || platform.IoWindows.Any(window => window.IsEmpty || window.Start.Value == 0 || window.Last.Value > 0xFFFF))
+    }
+
+    private static void CheckEcams(PlatformLimits platform, ulong end, Action<string, AddressRange?, string> bad)
+    {
+        if (platform.Ecam is not { } first)
         {
-            Bad("the platform's windows", null, "the board's own windows are impossible: the 32-bit window must end at or below 4 GiB, and I/O windows lie in ports 1 to 0xffff");
+            return;
+        }
+
+        List<(AddressRange Range, string Name)> pinned = [];
+        foreach ((EcamDemand ecam, string name) in platform.SegmentEcams.OrderBy(pair => pair.Key)
+            .Select(pair => (pair.Value, $"the ECAM range of segment {pair.Key}")).Prepend((first, "the ECAM range")))
+        {
+            if (EcamFault(ecam, name, platform, end) is { } fault)
+            {
+                bad(name, null, fault);
+            }
+            else if (ecam.Pin is { } pin)
+            {
+                pinned.Add((new AddressRange(pin, ecam.Size), name));
+            }
+        }
+
+        (AddressRange Range, string Name)? previous = null;
+        foreach ((AddressRange range, string name) in pinned.OrderBy(item => item.Range.Start))
+        {
+            if (previous is { } other && other.Range.Overlaps(range))
+            {
+                bad(name, range, $"{name} cannot be at {range}: it overlaps {other.Name} at {other.Range}");
+            }
+
+            previous = (range, name);
         }
     }
 
-    private static void CheckEcam(PlatformLimits platform, ulong end, Action<string, AddressRange?, string> bad)
+    private static string? EcamFault(EcamDemand ecam, string name, PlatformLimits platform, ulong end)
     {
-        if (platform.Ecam is not { } ecam)
-        {
-            return;
-        }
-
         if (!BitOperations.IsPow2(ecam.Size) || ecam.Size < WindowGranule || ecam.Size > 256 * WindowGranule)
         {
-            bad("the ECAM range", null, $"the ECAM range of {ByteSize.Format(ecam.Size)} must be a power of two from 1M to 256M");
-            return;
+            return $"{name} of {ByteSize.Format(ecam.Size)} must be a power of two from 1M to 256M";
         }
 
         if (ecam.Pin is not { } pin)
         {
-            return;
+            return null;
         }
 
         ulong lowest = Arenas.LowestHoleStart(platform);
         if (!pin.IsAligned(ecam.Size) || pin.Value >= end || end - pin.Value < ecam.Size || pin.Value < lowest)
         {
-            bad("the ECAM range", null, $"the ECAM range ({ByteSize.Format(ecam.Size)}) cannot be at {pin}: it must be a multiple of its size, from 0x{lowest:x} to the end of {platform.PhysicalAddressBits} physical address bits");
-            return;
+            return $"{name} ({ByteSize.Format(ecam.Size)}) cannot be at {pin}: it must be a multiple of its size, from 0x{lowest:x} to the end of {platform.PhysicalAddressBits} physical address bits";
         }
 
         AddressRange range = new(pin, ecam.Size);
-        if (platform.Reserved.FirstOrDefault(reserved => reserved.Range.Overlaps(range)) is { } taken)
-        {
-            bad("the ECAM range", range, $"the ECAM range cannot be at {range}: it overlaps {taken.Origin} at {taken.Range}");
-        }
+        return platform.Reserved.FirstOrDefault(reserved => reserved.Range.Overlaps(range)) is { } taken
+            ? $"{name} cannot be at {range}: it overlaps {taken.Origin} at {taken.Range}"
+            : null;
     }
 
     private static void CheckWindow32(PlatformLimits platform, Action<string, AddressRange?, string> bad)

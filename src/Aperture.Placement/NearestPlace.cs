@@ -34,7 +34,7 @@ internal readonly record struct NearestPlace(AddressRange? Below, AddressRange? 
             path.Push(step);
         }
 
-        FreeSpace free = arena.Legal.Clone();
+        FreeSpace free = arena.LegalOf(bar.Node.Host);
         free.Remove(new Extent(0, 1));
         IReadOnlyList<Block> siblings = root;
         foreach (Block step in path)
@@ -48,7 +48,7 @@ internal readonly record struct NearestPlace(AddressRange? Below, AddressRange? 
             {
                 free = free.Inward(window.Granule);
                 Extent hull = window.ForcedWithout(bar);
-                free = hull.IsEmpty ? free : new FreeSpace([free.Enclosing(hull)]);
+                free = hull.IsEmpty ? free : new FreeSpace([window.IsPinned ? hull : free.Enclosing(hull)]);
                 siblings = window.Children;
             }
         }

@@ -8,7 +8,7 @@ internal static class PinRules
     private const ulong IoEnd = 0x1_0000;
 
     /// <summary>Faults that follow from the address and the BAR's kind alone; null when there are none.</summary>
-    public static PinFault? ByItself(FunctionNode node, BarDemand bar, PlatformLimits platform)
+    public static PinFault? ByItself(BarSpec bar, PlatformLimits platform)
     {
         if (bar.Pin is not { } pin)
         {
@@ -37,7 +37,7 @@ internal static class PinRules
             return new PinFault(PlacementConflictKind.OutOfRange32, "a 32-bit BAR must lie below 4 GiB", new ConflictParty("the 32-bit address space"));
         }
 
-        if (reachesHigh && bar.Kind == BarKind.Memory64 && node.Parent is { } bridge)
+        if (reachesHigh && bar.Kind == BarKind.Memory64 && bar.Node.Parent is { } bridge)
         {
             return new PinFault(
                 PlacementConflictKind.BridgeWindow,
@@ -45,45 +45,49 @@ internal static class PinRules
                 new ConflictParty($"the memory window of {bridge.Name}") { Function = bridge.Name });
         }
 
-        return Alignment(pin, bar);
+        return Alignment(pin, bar) ?? (reachesHigh && pin.Value < PlatformLimits.FourGiB
+            ? new PinFault(PlacementConflictKind.OutOfRange32, "it would lie on both sides of 4 GiB, which no window does", new ConflictParty("the 32-bit address space"))
+            : null);
     }
 
     /// <summary>Faults against RAM, ECAM, reserved ranges and windows; null when there are none. The pin has no fault by itself.</summary>
-    public static PinFault? AgainstPlatform(BarDemand bar, Arenas arenas)
+    public static PinFault? AgainstPlatform(BarSpec bar, Arenas arenas)
     {
         Arena arena = arenas[ArenaOf(bar)];
+        int host = bar.Node.Host;
         Extent wanted = Extent.Sized(bar.Pin!.Value.Value, bar.Size);
         if (arena.Blocking(wanted) is { } taken)
         {
             return new PinFault(PlacementConflictKind.Overlap, $"it overlaps {taken.Origin} at {taken.Extent}", taken.Party);
         }
 
-        if (arena.Bounds.Any(bound => bound.Contains(wanted)))
+        IReadOnlyList<Extent> bounds = arena.BoundsOf(host);
+        if (bounds.Any(bound => bound.Contains(wanted)))
         {
             return null;
         }
 
         // Without set bounds the only way out is down, onto the RAM that never moves.
-        return arena.BoundsAreSet
+        return arena.BoundsAreSet || arena.IsSet(host)
             ? new PinFault(
                 PlacementConflictKind.OutOfWindow,
-                $"it is not inside {arena.Name} {arena.BoundsText}",
-                new ConflictParty(arena.Name, arena.Bounds.Count == 1 ? arena.Bounds[0].ToRange() : null))
+                bounds.Count == 0 ? $"there is no {arena.Name[4..]} for it" : $"it is not inside {arena.Name} {arena.BoundsText(host)}",
+                new ConflictParty(arena.Name, bounds.Count == 1 ? bounds[0].ToRange() : null))
             : new PinFault(
                 PlacementConflictKind.Overlap,
                 $"it overlaps guest RAM, of which everything below 0x{arenas.HoleStart:x} stays where it is",
-                new ConflictParty("guest RAM", arenas.LowRam.IsEmpty ? null : arenas.LowRam.ToRange()));
+                new ConflictParty("guest RAM", arenas.Ram.LowEnd == 0 ? null : new Extent(0, arenas.Ram.LowEnd).ToRange()));
     }
 
     /// <summary>The address space that a pin without a fault by itself lies in.</summary>
-    public static ArenaKind ArenaOf(BarDemand bar) =>
+    public static ArenaKind ArenaOf(BarSpec bar) =>
         bar.Kind == BarKind.Io ? ArenaKind.Io : bar.Pin?.Value >= PlatformLimits.FourGiB ? ArenaKind.High : ArenaKind.Low;
 
-    private static PinFault? Alignment(GuestAddress pin, BarDemand bar)
+    private static PinFault? Alignment(GuestAddress pin, BarSpec bar)
     {
-        if (!pin.IsAligned(bar.Size))
+        if (!pin.IsAligned(bar.Unit))
         {
-            return new PinFault(PlacementConflictKind.Misaligned, $"it must be a multiple of its size, 0x{bar.Size:x}", new ConflictParty("its alignment"));
+            return new PinFault(PlacementConflictKind.Misaligned, $"it must be a multiple of {(bar.Count > 1 ? "one VF's size" : "its size")}, 0x{bar.Unit:x}", new ConflictParty("its alignment"));
         }
 
         return pin.Value == 0

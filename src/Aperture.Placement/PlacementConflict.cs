@@ -15,6 +15,9 @@ public sealed record PlacementConflict(PlacementConflictKind Kind, ConflictParty
     /// <summary>The nearest free range above the asked address that would do.</summary>
     public AddressRange? NearestAbove { get; init; }
 
+    /// <summary>The smallest change of the request that was found to resolve this conflict; null when none was.</summary>
+    public Remedy? Remedy { get; init; }
+
     /// <inheritdoc/>
     public override string ToString() => Sentence;
 }

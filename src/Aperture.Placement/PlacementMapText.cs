@@ -12,7 +12,17 @@ public static class PlacementMapText
         StringBuilder text = new();
         text.Append($"layout {map.LayoutVersion}\n");
         text.Append($"ram {map.Ram.Low} {(map.Ram.High.IsEmpty ? "none" : map.Ram.High.ToString())} hole {map.Ram.LowHoleStart}\n");
+        foreach (AddressRange piece in map.Ram.LowPieces.Skip(1).Concat(map.Ram.HighPieces.Skip(1)))
+        {
+            text.Append($"  more ram {piece}\n");
+        }
+
         text.Append($"ecam {map.Ecam?.ToString() ?? "none"}\n");
+        foreach (EcamPlacement ecam in map.Ecams.Skip(1))
+        {
+            text.Append($"  segment {ecam.Segment} ecam {ecam.Range}\n");
+        }
+
         foreach (HostBridgePlacement bridge in map.HostBridges)
         {
             text.Append($"host {bridge.Name} segment {bridge.Segment} buses {bridge.FirstBus:x2}-{bridge.LastBus:x2}\n");
@@ -32,7 +42,7 @@ public static class PlacementMapText
 
             foreach (BarPlacement bar in function.Bars)
             {
-                text.Append($"  {BarKinds.BarName(bar.Demand.Index)} {bar.Demand.Kind.Keyword()} {ByteSize.Format(bar.Demand.Size)} {bar.Range} {bar.Why.Kind}: {bar.Why.Text}\n");
+                text.Append($"  {BarIndex.Name(bar.Demand.Index)} {bar.Demand.Kind.Keyword()} {ByteSize.Format(bar.Size)} {bar.Range} {bar.Why.Kind}: {bar.Why.Text}\n");
             }
         }
 

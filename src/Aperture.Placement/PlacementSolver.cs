@@ -1,3 +1,5 @@
+using Aperture.Pci;
+
 namespace Aperture.Placement;
 
 /// <summary>Finds an address for every BAR, bridge window and bus. Pure: no I/O, no clock, no randomness.</summary>
@@ -7,14 +9,17 @@ public static class PlacementSolver
     public static PlacementResult Solve(PlacementRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
+        PlacementResult result = SolveOnce(request, SearchBudget.WholeRequest);
+        return result.Map is not null ? result : PlacementResult.Of(RemedyFinder.Attach(request, result.Conflicts, changed => SolveOnce(changed, SearchBudget.OneTrial)));
+    }
+
+    private static PlacementResult SolveOnce(PlacementRequest request, int budget)
+    {
         List<PlacementConflict> conflicts = [];
         LimitsCheck.Run(request.Platform, conflicts);
-        if (request.HostBridges.Count != 1)
+        if (conflicts.Count == 0)
         {
-            conflicts.Add(new PlacementConflict(
-                PlacementConflictKind.Unsupported,
-                new ConflictParty("the host bridges"),
-                $"layout version {PlacementMap.CurrentLayoutVersion} places exactly one host bridge, and there are {request.HostBridges.Count}"));
+            HostBridgeCheck.Run(request, conflicts);
         }
 
         if (conflicts.Count > 0)
@@ -22,29 +27,31 @@ public static class PlacementSolver
             return PlacementResult.Of(conflicts);
         }
 
-        Topology topology = Topology.Build(request.HostBridges[0], conflicts);
+        Topology topology = Topology.Build(request.HostBridges, conflicts);
         DemandCheck.Run(topology, request.Platform.PhysicalAddressBits, conflicts);
+        WindowPins.Check(topology, request.Platform, conflicts);
         if (conflicts.Count == 0)
         {
             BusNumbering.Assign(topology, conflicts);
         }
 
-        return conflicts.Count > 0 ? PlacementResult.Of(conflicts) : Place(topology, request.Platform);
+        return conflicts.Count > 0 ? PlacementResult.Of(conflicts) : Resizing.Solve(new Ground(request.Platform, request.HostBridges), topology, new SearchBudget(budget));
     }
 
-    private static PlacementResult Place(Topology topology, PlatformLimits platform)
+    /// <summary>Places a topology whose BARs have their sizes.</summary>
+    internal static PlacementResult Place(Ground ground, Topology topology, SearchBudget budget)
     {
         Outcome? refused = null;
-        foreach (ulong start in Arenas.AutomaticStarts(platform))
+        foreach (ulong start in Arenas.AutomaticStarts(ground, AlwaysLow(topology)))
         {
-            Outcome outcome = Attempt.Run(topology, platform, start);
+            Outcome outcome = Attempt.Run(ground, topology, start, budget);
             if (outcome is { Tree: { } tree, Arenas: { } arenas })
             {
-                return PlacementResult.Of(MapBuilder.Build(topology, tree, arenas));
+                return PlacementResult.Of(MapBuilder.Build(ground, topology, tree, arenas));
             }
 
             // A refusal that only came up because RAM had to move is not the user's problem; the lack of room before it is.
-            if (!outcome.LowerMayHelp)
+            if (!outcome.LowerMayHelp || !budget.TryRound(topology))
             {
                 refused ??= outcome;
                 break;
@@ -54,5 +61,30 @@ public static class PlacementSolver
         }
 
         return PlacementResult.Of(refused!.Conflicts);
+    }
+
+    /// <summary>Bytes that lie in the automatic 32-bit space whatever is chosen; 0 where pins or set windows may hold them elsewhere.</summary>
+    private static UInt128 AlwaysLow(Topology topology)
+    {
+        UInt128 sum = 0;
+        foreach (FunctionNode node in topology.All)
+        {
+            if (node.Demand.Bridge is { MemoryWindow: not null } or { PrefetchableWindow: not null })
+            {
+                return 0;
+            }
+
+            foreach (BarSpec bar in node.Bars)
+            {
+                if (bar.Pin is not null && bar.Kind != BarKind.Io)
+                {
+                    return 0;
+                }
+
+                sum += bar.Kind is BarKind.Memory32 or BarKind.Memory32Prefetchable or BarKind.Rom ? bar.Size : 0;
+            }
+        }
+
+        return topology.Hosts.All(host => host.Mmio32Windows is null) ? sum : 0;
     }
 }

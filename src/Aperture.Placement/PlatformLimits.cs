@@ -36,10 +36,16 @@ public sealed record PlatformLimits
     /// <summary>The I/O ports that BARs and bridge windows may use. Starts above 0xFFF because ports below belong to the board.</summary>
     public IReadOnlyList<AddressRange> IoWindows { get; init; } = [new(new GuestAddress(0x1000), 0xF000)];
 
-    /// <summary>The ECAM range, or null on a board without one.</summary>
+    /// <summary>The ECAM range of the first host bridge's segment, or null on a board without one.</summary>
     public EcamDemand? Ecam { get; init; } = new(256UL << 20, new GuestAddress(0xB000_0000));
 
-    /// <summary>Memory that no BAR, window or ECAM may be placed on. RAM and ECAM need not be listed; RAM is not moved out of these ranges.</summary>
+    /// <summary>ECAM ranges of further PCI segments, by segment. A segment that a host bridge names and nobody lists gets 256 MiB where there is room; none when <see cref="Ecam"/> is null.</summary>
+    public IReadOnlyDictionary<uint, EcamDemand> SegmentEcams { get; init; } = new Dictionary<uint, EcamDemand>();
+
+    /// <summary>How the low hole gets its size.</summary>
+    public LowHole Hole { get; init; }
+
+    /// <summary>Memory that no BAR, window or ECAM may be placed on. RAM and ECAM need not be listed; RAM moves out of those with <see cref="ReservedRange.RamAvoids"/>.</summary>
     public IReadOnlyList<ReservedRange> Reserved { get; init; } = [];
 
     /// <summary>I/O ports inside <see cref="IoWindows"/> that nothing may be placed on.</summary>
@@ -56,7 +62,7 @@ public sealed record PlatformLimits
 
     /// <summary>What AMD hosts route to HyperTransport instead of memory (AMD IOMMU specification, special address ranges): no BAR there can be mapped for DMA.</summary>
     public static ReservedRange HyperTransport { get; } =
-        new(new AddressRange(new GuestAddress(0xFD_0000_0000), 0x3_0000_0000), "the AMD HyperTransport range");
+        new(new AddressRange(new GuestAddress(0xFD_0000_0000), 0x3_0000_0000), "the AMD HyperTransport range", ReservedKind.HyperTransport);
 
     /// <summary>A Q35 board: ECAM at 0xB0000000, RAM below it, <see cref="Q35Reserved"/> kept free.</summary>
     public static PlatformLimits Q35(ulong ramSize, int physicalAddressBits) =>

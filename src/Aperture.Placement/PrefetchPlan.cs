@@ -22,13 +22,13 @@ internal enum PrefetchPlan
 internal sealed class Choices
 {
     private readonly Dictionary<FunctionNode, Queue<PrefetchPlan>> _plans = [];
-    private readonly HashSet<(FunctionNode, int)> _sentLow = [];
+    private readonly HashSet<BarSpec> _sentLow = [];
     private readonly bool _highExists;
 
     public Choices(Topology topology, bool highExists)
     {
         _highExists = highExists;
-        foreach (FunctionNode node in topology.Root.Where(node => node.Demand.Bridge is not null))
+        foreach (FunctionNode node in topology.OnRoot.Where(node => node.Demand.Bridge is not null))
         {
             _plans.Add(node, new Queue<PrefetchPlan>(Possible(node)));
         }
@@ -52,27 +52,25 @@ internal sealed class Choices
     public bool SendLow(Block block) => block switch
     {
         WindowBlock window => window.Floats && Advance(window.Node),
-        BarBlock { Parent: null } bar => _sentLow.Add((bar.Node, bar.Demand.Index)),
+        BarBlock { Parent: null } bar => _sentLow.Add(bar.Spec),
         _ => false,
     };
 
     /// <summary>Which side of 4 GiB an unpinned 64-bit BAR on the root bus goes to.</summary>
-    public bool GoesHigh(FunctionNode node, BarDemand bar) => _highExists && !_sentLow.Contains((node, bar.Index));
+    public bool GoesHigh(BarSpec bar) => _highExists && !_sentLow.Contains(bar);
 
     private List<PrefetchPlan> Possible(FunctionNode top)
     {
-        bool floats = false;
-        bool pinnedHigh = false;
-        bool any = false;
-        foreach (BarDemand bar in Behind(top).SelectMany(node => node.Demand.Bars).Where(bar => bar.Kind.IsPrefetchable()))
+        if (top.Demand.Bridge!.PrefetchableWindow is { } set)
         {
-            any = true;
-            floats |= bar.Kind.Is64Bit() && bar.Pin is null;
-            pinnedHigh |= bar.Kind.Is64Bit() && bar.Pin?.Value >= PlatformLimits.FourGiB;
+            return [set.Start.Value >= PlatformLimits.FourGiB ? PrefetchPlan.High : PrefetchPlan.LowPrefetchable];
         }
 
+        Content content = new();
+        content.Add(top);
+
         // With nothing to send high, the first plan is "all in the memory windows" already.
-        return (any, floats, pinnedHigh) switch
+        return (content.Any, content.Floats, content.PinnedHigh) switch
         {
             (false, _, _) or (_, _, true) => [PrefetchPlan.High],
             (_, false, _) => [PrefetchPlan.High, PrefetchPlan.LowPrefetchable],
@@ -81,6 +79,35 @@ internal sealed class Choices
         };
     }
 
-    private static IEnumerable<FunctionNode> Behind(FunctionNode bridge) =>
-        bridge.Children.SelectMany(child => Behind(child).Prepend(child));
+    /// <summary>What lies behind a bridge, as far as the choice depends on it.</summary>
+    private sealed class Content
+    {
+        public bool Any { get; private set; }
+
+        public bool Floats { get; private set; }
+
+        public bool PinnedHigh { get; private set; }
+
+        public void Add(FunctionNode bridge)
+        {
+            bool reserves = bridge.Demand.Bridge?.Reserve is { Prefetchable: > 0 };
+            Any |= reserves;
+            Floats |= reserves;
+            PinnedHigh |= bridge.Demand.Bridge?.PrefetchableWindow?.Start.Value >= PlatformLimits.FourGiB;
+            foreach (FunctionNode child in bridge.Children)
+            {
+                foreach (BarSpec bar in child.Bars)
+                {
+                    if (bar.Kind.IsPrefetchable())
+                    {
+                        Any = true;
+                        Floats |= bar.Kind.Is64Bit() && bar.Pin is null;
+                        PinnedHigh |= bar.Kind.Is64Bit() && bar.Pin?.Value >= PlatformLimits.FourGiB;
+                    }
+                }
+
+                Add(child);
+            }
+        }
+    }
 }

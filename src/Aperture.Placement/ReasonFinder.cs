@@ -3,13 +3,12 @@ namespace Aperture.Placement;
 /// <summary>Says of a settled BAR why it is where it is.</summary>
 internal sealed class ReasonFinder
 {
-    private readonly BlockTree _tree;
     private readonly Arenas _arenas;
     private readonly Dictionary<ArenaKind, List<Block>> _byAddress = [];
+    private readonly Dictionary<WindowBlock, (string Name, AddressRange Range)> _windows = [];
 
     public ReasonFinder(BlockTree tree, Arenas arenas)
     {
-        _tree = tree;
         _arenas = arenas;
         foreach (ArenaKind kind in Enum.GetValues<ArenaKind>())
         {
@@ -19,37 +18,46 @@ internal sealed class ReasonFinder
 
     public PlacementReason Of(BarBlock bar)
     {
+        ulong unit = bar.Spec.Unit;
         if (!bar.Floats)
         {
-            return new PlacementReason(PlacementReasonKind.Pinned, "the user pinned it here");
+            return new PlacementReason(PlacementReasonKind.Pinned) { Alignment = unit };
         }
 
         if (bar.Parent is { } window)
         {
-            return new PlacementReason(PlacementReasonKind.BridgeWindow, $"it lies in {window.Name}, {window.Placed}");
+            (string name, AddressRange range) = Window(window);
+            return new PlacementReason(PlacementReasonKind.BridgeWindow) { Alignment = unit, Window = name, WindowRange = range };
         }
 
-        ArenaKind kind = BlockTree.ArenaOf(bar, _tree);
-        Arena arena = _arenas[kind];
-        ulong size = bar.Demand.Size;
-        string unit = $"multiple of {ByteSize.Format(size)} in {arena.Name}";
-        return InTheWay(bar, arena, _byAddress[kind]) is { } obstacle
-            ? new PlacementReason(PlacementReasonKind.Pushed, $"the lowest free {unit}: the place below is taken by {obstacle}")
-            : new PlacementReason(PlacementReasonKind.FirstFit, $"the lowest {unit}");
+        Arena arena = _arenas[bar.Arena];
+        return InTheWay(bar, arena, _byAddress[bar.Arena]) is { } obstacle
+            ? new PlacementReason(PlacementReasonKind.Pushed) { Alignment = unit, Window = arena.Name, PushedBy = obstacle }
+            : new PlacementReason(PlacementReasonKind.FirstFit) { Alignment = unit, Window = arena.Name };
+    }
+
+    private (string Name, AddressRange Range) Window(WindowBlock window)
+    {
+        if (!_windows.TryGetValue(window, out (string, AddressRange) known))
+        {
+            _windows.Add(window, known = (window.Name, window.Placed.ToRange()));
+        }
+
+        return known;
     }
 
     /// <summary>Who holds the aligned place right below, or failing that the lowest one in the window; null when neither exists.</summary>
     private static string? InTheWay(BarBlock bar, Arena arena, List<Block> byAddress)
     {
-        ulong size = bar.Demand.Size;
+        ulong unit = bar.Spec.Unit;
         ulong start = bar.Placed.Start;
-        ulong lowest = Align.Up(arena.WindowStart, size);
+        ulong lowest = Align.Up(arena.IsSet(bar.Node.Host) ? arena.BoundsOf(bar.Node.Host)[0].Start : arena.WindowStart, unit);
         if (start <= lowest)
         {
             return null;
         }
 
-        return Holder(Extent.Sized(start - size, size), arena, byAddress) ?? Holder(Extent.Sized(lowest, size), arena, byAddress);
+        return Holder(Extent.Sized(start - unit, unit), arena, byAddress) ?? Holder(Extent.Sized(lowest, unit), arena, byAddress);
     }
 
     private static string? Holder(Extent place, Arena arena, List<Block> byAddress)

@@ -5,7 +5,7 @@ namespace Aperture.Placement;
 /// A BAR is one with phase 0. A bridge window is one whose parts keep their places inside it; the phase lets a window start
 /// below its most aligned part, so that small parts fill what would otherwise be a gap.
 /// </summary>
-internal sealed record Shape(ulong Size, ulong Alignment, ulong Phase, IReadOnlyList<Part> Parts)
+internal sealed record Shape(ulong Size, ulong Alignment, ulong Phase, Part[] Parts)
 {
     public ulong StartAtOrAbove(ulong address) => address <= Phase ? Phase : Align.Up(address - Phase, Alignment) + Phase;
 

@@ -1,4 +1,5 @@
 using Aperture.Cli.CommandLine;
+using Aperture.Machine.Configuration;
 
 namespace Aperture.Cli.Verbs;
 
@@ -26,6 +27,7 @@ internal static class MachineOptions
         new("--serial", "tty|stdio|null|file=PATH", "where the first serial port goes (default tty)"),
         new("--events", "FILE", "write events as JSON lines"),
         new("--accel", "auto|kvm|lab", "auto uses KVM if it can run the guest, else the lab, and says so"),
+        new(ConfigFile.Option, "FILE", "a configuration file in JSON (docs/vm-config.schema.json); other options override it or add to its lists"),
         new("--no-reboot", null, "end when the guest resets"),
     ];
 }

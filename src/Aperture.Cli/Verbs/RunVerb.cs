@@ -19,6 +19,8 @@ internal static class RunVerb
 
     private static int Run(ParsedArguments arguments)
     {
+        // A file's options count as given here, so that the lab sees them too.
+        arguments = new ParsedArguments(ConfigFile.Expand(arguments.Values));
         MachineConfig config = ConfigReader.Read(arguments.Values);
         return UseLab(config, out string? notice) ? RunInLab(config, arguments, notice) : RunHere(config);
     }

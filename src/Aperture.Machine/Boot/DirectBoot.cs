@@ -70,7 +70,7 @@ internal sealed class DirectBoot
         {
             ApicIds = [.. Enumerable.Range(0, config.Cpus).Select(i => (uint)i)],
             Ram = memory,
-            Ecam = map.Ecam is { } ecam ? new EcamRegion(ecam, bridge.Segment, 0, lastBus) : null,
+            Ecam = map.Ecam is { } ecam ? new EcamRegion(ecam, (ushort)bridge.Segment, 0, lastBus) : null,
             HostBridge = new HostBridgeWindows(bridge.FirstBus, lastBus, HostBridgeWindows.StandardIo, bridge.Mmio32Windows, bridge.Mmio64Windows),
             InterruptRoutes = InterruptRouter.Routes,
             SoftOffSleepType = AcpiPmBlock.SoftOffSleepType,

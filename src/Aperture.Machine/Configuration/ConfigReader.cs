@@ -13,8 +13,10 @@ public static class ConfigReader
     private const ulong LeastMemory = 1 << 20;
 
     /// <summary>Reads the options in <paramref name="values"/> (name with dashes, value), in the order they were given.</summary>
+    /// <param name="values">The options.</param>
+    /// <param name="boots">The machine is to be started, so there must be something to start; false when only its address map is wanted.</param>
     /// <exception cref="ApertureException">A value is malformed, or two options exclude each other.</exception>
-    public static MachineConfig Read(IEnumerable<KeyValuePair<string, string>> values)
+    public static MachineConfig Read(IEnumerable<KeyValuePair<string, string>> values, bool boots = true)
     {
         MachineConfig config = new();
         foreach ((string name, string value) in values)
@@ -22,11 +24,12 @@ public static class ConfigReader
             config = Apply(config, name, value);
         }
 
-        Check(config);
+        Check(config, boots);
         return config;
     }
 
-    private static MachineConfig Apply(MachineConfig config, string name, string value) => name switch
+    /// <summary><paramref name="config"/> with one more option.</summary>
+    internal static MachineConfig Apply(MachineConfig config, string name, string value) => name switch
     {
         "--kernel" => config with { Kernel = Path(name, value) },
         "--initramfs" => config with { Initramfs = Path(name, value) },
@@ -48,13 +51,16 @@ public static class ConfigReader
         _ => throw new ApertureException($"{name} is not an option of a virtual machine."),
     };
 
-    private static void Check(MachineConfig config)
+    private static void Check(MachineConfig config, bool boots)
     {
-        if (config.Kernel is null == config.Firmware is null)
+        if (boots && config.Kernel is null && config.Firmware is null)
         {
-            throw new ApertureException(config.Kernel is null
-                ? "There is nothing to boot: give --kernel FILE (a bzImage or a PVH ELF) or --firmware FILE."
-                : "--kernel and --firmware exclude each other: a firmware image is started at the reset vector and loads its own kernel.");
+            throw new ApertureException("There is nothing to boot: give --kernel FILE (a bzImage or a PVH ELF) or --firmware FILE.");
+        }
+
+        if (config.Kernel is not null && config.Firmware is not null)
+        {
+            throw new ApertureException("--kernel and --firmware exclude each other: a firmware image is started at the reset vector and loads its own kernel.");
         }
 
         if (config.Firmware is not null && (config.Initramfs is not null || config.CommandLine.Length > 0))

@@ -70,7 +70,9 @@ public sealed class TopologyBuilder
         }
     }
 
-    private static (TestDeviceSpec Spec, IReadOnlyList<BarPin> Pins) ReadTest(DeviceConfig device)
+    /// <summary>A test device's description and pins.</summary>
+    /// <exception cref="ApertureException">An option is malformed, or a pin names a BAR that the device does not have.</exception>
+    internal static (TestDeviceSpec Spec, IReadOnlyList<BarPin> Pins) ReadTest(DeviceConfig device)
     {
         List<BarPin> pins = [];
         List<KeyValuePair<string, string>> rest = [];

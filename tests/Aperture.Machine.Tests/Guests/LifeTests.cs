@@ -119,6 +119,15 @@ public class LifeTests
     }
 
     [Fact]
+    public void A_stop_that_comes_after_a_guests_reset_request_and_before_the_reset_is_not_lost()
+    {
+        using Guest guest = new(Payload.Build(Payload.Spin));
+        guest.Machine.Request(MachineRequest.Reset, 0, "the guest wants a reset");
+        guest.Machine.Stop("pulled");
+        Assert.Equal(new MachineOutcome(0, "pulled"), guest.Run());
+    }
+
+    [Fact]
     public async Task Stop_ends_a_guest_that_resets_without_end()
     {
         // Most of the time a reset is under way when the stop comes.

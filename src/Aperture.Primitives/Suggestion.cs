@@ -1,9 +1,9 @@
-namespace Aperture.Cli.CommandLine;
+namespace Aperture;
 
 /// <summary>Finds what a mistyped word was meant to be.</summary>
-internal static class Suggestion
+public static class Suggestion
 {
-    /// <summary>The candidate with the fewest edits from <paramref name="word"/>, or null when none is close (a third of its length).</summary>
+    /// <summary>The candidate with the fewest edits (Levenshtein) from <paramref name="word"/>, the first of equals; null when none is within a third of its length, or 2.</summary>
     public static string? Nearest(string word, IEnumerable<string> candidates)
     {
         string? best = null;

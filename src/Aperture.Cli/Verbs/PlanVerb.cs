@@ -1,0 +1,100 @@
+using Aperture.Cli.CommandLine;
+using Aperture.Machine.Configuration;
+using Aperture.Machine.Topology;
+using Aperture.Placement;
+using Aperture.Report;
+
+namespace Aperture.Cli.Verbs;
+
+/// <summary><c>aperture plan</c>: the address map that <c>run</c> would make, without KVM and without opening a kernel.</summary>
+internal static class PlanVerb
+{
+    private static readonly string[] Formats = ["table", "tree", "json", "svg"];
+    private static readonly string[] OwnOptions = ["--format", "--output", "--explain"];
+
+    public static Verb Verb { get; } = new(
+        "plan",
+        "print the address map that run would make, or why there is none, without starting anything",
+        [
+            .. MachineOptions.All,
+            new("--format", "table|tree|json|svg", "how to print the map (default table)"),
+            new("--output", "FILE", "write there instead of to standard output"),
+            new("--explain", "FUNCTION/BAR", "say why one BAR is where it is: 01:00.0/bar2, or an id such as t0/bar2"),
+        ],
+        "aperture plan --memory 8G --root-port id=rp0 --device test,id=t0,port=rp0,bar2=mem64p:64G:ram --explain t0/bar2",
+        Run);
+
+    private static int Run(ParsedArguments arguments)
+    {
+        string format = arguments.Find("--format") ?? Formats[0];
+        if (!Formats.Contains(format))
+        {
+            throw new ApertureException($"--format {format} is not a way to print a map; write table, tree, json or svg.");
+        }
+
+        MachineConfig config = ConfigReader.Read(ConfigFile.Expand([.. arguments.Values.Where(v => !OwnOptions.Contains(v.Key))]), boots: false);
+        HostAddressBits bits = AddressBits(config);
+        PlacementRequest request = MachinePlan.Request(config, bits.Bits);
+        PlacementResult result = PlacementSolver.Solve(request);
+        if (result.Map is not { } map)
+        {
+            return Refuse(arguments, format, request, result, bits.Origin);
+        }
+
+        PlanReport report = new(request, map, bits.Origin);
+        Write(arguments, arguments.Find("--explain") is { } question ? BarQuestion.Answer(map, question) : Render(format, report));
+        return 0;
+    }
+
+    private static string Render(string format, PlanReport report) => format switch
+    {
+        "tree" => TreeRenderer.Render(report),
+        "json" => JsonRenderer.Render(report),
+        "svg" => SvgRenderer.Render(report),
+        _ => TableRenderer.Render(report),
+    };
+
+    private static int Refuse(ParsedArguments arguments, string format, PlacementRequest request, PlacementResult result, string bitsOrigin)
+    {
+        if (format == "json")
+        {
+            Write(arguments, JsonRenderer.RenderConflicts(request, result.Conflicts, bitsOrigin));
+        }
+
+        foreach (PlacementConflict conflict in result.Conflicts)
+        {
+            Console.Error.WriteLine($"aperture: {conflict.Sentence}");
+        }
+
+        return ApertureException.ConfigurationError;
+    }
+
+    private static HostAddressBits AddressBits(MachineConfig config)
+    {
+        HostAddressBits host = HostAddressBits.Read();
+        return config.PhysicalAddressBits switch
+        {
+            null => host,
+            { } given when given > host.Bits => new HostAddressBits(given, $"as given; this host has {host.Bits}, and a guest run here gets no more"),
+            { } given => new HostAddressBits(given, "as given"),
+        };
+    }
+
+    private static void Write(ParsedArguments arguments, string text)
+    {
+        if (arguments.Find("--output") is not { } path)
+        {
+            Console.Out.Write(text);
+            return;
+        }
+
+        try
+        {
+            File.WriteAllText(path, text);
+        }
+        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            throw new ApertureException($"--output {path} cannot be written: {fault.Message}", ApertureException.ConfigurationError, fault);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+using Aperture.Pci;
+
+namespace Aperture.Host;
+
+/// <summary>Reads a bridge's bus numbers and windows out of its header (PCI-to-PCI Bridge 1.2, section 3.2.5).</summary>
+internal static class BridgeDecoder
+{
+    private const byte SubtractiveInterface = 0x01;
+    private const int IoBaseUpper = 0x30;
+    private const int IoLimitUpper = 0x32;
+
+    /// <summary>The bridge; null when the function is none or its header is not known.</summary>
+    internal static HostPciBridge? Read(ConfigBytes config)
+    {
+        if (!config.Answers || config.HeaderLayout is not (1 or 2))
+        {
+            return null;
+        }
+
+        byte primary = config.U8(PciRegisters.PrimaryBus);
+        byte secondary = config.U8(PciRegisters.PrimaryBus + 1);
+        byte subordinate = config.U8(PciRegisters.PrimaryBus + 2);
+        if (config.HeaderLayout == 2)
+        {
+            // A CardBus bridge has its bus numbers at the same place (PC Card Standard 8.0); its windows are of no use here.
+            return new HostPciBridge(primary, secondary, subordinate, null, null, null, false);
+        }
+
+        bool wide = (config.U16(PciRegisters.PrefetchableBase) & 0xF) == 1;
+        return new HostPciBridge(primary, secondary, subordinate, Io(config), Memory(config), Prefetchable(config, wide), wide)
+        {
+            Subtractive = config.U8(PciRegisters.Revision + 1) == SubtractiveInterface,
+        };
+    }
+
+    private static AddressRange? Io(ConfigBytes config)
+    {
+        byte low = config.U8(PciRegisters.IoBase);
+        byte high = config.U8(PciRegisters.IoBase + 1);
+        bool wide = (low & 0xF) == 1;
+        ulong first = (ulong)(low & 0xF0) << 8 | (wide ? (ulong)config.U16(IoBaseUpper) << 16 : 0);
+        ulong last = (ulong)(high & 0xF0) << 8 | 0xFFF | (wide ? (ulong)config.U16(IoLimitUpper) << 16 : 0);
+        return Window(first, last);
+    }
+
+    private static AddressRange? Memory(ConfigBytes config) => Window(
+        (ulong)(config.U16(PciRegisters.MemoryBase) & 0xFFF0) << 16,
+        (ulong)(config.U16(PciRegisters.MemoryBase + 2) & 0xFFF0) << 16 | 0xFFFFF);
+
+    private static AddressRange? Prefetchable(ConfigBytes config, bool wide) => Window(
+        (ulong)(config.U16(PciRegisters.PrefetchableBase) & 0xFFF0) << 16 | (wide ? (ulong)config.U32(PciRegisters.PrefetchableBaseUpper) << 32 : 0),
+        (ulong)(config.U16(PciRegisters.PrefetchableBase + 2) & 0xFFF0) << 16 | 0xFFFFF | (wide ? (ulong)config.U32(PciRegisters.PrefetchableLimitUpper) << 32 : 0));
+
+    /// <summary>An open window. One that starts at 0 was never programmed (registers reset to 0, or are not there): nothing can be placed at 0.</summary>
+    private static AddressRange? Window(ulong first, ulong last) =>
+        first != 0 && first <= last ? AddressRange.FromBounds(new GuestAddress(first), new GuestAddress(last)) : null;
+}

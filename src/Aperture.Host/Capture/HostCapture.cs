@@ -1,0 +1,63 @@
+using System.Formats.Tar;
+using System.IO.Compression;
+
+namespace Aperture.Host;
+
+/// <summary>What a capture holds.</summary>
+/// <param name="Functions">PCI functions captured.</param>
+/// <param name="FullConfigs">Of those, the ones with more of configuration space than its header (root alone may read that).</param>
+/// <param name="IommuGroups">IOMMU groups captured.</param>
+public sealed record HostCaptureSummary(int Functions, int FullConfigs, int IommuGroups);
+
+/// <summary>Saves what a machine has into an archive that <see cref="HostReader"/> reads back, laid out as sysfs and as hwloc's captures are.</summary>
+public static class HostCapture
+{
+    /// <summary>Writes a gzip-compressed tar of the PCI, IOMMU and NUMA parts of sysfs below <paramref name="root"/> (<c>/</c> for this machine) to <paramref name="path"/>.</summary>
+    /// <exception cref="ApertureException">The tree cannot be read or the file not written; a file that was at <paramref name="path"/> stays then, and no other is left.</exception>
+    public static HostCaptureSummary Save(string root, string path)
+    {
+        string partial = $"{path}.partial";
+        try
+        {
+            HostCaptureSummary summary;
+            using (FileStream file = new(partial, FileMode.Create, FileAccess.Write))
+            {
+                summary = Write(root, file);
+            }
+
+            File.Move(partial, path, overwrite: true);
+            return summary;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
+        {
+            Remove(partial);
+            throw new ApertureException($"{path}: cannot be written: {error.Message}", ApertureException.ConfigurationError, error);
+        }
+        catch (ApertureException)
+        {
+            Remove(partial);
+            throw;
+        }
+    }
+
+    /// <summary>Writes the same archive to <paramref name="output"/>, which stays open. One tree gives the same bytes each time.</summary>
+    /// <exception cref="ApertureException">The tree cannot be read.</exception>
+    public static HostCaptureSummary Write(string root, Stream output)
+    {
+        using GZipStream packed = new(output, CompressionLevel.Optimal, leaveOpen: true);
+        using TarWriter tar = new(packed, TarEntryFormat.Gnu, leaveOpen: true);
+        return new TreeCopy(new DirectoryTree(root), tar).Copy();
+    }
+
+    private static void Remove(string path)
+    {
+        try
+        {
+            File.Delete(path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // What could not be written cannot be removed either; the sentence about writing is the one that helps.
+        }
+    }
+}

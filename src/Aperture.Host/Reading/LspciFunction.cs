@@ -1,0 +1,202 @@
+using System.Globalization;
+
+namespace Aperture.Host;
+
+/// <summary>One function of an lspci dump while it is read.</summary>
+internal sealed class LspciFunction
+{
+    private const int BytesPerLine = 16;
+    private const string Unreadable = "??";
+    private readonly List<byte> config = [];
+    private readonly string source;
+    private readonly int line;
+    private int readable = -1;
+
+    internal LspciFunction(PciAddress address, string source, int line)
+    {
+        this.source = source;
+        this.line = line;
+        Raw = new RawFunction { Address = address, Place = $"{source} line {line}" };
+    }
+
+    /// <summary>What was found so far.</summary>
+    internal RawFunction Raw { get; }
+
+    /// <summary>Reads what follows the address: with <c>-n</c> the class and ids as numbers, with <c>-nn</c> in brackets at the ends of the names.</summary>
+    internal void ReadHeader(ReadOnlySpan<char> text)
+    {
+        // -n: "0600: 8086:0d57 (rev 01)".
+        if (text.Length >= 15 && text[4] == ':' && text[5] == ' ' && TryHex(text[..4], out uint classCode) && TryIds(text.Slice(6, 9)))
+        {
+            Raw.ClassCode = classCode << 8;
+            return;
+        }
+
+        // -nn: "Host bridge [0600]: Intel Corporation Device [8086:0d57]"; a name may hold brackets too, so the last pair of ids counts.
+        for (int open = text.LastIndexOf('['); open >= 0; open = text[..open].LastIndexOf('['))
+        {
+            if (text.Length >= open + 11 && text[open + 10] == ']' && TryIds(text.Slice(open + 1, 9)))
+            {
+                break;
+            }
+        }
+
+        int classAt = text.IndexOf('[');
+        if (classAt >= 0 && text.Length >= classAt + 6 && text[classAt + 5] == ']' && TryHex(text.Slice(classAt + 1, 4), out classCode))
+        {
+            Raw.ClassCode = classCode << 8;
+        }
+    }
+
+    /// <summary>Reads an indented line of <c>-v</c>; what is not needed is passed over.</summary>
+    internal void ReadDetail(ReadOnlySpan<char> text)
+    {
+        int indent = 0;
+        while (indent < text.Length && text[indent] is '\t' or ' ')
+        {
+            indent++;
+        }
+
+        // Capabilities' own lines stand deeper, and an SR-IOV capability lists regions that are not the function's.
+        bool deep = text.StartsWith("\t\t", StringComparison.Ordinal) || indent >= 12;
+        text = text[indent..].TrimEnd();
+        if (deep)
+        {
+            return;
+        }
+
+        if (LspciRegion.TryParse(text, out RawRegion? region))
+        {
+            if (Raw.Regions.Count < 16)
+            {
+                Raw.Regions.Add(region);
+            }
+        }
+        else if (After(text, "Kernel driver in use:", out ReadOnlySpan<char> driver))
+        {
+            Raw.Driver = driver.ToString();
+        }
+        else if (After(text, "NUMA node:", out ReadOnlySpan<char> node) && int.TryParse(node, NumberStyles.None, CultureInfo.InvariantCulture, out int number))
+        {
+            Raw.NumaNode = number;
+        }
+        else if (After(text, "IOMMU group:", out ReadOnlySpan<char> group) && int.TryParse(group, NumberStyles.None, CultureInfo.InvariantCulture, out number))
+        {
+            Raw.IommuGroup = number;
+        }
+    }
+
+    /// <summary>Reads a line of the dump.</summary>
+    /// <exception cref="ApertureException">It does not continue the line before, or holds something that is not a byte.</exception>
+    internal void ReadHex(int offset, ReadOnlySpan<char> text, string where)
+    {
+        if (offset != config.Count)
+        {
+            throw new ApertureException($"{where}: the dump of {Raw.Address} goes on at 0x{offset:x} after 0x{config.Count:x} bytes");
+        }
+
+        int count = 0;
+        foreach (Range part in text.Split(' '))
+        {
+            ReadOnlySpan<char> word = text[part];
+            if (word.IsWhiteSpace())
+            {
+                continue;
+            }
+
+            byte value = 0xFF;
+            bool known = !word.SequenceEqual(Unreadable);
+            if (++count > BytesPerLine || config.Count == HostLimits.Config
+                || (known && (word.Length != 2 || !byte.TryParse(word, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value))))
+            {
+                throw new ApertureException($"{where}: {SysfsText.Quote(word.ToString())} is not one of the {BytesPerLine} bytes of a dump line of {Raw.Address}");
+            }
+
+            if (!known && readable < 0)
+            {
+                readable = config.Count;
+            }
+
+            config.Add(value);
+        }
+    }
+
+    /// <summary>Refuses a dump that was cut off.</summary>
+    /// <exception cref="ApertureException">It has a length that lspci never writes.</exception>
+    internal void CheckLength()
+    {
+        if (!ConfigLength.IsKnown(config.Count))
+        {
+            throw new ApertureException($"{source} line {line}: the dump of {Raw.Address} ends after {config.Count} bytes, where lspci writes 64, 128, 256 or 4096");
+        }
+
+        // Bytes that could not be read end what is known, at the size below.
+        if (readable >= 0)
+        {
+            int whole = readable >= 256 ? 256 : readable >= 64 ? 64 : 0;
+            config.RemoveRange(whole, config.Count - whole);
+            readable = -1;
+        }
+    }
+
+    /// <summary>Takes over what another dump of the same function adds.</summary>
+    /// <exception cref="ApertureException">The two are of different devices.</exception>
+    internal void Merge(LspciFunction other)
+    {
+        if (config.Count != 0 && other.config.Count != 0 && !config.Take(4).SequenceEqual(other.config.Take(4)))
+        {
+            throw new ApertureException($"{source} line {other.line}: {Raw.Address} was another device on line {line}: the dumps are of two machines, or of one that changed");
+        }
+
+        if (other.config.Count > config.Count)
+        {
+            config.Clear();
+            config.AddRange(other.config);
+        }
+
+        if (Raw.Regions.Count == 0 || other.Raw.Regions.Exists(static region => region.Index >= 0))
+        {
+            Raw.Regions.Clear();
+            Raw.Regions.AddRange(other.Raw.Regions);
+        }
+
+        Raw.Vendor ??= other.Raw.Vendor;
+        Raw.Device ??= other.Raw.Device;
+        Raw.ClassCode ??= other.Raw.ClassCode;
+        Raw.Driver ??= other.Raw.Driver;
+        Raw.NumaNode ??= other.Raw.NumaNode;
+        Raw.IommuGroup ??= other.Raw.IommuGroup;
+    }
+
+    /// <summary>The function, complete.</summary>
+    /// <exception cref="ApertureException">It has no dump.</exception>
+    internal RawFunction Finish()
+    {
+        Raw.Config = [.. config];
+        return config.Count != 0
+            ? Raw
+            : throw new ApertureException($"{source} line {line}: {Raw.Address} has no readable hex dump: make the listing with 'lspci -xxxx' (as root for all of it)");
+    }
+
+    private bool TryIds(ReadOnlySpan<char> text)
+    {
+        if (text[4] != ':' || !TryHex(text[..4], out uint vendor) || !TryHex(text[5..], out uint device))
+        {
+            return false;
+        }
+
+        Raw.Vendor = (ushort)vendor;
+        Raw.Device = (ushort)device;
+        return true;
+    }
+
+    private static bool TryHex(ReadOnlySpan<char> text, out uint value) =>
+        uint.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value);
+
+    private static bool After(ReadOnlySpan<char> text, string label, out ReadOnlySpan<char> rest)
+    {
+        bool starts = text.StartsWith(label, StringComparison.Ordinal);
+        rest = starts ? text[label.Length..].Trim() : default;
+        return starts;
+    }
+}

@@ -1,0 +1,73 @@
+namespace Aperture.Host;
+
+/// <summary>What a reader found, before anything is concluded from it.</summary>
+internal sealed class RawHost
+{
+    internal required HostOrigin Origin { get; init; }
+
+    internal List<RawFunction> Functions { get; } = [];
+
+    internal List<RawGroup> Groups { get; } = [];
+
+    internal List<HostNumaNode> NumaNodes { get; } = [];
+
+    internal bool KnowsIommuGroups { get; set; }
+}
+
+/// <summary>An IOMMU group as found.</summary>
+internal sealed record RawGroup(int Number, List<PciAddress> Functions, List<HostReservedRegion> Regions);
+
+/// <summary>A line of sysfs' <c>resource</c>: first and last address as the CPU sees them, and the kernel's flags.</summary>
+internal readonly record struct RawResource(ulong First, ulong Last, ulong Flags);
+
+/// <summary>A region line of <c>lspci -v</c>.</summary>
+/// <param name="Index">The BAR's number, or -1 where plain <c>-v</c> leaves it out.</param>
+/// <param name="IsRom">An expansion ROM line.</param>
+/// <param name="IsIo">I/O ports.</param>
+/// <param name="Is64Bit">Marked 64-bit.</param>
+/// <param name="IsPrefetchable">Marked prefetchable.</param>
+/// <param name="Address">The address; null when none is assigned.</param>
+/// <param name="Size">In bytes; null when not printed.</param>
+internal sealed record RawRegion(int Index, bool IsRom, bool IsIo, bool Is64Bit, bool IsPrefetchable, ulong? Address, ulong? Size);
+
+/// <summary>SR-IOV numbers that sysfs has as files of their own.</summary>
+internal sealed record RawSriov(int TotalVfs, int NumVfs, ushort Offset, ushort Stride, ushort VfDevice);
+
+/// <summary>A function as found.</summary>
+internal sealed class RawFunction
+{
+    internal required PciAddress Address { get; init; }
+
+    /// <summary>File and place for messages.</summary>
+    internal required string Place { get; init; }
+
+    internal byte[] Config { get; set; } = [];
+
+    internal ushort? Vendor { get; set; }
+
+    internal ushort? Device { get; set; }
+
+    internal ushort? SubsystemVendor { get; set; }
+
+    internal ushort? Subsystem { get; set; }
+
+    internal uint? ClassCode { get; set; }
+
+    internal byte? Revision { get; set; }
+
+    internal string? Driver { get; set; }
+
+    internal int? NumaNode { get; set; }
+
+    internal int? IommuGroup { get; set; }
+
+    internal PciAddress? PhysicalFunction { get; set; }
+
+    internal RawSriov? Sriov { get; set; }
+
+    /// <summary>The lines of <c>resource</c>; null when the source has none.</summary>
+    internal List<RawResource>? Resources { get; set; }
+
+    /// <summary>The region lines of a dump.</summary>
+    internal List<RawRegion> Regions { get; } = [];
+}

@@ -1,0 +1,171 @@
+using System.Globalization;
+
+namespace Aperture.Host;
+
+/// <summary>Reads a sysfs tree, live or captured.</summary>
+internal sealed class SysfsReader
+{
+    private readonly TreeWalk walk;
+    private readonly string sys;
+    private readonly RawHost host;
+    private readonly SortedDictionary<PciAddress, string> places = [];
+
+    private SysfsReader(TreeWalk walk, string sys, HostOrigin origin)
+    {
+        this.walk = walk;
+        this.sys = sys;
+        host = new RawHost { Origin = origin };
+    }
+
+    /// <summary>Reads the machine that <paramref name="tree"/> holds.</summary>
+    /// <exception cref="ApertureException">There is no sysfs in it, or it is damaged.</exception>
+    internal static RawHost Read(IHostTree tree, HostOrigin origin)
+    {
+        TreeWalk walk = new(tree);
+        SysfsReader reader = new(walk, SysfsPlaces.FindSys(walk), origin);
+        reader.ReadAll();
+        return reader.host;
+    }
+
+    private void ReadAll()
+    {
+        foreach ((PciAddress address, string directory) in SysfsPlaces.FindFunctions(walk, sys))
+        {
+            places.Add(address, directory);
+            host.Functions.Add(ReadFunction(address, directory));
+        }
+
+        string groups = TreeWalk.Join(sys, "kernel/iommu_groups");
+        host.KnowsIommuGroups = walk.IsDirectory(groups);
+        foreach (string name in walk.List(groups))
+        {
+            ReadGroup(name, TreeWalk.Join(groups, name));
+        }
+
+        ReadNodes(TreeWalk.Join(sys, "devices/system/node"));
+    }
+
+    private RawFunction ReadFunction(PciAddress address, string directory)
+    {
+        RawFunction function = new() { Address = address, Place = Place(directory) };
+        function.Config = ReadConfig(directory);
+        function.Vendor = (ushort?)ReadHex(directory, "vendor", 16);
+        function.Device = (ushort?)ReadHex(directory, "device", 16);
+        function.SubsystemVendor = (ushort?)ReadHex(directory, "subsystem_vendor", 16);
+        function.Subsystem = (ushort?)ReadHex(directory, "subsystem_device", 16);
+        function.ClassCode = (uint?)ReadHex(directory, "class", 24);
+        function.Revision = (byte?)ReadHex(directory, "revision", 8);
+        function.Driver = walk.LinkName(TreeWalk.Join(directory, "driver"));
+        function.NumaNode = ReadDecimal(directory, "numa_node", -1, 1 << 20) is { } node and >= 0 ? node : null;
+        if (ReadText(directory, "resource") is { } resources)
+        {
+            function.Resources = SysfsText.Resources(resources, Place(TreeWalk.Join(directory, "resource")));
+        }
+
+        if (walk.LinkName(TreeWalk.Join(directory, "iommu_group")) is { } group)
+        {
+            function.IommuGroup = SysfsText.Decimal(group, 0, int.MaxValue, Place(TreeWalk.Join(directory, "iommu_group")));
+        }
+
+        if (walk.LinkName(TreeWalk.Join(directory, "physfn")) is { } physical)
+        {
+            function.PhysicalFunction = PciAddress.TryParse(physical, out PciAddress pf)
+                ? pf
+                : throw new ApertureException($"{Place(directory)}/physfn: {SysfsText.Quote(physical)} is not a PCI address");
+        }
+
+        function.Sriov = ReadSriov(directory);
+        return function;
+    }
+
+    private byte[] ReadConfig(string directory)
+    {
+        string path = TreeWalk.Join(directory, "config");
+        byte[] config = walk.Read(path, HostLimits.Config) ?? [];
+        return ConfigLength.IsKnown(config.Length)
+            ? config
+            : throw new ApertureException($"{Place(path)}: has {config.Length} bytes, where configuration space is 64, 128, 256 or 4096 as far as the kernel shows it");
+    }
+
+    private RawSriov? ReadSriov(string directory)
+    {
+        const int MostVfs = ushort.MaxValue;
+        if (ReadDecimal(directory, "sriov_totalvfs", 0, MostVfs) is not { } total)
+        {
+            return null;
+        }
+
+        return new RawSriov(
+            total,
+            ReadDecimal(directory, "sriov_numvfs", 0, MostVfs) ?? 0,
+            (ushort)(ReadDecimal(directory, "sriov_offset", 0, MostVfs) ?? 0),
+            (ushort)(ReadDecimal(directory, "sriov_stride", 0, MostVfs) ?? 0),
+            ReadText(directory, "sriov_vf_device") is { } device
+                && ushort.TryParse(device.Trim(), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ushort id) ? id : (ushort)0);
+    }
+
+    private void ReadGroup(string name, string directory)
+    {
+        int number = SysfsText.Decimal(name, 0, int.MaxValue, Place(directory));
+        RawGroup group = new(number, [], []);
+        foreach (string member in walk.List(TreeWalk.Join(directory, "devices")))
+        {
+            // Groups also hold devices that are not PCI; those are named otherwise.
+            if (PciAddress.TryParse(member, out PciAddress address) && places.ContainsKey(address))
+            {
+                group.Functions.Add(address);
+            }
+        }
+
+        if (ReadText(directory, "reserved_regions") is { } text)
+        {
+            group.Regions.AddRange(SysfsText.ReservedRegions(text, Place(TreeWalk.Join(directory, "reserved_regions"))));
+        }
+
+        host.Groups.Add(group);
+    }
+
+    private void ReadNodes(string directory)
+    {
+        foreach (string name in walk.List(directory))
+        {
+            if (!name.StartsWith("node", StringComparison.Ordinal)
+                || !int.TryParse(name.AsSpan(4), NumberStyles.None, CultureInfo.InvariantCulture, out int number))
+            {
+                continue;
+            }
+
+            string node = TreeWalk.Join(directory, name);
+            host.NumaNodes.Add(new HostNumaNode(number, ReadText(node, "cpulist")?.Trim() ?? "", Memory(ReadText(node, "meminfo"))));
+        }
+    }
+
+    /// <summary>The total of a node's <c>meminfo</c>: <c>Node 0 MemTotal: 47925628 kB</c>.</summary>
+    private static ulong? Memory(string? text)
+    {
+        string[] words = (text ?? "").Split((char[])[' ', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries);
+        int label = Array.IndexOf(words, "MemTotal:");
+        return label >= 0 && label + 1 < words.Length
+            && ulong.TryParse(words[label + 1], NumberStyles.None, CultureInfo.InvariantCulture, out ulong kilobytes)
+            && kilobytes < 1UL << 53 ? kilobytes << 10 : null;
+    }
+
+    private ulong? ReadHex(string directory, string name, int bits) =>
+        ReadText(directory, name) is { } text ? SysfsText.Hex(text, bits, Place(TreeWalk.Join(directory, name))) : null;
+
+    private int? ReadDecimal(string directory, string name, int smallest, int largest) =>
+        ReadText(directory, name) is { } text ? SysfsText.Decimal(text, smallest, largest, Place(TreeWalk.Join(directory, name))) : null;
+
+    /// <summary>An attribute's text; null when it is missing or was captured empty.</summary>
+    private string? ReadText(string directory, string name) =>
+        walk.Read(TreeWalk.Join(directory, name), HostLimits.Attribute) is { Length: > 0 } content ? SysfsText.Decode(content) : null;
+
+    private string Place(string path) => $"{walk.Tree.Name}: {path}";
+}
+
+/// <summary>How much of configuration space a source may show.</summary>
+internal static class ConfigLength
+{
+    /// <summary>True for nothing, the header (all that users other than root may read), a CardBus header, and the two whole sizes.</summary>
+    internal static bool IsKnown(int bytes) => bytes is 0 or 64 or 128 or 256 or 4096;
+}

@@ -1,0 +1,114 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Aperture.Lab;
+
+namespace Aperture.Guest.Tests;
+
+/// <summary>One run of the built <c>aperture</c> with an unmodified Debian kernel: under this host's KVM when that runs 64-bit guests, else in the lab.</summary>
+internal sealed class GuestRun
+{
+    private const int Attempts = 3;
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
+
+    private GuestRun(int exitCode, string serial, IReadOnlyList<JsonElement> events, string error)
+    {
+        ExitCode = exitCode;
+        Serial = serial;
+        Events = events;
+        Error = error;
+    }
+
+    /// <summary>The process's exit code.</summary>
+    public int ExitCode { get; }
+
+    /// <summary>What the guest printed.</summary>
+    public string Serial { get; }
+
+    /// <summary>The event log.</summary>
+    public IReadOnlyList<JsonElement> Events { get; }
+
+    /// <summary>Standard error.</summary>
+    public string Error { get; }
+
+    /// <summary>The guest's lines for programs, without their mark, that start with <paramref name="word"/>.</summary>
+    public IReadOnlyList<string[]> Lines(string word) =>
+        [.. Serial.Split('\n').Select(l => l.Trim()).Where(l => l.StartsWith($"APERTURE {word}", StringComparison.Ordinal)).Select(l => l.Split(' ')[1..])];
+
+    /// <summary>The events of one kind.</summary>
+    public IReadOnlyList<JsonElement> EventsOf(string kind) => [.. Events.Where(e => e.GetProperty("event").GetString() == kind)];
+
+    /// <summary>Boots the cloud kernel with the guest's initial file system; skips the test where its parts are absent.</summary>
+    /// <param name="commandLine">Added to the kernel's command line.</param>
+    /// <param name="arguments">Added to <c>aperture run</c>.</param>
+    public static async Task<GuestRun> BootAsync(string commandLine, params string[] arguments)
+    {
+        LabArtifacts artifacts = LabArtifacts.Locate();
+        Assert.SkipUnless(artifacts.HasGuest, $"the guest's kernel is not in {artifacts.Folder}: run ./aperture lab prepare");
+        return await KernelAsync(artifacts.GuestKernel, artifacts.GuestInitramfs, commandLine, arguments);
+    }
+
+    /// <summary>Boots any kernel. A run that does not end in time is repeated, because emulated machines hang now and then; the repeat is reported.</summary>
+    public static async Task<GuestRun> KernelAsync(string kernel, string initramfs, string commandLine, params string[] arguments)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            GuestRun? run = await TryAsync(kernel, initramfs, commandLine, arguments);
+            if (run is not null)
+            {
+                return run;
+            }
+
+            TestContext.Current.SendDiagnosticMessage($"the guest did not end within {Limit.TotalSeconds} s (attempt {attempt} of {Attempts})");
+            Assert.True(attempt < Attempts, $"the guest did not end within {Limit.TotalSeconds} s, {Attempts} times in a row");
+        }
+    }
+
+    private static async Task<GuestRun?> TryAsync(string kernel, string initramfs, string commandLine, string[] arguments)
+    {
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-guest-");
+        try
+        {
+            string serial = Path.Combine(folder.FullName, "serial.txt");
+            string events = Path.Combine(folder.FullName, "events.jsonl");
+            string[] all =
+            [
+                "run", "--kernel", kernel, "--initramfs", initramfs, "--serial", $"file={serial}", "--events", events,
+                "--cmdline", $"console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check mitigations=off {commandLine}",
+                .. arguments.Contains("--memory") ? arguments : [.. arguments, "--memory", "256M"],
+            ];
+            using Process child = Start(all);
+            Task<string> error = child.StandardError.ReadToEndAsync();
+            using CancellationTokenSource limit = new(Limit);
+            try
+            {
+                await child.WaitForExitAsync(limit.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                child.Kill(entireProcessTree: true);
+                await child.WaitForExitAsync();
+                return null;
+            }
+
+            string[] lines = File.Exists(events) ? await File.ReadAllLinesAsync(events) : [];
+            return new GuestRun(
+                child.ExitCode,
+                File.Exists(serial) ? await File.ReadAllTextAsync(serial) : "",
+                [.. lines.Select(l => JsonDocument.Parse(l).RootElement)],
+                await error);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    private static Process Start(string[] arguments)
+    {
+        string program = Path.Combine(AppContext.BaseDirectory, "aperture");
+        ProcessStartInfo start = new(program, arguments) { RedirectStandardError = true, RedirectStandardInput = true };
+        Process child = Process.Start(start)!;
+        child.StandardInput.Close();
+        return child;
+    }
+}
