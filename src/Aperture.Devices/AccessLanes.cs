@@ -70,8 +70,35 @@ internal static class AccessLanes
         return AccessResult.Ok;
     }
 
-    /// <summary>Reads word by word; <paramref name="length"/> is a multiple of 4.</summary>
+    /// <summary>Reads word by word; <paramref name="length"/> is a multiple of 4. Nearly every access is one whole word, so that goes straight to it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static AccessResult ReadWords<T>(T device, ulong length, ulong offset, int size, out ulong value)
+        where T : IWordRegisters
+    {
+        if (size == 4 && (offset & 3) == 0 && offset < length)
+        {
+            value = device.ReadWord(offset, uint.MaxValue);
+            return AccessResult.Ok;
+        }
+
+        return ReadLanes(device, length, offset, size, out value);
+    }
+
+    /// <summary>Writes word by word; <paramref name="length"/> is a multiple of 4.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static AccessResult WriteWords<T>(T device, ulong length, ulong offset, int size, ulong value)
+        where T : IWordRegisters
+    {
+        if (size == 4 && (offset & 3) == 0 && offset < length)
+        {
+            device.WriteWord(offset, (uint)value, uint.MaxValue);
+            return AccessResult.Ok;
+        }
+
+        return WriteLanes(device, length, offset, size, value);
+    }
+
+    private static AccessResult ReadLanes<T>(T device, ulong length, ulong offset, int size, out ulong value)
         where T : IWordRegisters
     {
         value = ulong.MaxValue;
@@ -95,8 +122,7 @@ internal static class AccessLanes
         return AccessResult.Ok;
     }
 
-    /// <summary>Writes word by word; <paramref name="length"/> is a multiple of 4.</summary>
-    public static AccessResult WriteWords<T>(T device, ulong length, ulong offset, int size, ulong value)
+    private static AccessResult WriteLanes<T>(T device, ulong length, ulong offset, int size, ulong value)
         where T : IWordRegisters
     {
         if (!Starts(offset, size, length))

@@ -6,9 +6,11 @@ namespace Aperture.Kvm;
 /// </summary>
 /// <remarks>
 /// <para>Two words are shared without a lock. <c>Seat._inside</c> is written by its own thread only and read by holders; <c>_attention</c> is written
-/// under <c>_lock</c> by holders and stoppers and read by every seat's thread. Entering is: inside = 1, full barrier, read attention. Holding is:
-/// attention + 1, full barrier (both in one Interlocked call), read inside. At least one side therefore sees the other: either the seat sees
-/// attention and turns back, or the holder sees inside and kicks. A kick stays pending until the thread is in the guest, so it cannot come too early.</para>
+/// under <c>_lock</c> by holders and stoppers and read by every seat's thread. Entering is: inside = 1, read attention. Holding is: attention + 1,
+/// barrier on every processor that runs a thread of this process, read inside. That barrier falls before, between or after the two steps of a seat
+/// that is entering, and stands for the seat's own: at least one side therefore sees the other, so either the seat sees attention and turns back,
+/// or the holder sees inside and kicks. Entering happens at every exit and costs no barrier; holding is rare and pays for both.
+/// A kick stays pending until the thread is in the guest, so it cannot come too early.</para>
 /// <para>A holder waits for nothing but "not inside", which a kicked thread reaches without any lock. Holds are counted, not owned, so two
 /// threads that hold at once, a thread that holds twice and a vCPU's own handler that holds (it is outside already) cannot block each other.
 /// What a holder changes while it holds needs a lock of its own, taken before <see cref="Hold"/>; a handler that waits for that lock is outside too.</para>
@@ -168,6 +170,8 @@ internal sealed class EntryGate
 
     private void KickInside()
     {
+        // Pairs with the order of the two steps in TryEnter, which the processor may not keep by itself.
+        Interlocked.MemoryBarrierProcessWide();
         foreach (Seat seat in _seats)
         {
             if (seat.IsInside)
@@ -196,8 +200,8 @@ internal sealed class EntryGate
         /// <summary>On its own thread: true when it may enter the guest now, and must <see cref="Leave"/> afterwards; false: go to <see cref="Wait"/>.</summary>
         public bool TryEnter()
         {
-            // The full barrier of the exchange pairs with that of the increments of _attention.
-            Interlocked.Exchange(ref _inside, 1);
+            // Two volatile accesses, which the compiler keeps in order; the processor is put in order by KickInside.
+            Volatile.Write(ref _inside, 1);
             if (Volatile.Read(ref gate._attention) == 0)
             {
                 return true;

@@ -19,7 +19,7 @@ public sealed class MsiRoutes
     private readonly Lock _lock = new();
     private readonly int _capacity;
     private readonly Action<ReadOnlySpan<KvmIrqRoutingEntry>> _apply;
-    private readonly SortedDictionary<uint, MsiMessage?> _messages = [];
+    private readonly List<Route> _messages = []; // by rising number
     private int _batches;
     private bool _changed;
 
@@ -44,19 +44,15 @@ public sealed class MsiRoutes
                 throw KvmSystem.Failure($"all {Capacity} message interrupt routes of this VM are taken; give devices fewer MSI-X vectors.");
             }
 
-            uint gsi = Pins;
-            foreach (uint taken in _messages.Keys)
+            int free = 0;
+            while (free < _messages.Count && _messages[free].Gsi == Pins + free)
             {
-                if (taken != gsi)
-                {
-                    break;
-                }
-
-                gsi++;
+                free++;
             }
 
-            _messages.Add(gsi, null);
-            return gsi;
+            Route route = new(Pins + (uint)free);
+            _messages.Insert(free, route);
+            return route.Gsi;
         }
     }
 
@@ -66,14 +62,10 @@ public sealed class MsiRoutes
     {
         lock (_lock)
         {
-            if (!_messages.TryGetValue(gsi, out MsiMessage? before))
+            Route route = _messages[IndexOf(gsi)];
+            if (route.Message != message)
             {
-                throw new ArgumentOutOfRangeException(nameof(gsi), gsi, "not an allocated number");
-            }
-
-            if (before != message)
-            {
-                _messages[gsi] = message;
+                route.Message = message;
                 Changed();
             }
         }
@@ -85,11 +77,9 @@ public sealed class MsiRoutes
     {
         lock (_lock)
         {
-            if (!_messages.Remove(gsi, out MsiMessage? message))
-            {
-                throw new ArgumentOutOfRangeException(nameof(gsi), gsi, "not an allocated number");
-            }
-
+            int index = IndexOf(gsi);
+            MsiMessage? message = _messages[index].Message;
+            _messages.RemoveAt(index);
             if (message is not null)
             {
                 Changed();
@@ -139,6 +129,20 @@ public sealed class MsiRoutes
         return routes;
     }
 
+    private int IndexOf(uint gsi)
+    {
+        // Numbers are given out from below, so all but those after a freed one stand where their number says.
+        int index = (int)Math.Min(gsi - (long)Pins, _messages.Count - 1);
+        while (index >= 0 && _messages[index].Gsi > gsi)
+        {
+            index--;
+        }
+
+        return index >= 0 && _messages[index].Gsi == gsi
+            ? index
+            : throw new ArgumentOutOfRangeException(nameof(gsi), gsi, "not an allocated number");
+    }
+
     private void Changed()
     {
         _changed = true;
@@ -151,13 +155,13 @@ public sealed class MsiRoutes
     private void Apply()
     {
         List<KvmIrqRoutingEntry> table = PinRoutes();
-        foreach ((uint gsi, MsiMessage? message) in _messages)
+        foreach (Route route in _messages)
         {
-            if (message is { } target)
+            if (route.Message is { } target)
             {
                 table.Add(new KvmIrqRoutingEntry
                 {
-                    Gsi = gsi,
+                    Gsi = route.Gsi,
                     Type = ToMessage,
                     MsiAddressLow = (uint)target.Address.Value,
                     MsiAddressHigh = (uint)(target.Address.Value >> 32),
@@ -168,6 +172,13 @@ public sealed class MsiRoutes
 
         _apply(CollectionsMarshal.AsSpan(table));
         _changed = false;
+    }
+
+    private sealed class Route(uint gsi)
+    {
+        public uint Gsi { get; } = gsi;
+
+        public MsiMessage? Message { get; set; }
     }
 
     private sealed class Batch(MsiRoutes owner) : IDisposable

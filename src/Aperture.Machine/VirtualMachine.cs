@@ -43,20 +43,21 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             }
 
             CpuidTable? cpuid = system is null ? null : CpuidTable.FromHost(system, config.Cpus, config.PhysicalAddressBits);
+            HypervisorStart? start = system is null || cpuid is null ? null : Own(new HypervisorStart(system, cpuid, config.Cpus, Stopped));
             _plan = Own(MachinePlan.Create(config, cpuid?.PhysicalAddressBits ?? HostCpu.PhysicalAddressBits(config.PhysicalAddressBits)));
             _ram = Own(GuestRam.Create([.. Map.Ram.Pieces], config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
             _events = Own(config.EventsPath is { } path ? EventLog.Open(path, clock) : EventLog.None);
             _serial = Own(SerialConnection.Open(config));
-            if (system is null || cpuid is null)
+            if (start is null || cpuid is null)
             {
                 throw missing!;
             }
 
-            _vm = Own(system.CreateVm(new KvmVmOptions()));
+            _vm = start.WaitForVm();
             _board = Own(new Q35Board(new BoardParts(
                 _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
-            _vcpus = Own(_vm.CreateVcpus(config.Cpus, cpuid, _ => new CpuBus(_board, Stopped)));
+            _vcpus = Own(start.TakeVcpus(_board));
             _board.Memory.Barrier = new VcpuBarrier(_vcpus);
             _board.Memory.AddListener(_slots);
             _board.Memory.AddListener(new SlotEvents(_slots, _events));

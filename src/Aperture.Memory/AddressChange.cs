@@ -7,15 +7,20 @@ namespace Aperture.Memory;
 public sealed class AddressChange : IDisposable
 {
     private readonly AddressSpace _space;
-    private readonly List<Placement> _draft;
+    private readonly List<Placement> _current;
+
+    // Made by the first edit: most changes that a guest's configuration write opens turn out to change nothing.
+    private List<Placement>? _draft;
     private bool _ended;
     private bool _disposed;
 
     internal AddressChange(AddressSpace space, List<Placement> current)
     {
         _space = space;
-        _draft = new List<Placement>(current);
+        _current = current;
     }
+
+    private List<Placement> Draft => _draft ??= new List<Placement>(_current);
 
     /// <summary>Places a region. Where placements overlap the higher <paramref name="priority"/> wins, and of equals the newest.</summary>
     /// <exception cref="ApertureException">The region would lie outside the space.</exception>
@@ -51,13 +56,14 @@ public sealed class AddressChange : IDisposable
         }
 
         Placement placement = new(region, new AddressRange(address, region.Size), priority, _space.NextSequence());
-        int at = _draft.Count;
-        while (at > 0 && _draft[at - 1].Range.Start > address)
+        List<Placement> draft = Draft;
+        int at = draft.Count;
+        while (at > 0 && draft[at - 1].Range.Start > address)
         {
             at--;
         }
 
-        _draft.Insert(at, placement);
+        draft.Insert(at, placement);
         return true;
     }
 
@@ -72,7 +78,7 @@ public sealed class AddressChange : IDisposable
             return false;
         }
 
-        _draft.RemoveAt(index);
+        Draft.RemoveAt(index);
         return true;
     }
 
@@ -82,7 +88,10 @@ public sealed class AddressChange : IDisposable
     {
         CheckOpen();
         _ended = true;
-        _space.Publish(_draft);
+        if (_draft is not null)
+        {
+            _space.Publish(_draft);
+        }
     }
 
     /// <summary>Ends the change and lets others change the space.</summary>
@@ -106,9 +115,10 @@ public sealed class AddressChange : IDisposable
 
     private int IndexOf(Region region)
     {
-        for (int i = 0; i < _draft.Count; i++)
+        List<Placement> placements = _draft ?? _current;
+        for (int i = 0; i < placements.Count; i++)
         {
-            if (ReferenceEquals(_draft[i].Region, region))
+            if (ReferenceEquals(placements[i].Region, region))
             {
                 return i;
             }

@@ -94,14 +94,7 @@ public sealed class Dispatcher
         region.CountRead();
         if (region.Ram is { } ram)
         {
-            ulong at = region.RamOffset + offset;
-            value = size switch
-            {
-                1 => ram.Read<byte>(at),
-                2 => ram.Read<ushort>(at),
-                4 => ram.Read<uint>(at),
-                _ => ram.Read<ulong>(at),
-            };
+            value = ReadRam(ram, region.RamOffset + offset, size);
             return AccessResult.Ok;
         }
 
@@ -110,6 +103,15 @@ public sealed class Dispatcher
         value = result == AccessResult.Ok ? value & ones : ones;
         return result;
     }
+
+    // Apart, so that the way to a handler stays small enough to be inlined: RAM exits only where a page could not be mapped.
+    private static ulong ReadRam(RamBlock ram, ulong at, int size) => size switch
+    {
+        1 => ram.Read<byte>(at),
+        2 => ram.Read<ushort>(at),
+        4 => ram.Read<uint>(at),
+        _ => ram.Read<ulong>(at),
+    };
 
     private static AccessResult WriteRun(in FlatRange run, GuestAddress address, int size, ulong value)
     {
@@ -122,7 +124,12 @@ public sealed class Dispatcher
             return region.Handler?.Write(offset, size, value) ?? AccessResult.Ok;
         }
 
-        ulong at = region.RamOffset + offset;
+        WriteRam(ram, region.RamOffset + offset, size, value);
+        return AccessResult.Ok;
+    }
+
+    private static void WriteRam(RamBlock ram, ulong at, int size, ulong value)
+    {
         switch (size)
         {
             case 1: ram.Write(at, (byte)value); break;
@@ -130,8 +137,6 @@ public sealed class Dispatcher
             case 4: ram.Write(at, (uint)value); break;
             default: ram.Write(at, value); break;
         }
-
-        return AccessResult.Ok;
     }
 
     private AccessResult ReadPieces(FlatView view, GuestAddress address, int size, out ulong value)

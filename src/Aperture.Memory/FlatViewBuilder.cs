@@ -3,24 +3,18 @@ namespace Aperture.Memory;
 /// <summary>Resolves overlapping placements into a flat view: one sweep over the addresses, the strongest placement that covers each run wins.</summary>
 internal static class FlatViewBuilder
 {
-    // Smallest first out of the queue: the highest priority, and of equals the newest.
-    private static readonly Comparer<Placement> StrongestFirst = Comparer<Placement>.Create(static (left, right) =>
-    {
-        int byPriority = right.Priority.CompareTo(left.Priority);
-        return byPriority != 0 ? byPriority : right.Sequence.CompareTo(left.Sequence);
-    });
-
     /// <summary>Builds the view of <paramref name="placements"/>, which are sorted by their start.</summary>
-    internal static FlatView Build(IReadOnlyList<Placement> placements)
+    internal static FlatView Build(List<Placement> placements)
     {
         List<FlatRange> runs = new(placements.Count + 8);
-        PriorityQueue<Placement, Placement> covering = new(StrongestFirst);
+
+        // Those that reach past the cursor. Few at any address, because BARs that overlap each other are not placed at all: a scan beats a heap.
+        List<Placement> covering = [];
         int next = 0;
         GuestAddress cursor = GuestAddress.Zero;
         while (true)
         {
-            DropEnded(covering, cursor);
-            if (covering.Count == 0)
+            if (Strongest(covering, cursor) is null)
             {
                 if (next == placements.Count)
                 {
@@ -32,11 +26,11 @@ internal static class FlatViewBuilder
 
             for (; next < placements.Count && placements[next].Range.Start <= cursor; next++)
             {
-                covering.Enqueue(placements[next], placements[next]);
+                covering.Add(placements[next]);
             }
 
             // The winner holds until it ends or until something else begins, which may be stronger.
-            Placement winner = covering.Peek();
+            Placement winner = Strongest(covering, cursor)!;
             GuestAddress last = winner.Range.Last;
             if (next < placements.Count && placements[next].Range.Start <= last)
             {
@@ -48,12 +42,26 @@ internal static class FlatViewBuilder
         }
     }
 
-    private static void DropEnded(PriorityQueue<Placement, Placement> covering, GuestAddress cursor)
+    // Of those that have not ended, which it drops, the one with the highest priority, and of equals the newest.
+    private static Placement? Strongest(List<Placement> covering, GuestAddress cursor)
     {
-        while (covering.TryPeek(out Placement? top, out _) && top.Range.Last < cursor)
+        Placement? strongest = null;
+        for (int i = covering.Count - 1; i >= 0; i--)
         {
-            covering.Dequeue();
+            Placement candidate = covering[i];
+            if (candidate.Range.Last < cursor)
+            {
+                covering[i] = covering[^1];
+                covering.RemoveAt(covering.Count - 1);
+            }
+            else if (strongest is null || candidate.Priority > strongest.Priority
+                || (candidate.Priority == strongest.Priority && candidate.Sequence > strongest.Sequence))
+            {
+                strongest = candidate;
+            }
         }
+
+        return strongest;
     }
 
     private static void Append(List<FlatRange> runs, Placement winner, GuestAddress first, GuestAddress last)

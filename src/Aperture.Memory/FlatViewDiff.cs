@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 
 namespace Aperture.Memory;
 
@@ -40,14 +41,17 @@ public sealed record FlatViewDiff(ImmutableArray<FlatRange> Removed, ImmutableAr
         }
     }
 
+    /// <summary>True when RAM comes, goes or moves: memory slots have to follow.</summary>
+    internal bool TouchesRam => Holds(Removed) || Holds(Added);
+
     /// <summary>Compares two views.</summary>
     public static FlatViewDiff Between(FlatView old, FlatView next)
     {
         ReadOnlySpan<FlatRange> before = old.Ranges;
         ReadOnlySpan<FlatRange> after = next.Ranges;
-        ImmutableArray<FlatRange>.Builder removed = ImmutableArray.CreateBuilder<FlatRange>();
-        ImmutableArray<FlatRange>.Builder added = ImmutableArray.CreateBuilder<FlatRange>();
-        ImmutableArray<FlatRange>.Builder kept = ImmutableArray.CreateBuilder<FlatRange>(Math.Min(before.Length, after.Length));
+        List<FlatRange> removed = [];
+        List<FlatRange> added = [];
+        List<FlatRange> kept = new(Math.Min(before.Length, after.Length));
         int i = 0;
         int j = 0;
         while (i < before.Length || j < after.Length)
@@ -75,6 +79,21 @@ public sealed record FlatViewDiff(ImmutableArray<FlatRange> Removed, ImmutableAr
             j += order >= 0 ? 1 : 0;
         }
 
-        return new FlatViewDiff(removed.DrainToImmutable(), added.DrainToImmutable(), kept.DrainToImmutable());
+        return new FlatViewDiff(Freeze(removed), Freeze(added), Freeze(kept));
     }
+
+    private static bool Holds(ImmutableArray<FlatRange> runs)
+    {
+        foreach (FlatRange run in runs)
+        {
+            if (run.Region.Ram is not null)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static ImmutableArray<FlatRange> Freeze(List<FlatRange> runs) => ImmutableCollectionsMarshal.AsImmutableArray(runs.ToArray());
 }

@@ -15,6 +15,9 @@ public sealed class SlotListener : IFlatViewListener
     private readonly MemorySlot?[] _table;
     private FlatView _view = FlatView.Empty;
 
+    // True when the last change left nothing to try again.
+    private bool _settled;
+
     // No slot from this id on is in use; ids are given out from 0, so the table's tail is never walked.
     private int _end;
 
@@ -40,14 +43,22 @@ public sealed class SlotListener : IFlatViewListener
     /// <exception cref="ApertureException">The host did not delete a slot, or did not take RAM that must be mapped.</exception>
     public void Commit(FlatView old, FlatView next, FlatViewDiff diff)
     {
+        if (_settled && !diff.TouchesRam)
+        {
+            _view = next;
+            VerifyInDebug();
+            return;
+        }
+
         SlotPlan plan = SlotPlan.For(next, _backend.MaxSlots);
-        HashSet<MemorySlot> missing = [.. plan.Slots];
+        bool[] inPlace = new bool[plan.Slots.Length];
         List<TrappedRange> trapped = [.. plan.Trapped];
-        string? fault = DeleteOthers(missing);
-        Add(plan, missing, trapped);
+        string? fault = DeleteOthers(plan, inPlace);
+        Add(plan, inPlace, trapped);
         _view = next;
         _trapped = trapped;
         _slots = Snapshot();
+        _settled = fault is null && trapped.Count == 0;
         if (fault is null)
         {
             VerifyInDebug();
@@ -70,14 +81,20 @@ public sealed class SlotListener : IFlatViewListener
     /// <summary>Compares the slots in place with the view: null when they agree, otherwise the first difference in one sentence.</summary>
     public string? Verify() => SlotInvariant.Check(_view, _slots, _trapped);
 
-    // Empties every slot that is not wanted, and strikes those in place from the wanted ones.
-    private string? DeleteOthers(HashSet<MemorySlot> missing)
+    // Empties every slot that is not wanted, and marks the wanted ones that are in place.
+    private string? DeleteOthers(SlotPlan plan, bool[] inPlace)
     {
         string? fault = null;
         for (int id = 0; id < _end; id++)
         {
-            if (_table[id] is not { } slot || missing.Remove(slot))
+            if (_table[id] is not { } slot)
             {
+                continue;
+            }
+
+            if (plan.IndexOf(slot) is >= 0 and int wanted)
+            {
+                inPlace[wanted] = true;
                 continue;
             }
 
@@ -95,16 +112,17 @@ public sealed class SlotListener : IFlatViewListener
         return fault;
     }
 
-    private void Add(SlotPlan plan, HashSet<MemorySlot> missing, List<TrappedRange> trapped)
+    private void Add(SlotPlan plan, bool[] inPlace, List<TrappedRange> trapped)
     {
         int id = 0;
-        foreach (MemorySlot slot in plan.Slots)
+        for (int wanted = 0; wanted < inPlace.Length; wanted++)
         {
-            if (!missing.Contains(slot))
+            if (inPlace[wanted])
             {
                 continue;
             }
 
+            MemorySlot slot = plan.Slots[wanted];
             while (id < _table.Length && _table[id] is not null)
             {
                 id++;

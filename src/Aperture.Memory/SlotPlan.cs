@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 
 namespace Aperture.Memory;
 
@@ -14,7 +15,7 @@ public sealed record SlotPlan(ImmutableArray<MemorySlot> Slots, ImmutableArray<T
     public static SlotPlan For(FlatView view, int maxSlots)
     {
         List<MemorySlot> wanted = [];
-        ImmutableArray<TrappedRange>.Builder trapped = ImmutableArray.CreateBuilder<TrappedRange>();
+        List<TrappedRange> trapped = [];
         foreach (ref readonly FlatRange run in view.Ranges)
         {
             if (run.Region.Ram is not null)
@@ -24,12 +25,32 @@ public sealed record SlotPlan(ImmutableArray<MemorySlot> Slots, ImmutableArray<T
         }
 
         return wanted.Count <= maxSlots
-            ? new SlotPlan([.. wanted], trapped.DrainToImmutable())
+            ? new SlotPlan(Freeze(wanted), Freeze(trapped))
             : Ration(wanted, maxSlots, trapped);
     }
 
+    /// <summary>Where in <see cref="Slots"/> exactly <paramref name="slot"/> is, or -1.</summary>
+    internal int IndexOf(in MemorySlot slot)
+    {
+        int low = 0;
+        int high = Slots.Length - 1;
+        while (low <= high)
+        {
+            int middle = (low + high) >>> 1;
+            GuestAddress start = Slots[middle].Range.Start;
+            if (start == slot.Range.Start)
+            {
+                return Slots[middle] == slot ? middle : -1;
+            }
+
+            (low, high) = start < slot.Range.Start ? (middle + 1, high) : (low, middle - 1);
+        }
+
+        return -1;
+    }
+
     // Pages inside the run become slots; what is left of a page on either side stays trapped, as KVM maps whole pages only.
-    private static void Cut(in FlatRange run, List<MemorySlot> wanted, ImmutableArray<TrappedRange>.Builder trapped)
+    private static void Cut(in FlatRange run, List<MemorySlot> wanted, List<TrappedRange> trapped)
     {
         Region region = run.Region;
         HostAddress host = region.Ram!.HostAddress + (region.RamOffset + run.OffsetInRegion);
@@ -60,7 +81,7 @@ public sealed record SlotPlan(ImmutableArray<MemorySlot> Slots, ImmutableArray<T
         Trap(last, end, region, trapped);
     }
 
-    private static void Trap(ulong from, ulong to, Region region, ImmutableArray<TrappedRange>.Builder trapped)
+    private static void Trap(ulong from, ulong to, Region region, List<TrappedRange> trapped)
     {
         if (from < to)
         {
@@ -68,12 +89,12 @@ public sealed record SlotPlan(ImmutableArray<MemorySlot> Slots, ImmutableArray<T
         }
     }
 
-    private static SlotPlan Ration(List<MemorySlot> wanted, int maxSlots, ImmutableArray<TrappedRange>.Builder trapped)
+    private static SlotPlan Ration(List<MemorySlot> wanted, int maxSlots, List<TrappedRange> trapped)
     {
         int must = wanted.Count(static slot => slot.Region.MustBeMapped);
         int forOthers = Math.Max(0, maxSlots - must);
         int forMust = Math.Min(maxSlots, must);
-        ImmutableArray<MemorySlot>.Builder slots = ImmutableArray.CreateBuilder<MemorySlot>(maxSlots);
+        List<MemorySlot> slots = new(maxSlots);
         foreach (MemorySlot slot in wanted)
         {
             ref int left = ref slot.Region.MustBeMapped ? ref forMust : ref forOthers;
@@ -88,6 +109,8 @@ public sealed record SlotPlan(ImmutableArray<MemorySlot> Slots, ImmutableArray<T
             }
         }
 
-        return new SlotPlan(slots.DrainToImmutable(), trapped.DrainToImmutable());
+        return new SlotPlan(Freeze(slots), Freeze(trapped));
     }
+
+    private static ImmutableArray<T> Freeze<T>(List<T> items) => ImmutableCollectionsMarshal.AsImmutableArray(items.ToArray());
 }

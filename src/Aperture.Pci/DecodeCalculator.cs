@@ -34,7 +34,8 @@ internal static class DecodeCalculator
 
     private sealed class State(DecodeLimits limits, DecodeMap previous)
     {
-        private readonly List<(RefusedBar Entry, bool Refused, bool Placed)> entries = [];
+        private readonly List<Entry> entries = [];
+        private int refusals;
 
         public List<DecodedBar> Memory { get; } = [];
 
@@ -42,37 +43,53 @@ internal static class DecodeCalculator
 
         public void Consider(PciFunction function, Bar bar)
         {
-            RefusedBar? refusal = Check(function, bar);
-            entries.Add(refusal is { } refused
-                ? (refused, true, false)
-                : (new RefusedBar(function, bar, new AddressRange(bar.DecodeAddress, bar.Size), default), false, false));
+            Entry entry = new(function, bar, Check(function, bar));
+            refusals += entry.Refusal is null ? 0 : 1;
+            entries.Add(entry);
         }
 
         public void Accept(bool stayingOnly)
         {
-            for (int i = 0; i < entries.Count; i++)
+            foreach (Entry entry in entries)
             {
-                (RefusedBar entry, bool isRefused, bool isPlaced) = entries[i];
-                if (isRefused || isPlaced)
+                if (entry.Refusal is not null || entry.Placed)
                 {
                     continue;
                 }
 
                 bool io = entry.Bar.Kind == BarKind.Io;
-                DecodedBar decoded = new(entry.Function, entry.Bar, entry.Range!.Value);
+                DecodedBar decoded = new(entry.Function, entry.Bar, new AddressRange(entry.Bar.DecodeAddress, entry.Bar.Size));
                 if (stayingOnly && !WasThere(decoded, io))
                 {
                     continue;
                 }
 
-                DecodedBar? other = TryInsert(io ? Io : Memory, decoded);
-                entries[i] = other is null
-                    ? (entry, false, true)
-                    : (entry with { Reason = DecodeRefusal.Conflict, Other = other }, true, false);
+                if (TryInsert(io ? Io : Memory, decoded) is { } other)
+                {
+                    entry.Refusal = new RefusedBar(entry.Function, entry.Bar, decoded.Range, DecodeRefusal.Conflict, other);
+                    refusals++;
+                }
+                else
+                {
+                    entry.Placed = true;
+                }
             }
         }
 
-        public RefusedBar[] Refusals() => [.. entries.Where(e => e.Refused).Select(e => e.Entry)];
+        public RefusedBar[] Refusals()
+        {
+            RefusedBar[] refused = new RefusedBar[refusals];
+            int count = 0;
+            foreach (Entry entry in entries)
+            {
+                if (entry.Refusal is { } refusal)
+                {
+                    refused[count++] = refusal;
+                }
+            }
+
+            return refused;
+        }
 
         private static DecodedBar? TryInsert(List<DecodedBar> accepted, DecodedBar candidate)
         {
@@ -173,6 +190,17 @@ internal static class DecodeCalculator
             }
 
             return null;
+        }
+
+        private sealed class Entry(PciFunction function, Bar bar, RefusedBar? refusal)
+        {
+            public PciFunction Function { get; } = function;
+
+            public Bar Bar { get; } = bar;
+
+            public RefusedBar? Refusal { get; set; } = refusal;
+
+            public bool Placed { get; set; }
         }
     }
 }

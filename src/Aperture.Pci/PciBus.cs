@@ -101,8 +101,16 @@ public sealed class PciBus
 
         lock (hierarchy.Sync)
         {
-            Apply(change);
-            hierarchy.InvalidateRoutes();
+            hierarchy.BeginChange();
+            try
+            {
+                Apply(change);
+                hierarchy.InvalidateRoutes();
+            }
+            finally
+            {
+                hierarchy.EndChange();
+            }
         }
     }
 

@@ -201,7 +201,8 @@ public class PciFunction
     }
 
     /// <summary>
-    /// A guest's read of 1, 2 or 4 bytes at any offset; bytes outside the space are ones. Overridable for registers that are computed when read.
+    /// A guest's read of 1, 2 or 4 bytes at any offset; bytes outside the space are ones. Overridable for registers that are computed when read;
+    /// a read must have no side effect, because it may be made while a write is under way and then again.
     /// </summary>
     public virtual uint ReadConfig(int offset, int size)
     {
@@ -265,7 +266,7 @@ public class PciFunction
     }
 
     /// <summary>Resets the registers: BARs to 0 (pinned ones to their pin), decoding and interrupts off, D0. A bridge resets what is below it too.
-    /// While vCPUs run, hold <see cref="PciHierarchy.Sync"/>.</summary>
+    /// While vCPUs run, hold <see cref="PciHierarchy.Sync"/>; a guest may then read some registers before and others after it.</summary>
     public void Reset(ResetKind kind)
     {
         Config.Reset(kind);

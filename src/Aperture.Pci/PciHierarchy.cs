@@ -9,7 +9,14 @@ namespace Aperture.Pci;
 public sealed class PciHierarchy
 {
     private readonly PciBus?[] routes = new PciBus?[256];
-    private bool routesStale = true;
+
+    // Written under Sync, read without it by ConfigRead.
+    private volatile bool routesStale = true;
+
+    // Odd while registers or routes are being changed. Written under Sync; a reader without Sync believes what it read only if this was even before and
+    // is the same after (the increments are full barriers).
+    private int changes;
+    private int nesting;
 
     /// <summary>Makes an empty hierarchy whose root bus has number 0.</summary>
     public PciHierarchy(IConfigWriteSink? writeSink = null, IMsiSink? msiSink = null)
@@ -19,7 +26,7 @@ public sealed class PciHierarchy
         Root = new PciBus(this);
     }
 
-    /// <summary>Held during every configuration access and while <see cref="IConfigWriteSink"/> is called. Take it to look at a consistent topology.</summary>
+    /// <summary>Held during every configuration write and while <see cref="IConfigWriteSink"/> is called. Take it to look at a consistent topology.</summary>
     public Lock Sync { get; } = new();
 
     /// <summary>Bus 0.</summary>
@@ -61,14 +68,25 @@ public sealed class PciHierarchy
     }
 
     /// <summary>
-    /// A guest's read of 1, 2 or 4 bytes. All-ones at the access width when no function answers or the register does not exist.
+    /// A guest's read of 1, 2 or 4 bytes. All-ones at the access width when no function answers or the register does not exist. Takes no lock unless a
+    /// write is under way: then it waits for it, and sees all of it.
     /// </summary>
     public uint ConfigRead(Bdf bdf, int offset, int size)
     {
+        int before = Volatile.Read(ref changes);
+        if ((before & 1) == 0 && !routesStale)
+        {
+            uint value = Read(routes[bdf.Bus]?.Find(bdf.DeviceFunction), offset, size);
+            Volatile.ReadBarrier();
+            if (Volatile.Read(ref changes) == before)
+            {
+                return value;
+            }
+        }
+
         lock (Sync)
         {
-            PciFunction? function = Route(bdf);
-            return function is null ? (uint)AccessWidth.AllOnes(size) : function.ReadConfig(offset, size);
+            return Read(Route(bdf), offset, size);
         }
     }
 
@@ -79,8 +97,16 @@ public sealed class PciHierarchy
         {
             if (Route(bdf) is { } function)
             {
-                ConfigChange change = function.WriteConfig(offset, size, value);
-                WriteSink?.Written(function, change, offset, size, value);
+                BeginChange();
+                try
+                {
+                    ConfigChange change = function.WriteConfig(offset, size, value);
+                    WriteSink?.Written(function, change, offset, size, value);
+                }
+                finally
+                {
+                    EndChange();
+                }
             }
         }
     }
@@ -102,16 +128,45 @@ public sealed class PciHierarchy
     {
         lock (Sync)
         {
-            foreach (PciFunction function in Root.Functions)
+            BeginChange();
+            try
             {
-                function.Reset(kind);
-            }
+                foreach (PciFunction function in Root.Functions)
+                {
+                    function.Reset(kind);
+                }
 
-            InvalidateRoutes();
+                InvalidateRoutes();
+            }
+            finally
+            {
+                EndChange();
+            }
         }
     }
 
     internal void InvalidateRoutes() => routesStale = true;
+
+    /// <summary>With <see cref="Sync"/>: readers wait from here to <see cref="EndChange"/>. May nest.</summary>
+    internal void BeginChange()
+    {
+        if (nesting++ == 0)
+        {
+            Interlocked.Increment(ref changes);
+        }
+    }
+
+    /// <summary>With <see cref="Sync"/>: ends what <see cref="BeginChange"/> began.</summary>
+    internal void EndChange()
+    {
+        if (--nesting == 0)
+        {
+            Interlocked.Increment(ref changes);
+        }
+    }
+
+    private static uint Read(PciFunction? function, int offset, int size) =>
+        function is null ? (uint)AccessWidth.AllOnes(size) : function.ReadConfig(offset, size);
 
     private PciFunction? Route(Bdf bdf)
     {

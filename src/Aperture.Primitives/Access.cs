@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Aperture;
 
 /// <summary>How a device answered an access. Guest input never throws: a handler answers with one of these.</summary>
@@ -27,5 +29,6 @@ public interface IAccessHandler
 public static class AccessWidth
 {
     /// <summary>All-ones at the access width: what a master abort reads as.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong AllOnes(int size) => size >= 8 ? ulong.MaxValue : (1UL << (8 * size)) - 1;
 }
