@@ -181,7 +181,7 @@ internal static class DecodeCalculator
                 return Refuse(DecodeRefusal.OutsideHostWindows);
             }
 
-            foreach (ReservedRange reserved in limits.Reserved(io))
+            foreach (DecodeObstacle reserved in limits.Reserved(io))
             {
                 if (reserved.Range.Overlaps(wanted))
                 {

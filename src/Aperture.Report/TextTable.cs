@@ -3,7 +3,7 @@ using System.Text;
 namespace Aperture.Report;
 
 /// <summary>Rows of text in aligned columns.</summary>
-internal sealed class TextTable
+public sealed class TextTable
 {
     private readonly List<string[]> _rows = [];
     private readonly bool[] _right;

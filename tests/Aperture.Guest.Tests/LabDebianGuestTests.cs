@@ -76,12 +76,16 @@ public sealed class LabDebianGuestTests
     }
 
     [Fact]
-    public async Task RAM_continues_above_4_GiB_where_the_hole_interrupts_it()
+    public async Task RAM_continues_above_4_GiB_and_goes_around_a_BAR_that_is_pinned_there()
     {
-        GuestRun run = await GuestRun.BootAsync(Ids, "--memory", "2200M", "--mmio32-window", "0x80000000:1G", "--device", "test,id=t0,addr=04.0,bar0=mem32:1M:trap");
+        GuestRun run = await GuestRun.BootAsync(
+            Ids, "--memory", "2200M", "--mmio32-window", "0x80000000:1G",
+            "--device", "test,id=t0,addr=04.0,bar0=mem32:1M:trap,bar2=mem64p:64M:ram,bars=bar2@0x104000000");
         Assert.Equal(0, run.ExitCode);
         Assert.Contains("00100000-7fffffff : System RAM", run.Serial, StringComparison.Ordinal);
-        Assert.Contains("100000000-1097fffff : System RAM", run.Serial, StringComparison.Ordinal);
+        Assert.Contains("100000000-103ffffff : System RAM", run.Serial, StringComparison.Ordinal);
+        Assert.Contains("108000000-10d7fffff : System RAM", run.Serial, StringComparison.Ordinal);
+        Assert.Contains(run.Lines("touch"), t => t[2] == "2" && t[4] == "0x0000000104000000" && t[6] == "ok");
     }
 
     [Fact]

@@ -45,8 +45,8 @@ public class DecodePropertyTests
         public DecodeLimits Limits { get; } = new(
             [Build.Range(0xD000_0000, 0x60_0000), Build.Range(0x10_D000_0000, 0x80_0000)],
             [Build.Range(0x1000, 0x3000)],
-            [new ReservedRange(Build.Range(0xD048_0000, Page), "hole")],
-            [new ReservedRange(Build.Range(0x1180, 4), "ports")]);
+            [new DecodeObstacle(Build.Range(0xD048_0000, Page), "hole")],
+            [new DecodeObstacle(Build.Range(0x1180, 4), "ports")]);
 
         private static PciFunction Make(string name, bool pinned)
         {

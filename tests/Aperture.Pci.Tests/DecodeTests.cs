@@ -12,8 +12,8 @@ public class DecodeTests
         [Build.Range(0xC000_0000, 0x3EC0_0000), High],
         [Build.Range(0, 0xCF8), Build.Range(0xD00, 0xF300)],
         [
-            new ReservedRange(Build.Range(0, 0x8000_0000), "RAM"),
-            new ReservedRange(Build.Range(0xE000_0000, 0x1000_0000), "ECAM"),
+            new DecodeObstacle(Build.Range(0, 0x8000_0000), "RAM"),
+            new DecodeObstacle(Build.Range(0xE000_0000, 0x1000_0000), "ECAM"),
         ]);
 
     public DecodeTests()
@@ -182,7 +182,7 @@ public class DecodeTests
         refused = Refusal(function, 2, hierarchy.ComputeDecode(withRam, DecodeMap.Empty));
         Assert.Equal((DecodeRefusal.Reserved, "ECAM"), (refused.Reason, refused.Obstacle));
         function.WriteConfig(0x18, 4, 0x7000_0000);
-        DecodeLimits partly = new([Build.Range(0, 0x1_0000_0000)], [], [new ReservedRange(Build.Range(0x7FFF_F000, 0x1000), "page")]);
+        DecodeLimits partly = new([Build.Range(0, 0x1_0000_0000)], [], [new DecodeObstacle(Build.Range(0x7FFF_F000, 0x1000), "page")]);
         refused = Refusal(function, 2, hierarchy.ComputeDecode(partly, DecodeMap.Empty));
         Assert.Equal((DecodeRefusal.Reserved, "page"), (refused.Reason, refused.Obstacle));
     }

@@ -63,7 +63,7 @@ public class GuestNoiseTests
         public DecodeLimits Limits { get; } = new(
             [Build.Range(0xC000_0000, 0x3EC0_0000), Build.Range(0x1_0000_0000, 0xFFFF_0000_0000)],
             [Build.Range(0x1000, 0xF000)],
-            [new ReservedRange(Build.Range(0x1_0000_0000, 0x8000_0000), "RAM"), new ReservedRange(Build.Range(0xC000_0000, 0x1000_0000), "ECAM")]);
+            [new DecodeObstacle(Build.Range(0x1_0000_0000, 0x8000_0000), "RAM"), new DecodeObstacle(Build.Range(0xC000_0000, 0x1000_0000), "ECAM")]);
 
         public void Do(Access access)
         {

@@ -6,10 +6,10 @@ namespace Aperture.Cli.Demo;
 internal sealed record DemoRow(string Function, string Bar, string Kind, string Size, string Asked, string GuestSees, string Behind, string Touched, bool Agrees)
 {
     /// <summary>The table's head.</summary>
-    public static IReadOnlyList<string> Head { get; } = ["function", "BAR", "kind", "size", "asked", "guest's lspci", "behind it", "touched", "verdict"];
+    public static string[] Head => ["FUNCTION", "BAR", "KIND", ">SIZE", "ASKED", "GUEST'S LSPCI", "BEHIND IT", "TOUCHED", "VERDICT"];
 
     /// <summary>The row's cells, under <see cref="Head"/>.</summary>
-    public IReadOnlyList<string> Cells => [Function, Bar, Kind, Size, Asked, GuestSees, Behind, Touched, Agrees ? "ok" : "WRONG"];
+    public string[] Cells => [Function, Bar, Kind, Size, Asked, GuestSees, Behind, Touched, Agrees ? "ok" : "WRONG"];
 
     /// <summary>Compares one BAR's three accounts: the user's, the guest's and Aperture's.</summary>
     public static DemoRow Judge(DemoDevice device, DemoBar bar, GuestReport guest, EventReport events)

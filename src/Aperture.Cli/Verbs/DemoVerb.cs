@@ -1,7 +1,9 @@
 using System.Diagnostics;
+using System.Text;
 using Aperture.Cli.CommandLine;
 using Aperture.Cli.Demo;
 using Aperture.Lab;
+using Aperture.Report;
 
 namespace Aperture.Cli.Verbs;
 
@@ -76,7 +78,7 @@ internal static class DemoVerb
         List<DemoRow> rows = [.. DemoMachine.Devices.SelectMany(d => d.Bars.Select(b => DemoRow.Judge(d, b, guest, events)))];
         Console.WriteLine($"Guest kernel: {guest.Kernel}. Every address below is what the guest's own lspci printed.");
         Console.WriteLine();
-        TextTable.Write(Console.Out, DemoRow.Head, [.. rows.Select(r => r.Cells)]);
+        Console.Write(Table(rows));
         Console.WriteLine();
         int wrong = rows.Count(r => !r.Agrees);
         foreach (DemoDevice device in DemoMachine.Devices)
@@ -88,6 +90,15 @@ internal static class DemoVerb
 
         Console.WriteLine($"{rows.Count} BARs; {(wrong == 0 ? "guest and monitor agree on every one" : $"{wrong} WRONG")}; the run ended with {events.End}.");
         return wrong == 0 && events.End == "guest.poweroff" ? 0 : 1;
+    }
+
+    private static string Table(List<DemoRow> rows)
+    {
+        TextTable table = new(DemoRow.Head);
+        rows.ForEach(row => table.Add(row.Cells));
+        StringBuilder text = new();
+        table.Write(text);
+        return text.ToString();
     }
 
     private static string[] LinesOf(string path) => File.Exists(path) ? File.ReadAllLines(path) : [];

@@ -2,7 +2,6 @@ using Aperture.Firmware;
 using Aperture.Kvm;
 using Aperture.Pci;
 using Aperture.Placement;
-using PciReserved = Aperture.Pci.ReservedRange;
 using ReservedRange = Aperture.Placement.ReservedRange;
 
 namespace Aperture.Machine.Board;
@@ -23,11 +22,11 @@ internal static class BoardLimits
     /// </summary>
     public static DecodeLimits For(BoardParts parts, AddressRange? ecam)
     {
-        List<PciReserved> reserved = [.. Reserved.Select(r => new PciReserved(r.Range, r.Origin))];
-        reserved.AddRange(parts.Ram.Pieces.Select(p => new PciReserved(p.Range, "guest RAM")));
+        List<DecodeObstacle> reserved = [.. Reserved.Select(r => new DecodeObstacle(r.Range, r.Origin))];
+        reserved.AddRange(parts.Ram.Pieces.Select(p => new DecodeObstacle(p.Range, "guest RAM")));
         if (ecam is { } window)
         {
-            reserved.Add(new PciReserved(window, "the ECAM window"));
+            reserved.Add(new DecodeObstacle(window, "the ECAM window"));
         }
 
         return new DecodeLimits(parts.Firmware is null ? Told(parts.Map) : Everything(parts), HostBridgeWindows.StandardIo, reserved);
