@@ -1,5 +1,3 @@
-using Aperture.Pci;
-
 namespace Aperture.Placement;
 
 /// <summary>How users spell pins and windows.</summary>
@@ -19,16 +17,16 @@ public static class PinSyntax
             return false;
         }
 
-        if (!TryParseBarName(text[..mark], out int index))
+        if (!BarIndex.TryParse(text[..mark], out int index))
         {
-            error = $"'{text}' does not name a BAR: '{text[..mark]}' is none of bar0 to bar5 and rom";
+            error = $"'{text}' does not name a BAR: '{text[..mark]}' is none of bar0 to bar5, vf-bar0 to vf-bar5 and rom";
             return false;
         }
 
         ReadOnlySpan<char> number = text[(mark + 1)..];
         if (!ByteSize.TryParseNumber(number, out ulong address))
         {
-            error = $"'{text}' gives {BarKinds.BarName(index)} no address: '{number}' is not a number such as 0x6b8000000000";
+            error = $"'{text}' gives {BarIndex.Name(index)} no address: '{number}' is not a number such as 0x6b8000000000";
             return false;
         }
 
@@ -63,26 +61,9 @@ public static class PinSyntax
         error = null;
         return true;
     }
-
-    private static bool TryParseBarName(ReadOnlySpan<char> text, out int index)
-    {
-        index = BarKinds.RomIndex;
-        if (text.Equals("rom", StringComparison.Ordinal))
-        {
-            return true;
-        }
-
-        if (text.Length != 4 || !text.StartsWith("bar", StringComparison.Ordinal) || text[3] is < '0' or > '5')
-        {
-            return false;
-        }
-
-        index = text[3] - '0';
-        return true;
-    }
 }
 
 /// <summary>A BAR and the address the user wants for it.</summary>
-/// <param name="Index">0 to 5, or <see cref="BarKinds.RomIndex"/>.</param>
+/// <param name="Index">As <see cref="BarIndex"/> numbers them.</param>
 /// <param name="Address">The address.</param>
 public readonly record struct BarPin(int Index, GuestAddress Address);

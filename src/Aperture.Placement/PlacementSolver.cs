@@ -9,10 +9,11 @@ public static class PlacementSolver
     public static PlacementResult Solve(PlacementRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
-        return SolveOnce(request);
+        PlacementResult result = SolveOnce(request, SearchBudget.WholeRequest);
+        return result.Map is not null ? result : PlacementResult.Of(RemedyFinder.Attach(request, result.Conflicts, changed => SolveOnce(changed, SearchBudget.OneTrial)));
     }
 
-    private static PlacementResult SolveOnce(PlacementRequest request)
+    private static PlacementResult SolveOnce(PlacementRequest request, int budget)
     {
         List<PlacementConflict> conflicts = [];
         LimitsCheck.Run(request.Platform, conflicts);
@@ -34,7 +35,7 @@ public static class PlacementSolver
             BusNumbering.Assign(topology, conflicts);
         }
 
-        return conflicts.Count > 0 ? PlacementResult.Of(conflicts) : Resizing.Solve(new Ground(request.Platform, request.HostBridges), topology);
+        return conflicts.Count > 0 ? PlacementResult.Of(conflicts) : Resizing.Solve(new Ground(request.Platform, request.HostBridges), topology, new SearchBudget(budget));
     }
 
     /// <summary>Places a topology whose BARs have their sizes.</summary>

@@ -37,6 +37,18 @@ internal sealed class RamSplit
     /// <summary>Splits RAM with the hole from <paramref name="holeStart"/>; <paramref name="taken"/> is what pins hold from 4 GiB up, in any order.</summary>
     public static RamSplit Make(Ground ground, ulong holeStart, IEnumerable<Extent> taken)
     {
+        if (ground.Platform.Mmio64Window is not { } window)
+        {
+            return Split(ground, holeStart, taken);
+        }
+
+        // RAM that pins push aside stays out of the user's window; RAM that reaches it by itself is a contradiction, and stays visible as one.
+        RamSplit alone = Split(ground, holeStart, []);
+        return alone.High.Any(piece => piece.Overlaps(Extent.Of(window))) ? alone : Split(ground, holeStart, taken.Append(Extent.Of(window)));
+    }
+
+    private static RamSplit Split(Ground ground, ulong holeStart, IEnumerable<Extent> taken)
+    {
         ulong left = ground.Platform.RamSize;
         IEnumerable<Extent> low = ground.RamAvoids.Select(extent => extent.Outward(Page));
         List<Extent> lowPieces = Take(new FreeSpace([new Extent(0, holeStart)], low), SmallestLow, ref left);

@@ -8,9 +8,8 @@ internal static class Resizing
 {
     private const int MostSolutions = 48;
 
-    public static PlacementResult Solve(Ground ground, Topology topology)
+    public static PlacementResult Solve(Ground ground, Topology topology, SearchBudget budget)
     {
-        SearchBudget budget = new();
         List<BarSpec> flexible = [.. topology.Bars.Where(bar => bar.Demand is { LargestThatFits: true, ResizableSizes.Count: > 0 })];
         foreach (BarSpec bar in flexible)
         {

@@ -158,10 +158,10 @@ public class BridgeRuleTests
     [Fact]
     public void A_bus_number_that_is_taken_is_a_conflict()
     {
-        FunctionDemand pinned = Bridge("rp1", 2) with { Bridge = new BridgeDemand([]) { SecondaryBus = 1 } };
-        PlacementConflict conflict = Build.Conflict(Request(Bridge("rp0", 1), pinned));
+        FunctionDemand Pinned(string name, int device) => Bridge(name, device) with { Bridge = new BridgeDemand([]) { SecondaryBus = 1 } };
+        PlacementConflict conflict = Build.Conflict(Request(Pinned("rp0", 1), Pinned("rp1", 2)));
         Assert.Equal(PlacementConflictKind.BusNumbers, conflict.Kind);
-        Assert.Equal("rp1 cannot have secondary bus 1: pcie.0 has buses 2 to 255 left", conflict.Sentence);
+        Assert.Equal("rp1 cannot have secondary bus 1: pcie.0 has buses 2 to 255 left; it would fit with no pinned bus numbers and bridge windows", conflict.Sentence);
     }
 
     [Fact]

@@ -4,7 +4,7 @@ namespace Aperture.Placement.Tests;
 
 /// <summary>
 /// Judges a map by the PCI rules alone. Written from the specifications and shares no code with the solver: 128-bit arithmetic,
-/// pairwise comparison, and address routing decided the way hardware does it, from each address down through the windows.
+/// comparison of neighbours, and address routing decided the way hardware does it, from each address down through the windows.
 /// </summary>
 internal static class LayoutChecker
 {
@@ -19,76 +19,121 @@ internal static class LayoutChecker
 
     public static void Check(PlacementRequest request, PlacementMap map)
     {
-        HostBridgePlacement host = Assert.Single(map.HostBridges);
-        HostBridgeDemand demand = Assert.Single(request.HostBridges);
-        Assert.Equal(Names(demand.Functions).Order(), map.Functions.Select(function => function.Name).Order());
-        List<Span> taken = CheckPlatform(request.Platform, map, host);
-
+        Assert.Equal(request.HostBridges.Count, map.HostBridges.Count);
+        List<Span> taken = CheckPlatform(request, map);
         List<Span> memory = [];
         List<Span> ports = [];
-        CheckBus(host.Functions, host.FirstBus, demand.Functions, new Above(host.IoWindows, host.Mmio32Windows.Concat(host.Mmio64Windows), null), memory, ports);
-        CheckBuses(host.Functions, host.FirstBus, host.FirstBus, demand.LastBus);
+        List<Span> rootMemory = [];
+        List<Span> rootPorts = [];
+        foreach ((HostBridgePlacement host, HostBridgeDemand demand) in map.HostBridges.Zip(request.HostBridges))
+        {
+            Assert.Equal((demand.Name, demand.Segment, demand.FirstBus, demand.LastBus), (host.Name, host.Segment, host.FirstBus, host.LastBus));
+            CheckBus(host.Functions, host.FirstBus, demand.Functions, new Above(host.IoWindows, host.Mmio32Windows.Concat(host.Mmio64Windows), null), memory, ports);
+            CheckBuses(host.Functions, host.FirstBus, host.FirstBus + Extra(host.Functions), demand.LastBus);
+            rootMemory.AddRange(host.Mmio32Windows.Concat(host.Mmio64Windows).Select(window => Span.Of(window, $"a window of {host.Name}")));
+            rootPorts.AddRange(host.IoWindows.Select(window => Span.Of(window, $"an I/O window of {host.Name}")));
+            Inside(host.IoWindows, demand.IoWindows);
+            Inside(host.Mmio32Windows, demand.Mmio32Windows);
+            Inside(host.Mmio64Windows, demand.Mmio64Windows);
+        }
 
-        Apart([.. memory]);
-        Apart([.. ports]);
+        Assert.Equal(request.HostBridges.SelectMany(host => Names(host.Functions)).Order(), map.Functions.Select(function => function.Name).Order());
+        Apart(rootMemory);
+        Apart(rootPorts);
+        Clear(rootMemory, taken);
+        Apart(memory);
+        Apart(ports);
         Clear(memory, taken);
         Clear(ports, [.. request.Platform.ReservedIo.Select(reserved => Span.Of(reserved.Range, reserved.Origin))]);
         UInt128 end = (UInt128)1 << request.Platform.PhysicalAddressBits;
-        Assert.All(memory, bar => Assert.True(bar.Last < end, $"{bar.Name} passes the address width"));
-        Assert.All(ports, bar => Assert.True(bar.Last <= 0xFFFF, $"{bar.Name} passes the I/O space"));
+        foreach (Span bar in memory)
+        {
+            Assert.True(bar.Last < end, $"{bar.Name} passes the address width");
+        }
+
+        foreach (Span bar in ports)
+        {
+            Assert.True(bar.Last <= 0xFFFF, $"{bar.Name} passes the I/O space");
+        }
     }
 
     private sealed record Above(IEnumerable<AddressRange> Io, IEnumerable<AddressRange> Memory, AddressRange? Prefetchable);
 
-    private static List<Span> CheckPlatform(PlatformLimits platform, PlacementMap map, HostBridgePlacement host)
+    private static void Inside(IReadOnlyList<AddressRange> windows, IReadOnlyList<AddressRange>? set)
+    {
+        if (set is not null)
+        {
+            Assert.All(windows, window => Assert.Contains(set, outer => Span.Of(outer, "").Holds(Span.Of(window, ""))));
+        }
+    }
+
+    private static List<Span> CheckPlatform(PlacementRequest request, PlacementMap map)
     {
         const ulong FourGiB = 0x1_0000_0000;
-        Assert.Equal(platform.RamSize, map.Ram.Low.Size + map.Ram.High.Size);
-        Assert.Equal(0UL, map.Ram.Low.Start.Value);
-        Assert.True(map.Ram.High.IsEmpty || map.Ram.High.Start.Value == FourGiB);
-        Assert.True(map.Ram.Low.Size <= platform.LowRamCeiling);
-        Assert.True(map.Ram.LowHoleStart.Value >= map.Ram.Low.Size);
-        Assert.True(map.Ram.Low.Size >= Math.Min(platform.RamSize, platform.LowRamFloor), "RAM below the floor was taken");
-
+        PlatformLimits platform = request.Platform;
         List<Span> taken = [];
-        void Take(AddressRange range, string name)
-        {
-            if (!range.IsEmpty)
-            {
-                taken.Add(Span.Of(range, name));
-            }
-        }
-
-        Take(map.Ram.Low, "low RAM");
-        Take(map.Ram.High, "high RAM");
-        Assert.Equal(platform.Ecam is null, map.Ecam is null);
-        if (map.Ecam is { } ecam)
-        {
-            Assert.Equal(platform.Ecam!.Size, ecam.Size);
-            Assert.Equal(0UL, ecam.Start.Value % ecam.Size);
-            Assert.Equal(platform.Ecam.Pin ?? ecam.Start, ecam.Start);
-            Take(ecam, "ECAM");
-        }
-
-        Apart([.. taken]);
-        foreach (Span part in taken.ToArray())
-        {
-            Assert.All(platform.Reserved, reserved => Assert.True(part.Name.EndsWith("RAM", StringComparison.Ordinal) || !part.Meets(Span.Of(reserved.Range, ""))));
-        }
-
+        CheckRam(platform, map.Ram, taken);
+        CheckEcams(request, map, taken);
+        Apart(taken);
         foreach (ReservedRange reserved in platform.Reserved)
         {
-            Take(reserved.Range, reserved.Origin);
+            if (reserved.Range.IsEmpty)
+            {
+                continue;
+            }
+
+            Span span = Span.Of(reserved.Range, reserved.Origin);
+            bool board = reserved.Kind is ReservedKind.Board or ReservedKind.Firmware && span.Last < FourGiB;
+            Assert.All(taken, part => Assert.True((board && part.Name.EndsWith("RAM", StringComparison.Ordinal)) || !part.Meets(span), $"{part.Name} lies on {span.Name}"));
         }
 
-        Assert.All(host.Mmio32Windows, window => Assert.True(window.Last.Value < FourGiB));
-        Assert.All(host.Mmio64Windows, window => Assert.True(window.Start.Value >= FourGiB));
-        foreach (AddressRange window in host.Mmio32Windows.Concat(host.Mmio64Windows))
+        taken.AddRange(platform.Reserved.Where(reserved => !reserved.Range.IsEmpty).Select(reserved => Span.Of(reserved.Range, reserved.Origin)));
+        foreach (HostBridgePlacement host in map.HostBridges)
         {
-            Assert.All(taken, other => Assert.False(Span.Of(window, "").Meets(other), $"window {window} holds {other.Name}"));
+            Assert.All(host.Mmio32Windows, window => Assert.True(window.Last.Value < FourGiB));
+            Assert.All(host.Mmio64Windows, window => Assert.True(window.Start.Value >= FourGiB));
         }
 
         return taken;
+    }
+
+    private static void CheckRam(PlatformLimits platform, RamPlacement ram, List<Span> taken)
+    {
+        const ulong FourGiB = 0x1_0000_0000;
+        Assert.Equal(platform.RamSize, ram.Pieces.Aggregate(0UL, (sum, piece) => sum + piece.Size));
+        Assert.All(ram.Pieces, piece => Assert.False(piece.IsEmpty));
+        Assert.Equal(ram.Low, ram.LowPieces.Count == 0 ? default : ram.LowPieces[0]);
+        Assert.Equal(ram.HighPieces.Count == 0, ram.High.IsEmpty);
+        Assert.True(ram.High.IsEmpty || ram.High == ram.HighPieces[0]);
+        Assert.All(ram.LowPieces, piece => Assert.True(piece.Last < ram.LowHoleStart, "low RAM passes the hole's start"));
+        Assert.All(ram.HighPieces, piece => Assert.True(piece.Start.Value >= FourGiB));
+        Assert.All(ram.Pieces, piece => Assert.True((UInt128)piece.Last.Value < (UInt128)1 << platform.PhysicalAddressBits));
+        Assert.True(ram.LowHoleStart.Value >= Math.Min(platform.RamSize, platform.LowRamFloor), "RAM below the floor was taken");
+        Assert.True(platform.Hole == LowHole.Compact || ram.LowHoleStart.Value <= platform.LowRamCeiling);
+        taken.AddRange(ram.LowPieces.Select(piece => Span.Of(piece, "low RAM")));
+        taken.AddRange(ram.HighPieces.Select(piece => Span.Of(piece, "high RAM")));
+
+        MemoryRegisters registers = ram.Registers;
+        Assert.True(registers.Tom.Value >= platform.RamSize && registers.Tom.Value % (64UL << 20) == 0);
+        Assert.True(ram.LowPieces.Count == 0 || registers.Tolud > ram.LowPieces[^1].Last);
+        Assert.True(ram.HighPieces.Count == 0 || registers.Touud > ram.HighPieces[^1].Last);
+        Assert.True(!registers.RemapEnabled || (registers.RemapBase.Value % (64UL << 20) == 0 && (registers.RemapLimit.Value + 1) % (64UL << 20) == 0 && registers.RemapBase.Value >= FourGiB));
+    }
+
+    private static void CheckEcams(PlacementRequest request, PlacementMap map, List<Span> taken)
+    {
+        PlatformLimits platform = request.Platform;
+        Assert.Equal(platform.Ecam is null, map.Ecam is null);
+        Assert.Equal(platform.Ecam is null ? [] : request.HostBridges.Select(host => host.Segment).Distinct(), map.Ecams.Select(ecam => ecam.Segment));
+        for (int index = 0; index < map.Ecams.Count; index++)
+        {
+            (uint segment, AddressRange range) = map.Ecams[index];
+            EcamDemand? demand = index == 0 ? platform.Ecam : platform.SegmentEcams.GetValueOrDefault(segment);
+            Assert.Equal(demand?.Size ?? 256UL << 20, range.Size);
+            Assert.Equal(0UL, range.Start.Value % range.Size);
+            Assert.Equal(demand?.Pin ?? range.Start, range.Start);
+            taken.Add(Span.Of(range, $"ECAM {segment}"));
+        }
     }
 
     private static void CheckBus(
@@ -96,16 +141,18 @@ internal static class LayoutChecker
     {
         List<Span> claimedMemory = [];
         List<Span> claimedPorts = [];
+        Dictionary<string, FunctionDemand> byName = demands.ToDictionary(candidate => candidate.Name);
+        Assert.Equal(byName.Count, functions.Count);
         foreach (FunctionPlacement function in functions)
         {
-            FunctionDemand demand = demands.Single(candidate => candidate.Name == function.Name);
+            FunctionDemand demand = byName[function.Name];
             Assert.Equal((bus, demand.DeviceFunction), (function.Address.Bus, function.Address.DeviceFunction));
             Assert.Equal(demand.Bars.Count, function.Bars.Count);
             foreach (BarDemand asked in demand.Bars)
             {
                 BarPlacement bar = function.Bars.Single(candidate => candidate.Demand.Index == asked.Index);
                 Span span = Span.Of(bar.Range, $"{function.Name} bar {asked.Index}");
-                CheckBar(asked, bar, span, above);
+                CheckBar(demand, asked, bar, span, above);
                 (asked.Kind == BarKind.Io ? claimedPorts : claimedMemory).Add(span);
                 (asked.Kind == BarKind.Io ? ports : memory).Add(span);
             }
@@ -113,22 +160,28 @@ internal static class LayoutChecker
             Assert.Equal(demand.Bridge is null, function.Bridge is null);
             if (function.Bridge is { } bridge)
             {
-                CheckWindows(function.Name, bridge, above, claimedMemory, claimedPorts);
+                CheckWindows(function.Name, demand.Bridge!, bridge, above, claimedMemory, claimedPorts);
                 Above inside = new(List(bridge.Io), List(bridge.Memory), bridge.Prefetchable);
                 CheckBus(bridge.Functions, bridge.Secondary, demand.Bridge!.Functions, inside, memory, ports);
             }
         }
 
         // What two agents on one bus claim must not meet.
-        Apart([.. claimedMemory]);
-        Apart([.. claimedPorts]);
+        Apart(claimedMemory);
+        Apart(claimedPorts);
     }
 
-    private static void CheckBar(BarDemand asked, BarPlacement bar, Span span, Above above)
+    private static void CheckBar(FunctionDemand function, BarDemand asked, BarPlacement bar, Span span, Above above)
     {
-        Assert.Equal(asked.Size, bar.Range.Size);
+        // A VF BAR is a row of one aperture for each VF, each at least a system page.
+        bool isVf = asked.Index is >= 7 and <= 12;
+        ulong chosen = asked.LargestThatFits && asked.ResizableSizes.Count > 0 ? bar.Size : isVf ? Math.Max(asked.Size, 4096) : asked.Size;
+        Assert.Equal(chosen, bar.Size);
+        Assert.True(bar.Size <= Math.Max(asked.Size, isVf ? 4096UL : 0));
+        Assert.True(!asked.LargestThatFits || asked.ResizableSizes.Count == 0 || asked.ResizableSizes.Any(size => bar.Size == (isVf ? Math.Max(size, 4096) : size)));
+        Assert.Equal(bar.Size * (isVf ? function.Sriov!.TotalVfs : 1UL), bar.Range.Size);
         Assert.NotEqual(0UL, bar.Address.Value);
-        Assert.Equal(0UL, bar.Address.Value % asked.Size);
+        Assert.Equal(0UL, bar.Address.Value % bar.Size);
         Assert.Equal(asked.Pin ?? bar.Address, bar.Address);
         Assert.Equal(asked.Pin is not null, bar.Why.Kind == PlacementReasonKind.Pinned);
         bool wide = asked.Kind is BarKind.Memory64 or BarKind.Memory64Prefetchable;
@@ -141,10 +194,12 @@ internal static class LayoutChecker
         Assert.True(reached, $"{span.Name} at {bar.Range} is not forwarded to its bus");
     }
 
-    private static void CheckWindows(string name, BridgePlacement bridge, Above above, List<Span> claimedMemory, List<Span> claimedPorts)
+    private static void CheckWindows(string name, BridgeDemand demand, BridgePlacement bridge, Above above, List<Span> claimedMemory, List<Span> claimedPorts)
     {
-        void One(AddressRange? window, ulong unit, string kind, IEnumerable<AddressRange> outer, List<Span> claimed)
+        void One(AddressRange? window, ulong unit, string kind, IEnumerable<AddressRange> outer, List<Span> claimed, AddressRange? pin, ulong reserve)
         {
+            Assert.True(pin is null || window == pin, $"the {kind} window of {name} is not where it was pinned");
+            Assert.True(pin is not null || (window?.Size ?? 0) >= reserve, $"the {kind} window of {name} is smaller than its reserve");
             if (window is not { } range)
             {
                 return;
@@ -158,9 +213,9 @@ internal static class LayoutChecker
             claimed.Add(span);
         }
 
-        One(bridge.Io, 0x1000, "I/O", above.Io, claimedPorts);
-        One(bridge.Memory, 0x10_0000, "memory", above.Memory, claimedMemory);
-        One(bridge.Prefetchable, 0x10_0000, "prefetchable", [.. above.Memory, .. List(above.Prefetchable)], claimedMemory);
+        One(bridge.Io, 0x1000, "I/O", above.Io, claimedPorts, demand.IoWindow, demand.Reserve?.Io ?? 0);
+        One(bridge.Memory, 0x10_0000, "memory", above.Memory, claimedMemory, demand.MemoryWindow, demand.Reserve?.Memory ?? 0);
+        One(bridge.Prefetchable, 0x10_0000, "prefetchable", [.. above.Memory, .. List(above.Prefetchable)], claimedMemory, demand.PrefetchableWindow, demand.Reserve?.Prefetchable ?? 0);
         Assert.True(bridge.Memory is not { } memory || memory.Last.Value <= uint.MaxValue, $"the memory window of {name} is 32-bit");
         Assert.True(bridge.Prefetchable is not { } pref || pref.Start.Value > uint.MaxValue == pref.Last.Value > uint.MaxValue, $"the prefetchable window of {name} straddles 4 GiB");
     }
@@ -168,35 +223,48 @@ internal static class LayoutChecker
     /// <summary>Configuration transactions route by secondary..subordinate: ranges nest, siblings are apart, and no number is used twice. Returns the highest.</summary>
     private static int CheckBuses(IReadOnlyList<FunctionPlacement> functions, int bus, int highest, int last)
     {
-        foreach (FunctionPlacement function in functions.OrderBy(function => function.Address))
+        Assert.True(highest <= last, $"VFs on bus {bus} reach past bus {last}");
+        foreach (FunctionPlacement function in functions.Where(function => function.Bridge is not null).OrderBy(function => function.Bridge!.Secondary))
         {
-            if (function.Bridge is { } bridge)
-            {
-                Assert.Equal(bus, bridge.Primary);
-                Assert.True(bridge.Secondary > highest, $"bus {bridge.Secondary} is used twice");
-                Assert.True(bridge.Subordinate <= last, $"{function.Name} passes the last bus {last}");
-                int below = CheckBuses(bridge.Functions, bridge.Secondary, bridge.Secondary, bridge.Subordinate);
-                Assert.True(below <= bridge.Subordinate);
-                highest = bridge.Subordinate;
-            }
+            BridgePlacement bridge = function.Bridge!;
+            BridgeDemand demand = function.Demand.Bridge!;
+            Assert.Equal(bus, bridge.Primary);
+            Assert.True(bridge.Secondary > highest, $"bus {bridge.Secondary} is used twice");
+            Assert.True(bridge.Subordinate <= last, $"{function.Name} passes the last bus {last}");
+            Assert.Equal((demand.SecondaryBus ?? bridge.Secondary, demand.SubordinateBus ?? bridge.Subordinate), (bridge.Secondary, bridge.Subordinate));
+            Assert.True(bridge.Subordinate - bridge.Secondary >= (demand.Reserve?.Buses ?? 0), $"{function.Name} keeps too few buses");
+            int below = CheckBuses(bridge.Functions, bridge.Secondary, bridge.Secondary + Extra(bridge.Functions), bridge.Subordinate);
+            Assert.True(below <= bridge.Subordinate);
+            highest = bridge.Subordinate;
         }
 
         return highest;
     }
 
-    private static void Apart(Span[] spans)
+    /// <summary>Bus numbers after their own that VFs of these functions take.</summary>
+    private static int Extra(IEnumerable<FunctionPlacement> functions) => functions.Where(function => function.Demand.Sriov is { TotalVfs: > 0 })
+        .Select(function => (function.Demand.DeviceFunction + function.Demand.Sriov!.FirstOffset + (function.Demand.Sriov.TotalVfs - 1) * function.Demand.Sriov.Stride) / 256)
+        .DefaultIfEmpty(0).Max();
+
+    private static void Apart(List<Span> spans)
     {
-        for (int left = 0; left < spans.Length; left++)
+        Span[] sorted = [.. spans.OrderBy(span => span.First)];
+        for (int index = 1; index < sorted.Length; index++)
         {
-            for (int right = left + 1; right < spans.Length; right++)
-            {
-                Assert.False(spans[left].Meets(spans[right]), $"{spans[left].Name} and {spans[right].Name} overlap");
-            }
+            Assert.False(sorted[index - 1].Meets(sorted[index]), $"{sorted[index - 1].Name} and {sorted[index].Name} overlap");
         }
     }
 
-    private static void Clear(List<Span> placed, List<Span> taken) =>
-        Assert.All(placed, span => Assert.All(taken, other => Assert.False(span.Meets(other), $"{span.Name} lies on {other.Name}")));
+    private static void Clear(List<Span> placed, List<Span> taken)
+    {
+        foreach (Span span in placed)
+        {
+            foreach (Span other in taken)
+            {
+                Assert.False(span.Meets(other), $"{span.Name} lies on {other.Name}");
+            }
+        }
+    }
 
     private static IEnumerable<AddressRange> List(AddressRange? window) => window is { } range ? [range] : [];
 

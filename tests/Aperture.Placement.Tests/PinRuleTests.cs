@@ -115,7 +115,7 @@ public class PinRuleTests
         PlacementConflict conflict = Build.Conflict(Request(platform, Device("a", 1, Bar(0, BarKind.Memory32, M)), Device("b", 2, Bar(0, BarKind.Memory32, 2 * M))));
         Assert.Equal(PlacementConflictKind.NoSpace, conflict.Kind);
         Assert.Equal(
-            "there is no room for a bar0 (mem32, 1M) in the 32-bit memory window 0xe0000000-0xe01fffff: 3M in all are asked for there, 2M are free, and the largest gap is 2M",
+            "there is no room for a bar0 (mem32, 1M) in the 32-bit memory window 0xe0000000-0xe01fffff: 3M in all are asked for there, 2M are free, and the largest gap is 2M; it would fit with a 32-bit memory window of 0xe0000000-0xe03fffff",
             conflict.Sentence);
     }
 

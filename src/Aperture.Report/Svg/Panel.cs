@@ -25,7 +25,7 @@ internal sealed class Panel
         int lines = bands.Cells.Count(c => !c.IsFree);
         double unlabelled = bands.Cells.Count > 60 ? 3 : 6;
         double perBit = lines <= 24 ? 1.3 : lines <= 48 ? 0.6 : 0.2;
-        ulong least = bands.Cells[^1].End > 0x1_0000 ? lines <= 40 ? 16UL << 20 : 1UL << 30 : 0x1000;
+        ulong least = bands.Cells[^1].End > 0x1_0000 ? lines <= 40 ? 16UL << 20 : 256UL << 20 : 0x1000;
         _heights = [.. bands.Cells.Select(c => Height(c, perBit, least, unlabelled))];
         Lines = [.. bands.Cells.Where((_, i) => IsLabelled(i)).Select(c => Spellings.Line(c, withSegment))];
         Addresses = [.. bands.Cells.Select(c => Hex(c.Start)), Hex(bands.Cells[^1].End - 1)];
