@@ -103,7 +103,7 @@ internal sealed class Attempt
 
             // The first refusal is about the layout everyone would expect; later ones are about its substitutes.
             first ??= outcome;
-            if (!again)
+            if (!again || !_budget.TryRound(_topology))
             {
                 return Finish(first, tree) with { LowerMayHelp = outcome.LowerMayHelp };
             }
@@ -151,11 +151,14 @@ internal sealed class Attempt
     private List<Extent> HighPins(BlockTree tree)
     {
         List<Extent> pinned = [.. _highPins];
+
+        // Where RAM in one piece ends. It gives room only to windows that it would otherwise run into.
+        ulong ramEnd = PlatformLimits.FourGiB + Platform.RamSize - Math.Min(Platform.RamSize, _arenas.Ram.LowEnd);
         foreach (Block block in tree.Root(ArenaKind.High))
         {
             if (block is WindowBlock { Floats: false } window)
             {
-                pinned.Add(window.IsPinned ? window.Forced : Room(window));
+                pinned.Add(window.IsPinned || window.Forced.Start >= ramEnd ? window.Forced : Room(window));
             }
         }
 
@@ -253,7 +256,7 @@ internal sealed class Attempt
         }
 
         bool ecamFloats = _ground.Ecams.Any(ecam => ecam is { Pin: null });
-        bool proven = RoomProof.NoneExists(tree, _arenas, outcome.FailedIn, ecamFloats);
+        bool proven = !_budget.RoundsUsedUp && RoomProof.NoneExists(tree, _arenas, outcome.FailedIn, ecamFloats);
         return outcome with { Conflicts = [RoomSentence.Of(failure, _arenas[outcome.FailedIn], proven)] };
     }
 }

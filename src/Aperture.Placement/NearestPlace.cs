@@ -48,7 +48,7 @@ internal readonly record struct NearestPlace(AddressRange? Below, AddressRange? 
             {
                 free = free.Inward(window.Granule);
                 Extent hull = window.ForcedWithout(bar);
-                free = hull.IsEmpty ? free : new FreeSpace([free.Enclosing(hull)]);
+                free = hull.IsEmpty ? free : new FreeSpace([window.IsPinned ? hull : free.Enclosing(hull)]);
                 siblings = window.Children;
             }
         }

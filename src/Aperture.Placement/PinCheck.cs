@@ -35,7 +35,12 @@ internal sealed class PinCheck
 
         check.Overlaps(sound.Where(bar => bar.Spec.Kind == Pci.BarKind.Io));
         check.Overlaps(sound.Where(bar => bar.Spec.Kind != Pci.BarKind.Io));
-        if (check._conflicts.Count == 0)
+        if (check._conflicts.Count > 0)
+        {
+            // No choice for a bridge moves a pinned BAR.
+            check._involved.Clear();
+        }
+        else
         {
             foreach (ArenaKind kind in Enum.GetValues<ArenaKind>())
             {

@@ -51,7 +51,7 @@ public static class PlacementSolver
             }
 
             // A refusal that only came up because RAM had to move is not the user's problem; the lack of room before it is.
-            if (!outcome.LowerMayHelp)
+            if (!outcome.LowerMayHelp || !budget.TryRound(topology))
             {
                 refused ??= outcome;
                 break;

@@ -15,7 +15,29 @@ internal sealed class SearchBudget(int whole)
     // Going back over more blocks than this finds nothing within the budget that going straight on does not.
     public const int MostBlocks = 1_000;
 
+    /// <summary>
+    /// How many functions all rounds together may look at, a round being one tree of blocks under one set of choices. Requests without bridges
+    /// have no limit, since their rounds are few.
+    /// </summary>
+    public const int Rounds = 1_000_000;
+
+    // Even the largest request gets to lower the hole some times.
+    private const int FewestRounds = 12;
+
     private int _left = whole;
+    private long _work = Rounds;
+    private int _rounds;
+
+    /// <summary>True when a search ended because its rounds were used up: nothing is proven then.</summary>
+    public bool RoundsUsedUp { get; private set; }
+
+    /// <summary>Asks for one more round over a topology; false when they are used up.</summary>
+    public bool TryRound(Topology topology)
+    {
+        _work -= topology.HasBridges ? topology.All.Count : 0;
+        RoundsUsedUp |= _rounds++ >= FewestRounds && _work < 0;
+        return !RoundsUsedUp;
+    }
 
     /// <summary>How many places the next search may try.</summary>
     public int Next => Math.Min(OneSearch, _left);

@@ -18,6 +18,8 @@ internal sealed class Topology
     /// <summary>What lies on any root bus.</summary>
     public IEnumerable<FunctionNode> OnRoot => Roots.SelectMany(root => root);
 
+    public bool HasBridges { get; private set; }
+
     /// <summary>Every function; a function's index here is its <see cref="FunctionNode.Order"/>.</summary>
     public IReadOnlyList<FunctionNode> All => _all;
 
@@ -49,6 +51,7 @@ internal sealed class Topology
             nodes.Add(node);
             if (function.Bridge is { } bridge)
             {
+                HasBridges = true;
                 node.Children = Add(bridge.Functions, node, host, depth + 1, conflicts);
             }
         }

@@ -255,14 +255,20 @@ internal static class LayoutChecker
         }
     }
 
+    /// <summary>Something taken meets a span exactly when, of all that start at or before the span's end, one reaches its start.</summary>
     private static void Clear(List<Span> placed, List<Span> taken)
     {
-        foreach (Span span in placed)
+        Span[] sorted = [.. taken.OrderBy(span => span.First)];
+        int next = 0;
+        Span? farthest = null;
+        foreach (Span span in placed.OrderBy(span => span.Last))
         {
-            foreach (Span other in taken)
+            for (; next < sorted.Length && sorted[next].First <= span.Last; next++)
             {
-                Assert.False(span.Meets(other), $"{span.Name} lies on {other.Name}");
+                farthest = farthest is null || sorted[next].Last > farthest.Value.Last ? sorted[next] : farthest;
             }
+
+            Assert.False(farthest?.Last >= span.First, $"{span.Name} lies on {farthest?.Name}");
         }
     }
 
