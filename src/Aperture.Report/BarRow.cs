@@ -129,6 +129,15 @@ internal static class Spelling
         ? string.Create(CultureInfo.InvariantCulture, $"{bar.Range.Size / bar.Size} x {ByteSize.Format(bar.Size)}")
         : ByteSize.Format(bar.Range.Size);
 
+    /// <summary>The report's notes as lines of text, with a blank line before them.</summary>
+    public static void Notes(StringBuilder text, PlanReport report)
+    {
+        for (int i = 0; i < report.Notes.Count; i++)
+        {
+            text.Append(i == 0 ? "\n" : "").Append("Note: ").Append(Plain(report.Notes[i])).Append('\n');
+        }
+    }
+
     /// <summary>The text without what would end a line or steer a terminal.</summary>
     public static string Plain(string text)
     {

@@ -36,6 +36,10 @@ public static class JsonRenderer
             Memory(json, report);
             Metrics(json, report.Map.Metrics);
             HostBridges(json, report);
+            if (report.Notes.Count > 0)
+            {
+                Each(json, "notes", report.Notes, json.WriteStringValue);
+            }
         });
     }
 

@@ -11,6 +11,9 @@ public sealed record PlanReport(PlacementRequest Request, PlacementMap Map, stri
 {
     /// <summary>Host addresses of BARs that stand for a host device's BARs. Empty when no pin has a host origin.</summary>
     public IReadOnlyList<BarOrigin> Origins { get; init; } = [];
+
+    /// <summary>Sentences that belong to the map; one line each, after it.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
 }
 
 /// <summary>The host address of the BAR that a guest's BAR stands for.</summary>

@@ -17,6 +17,7 @@ public static class TableRenderer
         Bars(text, report);
         Spaces(text.Append('\n'), report);
         Metrics(text.Append('\n'), report);
+        Spelling.Notes(text, report);
         return text.ToString();
     }
 

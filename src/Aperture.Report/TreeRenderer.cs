@@ -21,6 +21,7 @@ public static class TreeRenderer
             Functions(text, "", host.Functions);
         }
 
+        Spelling.Notes(text, report);
         return text.ToString();
     }
 

@@ -24,6 +24,8 @@ internal static class MachineOptions
         new("--mmio-window", "BASE:SIZE", "the host bridge's 64-bit window (default: chosen)"),
         new("--mmio32-window", "BASE:SIZE", "the host bridge's 32-bit window (default: chosen)"),
         new("--phys-bits", "N", "the guest's physical address bits (default: the host's)"),
+        new("--mirror", "all|A,B,...", "give the guest these host functions at their host addresses, with the bridges above them (plan only, so far)"),
+        new("--host", "FILE", "the machine that --mirror means: a captured tree, an archive of one, or an lspci dump (default: this machine)"),
         new("--serial", "tty|stdio|null|file=PATH", "where the first serial port goes (default tty)"),
         new("--events", "FILE", "write events as JSON lines"),
         new("--accel", "auto|kvm|lab", "auto uses KVM if it can run the guest, else the lab, and says so"),

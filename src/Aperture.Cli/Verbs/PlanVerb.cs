@@ -1,6 +1,5 @@
 using Aperture.Cli.CommandLine;
 using Aperture.Machine.Configuration;
-using Aperture.Machine.Topology;
 using Aperture.Placement;
 using Aperture.Report;
 
@@ -33,15 +32,18 @@ internal static class PlanVerb
         }
 
         MachineConfig config = ConfigReader.Read(ConfigFile.Expand([.. arguments.Values.Where(v => !OwnOptions.Contains(v.Key))]), boots: false);
-        HostAddressBits bits = AddressBits(config);
-        PlacementRequest request = MachinePlan.Request(config, bits.Bits);
-        PlacementResult result = PlacementSolver.Solve(request);
-        if (result.Map is not { } map)
+        PlanInput input = config.Mirror is null ? PlanInput.Of(config) : PlanInput.OfMirror(config);
+        if (input.Result.Map is not { } map)
         {
-            return Refuse(arguments, format, request, result, bits.Origin);
+            return Refuse(arguments, format, input);
         }
 
-        PlanReport report = new(request, map, bits.Origin);
+        PlanReport report = new(input.Request, map, input.AddressBitsOrigin) { Origins = input.Origins, Notes = input.Notes };
+        if (format == "svg")
+        {
+            Tell(input.Notes);
+        }
+
         Write(arguments, arguments.Find("--explain") is { } question ? BarQuestion.Answer(map, question) : Render(format, report));
         return 0;
     }
@@ -54,30 +56,29 @@ internal static class PlanVerb
         _ => TableRenderer.Render(report),
     };
 
-    private static int Refuse(ParsedArguments arguments, string format, PlacementRequest request, PlacementResult result, string bitsOrigin)
+    private static int Refuse(ParsedArguments arguments, string format, PlanInput input)
     {
         if (format == "json")
         {
-            Write(arguments, JsonRenderer.RenderConflicts(request, result.Conflicts, bitsOrigin));
+            Write(arguments, JsonRenderer.RenderConflicts(input.Request, input.Result.Conflicts, input.AddressBitsOrigin));
         }
 
-        foreach (PlacementConflict conflict in result.Conflicts)
+        foreach (PlacementConflict conflict in input.Result.Conflicts)
         {
             Console.Error.WriteLine($"aperture: {conflict.Sentence}");
         }
 
+        Tell(input.Notes);
         return ApertureException.ConfigurationError;
     }
 
-    private static HostAddressBits AddressBits(MachineConfig config)
+    // A picture has no place for sentences.
+    private static void Tell(IReadOnlyList<string> notes)
     {
-        HostAddressBits host = HostAddressBits.Read();
-        return config.PhysicalAddressBits switch
+        foreach (string note in notes)
         {
-            null => host,
-            { } given when given > host.Bits => new HostAddressBits(given, $"as given; this host has {host.Bits}, and a guest run here gets no more"),
-            { } given => new HostAddressBits(given, "as given"),
-        };
+            Console.Error.WriteLine($"aperture: note: {note}");
+        }
     }
 
     private static void Write(ParsedArguments arguments, string text)

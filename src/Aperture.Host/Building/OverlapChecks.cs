@@ -6,6 +6,9 @@ namespace Aperture.Host;
 /// <summary>Looks for two BARs, or two windows of sibling bridges, that claim one address.</summary>
 internal static class OverlapChecks
 {
+    // Linux numbers the domains behind a device, such as Intel's VMD, from here: their BARs lie in a BAR of that device.
+    private const uint FirstVirtualDomain = 0x10000;
+
     /// <summary>Adds a finding for each claim that begins inside an earlier one; at most one for each claim.</summary>
     internal static void Check(ImmutableArray<HostFunction> functions, List<HostFinding> findings)
     {
@@ -25,7 +28,7 @@ internal static class OverlapChecks
                 if (AddressRange.Fits(start, range.Size))
                 {
                     // CPU addresses are the machine's; bus addresses and ports only the domain's.
-                    claims.Add(new Claim(bar.CpuAddress is null || isIo ? function.Address.Domain : uint.MaxValue, isIo ? "io" : "", default, new AddressRange(start, range.Size), function.Address, BarKinds.BarName(bar.Index), bar.Enabled));
+                    claims.Add(new Claim(bar.CpuAddress is null || isIo || function.Address.Domain >= FirstVirtualDomain ? function.Address.Domain : uint.MaxValue, isIo ? "io" : "", default, new AddressRange(start, range.Size), function.Address, BarKinds.BarName(bar.Index), bar.Enabled));
                 }
             }
 

@@ -48,6 +48,24 @@ public static class HostReport
         }
     }
 
+    /// <summary>Writes one function with all that is known of it, and the bridges above it, nearest first.</summary>
+    /// <exception cref="ApertureException">The machine has no such function.</exception>
+    public static void WriteFunction(TextWriter writer, HostMachine machine, PciAddress address)
+    {
+        HostFunction function = machine.Find(address)
+            ?? throw new ApertureException($"{machine.Origin.Name}: there is no function {address}; 'aperture host' lists those that are there");
+        WriteFunction(writer, function, "", details: true);
+        foreach (HostFunction bridge in HostTopology.BridgesAbove(machine, function))
+        {
+            WriteFunction(writer, bridge, "    below ", details: false);
+        }
+
+        foreach (HostFinding finding in machine.Findings.Where(finding => finding.Function == address && finding.Severity == HostFindingSeverity.Note))
+        {
+            Line(writer, $"    note: {finding.Text}");
+        }
+    }
+
     private static void WriteTree(TextWriter writer, HostMachine machine, HostReportOptions options)
     {
         foreach (HostBridge bridge in machine.HostBridges)

@@ -47,12 +47,24 @@ public static class ConfigReader
         "--root-port" => config with { RootPorts = [.. config.RootPorts, RootPort(value)] },
         "--switch" => config with { Switches = [.. config.Switches, Switch(value)] },
         "--device" => config with { Devices = [.. config.Devices, Device(value)] },
+        "--mirror" => config with { Mirror = value.Length > 0 ? value : throw new ApertureException("--mirror needs functions: all, or addresses such as 0000:3b:00.0 with commas between.") },
+        "--host" => config with { HostPath = Path(name, value) },
         "--no-reboot" => config with { Reboot = false },
         _ => throw new ApertureException($"{name} is not an option of a virtual machine."),
     };
 
     private static void Check(MachineConfig config, bool boots)
     {
+        if (config.HostPath is not null && config.Mirror is null)
+        {
+            throw new ApertureException("--host names the machine that --mirror means; give --mirror too, such as --mirror all.");
+        }
+
+        if (boots && config.Mirror is not null)
+        {
+            throw new ApertureException("--mirror cannot be run yet, because devices of the host cannot be assigned to a guest; aperture plan prints the map that it would have.");
+        }
+
         if (boots && config.Kernel is null && config.Firmware is null)
         {
             throw new ApertureException("There is nothing to boot: give --kernel FILE (a bzImage or a PVH ELF) or --firmware FILE.");

@@ -8,7 +8,7 @@ internal sealed class ConfigSchema(string file)
     internal static readonly string[] RootMembers =
     [
         "$schema", "kernel", "initramfs", "cmdline", "firmware", "cpus", "memory", "machine", "serial", "events", "accel", "reboot",
-        "phys_bits", "mmio_window", "mmio32_window", "root_ports", "switches", "devices",
+        "phys_bits", "mmio_window", "mmio32_window", "root_ports", "switches", "devices", "mirror", "host",
     ];
 
     internal static readonly string[] TestMembers =

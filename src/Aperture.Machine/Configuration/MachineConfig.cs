@@ -104,6 +104,12 @@ public sealed record MachineConfig
     /// <summary>Devices in the order given.</summary>
     public IReadOnlyList<DeviceConfig> Devices { get; init; } = [];
 
+    /// <summary>The host functions whose topology the guest gets: <c>all</c> or addresses between commas; null for none.</summary>
+    public string? Mirror { get; init; }
+
+    /// <summary>The description of the machine that <see cref="Mirror"/> means, or null for this one.</summary>
+    public string? HostPath { get; init; }
+
     /// <summary>What a guest's reset does: true starts it again, false ends the run.</summary>
     public bool Reboot { get; init; } = true;
 }

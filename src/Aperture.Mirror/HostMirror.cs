@@ -1,0 +1,128 @@
+using System.Numerics;
+using Aperture.Host;
+using Aperture.Placement;
+
+namespace Aperture.Mirror;
+
+/// <summary>Gives a guest the host's own topology: the chosen functions with the bridges above them at their host addresses, as far as that is possible.</summary>
+public static class HostMirror
+{
+    // A request is tried with all windows as on the host, then without those in the way; after this many without any.
+    private const int MostWindowAttempts = 8;
+
+    /// <summary>The fewest physical address bits with which every address of <paramref name="host"/> can exist and <paramref name="ramSize"/> bytes of RAM fit beside them.</summary>
+    public static int AddressBits(HostMachine host, ulong ramSize)
+    {
+        ArgumentNullException.ThrowIfNull(host);
+        ulong last = Math.Max(PlatformLimits.FourGiB, ramSize < 1UL << 60 ? 2 * ramSize : ramSize) + PlatformLimits.FourGiB;
+        foreach (HostFunction function in host.Functions)
+        {
+            IEnumerable<AddressRange?> ranges = function.AllBars.Select(bar => bar.Range).Append(function.Bridge?.Memory).Append(function.Bridge?.Prefetchable);
+            foreach (AddressRange range in ranges.OfType<AddressRange>())
+            {
+                last = Math.Max(last, range.Last.Value);
+            }
+
+            foreach (HostVfBar bar in function.Sriov?.VfBars ?? [])
+            {
+                UInt128 end = (UInt128)(bar.Address?.Value ?? 0) + (UInt128)bar.Size * (uint)function.Sriov!.TotalVfs;
+                last = Math.Max(last, (ulong)UInt128.Min(end, ulong.MaxValue));
+            }
+        }
+
+        return Math.Min(64 - BitOperations.LeadingZeroCount(last), PlatformLimits.MaxAddressBits);
+    }
+
+    /// <summary>Plans <paramref name="selection"/> of <paramref name="host"/> for a guest that is <paramref name="guest"/> without it.</summary>
+    /// <param name="host">The machine.</param>
+    /// <param name="selection">What to mirror of it.</param>
+    /// <param name="guest">The guest's own request: its platform, and its own functions on bus 0 of its first host bridge.</param>
+    /// <exception cref="ApertureException">The host contradicts itself or lacks a function that was named; one sentence.</exception>
+    public static MirrorPlan Plan(HostMachine host, MirrorSelection selection, PlacementRequest guest)
+    {
+        ArgumentNullException.ThrowIfNull(host);
+        ArgumentNullException.ThrowIfNull(selection);
+        ArgumentNullException.ThrowIfNull(guest);
+        host.RequireConsistent();
+
+        HashSet<string> loose = new(StringComparer.Ordinal);
+        MirrorPlan plan = Attempt(host, selection, guest, new Identity(loose, BusNumbers: true), []);
+        List<string> lost = [];
+        for (int attempt = 1; plan.Result.Map is null && attempt <= MostWindowAttempts; attempt++)
+        {
+            int before = loose.Count;
+            Loosen(host, plan.Result.Conflicts, loose);
+            if (loose.Count == before)
+            {
+                break;
+            }
+
+            lost.Add(plan.Result.Conflicts[0].Sentence);
+            plan = Attempt(host, selection, guest, new Identity(loose, BusNumbers: true), [WindowNote(loose, lost)]);
+        }
+
+        return plan.Result.Map is null ? WithoutWindows(host, selection, guest, plan) : plan;
+    }
+
+    private static MirrorPlan WithoutWindows(HostMachine host, MirrorSelection selection, PlacementRequest guest, MirrorPlan failed)
+    {
+        string windows = $"Bridge windows are not as on the host, because {failed.Result.Conflicts[0].Sentence}";
+        MirrorPlan plan = Attempt(host, selection, guest, new Identity(null, BusNumbers: true), [windows]);
+        return plan.Result.Map is null && plan.Result.Conflicts.All(conflict => conflict.Kind == PlacementConflictKind.BusNumbers)
+            ? Attempt(host, selection, guest, new Identity(null, BusNumbers: false), [windows, $"Bus numbers are not as on the host, because {plan.Result.Conflicts[0].Sentence}"])
+            : plan;
+    }
+
+    private static string WindowNote(HashSet<string> loose, List<string> lost) =>
+        $"Windows that are not as on the host, because {string.Join("; ", lost)}: {string.Join(", ", loose.Order(StringComparer.Ordinal))}";
+
+    /// <summary>Lets go of the windows of the bridges that conflicts speak of, and of those above them.</summary>
+    private static void Loosen(HostMachine host, IReadOnlyList<PlacementConflict> conflicts, HashSet<string> loose)
+    {
+        foreach (string? name in conflicts.SelectMany(conflict => new[] { conflict.Demand.Function, conflict.Obstacle?.Function }))
+        {
+            if (PciAddress.TryParse(name, out PciAddress address) && host.Find(address) is { } function)
+            {
+                IEnumerable<HostFunction> bridges = HostTopology.BridgesAbove(host, function);
+                loose.UnionWith(bridges.Append(function).Where(bridge => bridge.Bridge is not null).Select(bridge => bridge.Address.ToString()));
+            }
+        }
+    }
+
+    private static MirrorPlan Attempt(HostMachine host, MirrorSelection selection, PlacementRequest guest, Identity identity, IReadOnlyList<string> before)
+    {
+        MirrorNotes notes = new();
+        foreach (string note in before)
+        {
+            notes.Add(note);
+        }
+
+        List<HostFunction> functions = Selected.From(host, selection, notes);
+        List<MirrorRoot> roots = [.. new TreeMaker(host, notes).Make(functions)];
+        IReadOnlyList<BarPin> pins = new BarPins(notes).Pin(roots);
+        List<HostFunction> mirrored = [.. Functions(roots)];
+        PlatformLimits platform = new MirrorPlatform(host, notes).Make(guest.Platform, mirrored, pins);
+        OwnFunctions.Add(roots, guest, notes);
+        PlacementRequest request = new(platform, new RequestMaker(identity, notes).Make(roots));
+        AcsNotes.Add(mirrored, notes);
+        PlacementResult result = PlacementSolver.Solve(request);
+        TranslationNotes.Add(result, notes);
+        return new MirrorPlan(request, result, [.. pins.Select(pin => new MirroredBar(pin.Node.Host!.Address, pin.Demand.Index, pin.Demand.Pin!.Value))], notes.Sentences());
+    }
+
+    private static IEnumerable<HostFunction> Functions(IEnumerable<MirrorRoot> roots)
+    {
+        Stack<MirrorNode> open = new(roots.SelectMany(root => root.Functions));
+        List<HostFunction> all = [];
+        while (open.TryPop(out MirrorNode? node))
+        {
+            node.Children.ForEach(open.Push);
+            if (node.Host is { } function)
+            {
+                all.Add(function);
+            }
+        }
+
+        return all.OrderBy(function => function.Address);
+    }
+}
