@@ -1,4 +1,5 @@
 using Aperture.Cli.CommandLine;
+using Aperture.Emission;
 using Aperture.Machine.Configuration;
 using Aperture.Placement;
 using Aperture.Report;
@@ -9,7 +10,7 @@ namespace Aperture.Cli.Verbs;
 internal static class PlanVerb
 {
     private static readonly string[] Formats = ["table", "tree", "json", "svg"];
-    private static readonly string[] OwnOptions = ["--format", "--output", "--explain"];
+    private static readonly string[] OwnOptions = ["--format", "--emit", "--output", "--explain"];
 
     public static Verb Verb { get; } = new(
         "plan",
@@ -17,6 +18,7 @@ internal static class PlanVerb
         [
             .. MachineOptions.All,
             new("--format", "table|tree|json|svg", "how to print the map (default table)"),
+            new("--emit", "MONITOR", "write another monitor's configuration instead: qemu, xl, libvirt, cloud-hypervisor, openvmm"),
             new("--output", "FILE", "write there instead of to standard output"),
             new("--explain", "FUNCTION/BAR", "say why one BAR is where it is: 01:00.0/bar2, or an id such as t0/bar2"),
         ],
@@ -31,6 +33,8 @@ internal static class PlanVerb
             throw new ApertureException($"--format {format} is not a way to print a map; write table, tree, json or svg.");
         }
 
+        string? monitor = arguments.Find("--emit");
+        CheckEmit(arguments, monitor);
         MachineConfig config = ConfigReader.Read(ConfigFile.Expand([.. arguments.Values.Where(v => !OwnOptions.Contains(v.Key))]), boots: false);
         PlanInput input = config.Mirror is null ? PlanInput.Of(config) : PlanInput.OfMirror(config);
         if (input.Result.Map is not { } map)
@@ -44,8 +48,27 @@ internal static class PlanVerb
             Tell(input.Notes);
         }
 
+        if (monitor is not null)
+        {
+            Write(arguments, Emitter.Emit(monitor, new EmissionPlan(input.Request, map)));
+            return 0;
+        }
+
         Write(arguments, arguments.Find("--explain") is { } question ? BarQuestion.Answer(map, question) : Render(format, report));
         return 0;
+    }
+
+    private static void CheckEmit(ParsedArguments arguments, string? monitor)
+    {
+        if (monitor is not null && !Emitter.Names.Contains(monitor))
+        {
+            throw new ApertureException($"--emit {monitor} is not a monitor that a map can be written for; write {string.Join(", ", Emitter.Names.SkipLast(1))} or {Emitter.Names[^1]}.");
+        }
+
+        if (monitor is not null && (arguments.Find("--format") ?? arguments.Find("--explain")) is not null)
+        {
+            throw new ApertureException("--emit writes a configuration of its own; leave out --format and --explain.");
+        }
     }
 
     private static string Render(string format, PlanReport report) => format switch
