@@ -47,8 +47,8 @@ internal static class CloudHypervisorEmitter
             return;
         }
 
-        uint[] low = Scale([.. needs.Select(n => n.Low?.Size ?? 0)]);
-        uint[] high = Scale([.. needs.Select(n => n.High?.Size ?? 0)]);
+        uint[] low = Scale([.. needs.Select(n => n.LowBytes)]);
+        uint[] high = Scale([.. needs.Select(n => n.HighBytes)]);
         text.Comment("A weight is a segment's share of the aperture, here in proportion to what the plan has in it.", Indent);
         text.Line($"{Indent}--pci-segment");
         for (int i = 0; i < needs.Length; i++)
@@ -64,9 +64,9 @@ internal static class CloudHypervisorEmitter
     }
 
     /// <summary>Whole numbers from 1 in the proportion of the sizes, as small as they get without loss below a MiB.</summary>
-    private static uint[] Scale(ulong[] sizes)
+    private static uint[] Scale(UInt128[] sizes)
     {
-        ulong[] units = [.. sizes.Select(size => Math.Max(1, (size / M) + (size % M == 0 ? 0UL : 1)))];
+        ulong[] units = [.. sizes.Select(size => Math.Max(1, (ulong)((size + M - 1) / M)))];
         ulong divisor = units.Aggregate((a, b) => (ulong)BigInteger.GreatestCommonDivisor(a, b));
         ulong[] small = [.. units.Select(unit => unit / divisor)];
         int shift = Math.Max(0, BitOperations.Log2(small.Max()) - 30);

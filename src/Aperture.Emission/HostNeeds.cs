@@ -9,6 +9,12 @@ internal sealed record HostNeeds(AddressRange? Low, AddressRange? High)
 {
     private const ulong M = 1UL << 20;
 
+    /// <summary>Bytes taken below 4 GiB.</summary>
+    public required UInt128 LowBytes { get; init; }
+
+    /// <summary>Bytes taken from 4 GiB up.</summary>
+    public required UInt128 HighBytes { get; init; }
+
     /// <summary>Looks at BARs on the root bus and at the windows of bridges there; whole MiB.</summary>
     public static HostNeeds Of(HostBridgePlacement host)
     {
@@ -19,10 +25,14 @@ internal sealed record HostNeeds(AddressRange? Low, AddressRange? High)
             taken.AddRange(new[] { function.Bridge?.Memory, function.Bridge?.Prefetchable }.OfType<AddressRange>());
         }
 
-        return new HostNeeds(Hull(taken.Where(r => r.Start.Value < PlatformLimits.FourGiB)), Hull(taken.Where(r => r.Start.Value >= PlatformLimits.FourGiB)));
+        List<AddressRange> low = [.. taken.Where(r => r.Start.Value < PlatformLimits.FourGiB)];
+        List<AddressRange> high = [.. taken.Where(r => r.Start.Value >= PlatformLimits.FourGiB)];
+        return new HostNeeds(Hull(low), Hull(high)) { LowBytes = Sum(low), HighBytes = Sum(high) };
     }
 
-    private static AddressRange? Hull(IEnumerable<AddressRange> ranges)
+    private static UInt128 Sum(List<AddressRange> ranges) => ranges.Aggregate(UInt128.Zero, (sum, range) => sum + range.Size);
+
+    private static AddressRange? Hull(List<AddressRange> ranges)
     {
         List<AddressRange> some = [.. ranges.Where(r => !r.IsEmpty)];
         return some.Count == 0 ? null : AddressRange.FromBounds(some.Min(r => r.Start).AlignDown(M), new GuestAddress(some.Max(r => r.Last).Value | (M - 1)));

@@ -19,7 +19,9 @@ internal sealed class LibvirtEmitter
     private LibvirtEmitter(EmissionPlan plan)
     {
         _plan = plan;
-        _tree = PlannedTree.Of(plan.Map);
+        
+        // libvirt takes letters, digits, - and _ in an alias.
+        _tree = PlannedTree.WithoutDots(plan.Map);
     }
 
     /// <summary>The domain.</summary>
@@ -207,6 +209,7 @@ internal sealed class LibvirtEmitter
             _text.Gap("more than 255 ports: chassis numbers repeat, and libvirt has no slot number besides.");
         }
 
+        _text.Gap("a board without a disk controller: libvirt gives every q35 machine a SATA controller at 1f.2, with BARs that the plan does not have.");
         SharedGaps.Pins(_text, _tree);
         SharedGaps.Capabilities(_text, _tree);
         _text.Gap($"the low hole from {_plan.Map.Ram.LowHoleStart}: libvirt has no element for it; the plan's low RAM is {ByteSize.Format(_plan.Map.Ram.Low.Size)}.");

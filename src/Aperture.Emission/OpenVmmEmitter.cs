@@ -80,7 +80,7 @@ internal sealed class OpenVmmEmitter
                     Switch(planned);
                     break;
                 case FunctionRole.SwitchDownstream:
-                    _text.Comment($"that is the port {PortName(planned.Children.FirstOrDefault()) ?? Downstream(planned)}", Indent);
+                    _text.Comment($"that is the port {Downstream(planned)}", Indent);
                     break;
                 case FunctionRole.Endpoint:
                     Endpoint(planned, port);
@@ -134,7 +134,7 @@ internal sealed class OpenVmmEmitter
     }
 
     /// <summary>The port that a function is plugged into, or null where there is none.</summary>
-    private static string? PortName(PlannedFunction? function) => function?.Parent switch
+    private static string? PortName(PlannedFunction function) => function.Parent switch
     {
         { Role: FunctionRole.RootPort } root => root.Id,
         { Role: FunctionRole.SwitchDownstream } down => Downstream(down),

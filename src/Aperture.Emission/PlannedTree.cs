@@ -8,9 +8,11 @@ internal sealed class PlannedTree
 {
     private readonly HashSet<string> _ids;
     private readonly bool _segments;
+    private readonly bool _dots;
 
-    private PlannedTree(PlacementMap map, IEnumerable<string> taken)
+    private PlannedTree(PlacementMap map, bool dots, IEnumerable<string> taken)
     {
+        _dots = dots;
         _ids = new HashSet<string>(taken, StringComparer.OrdinalIgnoreCase);
         _segments = map.HostBridges.Any(host => host.Segment != 0);
         HostIds = [.. map.HostBridges.Select(host => Unique(host.Name))];
@@ -27,7 +29,10 @@ internal sealed class PlannedTree
     public List<PlannedFunction> All { get; } = [];
 
     /// <summary>Reads a map. Identifiers stay clear of <paramref name="taken"/>.</summary>
-    public static PlannedTree Of(PlacementMap map, params string[] taken) => new(map, taken);
+    public static PlannedTree Of(PlacementMap map, params string[] taken) => new(map, true, taken);
+
+    /// <summary>Reads a map. Identifiers have no dots.</summary>
+    public static PlannedTree WithoutDots(PlacementMap map) => new(map, false, []);
 
     private List<PlannedFunction> Add(HostBridgePlacement host, int index, PlannedFunction? parent, IReadOnlyList<FunctionPlacement> functions)
     {
@@ -64,10 +69,10 @@ internal sealed class PlannedTree
 
     private string Unique(string name)
     {
-        string id = Words.Identifier(name);
+        string id = Words.Identifier(name, _dots);
         for (int i = 2; !_ids.Add(id); i++)
         {
-            id = string.Create(CultureInfo.InvariantCulture, $"{Words.Identifier(name)}-{i}");
+            id = string.Create(CultureInfo.InvariantCulture, $"{Words.Identifier(name, _dots)}-{i}");
         }
 
         return id;

@@ -109,6 +109,6 @@ internal sealed record QemuDevice(string Driver, params QemuBar[] Bars)
         int score = pairs.Sum(pair => 64 + BitOperations.Log2(pair.Value.Size) + (pair.Key == pair.Value.Index ? 8 : 0));
 
         // Memory that nothing backs is cheaper than guest memory that the host must lend.
-        return score == 0 ? 0 : score - ((Bars.Length - pairs.Count) * 2) - (SharedMemory is null ? 0 : 1);
+        return score == 0 ? 0 : score - ((Bars.Length - pairs.Count) * 2) - (SharedMemory is null ? 0 : 8);
     }
 }

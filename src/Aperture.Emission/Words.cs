@@ -35,13 +35,13 @@ internal static class Words
         .Replace("'", "&apos;", StringComparison.Ordinal)
         .Replace("\"", "&quot;", StringComparison.Ordinal);
 
-    /// <summary>An identifier that every monitor here takes: a letter, then letters, digits, <c>-</c>, <c>.</c> and <c>_</c>.</summary>
-    public static string Identifier(string name)
+    /// <summary>An identifier that every monitor here takes: a letter, then letters, digits, <c>-</c>, <c>_</c> and, unless <paramref name="dots"/> says no, <c>.</c>.</summary>
+    public static string Identifier(string name, bool dots)
     {
         StringBuilder id = new();
         foreach (char c in name)
         {
-            id.Append(char.IsAsciiLetterOrDigit(c) || c is '-' or '.' or '_' ? c : '_');
+            id.Append(char.IsAsciiLetterOrDigit(c) || c is '-' or '_' || (dots && c == '.') ? c : '_');
         }
 
         return id.Length > 0 && char.IsAsciiLetter(id[0]) ? id.ToString() : $"f{id}";

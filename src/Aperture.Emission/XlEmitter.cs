@@ -113,9 +113,9 @@ internal static class XlEmitter
             text.Gap($"{planned.Title}: it sits at slot {slot:x2}, because its own belongs to the emulated board or to another device.");
         }
 
-        if (plan.HostAddresses.TryGetValue(planned.Function.Name, out string? host))
+        if (plan.HostAddresses.TryGetValue(planned.Function.Name, out string? host) && HostAddress.Parse(host) is not null)
         {
-            text.Line($"    \"{Words.Plain(host)}@{slot:x2},rdm_policy=strict\",");
+            text.Line($"    \"{host}@{slot:x2},rdm_policy=strict\",");
         }
         else
         {

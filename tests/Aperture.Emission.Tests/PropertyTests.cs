@@ -1,0 +1,57 @@
+using System.Xml.Linq;
+using Aperture.Placement;
+using FsCheck;
+using FsCheck.Fluent;
+
+namespace Aperture.Emission.Tests;
+
+/// <summary>What holds for any map, also for maps that no solver would make.</summary>
+public class PropertyTests
+{
+    [Fact]
+    public void Every_function_is_named_in_every_configuration_and_the_text_depends_on_the_plan_alone() =>
+        Check.One(Config.QuickThrowOnFailure.WithMaxTest(150), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
+        {
+            EmissionPlan plan = RandomPlan.Make(seed);
+            foreach (string monitor in Emitter.Names)
+            {
+                string text = Emitter.Emit(monitor, plan);
+                Assert.Equal(text, Emitter.Emit(monitor, RandomPlan.Make(seed)));
+                string[] lines = text.Split('\n');
+                foreach (FunctionPlacement function in plan.Map.Functions)
+                {
+                    string title = $"{function.Address} {function.Name[..(function.Name.IndexOf('q', StringComparison.Ordinal) + 1)]}";
+                    Assert.Contains(lines, line => line.Contains(title, StringComparison.Ordinal));
+                }
+            }
+        }));
+
+    [Fact]
+    public void A_name_never_leaves_its_comment() =>
+        Check.One(Config.QuickThrowOnFailure.WithMaxTest(150), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
+        {
+            EmissionPlan plan = RandomPlan.Make(seed) with { HostAddresses = new Dictionary<string, string>() };
+            foreach (string monitor in Emitter.Names.Where(name => name != "libvirt"))
+            {
+                foreach (string line in Emitter.Emit(monitor, plan).Split('\n').Where(line => !line.TrimStart().StartsWith('#')))
+                {
+                    string rest = line.StartsWith("exec ", StringComparison.Ordinal) ? "" : line;
+                    Assert.DoesNotContain(rest, c => c is '\'' or '$' or '`' or ';' or '&' or '|' or '<' or '\\' || c > 0x7E);
+                }
+            }
+        }));
+
+    [Fact]
+    public void A_libvirt_domain_is_well_formed_and_its_controllers_have_indexes_of_their_own() =>
+        Check.One(Config.QuickThrowOnFailure.WithMaxTest(150), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
+        {
+            XDocument domain = XDocument.Parse(Emitter.Emit("libvirt", RandomPlan.Make(seed)));
+            string[] indexes = [.. domain.Descendants("controller").Select(controller => controller.Attribute("index")!.Value)];
+            Assert.Equal(indexes.Length, indexes.Distinct().Count());
+
+            // A bus that an address names has a controller.
+            Assert.All(
+                domain.Descendants("address").Where(a => a.Attribute("type") is not null),
+                address => Assert.Contains(Convert.ToInt32(address.Attribute("bus")!.Value, 16).ToString(System.Globalization.CultureInfo.InvariantCulture), indexes));
+        }));
+}
