@@ -81,7 +81,7 @@ public class QemuTests(ITestOutputHelper output)
             Assert.True(last > start && last - start + 1 >= Math.Min(range.Size, 1 << 20), $"{name} has a {kind} window 0x{start:x}-0x{last:x}, planned {range}");
         }
 
-        if (planned is { } reserved && name.StartsWith("rp", StringComparison.Ordinal) | name.StartsWith("hot", StringComparison.Ordinal))
+        if (planned is { } reserved && (name.StartsWith("rp", StringComparison.Ordinal) || name.StartsWith("hot", StringComparison.Ordinal)))
         {
             Assert.True(last - start + 1 >= reserved.Size, $"{name} has a {kind} window 0x{start:x}-0x{last:x}, smaller than {reserved}");
         }
