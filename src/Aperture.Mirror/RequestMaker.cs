@@ -1,4 +1,5 @@
 using Aperture.Host;
+using Aperture.Pci;
 using Aperture.Placement;
 
 namespace Aperture.Mirror;
@@ -55,8 +56,8 @@ internal sealed class RequestMaker(Identity identity, MirrorNotes notes)
             notes.Add("Bridges that forward more buses on the host than the bridge above them does", node.Name);
         }
 
-        // A subtractive bridge forwards what no window says.
-        if (host is null or { Subtractive: true } || !identity.Pins(node))
+        // A subtractive bridge forwards what no window says, so its windows hold only where all below it lies in them.
+        if (host is null || !identity.Pins(node) || (host.Subtractive && !node.Children.TrueForAll(child => Forwards(host, child))))
         {
             return demand;
         }
@@ -68,6 +69,11 @@ internal sealed class RequestMaker(Identity identity, MirrorNotes notes)
             PrefetchableWindow = host.Prefetchable is { } prefetchable && prefetchable.Start.Value >= LegacyEnd ? prefetchable : null,
         };
     }
+
+    private static bool Forwards(HostPciBridge bridge, MirrorNode node) =>
+        node.Bars.All(bar => AddressRange.Fits(bar.Pin!.Value, bar.Size) && new AddressRange(bar.Pin.Value, bar.Size) is var range
+            && (bar.Kind == BarKind.Io ? bridge.Io?.Contains(range) : bridge.Memory?.Contains(range) == true || bridge.Prefetchable?.Contains(range) == true) == true)
+        && node.Children.TrueForAll(child => Forwards(bridge, child));
 
     /// <summary>VFs need bus numbers where their routing ids pass 256 functions; a host that keeps none cannot turn those VFs on, and then nor can the guest.</summary>
     private SriovDemand Vfs(MirrorNode node, SriovDemand asked, byte bus, int nextBus)

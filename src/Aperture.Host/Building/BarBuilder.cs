@@ -162,9 +162,9 @@ internal static class BarBuilder
             return BarKind.Io;
         }
 
-        // Kernels before 2.6.38 have no 64-bit flag; the register's own type bits stand in the low bits.
+        // Old kernels have no 64-bit flag and another one for prefetchable; the register's own type bits stand in the low bits of all.
         bool wide = (flags & Flag64Bit) != 0 || (flags & 7) == 4;
-        bool prefetchable = (flags & FlagPrefetchable) != 0;
+        bool prefetchable = (flags & (FlagPrefetchable | 8)) != 0;
         return wide ? (prefetchable ? BarKind.Memory64Prefetchable : BarKind.Memory64) : prefetchable ? BarKind.Memory32Prefetchable : BarKind.Memory32;
     }
 }
