@@ -1,0 +1,94 @@
+namespace Aperture.Cli.Tests;
+
+/// <summary><c>aperture host</c> and <c>aperture plan --mirror</c> as a user runs them.</summary>
+public sealed class HostVerbTests : IDisposable
+{
+    // One endpoint with a 64-bit prefetchable BAR of 64 GiB, and a neighbour.
+    private const string Dump =
+        "0000:00:02.0 Display controller: Some vendor\n\tRegion 0: Memory at 380000000000 (64-bit, prefetchable) [size=64G]\n"
+        + "00: de 10 30 23 06 00 00 00 00 00 80 03 00 00 00 00\n10: 0c 00 00 00 00 38 00 00 00 00 00 00 00 00 00 00\n20: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n30: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n\n"
+        + "0000:00:03.0 Display controller: Some vendor\n\tRegion 0: Memory at ADDRESS (32-bit, non-prefetchable) [size=1M]\n"
+        + "00: de 10 31 23 06 00 00 00 00 00 80 03 00 00 00 00\n10: 00 00 LOW 00 00 00 00 00 00 00 00 00 00 00 00\n20: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n30: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n\n";
+
+    private readonly string folder = Directory.CreateTempSubdirectory("aperture-host-verb-").FullName;
+
+    private string Host => Path.Join(folder, "host.txt");
+
+    public HostVerbTests() => Write("a0000000", "00 a0");
+
+    public void Dispose() => Directory.Delete(folder, recursive: true);
+
+    private void Write(string address, string low) =>
+        File.WriteAllText(Host, Dump.Replace("ADDRESS", address, StringComparison.Ordinal).Replace("LOW", low, StringComparison.Ordinal));
+
+    [Theory]
+    [InlineData("table", "2 PCI functions below 1 host bridges")]
+    [InlineData("tree", "2 PCI functions below 1 host bridges")]
+    [InlineData("json", "{")]
+    public void A_dump_is_shown_in_every_format(string format, string start)
+    {
+        (int code, string output, string errors) = CommandLine.Run("host", "--from", Host, "--format", format);
+        Assert.Equal((0, ""), (code, errors));
+        Assert.StartsWith(start, output, StringComparison.Ordinal);
+        Assert.Contains("0x380000000000", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void One_function_and_the_distance_of_two_can_be_asked_for()
+    {
+        (int code, string output, _) = CommandLine.Run("host", "--from", Host, "--function", "00:02.0");
+        Assert.Equal(0, code);
+        Assert.StartsWith("0000:00:02.0 ", output, StringComparison.Ordinal);
+        Assert.DoesNotContain("00:03.0", output, StringComparison.Ordinal);
+        (code, output, _) = CommandLine.Run("host", "--from", Host, "--distance", "00:02.0,00:03.0");
+        Assert.Equal(0, code);
+        Assert.Contains("0000:00:02.0 and 0000:00:03.0", output, StringComparison.Ordinal);
+        Assert.Contains("path: 0000:00:02.0 - 0000:00:03.0", output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("there is no function 0000:09:00.0", "host", "--from", "HOST", "--function", "09:00.0")]
+    [InlineData("does not name two functions", "host", "--from", "HOST", "--distance", "00:02.0")]
+    [InlineData("exclude each other", "host", "--function", "00:02.0", "--distance", "00:02.0,00:03.0")]
+    [InlineData("--format svg is not", "host", "--format", "svg")]
+    [InlineData("cannot be read", "host", "--from", "/nonexistent/machine.tar")]
+    [InlineData("give --mirror too", "plan", "--host", "HOST")]
+    [InlineData("has no function 0000:09:00.0 to mirror", "plan", "--host", "HOST", "--mirror", "09:00.0")]
+    [InlineData("--mirror cannot be run yet", "run", "--host", "HOST", "--mirror", "all", "--kernel", "/nonexistent/vmlinuz")]
+    public void What_cannot_be_answered_is_one_sentence_with_exit_code_2(string part, params string[] words)
+    {
+        CommandLine.Run([.. words.Select(word => word == "HOST" ? Host : word)]).IsOneSentence(2, part);
+    }
+
+    [Theory]
+    [InlineData("table", "same")]
+    [InlineData("tree", "0000:00:02.0")]
+    [InlineData("json", "\"notes\"")]
+    [InlineData("svg", "<svg ")]
+    public void A_mirrored_machine_is_planned_in_every_format(string format, string part)
+    {
+        (int code, string output, _) = CommandLine.Run("plan", "--host", Host, "--mirror", "all", "--format", format);
+        Assert.Equal(0, code);
+        Assert.Contains(part, output, StringComparison.Ordinal);
+        Assert.Contains("0x380000000000", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Too_few_address_bits_are_a_conflict_that_names_the_bar()
+    {
+        (int code, string output, string errors) = CommandLine.Run("plan", "--host", Host, "--mirror", "all", "--phys-bits", "40");
+        Assert.Equal((2, ""), (code, output));
+        Assert.StartsWith("aperture: 0000:00:02.0 bar0 (mem64p, 64G) cannot be pinned at 0x380000000000", errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_machine_that_contradicts_itself_is_shown_with_the_error_and_not_mirrored()
+    {
+        File.AppendAllText(Host, File.ReadAllText(Host).Split("\n\n")[1].Replace("00:03.0", "00:04.0", StringComparison.Ordinal) + "\n\n");
+        (int code, string output, string errors) = CommandLine.Run("host", "--from", Host);
+        Assert.Equal(0, code);
+        Assert.NotEmpty(output);
+        Assert.StartsWith("aperture: error: bar0 of 0000:00:04.0", errors, StringComparison.Ordinal);
+        CommandLine.Run("plan", "--host", Host, "--mirror", "all").IsOneSentence(2, "bar0 of 0000:00:04.0");
+    }
+}
