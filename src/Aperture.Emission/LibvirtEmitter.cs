@@ -19,7 +19,7 @@ internal sealed class LibvirtEmitter
     private LibvirtEmitter(EmissionPlan plan)
     {
         _plan = plan;
-        
+
         // libvirt takes letters, digits, - and _ in an alias.
         _tree = PlannedTree.WithoutDots(plan.Map);
     }

@@ -243,7 +243,7 @@ internal sealed class RemedyFinder
 
     private IEnumerable<Remedy> Bridges() =>
         Functions(_request.HostBridges.SelectMany(host => host.Functions)).Any(function => function.Bridge is
-            { SecondaryBus: not null } or { SubordinateBus: not null } or { IoWindow: not null } or { MemoryWindow: not null } or { PrefetchableWindow: not null })
+        { SecondaryBus: not null } or { SubordinateBus: not null } or { IoWindow: not null } or { MemoryWindow: not null } or { PrefetchableWindow: not null })
             ? [new Remedy(RemedyKind.FreeBridges, "no pinned bus numbers and bridge windows")] : [];
 
     private FunctionDemand? Find(string name) => Functions(_request.HostBridges.SelectMany(host => host.Functions)).FirstOrDefault(function => function.Name == name);
