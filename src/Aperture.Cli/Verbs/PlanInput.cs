@@ -16,6 +16,9 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
     /// <summary>Host addresses of mirrored BARs.</summary>
     public IReadOnlyList<BarOrigin> Origins { get; init; } = [];
 
+    /// <summary>The host's function behind each mirrored one, by the guest's name for it: the mirror names functions by their host addresses.</summary>
+    public IReadOnlyDictionary<string, string> HostAddresses => Origins.Select(o => o.Function).Distinct().ToDictionary(name => name);
+
     /// <summary>What a reader must know beyond the map.</summary>
     public IReadOnlyList<string> Notes { get; init; } = [];
 

@@ -50,7 +50,7 @@ internal static class PlanVerb
 
         if (monitor is not null)
         {
-            Write(arguments, Emitter.Emit(monitor, new EmissionPlan(input.Request, map)));
+            Write(arguments, Emitter.Emit(monitor, new EmissionPlan(input.Request, map) { HostAddresses = input.HostAddresses }));
             return 0;
         }
 
