@@ -41,7 +41,7 @@ public static class PinSyntax
         window = default;
         int colon = text.IndexOf(':');
         if (colon < 0
-            || !ByteSize.TryParseNumber(text[..colon], out ulong start)
+            || !ByteSize.TryParse(text[..colon], out ulong start)
             || !ByteSize.TryParse(text[(colon + 1)..], out ulong size))
         {
             error = $"'{text}' is not a window: write base:size, such as 0x6b8000000000:1T";

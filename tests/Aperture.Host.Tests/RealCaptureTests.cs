@@ -8,37 +8,10 @@ namespace Aperture.Host.Tests;
 /// </summary>
 public class RealCaptureTests
 {
-    private static HostMachine Read(string file)
-    {
-        string? folder = Folders().FirstOrDefault(folder => File.Exists(Path.Join(folder, file)));
-        Assert.SkipWhen(folder is null, $"there is no {file}: name its folder in APERTURE_HOSTS");
-        return HostReader.Read(Path.Join(folder, file));
-    }
-
-    private static IEnumerable<string> Folders()
-    {
-        if (Environment.GetEnvironmentVariable("APERTURE_HOSTS") is { Length: > 0 } named)
-        {
-            yield return named;
-        }
-
-        DirectoryInfo? root = new(AppContext.BaseDirectory);
-        while (root is not null && !File.Exists(Path.Join(root.FullName, "Aperture.slnx")))
-        {
-            root = root.Parent;
-        }
-
-        // Beside the checkout, or beside the folder that holds several.
-        for (DirectoryInfo? above = root?.Parent; above is not null; above = above.Parent)
-        {
-            yield return Path.Join(above.FullName, "shared", "hosts");
-        }
-    }
-
     [Fact]
     public void Eight_vector_engines_have_64_gib_bars_behind_two_switches()
     {
-        HostMachine machine = Read("8-vector-engines.tar.bz2");
+        HostMachine machine = RealCaptures.Read("8-vector-engines.tar.bz2");
 
         // 28 functions in the bus' list, and the bridge 5f:03.0 that only the device tree has.
         Assert.Equal(29, machine.Functions.Length);
@@ -65,7 +38,7 @@ public class RealCaptureTests
     [Fact]
     public void Engines_of_one_switch_are_near_and_of_two_are_across()
     {
-        HostMachine machine = Read("8-vector-engines.tar.bz2");
+        HostMachine machine = RealCaptures.Read("8-vector-engines.tar.bz2");
         P2pDistance near = HostTopology.Distance(machine, Say.Address("0000:1b:00.0"), Say.Address("0000:1e:00.0"));
         Assert.Equal((P2pDistanceKind.SameSwitch, P2pRouting.Unknown), (near.Kind, near.Routing));
         Assert.Equal(P2pDistanceKind.AcrossHostBridges, HostTopology.Distance(machine, Say.Address("0000:1b:00.0"), Say.Address("0000:3d:00.0")).Kind);
@@ -75,7 +48,7 @@ public class RealCaptureTests
     [Fact]
     public void Two_sockets_have_two_host_bridges_and_an_adapter_with_a_rom()
     {
-        HostMachine machine = Read("2-socket-infiniband.tar.bz2");
+        HostMachine machine = RealCaptures.Read("2-socket-infiniband.tar.bz2");
         Assert.Equal(37, machine.Functions.Length);
         Assert.Equal([0, 0x40], machine.HostBridges.Select(static bridge => (int)bridge.RootBus));
         HostFunction adapter = machine.At("0000:43:00.0");
@@ -93,7 +66,7 @@ public class RealCaptureTests
     [Fact]
     public void The_engines_hex_dumps_bound_the_sizes_that_the_capture_knows()
     {
-        HostMachine known = Read("8-vector-engines.tar.bz2");
+        HostMachine known = RealCaptures.Read("8-vector-engines.tar.bz2");
         HostMachine inferred = HostReader.ReadLspci(string.Concat(known.Functions.Select(static f => Say.Dump(f.Address.ToString(), f.Config.ToArray()))), "dump");
         foreach (HostFunction function in inferred.Functions)
         {

@@ -1,4 +1,5 @@
 using Aperture.Host;
+using Aperture.Host.Tests;
 using Aperture.Placement;
 
 namespace Aperture.Mirror.Tests;
@@ -6,32 +7,12 @@ namespace Aperture.Mirror.Tests;
 /// <summary>Captures of real machines, which are not part of the project: the tests run where APERTURE_HOSTS names their folder, or a folder <c>shared/hosts</c> stands beside the checkout.</summary>
 public class RealCaptureTests
 {
-    private static HostMachine Read(string file)
-    {
-        string? folder = Folders().FirstOrDefault(folder => File.Exists(Path.Join(folder, file)));
-        Assert.SkipWhen(folder is null, $"there is no {file}: name its folder in APERTURE_HOSTS");
-        return HostReader.Read(Path.Join(folder, file));
-    }
-
-    private static IEnumerable<string> Folders()
-    {
-        if (Environment.GetEnvironmentVariable("APERTURE_HOSTS") is { Length: > 0 } named)
-        {
-            yield return named;
-        }
-
-        for (DirectoryInfo? above = new(AppContext.BaseDirectory); above is not null; above = above.Parent)
-        {
-            yield return Path.Join(above.FullName, "shared", "hosts");
-        }
-    }
-
     [Theory]
     [InlineData("8-vector-engines.tar.bz2", 52)]
     [InlineData("2-socket-infiniband.tar.bz2", 25)]
     public void Every_bar_bus_and_window_of_a_captured_machine_is_where_the_machine_has_it(string file, int least)
     {
-        HostMachine host = Read(file);
+        HostMachine host = RealCaptures.Read(file);
         int bars = Check.Identical(host, Check.Plan(host));
         Assert.True(bars >= least, $"only {bars} BARs were compared");
     }
@@ -41,7 +22,7 @@ public class RealCaptureTests
     [InlineData("2-socket-infiniband.tar.bz2")]
     public void Every_function_of_a_captured_machine_can_be_mirrored_alone(string file)
     {
-        HostMachine host = Read(file);
+        HostMachine host = RealCaptures.Read(file);
         foreach (HostFunction function in host.Functions)
         {
             MirrorPlan plan = Check.Plan(host, function.Address.ToString());
@@ -53,7 +34,7 @@ public class RealCaptureTests
     [Fact]
     public void Ecam_and_ram_make_room_for_the_accelerators_registers()
     {
-        HostMachine host = Read("8-vector-engines.tar.bz2");
+        HostMachine host = RealCaptures.Read("8-vector-engines.tar.bz2");
         MirrorPlan plan = Check.Plan(host, ram: 64UL << 30);
         PlacementMap map = plan.Result.Require();
         Check.Identical(host, plan);

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Aperture.Firmware;
+using Aperture.Placement;
 
 namespace Aperture.Machine.Configuration;
 
@@ -148,20 +149,9 @@ public static class ConfigReader
         _ => throw new ApertureException($"--accel {value} is not a way to run a guest; write auto, kvm or lab."),
     };
 
-    private static AddressRange Window(string name, string value)
-    {
-        int colon = value.IndexOf(':', StringComparison.Ordinal);
-        if (colon < 0
-            || !ByteSize.TryParse(value.AsSpan(0, colon), out ulong start)
-            || !ByteSize.TryParse(value.AsSpan(colon + 1), out ulong size)
-            || size == 0
-            || !AddressRange.Fits(new GuestAddress(start), size))
-        {
-            throw new ApertureException($"{name} {value} is not a window; write BASE:SIZE, such as 0x6b8000000000:512G.");
-        }
-
-        return new AddressRange(new GuestAddress(start), size);
-    }
+    private static AddressRange Window(string name, string value) => PinSyntax.TryParseWindow(value, out AddressRange window, out _)
+        ? window
+        : throw new ApertureException($"{name} {value} is not a window; write BASE:SIZE, such as 0x6b8000000000:512G.");
 
     private static RootPortConfig RootPort(string value)
     {
