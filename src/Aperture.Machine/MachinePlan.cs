@@ -18,14 +18,14 @@ public sealed class MachinePlan : IDisposable
     private MachinePlan(MachineConfig config, int physicalAddressBits)
     {
         PhysicalAddressBits = physicalAddressBits;
-        Root = TopologyBuilder.Build(config);
+        Topology = MachineTopology.Of(config, physicalAddressBits);
         DebugExits = DebugExitPorts.Read(config);
         try
         {
             // Files before addresses: a kernel that is not there is the simpler story.
             KernelFiles? files = config.Kernel is null ? null : Own(KernelFiles.Open(config));
             Firmware = config.Firmware is { } image ? Own(FirmwareImage.Load(image)) : null;
-            Map = PlacementSolver.Solve(PlacementInput.For(config, Root, physicalAddressBits)).Require();
+            Map = Topology.Result.Require();
             Boot = files is null ? null : new DirectBoot(config, Map, files);
         }
         catch
@@ -42,7 +42,10 @@ public sealed class MachinePlan : IDisposable
     public int PhysicalAddressBits { get; }
 
     /// <summary>The functions on the root bus.</summary>
-    public IReadOnlyList<TopologyNode> Root { get; }
+    public IReadOnlyList<TopologyNode> Root => Topology.Root;
+
+    /// <summary>The tree, what the solver was asked, and the host's devices in it.</summary>
+    public MachineTopology Topology { get; }
 
     internal IReadOnlyList<ushort> DebugExits { get; }
 
