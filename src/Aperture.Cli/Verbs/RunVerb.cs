@@ -89,7 +89,7 @@ internal static class RunVerb
         command.AddRange(["--accel", "kvm"]);
         LabRun run = new(Environment.ProcessPath!, command)
         {
-            WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath }.OfType<string>().Select(DirectoryOf).Distinct()],
+            WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath }.Concat(config.Devices.Select(d => d.Type == "debugcon" ? d.Options.Find("file") : null)).OfType<string>().Select(DirectoryOf).Distinct()],
         };
         if (notice is not null)
         {

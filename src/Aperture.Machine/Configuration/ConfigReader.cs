@@ -128,7 +128,8 @@ public static class ConfigReader
     private static BoardKind Machine(string value) => value switch
     {
         "q35" => BoardKind.Q35,
-        _ => throw new ApertureException($"--machine {value} is not a board that can be built; write q35."),
+        "i440fx" => BoardKind.I440Fx,
+        _ => throw new ApertureException($"--machine {value} is not a board that can be built; write q35 or i440fx."),
     };
 
     private static MachineConfig Serial(MachineConfig config, string value) => value switch
@@ -170,9 +171,9 @@ public static class ConfigReader
     private static DeviceConfig Device(string value)
     {
         OptionList list = OptionList.Parse("--device", value);
-        return list.Head is "test" or "debug-exit"
+        return list.Head is "test" or "debug-exit" or "debugcon"
             ? new DeviceConfig(list.Head, list)
-            : throw new ApertureException($"--device {value}: '{list.Head}' is not a device; write test,id=ID,... or debug-exit,port=0xf4.");
+            : throw new ApertureException($"--device {value}: '{list.Head}' is not a device; write test,id=ID,..., debug-exit,port=0xf4 or debugcon,file=PATH.");
     }
 
     private static byte? DeviceFunction(OptionList list)

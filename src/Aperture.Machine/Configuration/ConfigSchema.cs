@@ -81,12 +81,13 @@ internal sealed class ConfigSchema(string file)
     {
         Expect(value, JsonTokenType.StartObject);
         ConfigValue? type = Find(value, "type");
-        string word = type is null ? throw Fault(value, "a device needs \"type\": \"test\" or \"debug-exit\".") : Item(type);
+        string word = type is null ? throw Fault(value, "a device needs \"type\": \"test\", \"debug-exit\" or \"debugcon\".") : Item(type);
         return word switch
         {
             "test" => List(value, word, "a test device", TestMembers),
             "debug-exit" => List(value, word, "a debug-exit device", "type", "port"),
-            _ => throw Fault(type, $"'{word}' is not a device; write \"test\" or \"debug-exit\"."),
+            "debugcon" => List(value, word, "a debug console", "type", "file", "port"),
+            _ => throw Fault(type, $"'{word}' is not a device; write \"test\", \"debug-exit\" or \"debugcon\"."),
         };
     }
 

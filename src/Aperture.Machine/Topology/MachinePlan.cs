@@ -13,6 +13,7 @@ public static class MachinePlan
     {
         ArgumentNullException.ThrowIfNull(config);
         DebugExitPorts.Read(config);
+        DebugConsoles.Read(config);
         return PlacementInput.For(config, TopologyBuilder.Build(config), physicalAddressBits);
     }
 }

@@ -1,4 +1,5 @@
 using Aperture.Devices;
+using Aperture.Firmware;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Pci;
@@ -13,14 +14,17 @@ public static class PlacementInput
     /// <summary>The request for <paramref name="config"/> with <paramref name="root"/> on bus 0 and <paramref name="physicalAddressBits"/> of guest address.</summary>
     public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, int physicalAddressBits)
     {
-        PlatformLimits limits = PlatformLimits.Q35(config.MemorySize, physicalAddressBits) with
+        PlatformLimits board = config.Board == BoardKind.Q35
+            ? PlatformLimits.Q35(config.MemorySize, physicalAddressBits)
+            : PlatformLimits.I440fx(config.MemorySize, physicalAddressBits);
+        PlatformLimits limits = board with
         {
             Mmio32Window = config.Mmio32Window,
             Mmio64Window = config.MmioWindow,
             Reserved = BoardLimits.Reserved,
             ReservedIo = [.. DebugExitPorts.Read(config).Select(p => new ReservedRange(new AddressRange(new GuestAddress(p), DebugExit.Length), $"debug-exit at 0x{p:x}"))],
         };
-        return new PlacementRequest(limits, [new HostBridgeDemand("pcie.0", [.. root.Select(Demand)])]);
+        return new PlacementRequest(limits, [new HostBridgeDemand(config.Board == BoardKind.Q35 ? "pcie.0" : "pci.0", [.. root.Select(Demand)])]);
     }
 
     private static FunctionDemand Demand(TopologyNode node) => new(node.Name, node.DeviceFunction, Bars(node))

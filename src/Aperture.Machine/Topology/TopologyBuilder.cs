@@ -1,4 +1,5 @@
 using Aperture.Devices;
+using Aperture.Firmware;
 using Aperture.Machine.Configuration;
 using Aperture.Pci;
 using Aperture.Placement;
@@ -17,16 +18,20 @@ public sealed class TopologyBuilder
     /// <summary>The LPC bridge's place on the root bus: 1f.0.</summary>
     public const byte LpcPlace = 0x1F << 3;
 
-    private readonly List<TopologyNode> _root =
-    [
-        new("mch", NodeKind.Board, HubPlace),
-        new("lpc", NodeKind.Board, LpcPlace),
-    ];
+    /// <summary>The place of PIIX3's ISA bridge on the root bus: 01.0.</summary>
+    public const byte PiixIsaPlace = 1 << 3;
 
+    /// <summary>The place of PIIX4's power management on the root bus: 01.3.</summary>
+    public const byte PiixPowerPlace = PiixIsaPlace | 3;
+
+    private readonly List<TopologyNode> _root;
     private readonly Dictionary<string, TopologyNode> _nodes = [];
 
-    private TopologyBuilder()
+    private TopologyBuilder(BoardKind board)
     {
+        _root = board == BoardKind.Q35
+            ? [new("mch", NodeKind.Board, HubPlace), new("lpc", NodeKind.Board, LpcPlace)]
+            : [new("pmc", NodeKind.Board, HubPlace), new("isa", NodeKind.Board, PiixIsaPlace), new("pm", NodeKind.Board, PiixPowerPlace)];
         foreach (TopologyNode node in _root)
         {
             _nodes.Add(node.Name, node);
@@ -37,7 +42,8 @@ public sealed class TopologyBuilder
     /// <exception cref="ApertureException">Duplicate ids, unknown ports, taken places, more devices than a bus has room for, or bad device options.</exception>
     public static IReadOnlyList<TopologyNode> Build(MachineConfig config)
     {
-        TopologyBuilder builder = new();
+        CheckExpress(config);
+        TopologyBuilder builder = new(config.Board);
         List<(TestDeviceSpec Spec, IReadOnlyList<BarPin> Pins)> devices = [.. config.Devices.Where(d => d.Type == "test").Select(ReadTest)];
 
         // Given places first, so that a device without one never takes a place that a later option names.
@@ -54,6 +60,15 @@ public sealed class TopologyBuilder
 
         CheckFunctionZero(builder._root, "on the root bus");
         return builder._root;
+    }
+
+    private static void CheckExpress(MachineConfig config)
+    {
+        string? port = config.RootPorts.Select(p => $"--root-port id={p.Id}").Concat(config.Switches.Select(s => $"--switch id={s.Id}")).FirstOrDefault();
+        if (config.Board != BoardKind.Q35 && port is not null)
+        {
+            throw new ApertureException($"{port}: --machine i440fx has conventional PCI and no PCI Express ports; put devices on its root bus, or use --machine q35.");
+        }
     }
 
     // Without a function 0 nothing finds the others of its device (PCI Local Bus 3.0, 3.2.2.3.4).
