@@ -21,7 +21,7 @@ public sealed class MachinePlan : IDisposable
     {
         PhysicalAddressBits = physicalAddressBits;
         Chipset = Chipsets.For(config.Board);
-        Root = TopologyBuilder.Build(config);
+        Topology = MachineTopology.Of(config, physicalAddressBits);
         DebugExits = DebugExitPorts.Read(config);
         DebugConsoleFiles = DebugConsoles.Read(config);
         try
@@ -29,7 +29,7 @@ public sealed class MachinePlan : IDisposable
             // Files before addresses: a kernel that is not there is the simpler story.
             KernelFiles? files = config.Kernel is null ? null : Own(KernelFiles.Open(config));
             Firmware = config.Firmware is { } image ? Own(FirmwareImage.Load(image)) : null;
-            Map = PlacementSolver.Solve(PlacementInput.For(config, Root, physicalAddressBits)).Require();
+            Map = Topology.Result.Require();
             Boot = files is null ? null : new DirectBoot(config, Map, files);
         }
         catch
@@ -46,7 +46,10 @@ public sealed class MachinePlan : IDisposable
     public int PhysicalAddressBits { get; }
 
     /// <summary>The functions on the root bus.</summary>
-    public IReadOnlyList<TopologyNode> Root { get; }
+    public IReadOnlyList<TopologyNode> Root => Topology.Root;
+
+    /// <summary>The tree, what the solver was asked, and the host's devices in it.</summary>
+    public MachineTopology Topology { get; }
 
     internal Func<PciHierarchy, EventLog, IChipset> Chipset { get; }
 

@@ -84,10 +84,17 @@ internal static class RunVerb
         return true;
     }
 
+    private static void CheckForLab(MachineConfig config) =>
+        MachinePlan.Create(config, Math.Min(LabRunner.PhysicalAddressBits, config.PhysicalAddressBits ?? LabRunner.PhysicalAddressBits)).Dispose();
+
     private static int RunInLab(MachineConfig config, ParsedArguments arguments, LabHardware? hardware, string? notice)
     {
-        // What the user got wrong is told here, not after the lab has started.
-        MachinePlan.Create(config, Math.Min(LabRunner.PhysicalAddressBits, config.PhysicalAddressBits ?? LabRunner.PhysicalAddressBits)).Dispose();
+        // What the user got wrong is told here, not after the lab has started; but the lab's devices are only seen there.
+        if (!config.Assigns)
+        {
+            CheckForLab(config);
+        }
+
         // The same command, with the decision made: inside the lab there is a KVM.
         List<string> command = [Verb.Name];
         foreach ((string name, string value) in arguments.Values.Where(v => v.Key != "--accel"))

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Aperture.Firmware;
+using Aperture.Machine.Assigned;
 using Aperture.Placement;
 
 namespace Aperture.Machine.Configuration;
@@ -49,6 +50,7 @@ public static class ConfigReader
         "--switch" => config with { Switches = [.. config.Switches, Switch(value)] },
         "--device" => config with { Devices = [.. config.Devices, Device(value)] },
         "--mirror" => config with { Mirror = value.Length > 0 ? value : throw new ApertureException("--mirror needs functions: all, or addresses such as 0000:3b:00.0 with commas between.") },
+        "--vfio" => config with { Vfio = Vfio(value) },
         "--host" => config with { HostPath = Path(name, value) },
         "--no-reboot" => config with { Reboot = false },
         _ => throw new ApertureException($"{name} is not an option of a virtual machine."),
@@ -56,14 +58,19 @@ public static class ConfigReader
 
     private static void Check(MachineConfig config, bool boots)
     {
-        if (config.HostPath is not null && config.Mirror is null)
+        if (config.HostPath is not null && !config.Assigns)
         {
-            throw new ApertureException("--host names the machine that --mirror means; give --mirror too, such as --mirror all.");
+            throw new ApertureException("--host names the machine that --mirror and --device vfio mean; give one of them too, such as --mirror all.");
         }
 
-        if (boots && config.Mirror is not null)
+        if (boots && config.HostPath is not null)
         {
-            throw new ApertureException("--mirror cannot be run yet, because devices of the host cannot be assigned to a guest; aperture plan prints the map that it would have.");
+            throw new ApertureException("--host describes another machine, whose devices cannot be given to a guest here; aperture plan prints the map that it would have there.");
+        }
+
+        if (boots && config.Mirror == "all")
+        {
+            throw new ApertureException("--mirror all would take every device from this host; name the functions that the guest is to have, such as --mirror 0000:3b:00.0,0000:5e:00.0.");
         }
 
         if (boots && config.Kernel is null && config.Firmware is null)
@@ -150,6 +157,14 @@ public static class ConfigReader
         _ => throw new ApertureException($"--accel {value} is not a way to run a guest; write auto, kvm or lab."),
     };
 
+    private static VfioPath Vfio(string value) => value switch
+    {
+        "auto" => VfioPath.Auto,
+        "container" => VfioPath.Container,
+        "iommufd" => VfioPath.Iommufd,
+        _ => throw new ApertureException($"--vfio {value} is not a way to open devices; write auto, container or iommufd."),
+    };
+
     private static AddressRange Window(string name, string value) => PinSyntax.TryParseWindow(value, out AddressRange window, out _)
         ? window
         : throw new ApertureException($"{name} {value} is not a window; write BASE:SIZE, such as 0x6b8000000000:512G.");
@@ -171,9 +186,18 @@ public static class ConfigReader
     private static DeviceConfig Device(string value)
     {
         OptionList list = OptionList.Parse("--device", value);
-        return list.Head is "test" or "debug-exit" or "debugcon"
-            ? new DeviceConfig(list.Head, list)
-            : throw new ApertureException($"--device {value}: '{list.Head}' is not a device; write test,id=ID,..., debug-exit,port=0xf4 or debugcon,file=PATH.");
+        if (DeviceTypes.Find(list.Head) is null)
+        {
+            throw new ApertureException($"--device {value}: '{list.Head}' is not a device; write {DeviceTypes.Examples}.");
+        }
+
+        DeviceConfig device = new(list.Head, list);
+        if (device.Type == "vfio")
+        {
+            VfioDeviceOptions.Read(device);
+        }
+
+        return device;
     }
 
     private static byte? DeviceFunction(OptionList list)
