@@ -27,13 +27,18 @@ internal sealed class InterruptRouter
         [.. from device in Enumerable.Range(0, 32) from pin in Enumerable.Range(0, 4) select new PciInterruptRoute((byte)device, (byte)pin, Gsi(device, pin))];
 
     /// <summary>Connects the INTx of <paramref name="function"/>, which is on its bus.</summary>
-    public void Connect(PciFunction function)
+    /// <returns>The global system interrupt that it arrives at; null when the function has no pin.</returns>
+    public uint? Connect(PciFunction function)
     {
         IntxRoute route = PciInterrupts.Swizzle(function);
-        if (route.Pin != 0)
+        if (route.Pin == 0)
         {
-            function.IntxLine = _lines[Gsi(route.Device, route.Pin - 1) - FirstGsi].AddSource();
+            return null;
         }
+
+        uint gsi = Gsi(route.Device, route.Pin - 1);
+        function.IntxLine = _lines[gsi - FirstGsi].AddSource();
+        return gsi;
     }
 
     /// <summary>Lets go of the INTx of <paramref name="function"/>, asserted or not.</summary>
