@@ -84,7 +84,12 @@ internal sealed class BarMapper(PciHierarchy hierarchy, EventLog events)
     }
 
     private static string Backing(List<BarRegion> pieces) =>
-        pieces.TrueForAll(p => p.Region.Kind == RegionKind.Ram) ? "ram" : pieces.Exists(p => p.Region.Kind == RegionKind.Ram) ? "mixed" : "trap";
+        !pieces.TrueForAll(p => p.Region.Kind == pieces[0].Region.Kind) ? "mixed" : pieces[0].Region.Kind switch
+        {
+            RegionKind.Ram => "ram",
+            RegionKind.Device => "device",
+            _ => "trap",
+        };
 
     // Only what stands in the way of a BAR that the guest enabled is worth a line, and only when it is news.
     private void ReportRefusals(DecodeMap previous, DecodeMap next)

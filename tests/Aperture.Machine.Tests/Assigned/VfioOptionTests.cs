@@ -3,6 +3,7 @@ using Aperture.Machine.Assigned;
 using Aperture.Machine.Configuration;
 using Aperture.Pci;
 using Aperture.Placement;
+using Aperture.Vfio;
 
 namespace Aperture.Machine.Tests.Assigned;
 
