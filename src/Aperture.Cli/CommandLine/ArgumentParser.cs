@@ -14,6 +14,11 @@ internal static class ArgumentParser
         for (int i = 0; i < arguments.Length; i++)
         {
             string argument = arguments[i];
+            if (argument == "--" && verb.Command is not null)
+            {
+                return new ParsedArguments(values) { Command = arguments[(i + 1)..].ToArray() };
+            }
+
             if (!argument.StartsWith("--", StringComparison.Ordinal))
             {
                 throw new ApertureException($"'{argument}' is not an option of {verb.Name}; see aperture {verb.Name} --help.");

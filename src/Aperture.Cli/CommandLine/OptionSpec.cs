@@ -13,12 +13,19 @@ internal sealed record OptionSpec(string Name, string? Value, string Help, bool 
 /// <param name="Options">Its options, in the order help shows them.</param>
 /// <param name="Example">A command that a reader can try.</param>
 /// <param name="Run">Carries it out; the result is the process's exit code.</param>
-internal sealed record Verb(string Name, string Summary, IReadOnlyList<OptionSpec> Options, string Example, Func<ParsedArguments, int> Run);
+internal sealed record Verb(string Name, string Summary, IReadOnlyList<OptionSpec> Options, string Example, Func<ParsedArguments, int> Run)
+{
+    /// <summary>What follows <c>--</c>, as help shows it; null for a verb that takes no command.</summary>
+    public string? Command { get; init; }
+}
 
 /// <summary>The options a user gave, in their order. Flags have an empty value.</summary>
 /// <param name="Values">Name with dashes, value.</param>
 internal sealed record ParsedArguments(IReadOnlyList<KeyValuePair<string, string>> Values)
 {
+    /// <summary>The words after <c>--</c>, for a verb that takes a command.</summary>
+    public IReadOnlyList<string> Command { get; init; } = [];
+
     /// <summary>The last value given for <paramref name="name"/>, or null.</summary>
     public string? Find(string name) => Values.LastOrDefault(v => v.Key == name).Value;
 
