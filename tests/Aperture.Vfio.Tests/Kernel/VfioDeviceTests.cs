@@ -64,7 +64,7 @@ public sealed class VfioDeviceTests : IDisposable
                 bool offered = areas.Any(area => area.Offset <= page && (area.Length >= page + Page - area.Offset));
                 Assert.Equal(offered, region.Areas.Any(area => area.Offset <= page && page < area.Offset + area.Size));
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]
