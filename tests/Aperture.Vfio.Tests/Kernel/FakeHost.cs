@@ -18,7 +18,12 @@ internal sealed class FakeHost : IDisposable
     public HostPlaces Places => new(InSys(""), InDev(""));
 
     /// <summary>Adds a PCI device as the kernel shows one.</summary>
-    public void Add(string name, string? driver = "vfio-pci", int? group = 1, string? cdev = null)
+    /// <param name="name">Its address.</param>
+    /// <param name="driver">Its driver.</param>
+    /// <param name="group">Its IOMMU group.</param>
+    /// <param name="cdev">Its VFIO device, which has a character device with <paramref name="hasNode"/>.</param>
+    /// <param name="hasNode">The kernel has iommufd.</param>
+    public void Add(string name, string? driver = "vfio-pci", int? group = 1, string? cdev = null, bool hasNode = true)
     {
         string real = InSys($"devices/pci0000:00/{name}");
         Directory.CreateDirectory(real);
@@ -41,8 +46,12 @@ internal sealed class FakeHost : IDisposable
         if (cdev is not null)
         {
             Directory.CreateDirectory(Path.Combine(real, "vfio-dev", cdev));
-            Directory.CreateDirectory(InDev("vfio/devices"));
-            Touch(InDev("iommu"));
+            if (hasNode)
+            {
+                Touch(Path.Combine(real, "vfio-dev", cdev, "dev"));
+                Directory.CreateDirectory(InDev("vfio/devices"));
+                Touch(InDev("iommu"));
+            }
         }
     }
 

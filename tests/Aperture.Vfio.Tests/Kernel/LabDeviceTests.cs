@@ -136,8 +136,10 @@ public sealed class LabDeviceTests
     }
 
     private static (int Descriptors, int Maps) Held() =>
-        (Directory.GetFiles("/proc/self/fd").Count(path => new FileInfo(path).LinkTarget is { } target && (target.Contains("vfio") || target.Contains("iommu"))),
-            File.ReadLines("/proc/self/maps").Count(line => line.Contains("vfio", StringComparison.Ordinal)));
+        (Directory.GetFiles("/proc/self/fd").Count(static path => new FileInfo(path).LinkTarget is { } target && IsVfio(target)), File.ReadLines("/proc/self/maps").Count(IsVfio));
+
+    private static bool IsVfio(string text) =>
+        text.Contains("/dev/vfio", StringComparison.Ordinal) || text.Contains("[vfio", StringComparison.Ordinal) || text.Contains("/dev/iommu", StringComparison.Ordinal);
 
     private static VfioDeviceAddress RequireDevice(VfioPath path)
     {

@@ -58,9 +58,12 @@ public sealed class VfioHostTests : IDisposable
             Assert.Equal((VfioPath.Container, "the kernel has no iommufd"), (host.Path, host.Why));
         }
 
+        _tree.Add("0000:03:00.0", group: 3, cdev: "vfio1", hasNode: false);
         _tree.Add(Disk, group: 2, cdev: "vfio0");
         using VfioHost mixed = Open(VfioPath.Auto, At(Disk), At(Nic));
         Assert.Equal((VfioPath.Container, $"{Nic} has no character device"), (mixed.Path, mixed.Why));
+        using VfioHost without = Open(VfioPath.Auto, At("0000:03:00.0"));
+        Assert.Equal(VfioPath.Container, without.Path);
     }
 
     [Fact]
