@@ -218,7 +218,7 @@ public class AssignedConfigTests
     {
         List<(int, int)> found = [];
         int at = 0x100;
-        while (at != 0 && bench.Read(at, 4) is var header and not 0)
+        while (at != 0 && bench.Read(at, 4) is var header and not (0 or uint.MaxValue))
         {
             found.Add((at, (int)(header & 0xFFFF)));
             at = (int)(header >> 20);
