@@ -55,7 +55,11 @@ internal sealed class AssignedInterrupts : IVectorListener
         get => intxGsi;
         set
         {
-            intxGsi = value;
+            lock (gate)
+            {
+                intxGsi = value;
+            }
+
             Update();
         }
     }
@@ -95,7 +99,11 @@ internal sealed class AssignedInterrupts : IVectorListener
     /// <summary>Ends <see cref="Suspend"/>.</summary>
     public void Resume()
     {
-        suspended = false;
+        lock (gate)
+        {
+            suspended = false;
+        }
+
         Update();
     }
 

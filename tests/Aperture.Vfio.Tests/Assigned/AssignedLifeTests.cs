@@ -61,6 +61,24 @@ public class AssignedLifeTests
     }
 
     [Fact]
+    public void After_disposal_accesses_read_all_ones_and_the_device_is_not_touched()
+    {
+        Bench bench = new(SampleConfig.Nvme(), new AssignedOptions("dev") { TrapAll = true });
+        IAccessHandler bar = bench.Function.PartsOf(bench.Function.FindBar(0)!)[0].Region.Handler!;
+        bench.Function.Dispose();
+        bench.Log.Clear();
+        bar.Read(0, 4, out ulong value);
+        bar.Write(0, 4, 1);
+        bench.Write(0xC4, 4, 1);
+        bench.Program(0, masked: false);
+        bench.SetMsix(true);
+        Assert.Equal(uint.MaxValue, value);
+        Assert.Equal(uint.MaxValue, bench.Read(0xC4, 4));
+        Assert.Empty(bench.Log);
+        Assert.Empty(bench.Events.Seen);
+    }
+
+    [Fact]
     public void Disposing_and_making_again_leaves_no_descriptor_behind()
     {
         Cycle();
