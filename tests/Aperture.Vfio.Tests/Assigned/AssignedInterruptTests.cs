@@ -86,6 +86,23 @@ public class AssignedInterruptTests
     }
 
     [Fact]
+    public void What_is_raised_just_before_the_route_comes_is_delivered_with_it_and_not_again()
+    {
+        using Bench bench = Started();
+        bench.Program(0, masked: false);
+        bench.SetMsix(true);
+        bench.Program(0, masked: true);
+        bench.Guest.Connecting = () => bench.Device.Raise(VfioIrqIndex.Msix, 0);
+        bench.Program(0, masked: false);
+        bench.Guest.Connecting = null;
+        Assert.Single(bench.Guest.Delivered);
+        bench.Program(0, masked: true);
+        bench.Program(0, masked: false);
+        Assert.Single(bench.Guest.Delivered);
+        Assert.Empty(bench.Sink.Sent);
+    }
+
+    [Fact]
     public void A_host_that_cannot_grow_gets_every_vector_at_once_and_is_never_disabled_for_more()
     {
         using Bench bench = Started();
