@@ -71,6 +71,9 @@ public static class Errno
     /// <summary>Message too long; iommufd: the caller's array is too small.</summary>
     public const int EMSGSIZE = 90;
 
+    /// <summary>Address already in use; iommufd: the addresses are reserved or mapped.</summary>
+    public const int EADDRINUSE = 98;
+
     /// <summary>Operation not supported.</summary>
     public const int EOPNOTSUPP = 95;
 
@@ -89,6 +92,7 @@ public static class Errno
         75 => "EOVERFLOW",
         EMSGSIZE => "EMSGSIZE",
         EOPNOTSUPP => "EOPNOTSUPP",
+        EADDRINUSE => "EADDRINUSE",
         110 => "ETIMEDOUT",
         111 => "ECONNREFUSED",
         133 => "EHWPOISON",

@@ -4,10 +4,10 @@ namespace Aperture.Memory;
 /// The invariant: slots are exactly what the view says. Every slot shows the region, host memory and write permission that the view has at its
 /// addresses, no two share an address, and every byte of RAM and device memory in the view is in one slot or in the list of trapped ranges. Knows nothing of how slots are planned.
 /// </summary>
-internal static class SlotInvariant
+public static class SlotInvariant
 {
     /// <summary>Null when it holds, otherwise the first violation in one sentence.</summary>
-    internal static string? Check(FlatView view, IReadOnlyList<MemorySlot> slots, IReadOnlyList<TrappedRange> trapped)
+    public static string? Check(FlatView view, IReadOnlyList<MemorySlot> slots, IReadOnlyList<TrappedRange> trapped)
     {
         List<(AddressRange Range, Region Region)> claims = [];
         foreach (MemorySlot slot in slots)
