@@ -63,7 +63,7 @@ public sealed record MachineConfig
     /// <summary>Back RAM with the host's huge pages.</summary>
     public bool HugePages { get; init; }
 
-    /// <summary>The kernel to boot directly, bzImage or ELF with a PVH note; exclusive with <see cref="Firmware"/>.</summary>
+    /// <summary>The kernel to boot, bzImage or ELF with a PVH note: directly, or through <see cref="Firmware"/> (a bzImage).</summary>
     public string? Kernel { get; init; }
 
     /// <summary>The initial RAM file system for <see cref="Kernel"/>.</summary>
@@ -72,8 +72,11 @@ public sealed record MachineConfig
     /// <summary>The kernel's command line.</summary>
     public string CommandLine { get; init; } = "";
 
-    /// <summary>A raw image that ends at 4 GiB and is started at the reset vector.</summary>
+    /// <summary>An image that ends at 4 GiB and is started at the reset vector.</summary>
     public string? Firmware { get; init; }
+
+    /// <summary>Whether firmware offers its boot menu, and how long it waits there; null for no menu.</summary>
+    public TimeSpan? BootMenu { get; init; }
 
     /// <summary>What the first serial port is connected to.</summary>
     public SerialKind Serial { get; init; } = SerialKind.Tty;
