@@ -1,8 +1,10 @@
 using Aperture.Machine.Board;
 using Aperture.Machine.Boot;
 using Aperture.Machine.Configuration;
+using Aperture.Machine.Events;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
+using Aperture.Pci;
 using Aperture.Placement;
 
 namespace Aperture.Machine;
@@ -18,14 +20,16 @@ public sealed class MachinePlan : IDisposable
     private MachinePlan(MachineConfig config, int physicalAddressBits)
     {
         PhysicalAddressBits = physicalAddressBits;
-        Root = TopologyBuilder.Build(config);
+        Chipset = Chipsets.For(config.Board);
+        Topology = MachineTopology.Of(config, physicalAddressBits);
         DebugExits = DebugExitPorts.Read(config);
+        DebugConsoleFiles = DebugConsoles.Read(config);
         try
         {
             // Files before addresses: a kernel that is not there is the simpler story.
             KernelFiles? files = config.Kernel is null ? null : Own(KernelFiles.Open(config));
             Firmware = config.Firmware is { } image ? Own(FirmwareImage.Load(image)) : null;
-            Map = PlacementSolver.Solve(PlacementInput.For(config, Root, physicalAddressBits)).Require();
+            Map = Topology.Result.Require();
             Boot = files is null ? null : new DirectBoot(config, Map, files);
         }
         catch
@@ -42,9 +46,16 @@ public sealed class MachinePlan : IDisposable
     public int PhysicalAddressBits { get; }
 
     /// <summary>The functions on the root bus.</summary>
-    public IReadOnlyList<TopologyNode> Root { get; }
+    public IReadOnlyList<TopologyNode> Root => Topology.Root;
+
+    /// <summary>The tree, what the solver was asked, and the host's devices in it.</summary>
+    public MachineTopology Topology { get; }
+
+    internal Func<PciHierarchy, EventLog, IChipset> Chipset { get; }
 
     internal IReadOnlyList<ushort> DebugExits { get; }
+
+    internal IReadOnlyList<(ushort Port, string Path)> DebugConsoleFiles { get; }
 
     internal RamBlock? Firmware { get; }
 

@@ -19,7 +19,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     private readonly EventLog _events;
     private readonly KvmVm _vm;
     private readonly GuestRam _ram;
-    private readonly Q35Board _board;
+    private readonly PciBoard _board;
     private readonly VcpuGroup _vcpus;
     private readonly MachinePlan _plan;
     private readonly SlotListener _slots;
@@ -48,14 +48,19 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             _ram = Own(GuestRam.Create([.. Map.Ram.Pieces], config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
             _events = Own(config.EventsPath is { } path ? EventLog.Open(path, clock) : EventLog.None);
             _serial = Own(SerialConnection.Open(config));
+            DebugConsoles consoles = Own(DebugConsoles.Open(_plan.DebugConsoleFiles));
             if (start is null || cpuid is null)
             {
                 throw missing!;
             }
 
             _vm = start.WaitForVm();
-            _board = Own(new Q35Board(new BoardParts(
-                _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)));
+            _board = Own(new PciBoard(new BoardParts(
+                _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)
+            {
+                Chipset = _plan.Chipset,
+                DebugConsoles = consoles.Ports,
+            }));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
             _vcpus = Own(start.TakeVcpus(_board));
             _board.Memory.Barrier = new VcpuBarrier(_vcpus);

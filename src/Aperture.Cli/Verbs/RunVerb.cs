@@ -84,10 +84,17 @@ internal static class RunVerb
         return true;
     }
 
+    private static void CheckForLab(MachineConfig config) =>
+        MachinePlan.Create(config, Math.Min(LabRunner.PhysicalAddressBits, config.PhysicalAddressBits ?? LabRunner.PhysicalAddressBits)).Dispose();
+
     private static int RunInLab(MachineConfig config, ParsedArguments arguments, LabHardware? hardware, string? notice)
     {
-        // What the user got wrong is told here, not after the lab has started.
-        MachinePlan.Create(config, Math.Min(LabRunner.PhysicalAddressBits, config.PhysicalAddressBits ?? LabRunner.PhysicalAddressBits)).Dispose();
+        // What the user got wrong is told here, not after the lab has started; but the lab's devices are only seen there.
+        if (!config.Assigns)
+        {
+            CheckForLab(config);
+        }
+
         // The same command, with the decision made: inside the lab there is a KVM.
         List<string> command = [Verb.Name];
         foreach ((string name, string value) in arguments.Values.Where(v => v.Key != "--accel"))
@@ -100,7 +107,7 @@ internal static class RunVerb
         {
             Hardware = hardware,
             VfioFunctions = hardware is null ? [] : [.. arguments.Values.Where(v => v.Key == "--device").Select(v => FunctionOf(v.Value)).OfType<string>()],
-            WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath }.OfType<string>().Select(DirectoryOf).Distinct()],
+            WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath }.Concat(config.Devices.Select(d => d.Type == "debugcon" ? d.Options.Find("file") : null)).OfType<string>().Select(DirectoryOf).Distinct()],
         };
         if (notice is not null)
         {

@@ -40,7 +40,7 @@ internal sealed class DirectBoot
     /// <summary>Brings board and RAM to where the kernel starts; with the vCPUs stopped and the board reset.</summary>
     /// <returns>How the boot processor enters the kernel.</returns>
     /// <exception cref="ApertureException">A file became unreadable meanwhile.</exception>
-    public BootState Prepare(Q35Board board, GuestRam ram)
+    public BootState Prepare(PciBoard board, GuestRam ram)
     {
         PciProgrammer.Program(board, _map);
         foreach (AcpiTable table in _tables.Tables)
@@ -62,11 +62,12 @@ internal sealed class DirectBoot
         byte lastBus = map.Ecam is { } window ? (byte)((window.Size >> 20) - 1) : byte.MaxValue;
         return new PlatformDescription
         {
+            Board = config.Board,
             ApicIds = [.. Enumerable.Range(0, config.Cpus).Select(i => (uint)i)],
             Ram = [.. map.Ram.Pieces],
             Ecam = map.Ecam is { } ecam ? new EcamRegion(ecam, (ushort)bridge.Segment, 0, lastBus) : null,
             HostBridge = new HostBridgeWindows(bridge.FirstBus, lastBus, HostBridgeWindows.StandardIo, bridge.Mmio32Windows, bridge.Mmio64Windows),
-            InterruptRoutes = InterruptRouter.Routes,
+            InterruptRoutes = Chipsets.Wiring(config.Board).Routes,
             SoftOffSleepType = AcpiPmBlock.SoftOffSleepType,
         };
     }

@@ -31,6 +31,19 @@ public enum AccelKind : byte
     Lab,
 }
 
+/// <summary>Which of the kernel's two ways devices of the host are opened.</summary>
+public enum VfioPath : byte
+{
+    /// <summary>iommufd where the kernel has it, the container otherwise.</summary>
+    Auto,
+
+    /// <summary>/dev/vfio/vfio with groups.</summary>
+    Container,
+
+    /// <summary>/dev/iommu with a character device for each function.</summary>
+    Iommufd,
+}
+
 /// <summary>A PCI Express root port on bus 0.</summary>
 /// <param name="Id">The name that devices refer to.</param>
 /// <param name="DeviceFunction">Its place on bus 0, or null to take the next free one.</param>
@@ -43,7 +56,7 @@ public sealed record RootPortConfig(string Id, byte? DeviceFunction);
 public sealed record SwitchConfig(string Id, string Port, int DownstreamPorts);
 
 /// <summary>A device as the user described it: its type, its options, and where its BARs are pinned.</summary>
-/// <param name="Type">The leading word: <c>test</c> or <c>debug-exit</c>.</param>
+/// <param name="Type">The leading word: <c>test</c>, <c>vfio</c> or <c>debug-exit</c>.</param>
 /// <param name="Options">What follows.</param>
 public sealed record DeviceConfig(string Type, OptionList Options);
 
@@ -109,6 +122,12 @@ public sealed record MachineConfig
 
     /// <summary>The description of the machine that <see cref="Mirror"/> means, or null for this one.</summary>
     public string? HostPath { get; init; }
+
+    /// <summary>How devices of the host are opened.</summary>
+    public VfioPath Vfio { get; init; }
+
+    /// <summary>True when the guest gets devices of the host.</summary>
+    public bool Assigns => Mirror is not null || Devices.Any(d => d.Type == "vfio");
 
     /// <summary>What a guest's reset does: true starts it again, false ends the run.</summary>
     public bool Reboot { get; init; } = true;
