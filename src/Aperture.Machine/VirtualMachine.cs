@@ -61,6 +61,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 Chipset = _plan.Chipset,
                 DebugConsoles = consoles.Ports,
             }));
+            _plan.FirmwareBoot?.Attach(_board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
             _vcpus = Own(start.TakeVcpus(_board));
             _board.Memory.Barrier = new VcpuBarrier(_vcpus);

@@ -9,10 +9,11 @@ internal static class MachineOptions
     /// <summary>All of them, in the order help shows them.</summary>
     public static IReadOnlyList<OptionSpec> All { get; } =
     [
-        new("--kernel", "FILE", "boot this bzImage or PVH ELF directly"),
+        new("--kernel", "FILE", "boot this bzImage or PVH ELF, directly or through --firmware"),
         new("--initramfs", "FILE", "initial RAM file system for --kernel"),
         new("--cmdline", "TEXT", "command line for --kernel"),
-        new("--firmware", "FILE", "raw image of up to 16 MiB, mapped to end at 4 GiB, started at the reset vector"),
+        new("--firmware", "FILE", "image of up to 16 MiB, mapped to end at 4 GiB, started at the reset vector; with --kernel it starts that"),
+        new("--boot", "menu=on[,wait=MS]", "the firmware offers its boot menu (default: it does not)"),
         new("--cpus", "boot=N", "processors, 1 to 64 (default 1)"),
         new("--memory", "size=SIZE[,hugepages=on]", "RAM, such as 512M or 4G (default 512M)"),
         new("--machine", "q35|i440fx", "the board (default q35); i440fx has conventional PCI without ECAM and PCI Express ports"),

@@ -67,6 +67,10 @@ internal sealed class LegacyDevices : IResettable, IDisposable
         }
     }
 
+    /// <summary>Puts the firmware configuration device at its ports.</summary>
+    public void AddFirmwareConfiguration(AddressChange change, FwCfg device) =>
+        Place(change, "fw-cfg", FwCfg.Port, FwCfg.Length, Resets(device));
+
     /// <inheritdoc/>
     public void Reset()
     {

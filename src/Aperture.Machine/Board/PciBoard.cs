@@ -91,6 +91,9 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     /// <summary>What decodes now.</summary>
     public DecodeMap Decode => _bars.Current;
 
+    /// <summary>Where RAM is, by rising address.</summary>
+    public IReadOnlyList<AddressRange> Ram => [.. _parts.Ram.Pieces.Select(p => p.Range)];
+
     /// <inheritdoc/>
     public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
     {
@@ -123,6 +126,14 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
 
     /// <summary>Takes <paramref name="function"/> and all below it off the board, while the guest may run: what they decoded is gone in one step.</summary>
     public void Unplug(PciFunction function) => _tree.Remove(function, Apply);
+
+    /// <summary>Adds the device by which firmware learns of its machine; once, before vCPUs run.</summary>
+    public void AddFirmwareConfiguration(FwCfgItems items)
+    {
+        using AddressChange ports = Ports.Begin();
+        _devices.AddFirmwareConfiguration(ports, new FwCfg(items, new DmaPort(Memory, MemoryDispatcher, static _ => false)));
+        ports.Commit();
+    }
 
     /// <summary>Returns every device and register to its state after power-on; with the vCPUs stopped.</summary>
     public void Reset()

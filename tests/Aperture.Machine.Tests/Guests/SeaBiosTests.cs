@@ -24,7 +24,7 @@ public partial class SeaBiosTests
     [InlineData("i440fx", "Running on QEMU (i440fx)")]
     public void SeaBIOS_comes_to_its_boot_menu_and_its_boot_attempt(string machine, string found)
     {
-        using FirmwareGuest guest = FirmwareGuest.RunUntil(FirmwareGuest.SeaBios, NoDisk, $"--machine {machine}");
+        using FirmwareGuest guest = FirmwareGuest.RunUntil(FirmwareGuest.SeaBios, NoDisk, $"--machine {machine}", "--boot menu=on,wait=100");
         Assert.Contains(found, guest.Log);
         Assert.Contains("Press ESC for boot menu.", guest.Log);
         Assert.Contains("Running on KVM", guest.Log);
@@ -36,7 +36,7 @@ public partial class SeaBiosTests
     [InlineData("i440fx")]
     public void Every_BAR_that_SeaBIOS_says_it_mapped_decodes_there_and_no_other(string machine)
     {
-        using FirmwareGuest guest = FirmwareGuest.RunUntil(FirmwareGuest.SeaBios, NoDisk, [$"--machine {machine}", .. Devices]);
+        using FirmwareGuest guest = FirmwareGuest.RunUntil(FirmwareGuest.SeaBios, NoDisk, [$"--machine {machine}", "--boot menu=on,wait=100", .. Devices]);
         string[] said = [.. guest.Log.Select(line => MapLine().Match(line)).Where(m => m.Success).Select(Said)];
         Assert.Equal(5, said.Length);
         Assert.Equal(said.Order(), Decoded(guest.Events).Order());
