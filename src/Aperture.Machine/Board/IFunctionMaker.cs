@@ -16,7 +16,11 @@ internal interface IFunctionMaker
 /// <param name="Memory">Guest physical memory.</param>
 /// <param name="MemoryDispatcher">Answers memory accesses that end in devices.</param>
 /// <param name="NextSlot">Numbers the slots of ports: 1, 2, ...</param>
-internal sealed record FunctionSite(AddressSpace Memory, Dispatcher MemoryDispatcher, Func<ushort> NextSlot);
+/// <param name="IsExpress">The board has PCI Express; on others functions are conventional.</param>
+internal sealed record FunctionSite(AddressSpace Memory, Dispatcher MemoryDispatcher, Func<ushort> NextSlot, bool IsExpress);
+
+/// <summary>What a function answers at addresses that no BAR moves, in memory or ports.</summary>
+internal readonly record struct FixedRange(Region Region, GuestAddress Start, bool IsPorts);
 
 /// <summary>What answers behind a BAR.</summary>
 internal readonly record struct BarRegion(Bar Bar, Region Region);
@@ -32,4 +36,7 @@ internal sealed record MadeFunction(PciFunction Function, IReadOnlyList<BarRegio
         : this(function, [], [])
     {
     }
+
+    /// <summary>What it answers beside its BARs; for functions that the board is built with.</summary>
+    public IReadOnlyList<FixedRange> Fixed { get; init; } = [];
 }
