@@ -28,10 +28,9 @@ internal sealed class ScreenOutput : IDisposable
     public void Capture()
     {
         _text?.Look();
-        if (_picture is { } path && _display is not null)
+        if (_picture is { } path)
         {
-            using FileStream file = Open(path);
-            PngWriter.Write(file, _display.Capture());
+            _display?.Capture().SavePng(path);
         }
     }
 
