@@ -125,6 +125,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         lock (Pci.Sync)
         {
             Apply();
+            Pci.ResetApplied();
         }
     }
 
