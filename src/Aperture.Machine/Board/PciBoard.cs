@@ -149,6 +149,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         lock (Pci.Sync)
         {
             Apply();
+            Pci.ResetApplied();
         }
     }
 
