@@ -197,7 +197,7 @@ public class AcpiPmBlockTests
 
                 Assert.Equal(status.Overlaps(enabled), sci.Level);
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]

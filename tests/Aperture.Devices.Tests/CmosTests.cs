@@ -118,7 +118,7 @@ public class CmosTests
             int[] fields = [Spell(time.Year / 100), Spell(time.Year % 100), Spell(time.Month), Spell(time.Day), hour, Spell(time.Minute), Spell(time.Second)];
             SetTime(cmos, fields);
             Assert.Equal(fields, GetTime(cmos).Select(value => (int)value));
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]

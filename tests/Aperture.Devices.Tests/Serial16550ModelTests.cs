@@ -53,7 +53,7 @@ public class Serial16550ModelTests
             }
 
             Assert.Equal(model.Sent, output.Bytes);
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(300));
+        }).Holds(300);
     }
 
     // Keeps facts (queue, latched errors, deltas) and derives every register from them when asked.

@@ -1,6 +1,5 @@
 using System.Xml.Linq;
 using Aperture.Placement;
-using FsCheck;
 using FsCheck.Fluent;
 
 namespace Aperture.Emission.Tests;
@@ -10,7 +9,7 @@ public class PropertyTests
 {
     [Fact]
     public void Every_function_is_named_in_every_configuration_and_the_text_depends_on_the_plan_alone() =>
-        Check.One(Config.QuickThrowOnFailure.WithMaxTest(150), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
+        Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
         {
             EmissionPlan plan = RandomPlan.Make(seed);
             foreach (string monitor in Emitter.Names)
@@ -24,11 +23,11 @@ public class PropertyTests
                     Assert.Contains(lines, line => line.Contains(title, StringComparison.Ordinal));
                 }
             }
-        }));
+        }).Holds(150);
 
     [Fact]
     public void A_name_never_leaves_its_comment() =>
-        Check.One(Config.QuickThrowOnFailure.WithMaxTest(150), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
+        Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
         {
             EmissionPlan plan = RandomPlan.Make(seed) with { HostAddresses = new Dictionary<string, string>() };
             foreach (string monitor in Emitter.Names.Where(name => name != "libvirt"))
@@ -39,11 +38,11 @@ public class PropertyTests
                     Assert.DoesNotContain(rest, c => c is '\'' or '$' or '`' or ';' or '&' or '|' or '<' or '\\' || c > 0x7E);
                 }
             }
-        }));
+        }).Holds(150);
 
     [Fact]
     public void A_libvirt_domain_is_well_formed_and_its_controllers_have_indexes_of_their_own() =>
-        Check.One(Config.QuickThrowOnFailure.WithMaxTest(150), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
+        Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
         {
             XDocument domain = XDocument.Parse(Emitter.Emit("libvirt", RandomPlan.Make(seed)));
             string[] indexes = [.. domain.Descendants("controller").Select(controller => controller.Attribute("index")!.Value)];
@@ -53,5 +52,5 @@ public class PropertyTests
             Assert.All(
                 domain.Descendants("address").Where(a => a.Attribute("type") is not null),
                 address => Assert.Contains(Convert.ToInt32(address.Attribute("bus")!.Value, 16).ToString(System.Globalization.CultureInfo.InvariantCulture), indexes));
-        }));
+        }).Holds(150);
 }

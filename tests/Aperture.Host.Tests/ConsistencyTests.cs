@@ -47,7 +47,7 @@ public class ConsistencyTests
             // The oracle compares every pair.
             bool overlap = list.Select((a, i) => list.Skip(i + 1).Any(b => a.Start < b.Start + b.Size && b.Start < a.Start + a.Size)).Contains(true);
             Assert.Equal(overlap, Endpoints(list).Findings.Any(static finding => finding.Kind == HostFindingKind.Overlap));
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]
@@ -72,7 +72,7 @@ public class ConsistencyTests
                 Assert.True(bar.Size >= truth[i].Size);
                 Assert.True(i + 1 == truth.Count || bar.Size == truth[i].Size);
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]

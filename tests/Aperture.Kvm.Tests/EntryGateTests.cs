@@ -139,7 +139,7 @@ public class EntryGateTests
             from cpus in Gen.Choose(1, 4)
             from steps in Gen.Elements(Enum.GetValues<Step>()).ArrayOf(24)
             select (cpus, steps);
-        Prop.ForAll(runs.ToArbitrary(), run => Play(run.Item1, run.Item2)).Check(Config.QuickThrowOnFailure.WithMaxTest(60));
+        Prop.ForAll(runs.ToArbitrary(), run => Play(run.Item1, run.Item2)).Holds(60);
     }
 
     [Fact]

@@ -123,7 +123,7 @@ public class GuestNoiseTests
                 moved += before.Memory.SequenceEqual(board.Board.Decode.Memory) ? 0 : 1;
                 decoded += board.Board.Decode.Memory.Count;
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
 
         // The noise must not drown everything, or nothing was tested.
         Assert.True(moved > 500 && decoded > 5000, $"{moved} moves, {decoded} BARs decoded");

@@ -50,7 +50,7 @@ public class DispatcherTests
                 Assert.Null(map.Violation);
                 Assert.Equal(unclaimed, map.Unclaimed.Total);
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]

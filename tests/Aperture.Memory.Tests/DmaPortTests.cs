@@ -23,7 +23,7 @@ public class DmaPortTests
             Assert.Equal(Enumerable.Range(span.Offset, span.Size).All(at => IsReachable(map, at)), whole);
             Assert.Equal(0UL, map.Own.Reads);
             Assert.Null(map.Violation);
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]
@@ -51,7 +51,7 @@ public class DmaPortTests
             Assert.Equal(all, Port(map).Write(At(span.Offset), data));
             Assert.Equal(expected, map.Snapshot());
             Assert.Equal(0UL, map.Own.Writes);
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]

@@ -1,4 +1,3 @@
-using FsCheck;
 using FsCheck.Fluent;
 
 namespace Aperture.Memory.Tests;
@@ -51,7 +50,7 @@ public sealed class FlatViewDiffTests : IDisposable
             FlatView old = Apply(space, layout, pair.Item1);
             FlatView next = Apply(space, layout, pair.Item2);
             check(old, next, FlatViewDiff.Between(old, next));
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     private static FlatView Apply(AddressSpace space, Layout layout, Edit[] edits)

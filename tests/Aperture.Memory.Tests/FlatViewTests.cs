@@ -1,4 +1,3 @@
-using FsCheck;
 using FsCheck.Fluent;
 
 namespace Aperture.Memory.Tests;
@@ -27,7 +26,7 @@ public sealed class FlatViewTests : IDisposable
                 change.Commit();
                 CheckAgainst(layout, space.View);
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]
@@ -55,7 +54,7 @@ public sealed class FlatViewTests : IDisposable
                 Assert.True(left.Range.Last < right.Range.Start);
                 Assert.False(left.Range.Last + 1 == right.Range.Start && ReferenceEquals(left.Region, right.Region));
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]
@@ -80,7 +79,7 @@ public sealed class FlatViewTests : IDisposable
                     Assert.Equal(space.View.IndexOf(address), space.View.IndexOf(address, ref cache));
                 }
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]
@@ -112,7 +111,7 @@ public sealed class FlatViewTests : IDisposable
                 Assert.Equal(expected, extent);
                 Assert.Equal(space.View.IndexOf(layout.At(start)), index);
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     private static void CheckAgainst(Layout layout, FlatView view)

@@ -23,7 +23,7 @@ public class GuestMemoryTests
             }
 
             Assert.Equal(Enumerable.Range(span.Offset, span.Size).All(at => IsRam(map, at)), whole);
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]
@@ -49,7 +49,7 @@ public class GuestMemoryTests
 
             Assert.Equal(all, new GuestMemory(map.Space).Write(At(span.Offset), data));
             Assert.Equal(expected, map.Snapshot());
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]

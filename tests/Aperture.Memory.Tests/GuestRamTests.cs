@@ -1,4 +1,3 @@
-using FsCheck;
 using FsCheck.Fluent;
 
 namespace Aperture.Memory.Tests;
@@ -37,7 +36,7 @@ public class GuestRamTests
             Assert.Equal(Math.Min(size, limit), ram.LowSize);
             Assert.Equal(ram.Pieces.Select(p => p.Range), space.View.Ranges.ToArray().Select(r => r.Range));
             Assert.False(memory.TryRead(new GuestAddress(Math.Min(size, limit)), out byte _));
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]

@@ -1,4 +1,3 @@
-using FsCheck;
 using FsCheck.Fluent;
 
 namespace Aperture.Memory.Tests;
@@ -42,7 +41,7 @@ public sealed class SlotListenerTests : IDisposable
                 Assert.Equal(0, backend.Refusals);
                 CheckPages(layout, backend, listener, mustAllBeMapped: failOneIn == 0 && maxSlots == 64);
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     // Page by page: what the model says belongs there, and what the hypervisor's table really has.

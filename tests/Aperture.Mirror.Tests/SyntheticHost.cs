@@ -59,6 +59,12 @@ internal sealed class SyntheticHost
         int index = 0;
         foreach (BarText bar in bars)
         {
+            // A machine has 64 Ki ports: what comes after the last whole window has none.
+            if (bar.Kind == "io" && bar.Address is null && ports >= 0xF000)
+            {
+                continue;
+            }
+
             ulong at = bar.Address ?? (bar.Kind switch { "io" => Take(ref ports, bar.Size), "mem64p" => Take(ref high, bar.Size), _ => Take(ref low, bar.Size) });
             lines.Append(Put(config, index, bar.Kind, at, bar.Size));
             index += bar.Kind.StartsWith("mem64", StringComparison.Ordinal) ? 2 : 1;

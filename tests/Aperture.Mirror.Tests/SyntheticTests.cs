@@ -61,7 +61,7 @@ public class SyntheticTests
 
             HostMachine host = made.Read();
             Check.Identical(host, Check.Plan(host, ram: sample.Ram));
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(150));
+        }).Holds(150);
     }
 
     [Fact]

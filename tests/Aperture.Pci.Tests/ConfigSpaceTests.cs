@@ -99,7 +99,7 @@ public class ConfigSpaceTests
 
             space.Reset(ResetKind.Cold);
             Assert.All(Enumerable.Range(0, few.Length), at => Assert.Equal(few[at].Value, space.Read(at, 1)));
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Theory]

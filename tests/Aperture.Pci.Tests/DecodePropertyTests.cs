@@ -235,7 +235,7 @@ public class DecodePropertyTests
                 decoded += actual.Count;
                 conflicts += map.Refused.Count(r => r.Reason == DecodeRefusal.Conflict);
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
 
         // The property means nothing if the generator never gets a BAR to decode or two to collide.
         Assert.True(decoded > 1000, $"only {decoded} decoded");
@@ -270,6 +270,6 @@ public class DecodePropertyTests
 
                 map = after;
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 }

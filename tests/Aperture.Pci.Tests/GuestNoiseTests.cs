@@ -150,7 +150,7 @@ public class GuestNoiseTests
             Assert.Equal(before, functions.Select(Fixed));
             PciFunction pinned = functions.Single(f => f.Name == "pinned");
             Assert.Equal(0xE020_0000u, pinned.FindBar(0)!.DecodeAddress.Value);
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
         Assert.True(moved > 100, $"the map changed only {moved} times");
     }
 
@@ -193,7 +193,7 @@ public class GuestNoiseTests
             {
                 board.Do(access);
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]
@@ -233,6 +233,6 @@ public class GuestNoiseTests
             }
 
             Assert.Equal(model, Enumerable.Range(0, 256).Select(at => (byte)function.ReadConfig(at, 1)));
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 }

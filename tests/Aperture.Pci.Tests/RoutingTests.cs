@@ -94,7 +94,7 @@ public class RoutingTests
                     Assert.Same(expected, found);
                 }
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]

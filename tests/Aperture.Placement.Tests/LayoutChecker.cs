@@ -44,7 +44,7 @@ internal static class LayoutChecker
         Apart(memory);
         Apart(ports);
         Clear(memory, taken);
-        Clear(ports, [.. request.Platform.ReservedIo.Select(reserved => Span.Of(reserved.Range, reserved.Origin))]);
+        Clear(ports, [.. request.Platform.ReservedIo.Where(reserved => !reserved.Range.IsEmpty).Select(reserved => Span.Of(reserved.Range, reserved.Origin))]);
         UInt128 end = (UInt128)1 << request.Platform.PhysicalAddressBits;
         foreach (Span bar in memory)
         {

@@ -1,5 +1,4 @@
 using Aperture.Pci;
-using FsCheck;
 using FsCheck.Fluent;
 
 namespace Aperture.Placement.Tests;
@@ -63,7 +62,7 @@ public class OracleTests
                 Assert.DoesNotContain(result.Conflicts, conflict => conflict.Kind == PlacementConflictKind.NotFound);
                 impossible++;
             }
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(4000));
+        }).Holds(4000);
         Assert.True(found > 200 && impossible > 200, $"one-sided sample: {found} found, {impossible} impossible");
     }
 
@@ -137,7 +136,7 @@ public class OracleTests
             {
                 impossible++;
             }
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(4000));
+        }).Holds(4000);
         Assert.True(exists > 200 && impossible > 200, $"one-sided sample: {exists} exist, {impossible} impossible");
         Assert.True(missed * 50 <= exists, $"{missed} of {exists} layouts were missed");
     }

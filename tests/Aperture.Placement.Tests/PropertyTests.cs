@@ -1,4 +1,3 @@
-using FsCheck;
 using FsCheck.Fluent;
 
 namespace Aperture.Placement.Tests;
@@ -6,7 +5,7 @@ namespace Aperture.Placement.Tests;
 public class PropertyTests
 {
     private static void ForSeeds(int count, Action<int> holds) =>
-        Prop.ForAll(Gen.Choose(0, int.MaxValue - 1).ToArbitrary(), holds).Check(Config.QuickThrowOnFailure.WithMaxTest(count));
+        Prop.ForAll(Gen.Choose(0, int.MaxValue - 1).ToArbitrary(), holds).Holds(count);
 
     [Fact]
     public void Every_map_obeys_the_PCI_rules() => ForSeeds(1500, seed =>

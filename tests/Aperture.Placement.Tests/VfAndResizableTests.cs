@@ -1,5 +1,4 @@
 using Aperture.Pci;
-using FsCheck;
 using FsCheck.Fluent;
 using static Aperture.Placement.Tests.Build;
 
@@ -115,7 +114,7 @@ public class VfAndResizableTests
             }
 
             (exists, impossible) = oracle ? (exists + 1, impossible) : (exists, impossible + 1);
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(1500));
+        }).Holds(1500);
         Assert.True(exists > 200 && impossible > 200, $"one-sided sample: {exists} exist, {impossible} impossible");
         Assert.True(missed * 50 <= exists, $"{missed} of {exists} layouts were missed");
     }

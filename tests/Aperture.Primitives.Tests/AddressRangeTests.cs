@@ -33,7 +33,7 @@ public class AddressRangeTests
             Assert.Equal(overlaps, b.Overlaps(a));
             Assert.Equal(overlaps, !both.IsEmpty);
             Assert.Equal(overlaps && both == b, a.Contains(b));
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]

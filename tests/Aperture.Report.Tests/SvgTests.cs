@@ -28,7 +28,7 @@ public class SvgTests
         {
             Check(SceneBuilder.Build(report));
             XDocument.Parse(SvgRenderer.Render(report));
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(60));
+        }).Holds(60);
     }
 
     [Theory]

@@ -45,7 +45,7 @@ public class AmlEncodingTests
             // One byte less would have six bits, or four and eight for each follower.
             int shorter = with.Length - 1;
             Assert.True(shorter == 0 || body + shorter > (shorter == 1 ? 0x3F : (1 << 8 * shorter - 4) - 1));
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
         Assert.Throws<ArgumentOutOfRangeException>(() => AmlEncoding.PackageLength(AmlEncoding.LargestPackage));
     }
 

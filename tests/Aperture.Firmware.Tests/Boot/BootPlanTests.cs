@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using FsCheck;
 using FsCheck.Fluent;
 
 namespace Aperture.Firmware.Tests.Boot;
@@ -93,7 +92,7 @@ public class BootPlanTests
             Assert.Equal(3UL, level3 & 0x83);
             Assert.Equal(0x83UL, level2 & 0x83);
             Assert.Equal(address, (level2 & ~0x1F_FFFFUL) + (address & 0x1F_FFFF));
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Theory]

@@ -32,7 +32,7 @@ public class KernelFuzzTests
     {
         using ScratchFile initramfs = new(new byte[5000]);
         Prop.ForAll(Gen.OneOf(Mutants, Noise).ToArbitrary(), bytes => Check(bytes, initramfs.Path))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(1500));
+            .Holds(1500);
     }
 
     public static TheoryData<string> Corpus =>

@@ -50,7 +50,7 @@ public class MemoryMapTests
                 Assert.True(map[i - 1].Range.Last < map[i].Range.Start);
                 Assert.False(map[i - 1].Kind == map[i].Kind && map[i - 1].Range.Last + 1 == map[i].Range.Start);
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]
