@@ -13,11 +13,11 @@ internal sealed class CpuBus(Func<VcpuStop, VcpuAction> stopped) : IVcpuExits
     private LookupCache _memoryCache;
     private LookupCache _portCache;
 
-    public CpuBus(Q35Board board, Func<VcpuStop, VcpuAction> stopped)
+    public CpuBus(PciBoard board, Func<VcpuStop, VcpuAction> stopped)
         : this(stopped) => Connect(board);
 
     /// <summary>Says where the exits go; before the vCPU runs.</summary>
-    public void Connect(Q35Board board) => (_memory, _ports) = (board.MemoryDispatcher, board.PortDispatcher);
+    public void Connect(PciBoard board) => (_memory, _ports) = (board.MemoryDispatcher, board.PortDispatcher);
 
     public uint PortRead(ushort port, int size)
     {

@@ -47,7 +47,7 @@ internal sealed class HypervisorStart : IDisposable
 
     /// <summary>Waits for the vCPUs, stopped, and ties them to <paramref name="board"/>. They are the caller's from here on.</summary>
     /// <exception cref="ApertureException">KVM refused.</exception>
-    public VcpuGroup TakeVcpus(Q35Board board)
+    public VcpuGroup TakeVcpus(PciBoard board)
     {
         _thread.Join();
         foreach (CpuBus bus in _buses)

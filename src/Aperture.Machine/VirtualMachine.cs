@@ -19,7 +19,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     private readonly EventLog _events;
     private readonly KvmVm _vm;
     private readonly GuestRam _ram;
-    private readonly Q35Board _board;
+    private readonly PciBoard _board;
     private readonly VcpuGroup _vcpus;
     private readonly MachinePlan _plan;
     private readonly SlotListener _slots;
@@ -54,7 +54,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             }
 
             _vm = start.WaitForVm();
-            _board = Own(new Q35Board(new BoardParts(
+            _board = Own(new PciBoard(new BoardParts(
                 _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
             _vcpus = Own(start.TakeVcpus(_board));

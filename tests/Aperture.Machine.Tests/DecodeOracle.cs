@@ -35,7 +35,7 @@ internal static class DecodeOracle
     /// <summary>The ECAM window by the register, or null.</summary>
     public static AddressRange? Ecam(TestBoard board)
     {
-        ulong register = Word(board.Board.Hub, 0x60) | (ulong)Word(board.Board.Hub, 0x64) << 32;
+        ulong register = Word(board.Function("mch"), 0x60) | (ulong)Word(board.Function("mch"), 0x64) << 32;
         ulong size = ((register >> 1) & 3) switch { 0 => 0x1000_0000UL, 1 => 0x800_0000UL, _ => 0x400_0000UL };
         return (register & 1) == 0 ? null : new AddressRange(new GuestAddress(register & 0xF_FC00_0000UL & ~(size - 1)), size);
     }

@@ -158,7 +158,7 @@ public class GuestNoiseTests
         {
             ulong at = 0xC_0000 + ((ulong)segment * 0x4000);
             int register = segment == 12 ? 0x90 : 0x91 + (segment / 2);
-            uint bits = board.Board.Hub.Config.Read(register, 1) >> (segment == 12 || segment % 2 == 1 ? 4 : 0) & 3;
+            uint bits = board.Function("mch").Config.Read(register, 1) >> (segment == 12 || segment % 2 == 1 ? 4 : 0) & 3;
             bool hidden = ecam is { } window && window.Contains(new GuestAddress(at));
             bool ram = !hidden && board.Host.At(at) is { } slot && slot.Region.Ram == board.Ram.Block;
             Assert.Equal(!hidden && (bits & 1) != 0, ram);

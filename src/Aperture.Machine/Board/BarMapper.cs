@@ -19,6 +19,9 @@ internal sealed class BarMapper(PciHierarchy hierarchy, EventLog events)
     /// <summary>Says what answers behind <paramref name="bar"/>.</summary>
     public void Register(Bar bar, Region region) => _regions.Add(bar, region);
 
+    /// <summary>Forgets what answers behind <paramref name="bar"/>, which no longer decodes.</summary>
+    public void Unregister(Bar bar) => _regions.Remove(bar);
+
     /// <summary>The region behind <paramref name="bar"/>, or null when nothing answers there.</summary>
     public Region? RegionOf(Bar bar) => _regions.GetValueOrDefault(bar);
 

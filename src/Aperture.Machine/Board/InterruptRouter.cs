@@ -26,17 +26,21 @@ internal sealed class InterruptRouter
     public static IReadOnlyList<PciInterruptRoute> Routes { get; } =
         [.. from device in Enumerable.Range(0, 32) from pin in Enumerable.Range(0, 4) select new PciInterruptRoute((byte)device, (byte)pin, Gsi(device, pin))];
 
-    /// <summary>Connects the INTx of every function in the tree; once the tree stands.</summary>
-    public void Connect(PciHierarchy hierarchy)
+    /// <summary>Connects the INTx of <paramref name="function"/>, which is on its bus.</summary>
+    public void Connect(PciFunction function)
     {
-        foreach (PciFunction function in hierarchy.Functions)
+        IntxRoute route = PciInterrupts.Swizzle(function);
+        if (route.Pin != 0)
         {
-            IntxRoute route = PciInterrupts.Swizzle(function);
-            if (route.Pin != 0)
-            {
-                function.IntxLine = _lines[Gsi(route.Device, route.Pin - 1) - FirstGsi].AddSource();
-            }
+            function.IntxLine = _lines[Gsi(route.Device, route.Pin - 1) - FirstGsi].AddSource();
         }
+    }
+
+    /// <summary>Lets go of the INTx of <paramref name="function"/>, asserted or not.</summary>
+    public static void Disconnect(PciFunction function)
+    {
+        function.IntxLine?.Set(false);
+        function.IntxLine = null;
     }
 
     private static uint Gsi(int device, int pin) => FirstGsi + ((uint)(device + pin) % Lines);

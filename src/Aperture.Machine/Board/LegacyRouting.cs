@@ -24,12 +24,12 @@ internal sealed class LegacyRouting
     public static void PlaceVgaWindow(AddressChange change) =>
         change.Place(Region.Hole("vga-window", VgaWindow.Size), VgaWindow.Start, RegionPriority.Legacy);
 
-    /// <summary>Brings the pieces to what <paramref name="hub"/> says.</summary>
-    public void Update(AddressChange change, MemoryControllerHub hub)
+    /// <summary>Brings the pieces to what <paramref name="chipset"/> says.</summary>
+    public void Update(AddressChange change, IChipset chipset)
     {
         for (int segment = 0; segment < PamRegisters.Segments; segment++)
         {
-            PamAttribute wanted = hub.Pam(segment);
+            PamAttribute wanted = chipset.Pam(segment);
             if (_applied[segment] == wanted)
             {
                 continue;

@@ -40,7 +40,7 @@ internal sealed class DirectBoot
     /// <summary>Brings board and RAM to where the kernel starts; with the vCPUs stopped and the board reset.</summary>
     /// <returns>How the boot processor enters the kernel.</returns>
     /// <exception cref="ApertureException">A file became unreadable meanwhile.</exception>
-    public BootState Prepare(Q35Board board, GuestRam ram)
+    public BootState Prepare(PciBoard board, GuestRam ram)
     {
         PciProgrammer.Program(board, _map);
         foreach (AcpiTable table in _tables.Tables)

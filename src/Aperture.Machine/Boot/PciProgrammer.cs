@@ -10,28 +10,17 @@ internal static class PciProgrammer
     private const PciCommand Decoding = PciCommand.IoSpace | PciCommand.MemorySpace;
 
     /// <summary>Chipset, bus numbers, bridge windows, BARs, then decoding; the address spaces follow in one step at the end.</summary>
-    public static void Program(Q35Board board, PlacementMap map)
+    public static void Program(PciBoard board, PlacementMap map)
     {
         lock (board.Pci.Sync)
         {
-            ProgramHub(board.Hub, map);
+            board.Chipset.Program(map);
             foreach (HostBridgePlacement bridge in map.HostBridges)
             {
                 Program(board.Pci.Root, bridge.Functions);
             }
 
             board.Apply();
-        }
-    }
-
-    private static void ProgramHub(MemoryControllerHub hub, PlacementMap map)
-    {
-        hub.ProgramPamToRam();
-        hub.ProgramMemorySize(map.Ram.Registers);
-        if (map.Ecam is { } ecam)
-        {
-            int sizeCode = ecam.Size switch { 256UL << 20 => 0, 128UL << 20 => 1, _ => 2 };
-            hub.ProgramPciExBar(new PciExBar(ecam.Start.Value | (uint)sizeCode << 1 | 1));
         }
     }
 

@@ -31,7 +31,7 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
         Ram = GuestRam.Create([.. Map.Ram.Pieces]);
         Firmware = direct ? null : RamBlock.Create("firmware", 0x2_0000);
         _events = events is null ? EventLog.None : EventLog.To(events, TimeProvider.System);
-        Board = new Q35Board(new BoardParts(
+        Board = new PciBoard(new BoardParts(
             Ram, Firmware, Map, root, AddressBits, Line, this, this, NullSerialBackend.Instance, DebugExitPorts.Read(Config), TimeProvider.System, _events));
         Slots = new SlotListener(Host);
         Board.Memory.AddListener(Slots);
@@ -51,7 +51,7 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
 
     public RamBlock? Firmware { get; }
 
-    public Q35Board Board { get; }
+    public PciBoard Board { get; }
 
     public FakeSlots Host { get; } = new();
 

@@ -1,0 +1,27 @@
+using Aperture.Memory;
+using Aperture.Pci;
+using Aperture.Placement;
+
+namespace Aperture.Machine.Board;
+
+/// <summary>
+/// What makes a board the board it is: the functions of its chipset and what their registers do to the address spaces. Everything else is
+/// <see cref="PciBoard"/>'s. Called with the hierarchy's lock held, or before vCPUs run.
+/// </summary>
+internal interface IChipset : IFunctionMaker
+{
+    /// <summary>The ECAM window that decodes now, as of the last <see cref="Update"/>; null while there is none.</summary>
+    AddressRange? Ecam { get; }
+
+    /// <summary>How piece <paramref name="segment"/> of C0000-FFFFF is routed (<see cref="PamRegisters"/>).</summary>
+    PamAttribute Pam(int segment);
+
+    /// <summary>True when registers of <paramref name="function"/>'s own, other than BARs and windows, say what is where.</summary>
+    bool Routes(PciFunction function);
+
+    /// <summary>Brings what the chipset places to what its registers say, within the caller's changes.</summary>
+    void Update(AddressChange memory, AddressChange ports);
+
+    /// <summary>Programs the registers as firmware leaves them, for a direct boot.</summary>
+    void Program(PlacementMap map);
+}

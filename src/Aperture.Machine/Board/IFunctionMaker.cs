@@ -1,0 +1,35 @@
+using Aperture.Machine.Topology;
+using Aperture.Memory;
+using Aperture.Pci;
+
+namespace Aperture.Machine.Board;
+
+/// <summary>Makes the PCI functions of one kind. A board asks its makers in turn; one that does not know a node leaves it to the next.</summary>
+internal interface IFunctionMaker
+{
+    /// <summary>The function for <paramref name="node"/>, on no bus yet, or null when it is not of this maker's kind. What lies behind the node is not its concern.</summary>
+    /// <exception cref="ApertureException">The host refuses.</exception>
+    MadeFunction? Make(TopologyNode node, FunctionSite site);
+}
+
+/// <summary>What a function finds on the board that it is made for.</summary>
+/// <param name="Memory">Guest physical memory.</param>
+/// <param name="MemoryDispatcher">Answers memory accesses that end in devices.</param>
+/// <param name="NextSlot">Numbers the slots of ports: 1, 2, ...</param>
+internal sealed record FunctionSite(AddressSpace Memory, Dispatcher MemoryDispatcher, Func<ushort> NextSlot);
+
+/// <summary>What answers behind a BAR.</summary>
+internal readonly record struct BarRegion(Bar Bar, Region Region);
+
+/// <summary>A function with what answers behind its BARs.</summary>
+/// <param name="Function">The function.</param>
+/// <param name="Regions">At most one region a BAR, of the BAR's size; a BAR without one claims its range and answers nothing.</param>
+/// <param name="Owned">Given back when the function leaves the board, after nothing can reach it any more; in this order.</param>
+internal sealed record MadeFunction(PciFunction Function, IReadOnlyList<BarRegion> Regions, IReadOnlyList<IDisposable> Owned)
+{
+    /// <summary>A function whose BARs, if any, answer nothing.</summary>
+    public MadeFunction(PciFunction function)
+        : this(function, [], [])
+    {
+    }
+}

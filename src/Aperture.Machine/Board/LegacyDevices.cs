@@ -1,0 +1,87 @@
+using Aperture.Devices;
+using Aperture.Memory;
+using Aperture.Pci;
+
+namespace Aperture.Machine.Board;
+
+/// <summary>The devices of a PC at fixed ports, which every board has.</summary>
+internal sealed class LegacyDevices : IResettable, IDisposable
+{
+    private const uint SciInterrupt = 9;
+    private readonly List<IResettable> _resettable = [];
+    private readonly List<IDisposable> _disposable = [];
+
+    /// <summary>Makes the devices.</summary>
+    public LegacyDevices(BoardParts parts, PciHierarchy hierarchy)
+    {
+        Serial = new Serial16550(parts.Line(4), parts.Serial);
+        PowerManagement = new AcpiPmBlock(parts.Clock, parts.Line(SciInterrupt), parts.Control);
+        _resettable.AddRange([Serial, PowerManagement]);
+        _disposable.Add(PowerManagement);
+        Config = Resets(new ConfigPorts(new Cf8Mechanism(hierarchy), new ResetControl(parts.Control)));
+        Port92 = Resets(new Port92(parts.Control));
+        Keyboard = Resets(new I8042Stub(parts.Control));
+        Cmos = Resets(new Cmos(parts.Clock, parts.Line(8), new CmosMemorySize(parts.Ram.LowSize, parts.Ram.HighSize)));
+        _disposable.Add(Cmos);
+    }
+
+    /// <summary>The first serial port.</summary>
+    public Serial16550 Serial { get; }
+
+    /// <summary>The ACPI block.</summary>
+    public AcpiPmBlock PowerManagement { get; }
+
+    private ConfigPorts Config { get; }
+
+    private Port92 Port92 { get; }
+
+    private I8042Stub Keyboard { get; }
+
+    private Cmos Cmos { get; }
+
+    /// <summary>Puts the devices at their ports.</summary>
+    public void Place(AddressChange change, BoardParts parts)
+    {
+        Place(change, "i8042-data", I8042Stub.DataPort, I8042Stub.Length, Keyboard.Data);
+        Place(change, "i8042-command", I8042Stub.CommandPort, I8042Stub.Length, Keyboard.Command);
+        Place(change, "cmos", Cmos.Port, Cmos.Length, Cmos);
+        Place(change, "post", DummyPort.PostPort, DummyPort.Length, new DummyPort());
+        Place(change, "delay", DummyPort.DelayPort, DummyPort.Length, new DummyPort());
+        Place(change, "port92", Port92.Port, Port92.Length, Port92);
+        Place(change, "com1", Serial16550.Com1, Serial16550.Length, Serial);
+        Place(change, "acpi-pm", LpcBridge.AcpiBase, AcpiPmBlock.Length, PowerManagement);
+        Place(change, "pci-config", Cf8Mechanism.FirstPort, Cf8Mechanism.PortCount, Config);
+        foreach (ushort port in parts.DebugExitPorts)
+        {
+            Place(change, $"debug-exit-{port:x}", port, DebugExit.Length, new DebugExit(parts.Control));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+        foreach (IResettable device in _resettable)
+        {
+            device.Reset();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (IDisposable device in _disposable)
+        {
+            device.Dispose();
+        }
+    }
+
+    private static void Place(AddressChange change, string name, ushort port, int length, IAccessHandler handler) =>
+        change.Place(Region.Trapped(name, (ulong)length, handler), new GuestAddress(port), RegionPriority.Ram);
+
+    private T Resets<T>(T device)
+        where T : IResettable
+    {
+        _resettable.Add(device);
+        return device;
+    }
+}

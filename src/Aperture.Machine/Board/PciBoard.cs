@@ -1,0 +1,172 @@
+using Aperture.Devices;
+using Aperture.Machine.Events;
+using Aperture.Machine.Topology;
+using Aperture.Memory;
+using Aperture.Pci;
+
+namespace Aperture.Machine.Board;
+
+/// <summary>
+/// A PC with PCI: the address spaces, the PCI tree, the legacy devices, and the chipset that makes it a particular one. Knows nothing of a hypervisor: it
+/// answers accesses and keeps its two flat views at what the registers say.
+/// </summary>
+internal sealed class PciBoard : IConfigWriteSink, IDisposable
+{
+    private readonly BoardParts _parts;
+    private readonly IChipset _chipset;
+    private readonly LegacyRouting _legacy;
+    private readonly LegacyDevices _devices;
+    private readonly BarMapper _bars;
+    private readonly PciTree _tree;
+    private readonly ConfigWriteEvents _writes;
+    private AddressRange? _limitsEcam;
+    private DecodeLimits _limits;
+
+    /// <summary>Builds the board in its reset state.</summary>
+    public PciBoard(BoardParts parts)
+    {
+        _parts = parts;
+        Pci = new PciHierarchy(this, parts.Messages);
+        _legacy = new LegacyRouting(parts.Ram.Block, parts.Firmware);
+        _bars = new BarMapper(Pci, parts.Events);
+        _writes = new ConfigWriteEvents(parts.Events);
+        _limits = BoardLimits.For(parts, ecam: null);
+        Unclaimed = new UnclaimedLog(first => ReportUnclaimed("memory", first));
+        UnclaimedPorts = new UnclaimedLog(first => ReportUnclaimed("port", first));
+        MemoryDispatcher = new Dispatcher(Memory, Unclaimed);
+        PortDispatcher = new Dispatcher(Ports, UnclaimedPorts);
+        _chipset = parts.Chipset(Pci, parts.Events);
+        ushort slot = 0;
+        FunctionSite site = new(Memory, MemoryDispatcher, () => ++slot);
+        _tree = new PciTree(Pci, _bars, new InterruptRouter(parts.Line), site, [.. parts.Makers, _chipset, new PortMaker(), new TestFunctionMaker()]);
+        _devices = new LegacyDevices(parts, Pci);
+        try
+        {
+            _tree.Add(Pci.Root, parts.Root);
+            PlaceFixed();
+            Apply();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Guest physical memory.</summary>
+    public AddressSpace Memory { get; } = AddressSpace.ForMemory();
+
+    /// <summary>I/O ports.</summary>
+    public AddressSpace Ports { get; } = AddressSpace.ForPorts();
+
+    /// <summary>Answers memory accesses that exit.</summary>
+    public Dispatcher MemoryDispatcher { get; }
+
+    /// <summary>Answers port accesses.</summary>
+    public Dispatcher PortDispatcher { get; }
+
+    /// <summary>Memory accesses that nothing answered.</summary>
+    public UnclaimedLog Unclaimed { get; }
+
+    /// <summary>Port accesses that nothing answered.</summary>
+    public UnclaimedLog UnclaimedPorts { get; }
+
+    /// <summary>The PCI tree.</summary>
+    public PciHierarchy Pci { get; }
+
+    /// <summary>The chipset.</summary>
+    public IChipset Chipset => _chipset;
+
+    /// <summary>The first serial port.</summary>
+    public Serial16550 Serial => _devices.Serial;
+
+    /// <summary>The ACPI block: power button.</summary>
+    public AcpiPmBlock PowerManagement => _devices.PowerManagement;
+
+    /// <summary>What decodes now.</summary>
+    public DecodeMap Decode => _bars.Current;
+
+    /// <inheritdoc/>
+    public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
+    {
+        _writes.Report(function, change, offset, size, value);
+        const ConfigChange Map = ConfigChange.DecodeMap | ConfigChange.SecondaryReset | ConfigChange.FunctionReset | ConfigChange.BusNumbers;
+        if ((change & Map) != 0 || ((change & ConfigChange.DeviceSpecific) != 0 && _chipset.Routes(function)))
+        {
+            Apply();
+        }
+    }
+
+    /// <summary>Brings the address spaces to what the registers say. With the hierarchy's lock, or before vCPUs run.</summary>
+    public void Apply()
+    {
+        using AddressChange memory = Memory.Begin();
+        using AddressChange ports = Ports.Begin();
+        _legacy.Update(memory, _chipset);
+        _chipset.Update(memory, ports);
+        UpdateLimits();
+        _bars.Update(memory, ports, _limits);
+        ports.Commit();
+        memory.Commit();
+    }
+
+    /// <summary>Makes the function for <paramref name="node"/> and all below it and puts them on <paramref name="bus"/>, while the guest may run. They are in reset state: nothing decodes.</summary>
+    /// <exception cref="ApertureException">The place is taken, or the host refuses.</exception>
+    public PciFunction Plug(PciBus bus, TopologyNode node) => _tree.Add(bus, node);
+
+    /// <summary>Takes <paramref name="function"/> and all below it off the board, while the guest may run: what they decoded is gone in one step.</summary>
+    public void Unplug(PciFunction function) => _tree.Remove(function, Apply);
+
+    /// <summary>Returns every device and register to its state after power-on; with the vCPUs stopped.</summary>
+    public void Reset()
+    {
+        Pci.Reset(ResetKind.Cold);
+        _devices.Reset();
+        lock (Pci.Sync)
+        {
+            Apply();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _tree.Dispose();
+        _devices.Dispose();
+        Ports.Dispose();
+        Memory.Dispose();
+    }
+
+    private void PlaceFixed()
+    {
+        using AddressChange memory = Memory.Begin();
+        using AddressChange ports = Ports.Begin();
+        _parts.Ram.Place(memory, RegionPriority.Ram);
+        LegacyRouting.PlaceVgaWindow(memory);
+        if (_parts.Firmware is { } firmware)
+        {
+            memory.Place(Region.ForRom("firmware", firmware, 0, firmware.Size, mustBeMapped: true), FirmwareImage.Address(firmware), RegionPriority.Firmware);
+        }
+
+        _devices.Place(ports, _parts);
+        ports.Commit();
+        memory.Commit();
+    }
+
+    private void UpdateLimits()
+    {
+        if (_limitsEcam != _chipset.Ecam)
+        {
+            _limitsEcam = _chipset.Ecam;
+            _limits = BoardLimits.For(_parts, _limitsEcam);
+        }
+    }
+
+    private void ReportUnclaimed(string space, UnclaimedAccess access) => _parts.Events.Write("unclaimed", json =>
+    {
+        json.WriteString("space", space);
+        json.WriteAddress("address", access.Address);
+        json.WriteNumber("width", access.Size);
+        json.WriteString("access", access.IsWrite ? "write" : "read");
+    });
+}

@@ -1,0 +1,124 @@
+using Aperture.Machine.Topology;
+using Aperture.Pci;
+
+namespace Aperture.Machine.Board;
+
+/// <summary>
+/// The functions on a board's buses and what they own. Functions come through makers, at start and at run time, and leave again; the address spaces
+/// follow when the board applies its registers.
+/// </summary>
+internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptRouter router, FunctionSite site, IReadOnlyList<IFunctionMaker> makers) : IDisposable
+{
+    private readonly Dictionary<PciFunction, MadeFunction> _made = [];
+
+    /// <summary>Makes the functions for <paramref name="nodes"/> and all below them and puts them on <paramref name="bus"/>.</summary>
+    /// <exception cref="ApertureException">A place is taken, or a maker refuses; what was added before stays.</exception>
+    public void Add(PciBus bus, IReadOnlyList<TopologyNode> nodes)
+    {
+        foreach (TopologyNode node in nodes)
+        {
+            Add(bus, node);
+        }
+    }
+
+    /// <summary>As <see cref="Add(PciBus, IReadOnlyList{TopologyNode})"/> for one node.</summary>
+    public PciFunction Add(PciBus bus, TopologyNode node)
+    {
+        MadeFunction made = Make(node);
+        lock (hierarchy.Sync)
+        {
+            try
+            {
+                bus.Add(node.DeviceFunction, made.Function);
+            }
+            catch
+            {
+                Release(made);
+                throw;
+            }
+
+            _made.Add(made.Function, made);
+            foreach (BarRegion behind in made.Regions)
+            {
+                bars.Register(behind.Bar, behind.Region);
+            }
+
+            router.Connect(made.Function);
+        }
+
+        if (made.Function is PciBridge bridge)
+        {
+            Add(bridge.Secondary, node.Children);
+        }
+
+        return made.Function;
+    }
+
+    /// <summary>
+    /// Takes <paramref name="function"/> and all below it off its bus. <paramref name="apply"/> brings the address spaces to that; only then is given back
+    /// what the functions own.
+    /// </summary>
+    public void Remove(PciFunction function, Action apply)
+    {
+        List<PciFunction> leaving = [];
+        lock (hierarchy.Sync)
+        {
+            if (function is PciBridge bridge)
+            {
+                leaving.AddRange(PciHierarchy.FunctionsBelow(bridge.Secondary));
+            }
+
+            leaving.Add(function);
+            function.Bus?.Remove(function);
+            apply();
+            foreach (PciFunction gone in leaving)
+            {
+                InterruptRouter.Disconnect(gone);
+                foreach (Bar bar in gone.Bars)
+                {
+                    bars.Unregister(bar);
+                }
+            }
+        }
+
+        foreach (PciFunction gone in leaving)
+        {
+            if (_made.Remove(gone, out MadeFunction? made))
+            {
+                Release(made);
+            }
+        }
+    }
+
+    /// <summary>Gives back what the functions own; once nothing can reach them.</summary>
+    public void Dispose()
+    {
+        foreach (MadeFunction made in _made.Values)
+        {
+            Release(made);
+        }
+
+        _made.Clear();
+    }
+
+    private MadeFunction Make(TopologyNode node)
+    {
+        foreach (IFunctionMaker maker in makers)
+        {
+            if (maker.Make(node, site) is { } made)
+            {
+                return made;
+            }
+        }
+
+        throw new ApertureException($"{node.Name}: this board has no device of the kind {node.Kind}.");
+    }
+
+    private static void Release(MadeFunction made)
+    {
+        foreach (IDisposable owned in made.Owned)
+        {
+            owned.Dispose();
+        }
+    }
+}

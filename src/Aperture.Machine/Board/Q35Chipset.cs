@@ -1,0 +1,38 @@
+using Aperture.Machine.Events;
+using Aperture.Machine.Topology;
+using Aperture.Memory;
+using Aperture.Pci;
+using Aperture.Placement;
+
+namespace Aperture.Machine.Board;
+
+/// <summary>Q35 with ICH9: the memory controller hub at 00.0 and the LPC bridge at 1f.0.</summary>
+internal sealed class Q35Chipset(PciHierarchy hierarchy, EventLog events) : IChipset
+{
+    private readonly MemoryControllerHub _hub = new();
+    private readonly LpcBridge _lpc = new();
+    private readonly EcamWindow _ecam = new(hierarchy, events);
+
+    public AddressRange? Ecam => _ecam.Current;
+
+    public MadeFunction? Make(TopologyNode node, FunctionSite site) => node.Kind != NodeKind.Board
+        ? null
+        : new MadeFunction(node.DeviceFunction == TopologyBuilder.HubPlace ? _hub : _lpc);
+
+    public PamAttribute Pam(int segment) => _hub.Pam(segment);
+
+    public bool Routes(PciFunction function) => function == _hub;
+
+    public void Update(AddressChange memory, AddressChange ports) => _ecam.Update(memory, _hub.PciExBar);
+
+    public void Program(PlacementMap map)
+    {
+        _hub.ProgramPamToRam();
+        _hub.ProgramMemorySize(map.Ram.Registers);
+        if (map.Ecam is { } ecam)
+        {
+            int sizeCode = ecam.Size switch { 256UL << 20 => 0, 128UL << 20 => 1, _ => 2 };
+            _hub.ProgramPciExBar(new PciExBar(ecam.Start.Value | (uint)sizeCode << 1 | 1));
+        }
+    }
+}
