@@ -21,89 +21,17 @@ public abstract class PcieSlotPort : PciePort
     private protected override bool IsSecondaryOff => !IsPowered;
 
     /// <summary>
-    /// Puts a device in and tells the guest: presence detect changed, and data link layer state changed when the power is on. The caller then applies the
-    /// decode map. Thread-safe.
+    /// Tells the guest that a device was put in or taken out while it runs, after the secondary bus has it so: presence detect changed, and data link layer
+    /// state changed while the power is on. Thread-safe.
     /// </summary>
-    /// <param name="functions">Place and function; all of one device.</param>
-    /// <exception cref="ApertureException">The slot is occupied, or a place is taken or not of device 0.</exception>
-    public void Insert(params ReadOnlySpan<KeyValuePair<byte, PciFunction>> functions)
-    {
-        if (Bus?.Hierarchy is not { } hierarchy)
-        {
-            throw new ApertureException($"{Name} is on no bus");
-        }
-
-        lock (hierarchy.Sync)
-        {
-            if (IsOccupied)
-            {
-                throw new ApertureException($"{Secondary.Functions[0].Name} is in the slot of {Name} already; detach it first");
-            }
-
-            hierarchy.BeginChange();
-            try
-            {
-                foreach ((byte place, PciFunction function) in functions)
-                {
-                    Secondary.Add(place, function);
-                }
-
-                Express.Slot!.ReportPresenceChange(linkChanged: IsPowered);
-            }
-            finally
-            {
-                hierarchy.EndChange();
-            }
-        }
-    }
-
-    /// <summary>
-    /// Takes out whatever is in the slot, at once, and tells the guest. For an orderly removal the guest has turned the power off before
-    /// (<see cref="IsReleased"/>). The caller then applies the decode map. Thread-safe.
-    /// </summary>
-    /// <returns>What was in it, depth first.</returns>
-    public IReadOnlyList<PciFunction> TakeOut()
-    {
-        if (Bus?.Hierarchy is not { } hierarchy)
-        {
-            return [];
-        }
-
-        lock (hierarchy.Sync)
-        {
-            List<PciFunction> taken = [.. PciHierarchy.FunctionsBelow(Secondary)];
-            if (taken.Count == 0)
-            {
-                return taken;
-            }
-
-            hierarchy.BeginChange();
-            try
-            {
-                // Interrupts that the device asserts end with it.
-                foreach (PciFunction function in taken)
-                {
-                    function.SetIntx(false);
-                }
-
-                foreach (PciFunction function in Secondary.Functions.ToArray())
-                {
-                    Secondary.Remove(function);
-                }
-
-                Express.Slot!.ReportPresenceChange(linkChanged: IsPowered);
-            }
-            finally
-            {
-                hierarchy.EndChange();
-            }
-
-            return taken;
-        }
-    }
+    public void ReportPresenceChange() => Signal(slot => slot.ReportPresenceChange(linkChanged: IsPowered));
 
     /// <summary>Presses the slot's attention button: asks the guest to let go of the device. A guest may wait some seconds for a second press, which cancels. Thread-safe.</summary>
-    public void PressAttentionButton()
+    public void PressAttentionButton() => Signal(slot => slot.PressButton());
+
+    internal override void ChildrenChanged() => Express.SetPresence(IsOccupied);
+
+    private void Signal(Action<PcieSlot> happens)
     {
         if (Bus?.Hierarchy is not { } hierarchy)
         {
@@ -115,7 +43,7 @@ public abstract class PcieSlotPort : PciePort
             hierarchy.BeginChange();
             try
             {
-                Express.Slot!.PressButton();
+                happens(Express.Slot!);
             }
             finally
             {
@@ -123,6 +51,4 @@ public abstract class PcieSlotPort : PciePort
             }
         }
     }
-
-    internal override void ChildrenChanged() => Express.SetPresence(IsOccupied);
 }

@@ -19,6 +19,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     private readonly BarMapper _bars;
     private readonly PciTree _tree;
     private readonly ConfigWriteEvents _writes;
+    private IReadOnlyList<IConfigWriteSink> _watchers = [];
     private AddressRange? _limitsEcam;
     private DecodeLimits _limits;
 
@@ -95,7 +96,15 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         {
             Apply();
         }
+
+        foreach (IConfigWriteSink watcher in _watchers)
+        {
+            watcher.Written(function, change, offset, size, value);
+        }
     }
+
+    /// <summary>Tells <paramref name="watcher"/> of every configuration write once it is applied, with the hierarchy's lock held; before vCPUs run.</summary>
+    public void AddWatcher(IConfigWriteSink watcher) => _watchers = [.. _watchers, watcher];
 
     /// <summary>Brings the address spaces to what the registers say. With the hierarchy's lock, or before vCPUs run.</summary>
     public void Apply()

@@ -13,7 +13,7 @@ internal sealed class ConfigSchema(string file)
 
     internal static readonly string[] TestMembers =
     [
-        "type", "id", "addr", "port", "bar0", "bar1", "bar2", "bar3", "bar4", "bar5", "rom", "msi", "msix", "bars", "fixed-bars",
+        "type", "id", "addr", "port", "bar0", "bar1", "bar2", "bar3", "bar4", "bar5", "rom", "msi", "msix", "bars", "fixed-bars", "policy",
     ];
 
     private readonly List<ConfigOption> _options = [];

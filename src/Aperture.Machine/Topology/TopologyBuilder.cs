@@ -75,6 +75,7 @@ public sealed class TopologyBuilder
     internal static (TestDeviceSpec Spec, IReadOnlyList<BarPin> Pins) ReadTest(DeviceConfig device)
     {
         List<BarPin> pins = [];
+        BarPinPolicy? policy = device.Options.Find("policy") is { } text ? ReadPolicy(device, text) : null;
         List<KeyValuePair<string, string>> rest = [];
         foreach (KeyValuePair<string, string> item in device.Options.Items)
         {
@@ -82,7 +83,7 @@ public sealed class TopologyBuilder
             {
                 pins.AddRange(item.Value.Split(',').Select(text => ReadPin(device, text)));
             }
-            else
+            else if (item.Key != "policy")
             {
                 rest.Add(item);
             }
@@ -94,8 +95,17 @@ public sealed class TopologyBuilder
         }
 
         CheckPins(spec, pins);
-        return (spec, pins);
+        if (policy is not null && pins.Count == 0)
+        {
+            throw new ApertureException($"{spec.Id}: policy= says what happens when the guest moves a pinned BAR, and none is pinned; add bars=barN@ADDRESS or leave it out.");
+        }
+
+        return (spec, [.. pins.Select(pin => pin with { Policy = policy ?? BarPinPolicy.Lock })]);
     }
+
+    private static BarPinPolicy ReadPolicy(DeviceConfig device, string text) => PinSyntax.TryParsePolicy(text, out BarPinPolicy policy, out string? error)
+        ? policy
+        : throw new ApertureException($"--device {device.Type}: {error}.");
 
     private static BarPin ReadPin(DeviceConfig device, string text)
     {
