@@ -22,7 +22,7 @@ internal static class HelpPage
     {
         StringBuilder page = new();
         page.AppendLine($"aperture {verb.Name}: {verb.Summary}").AppendLine();
-        page.AppendLine($"Usage: aperture {verb.Name} [OPTIONS]").AppendLine();
+        page.AppendLine($"Usage: aperture {verb.Name} [OPTIONS]{(verb.Operand is null ? "" : " " + verb.Operand)}").AppendLine();
         if (verb.Options.Count > 0)
         {
             page.AppendLine("Options:");

@@ -13,7 +13,11 @@ internal sealed record OptionSpec(string Name, string? Value, string Help, bool 
 /// <param name="Options">Its options, in the order help shows them.</param>
 /// <param name="Example">A command that a reader can try.</param>
 /// <param name="Run">Carries it out; the result is the process's exit code.</param>
-internal sealed record Verb(string Name, string Summary, IReadOnlyList<OptionSpec> Options, string Example, Func<ParsedArguments, int> Run);
+internal sealed record Verb(string Name, string Summary, IReadOnlyList<OptionSpec> Options, string Example, Func<ParsedArguments, int> Run)
+{
+    /// <summary>What a word without dashes stands for, and the name it is found by; null where there is none.</summary>
+    public string? Operand { get; init; }
+}
 
 /// <summary>The options a user gave, in their order. Flags have an empty value.</summary>
 /// <param name="Values">Name with dashes, value.</param>

@@ -77,6 +77,11 @@ internal static class RunVerb
 
     private static int RunInLab(MachineConfig config, ParsedArguments arguments, string? notice)
     {
+        if (config.ControlPath is not null)
+        {
+            throw new ApertureException("--control needs a guest on this machine's own KVM: a socket inside the lab cannot be reached from here; leave it out, or use --accel kvm.");
+        }
+
         // What the user got wrong is told here, not after the lab has started.
         MachinePlan.Create(config, Math.Min(LabRunner.PhysicalAddressBits, config.PhysicalAddressBits ?? LabRunner.PhysicalAddressBits)).Dispose();
         // The same command, with the decision made: inside the lab there is a KVM.

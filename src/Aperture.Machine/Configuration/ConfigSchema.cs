@@ -7,7 +7,7 @@ internal sealed class ConfigSchema(string file)
 {
     internal static readonly string[] RootMembers =
     [
-        "$schema", "kernel", "initramfs", "cmdline", "firmware", "cpus", "memory", "machine", "serial", "events", "accel", "reboot",
+        "$schema", "kernel", "initramfs", "cmdline", "firmware", "cpus", "memory", "machine", "serial", "events", "control", "accel", "reboot",
         "phys_bits", "mmio_window", "mmio32_window", "root_ports", "switches", "devices", "mirror", "host",
     ];
 
@@ -59,10 +59,10 @@ internal sealed class ConfigSchema(string file)
 
                 break;
             case "root_ports":
-                Each(value, item => Add("--root-port", item, List(item, "", "a root port", "id", "addr")));
+                Each(value, item => Add("--root-port", item, List(item, "", "a root port", "id", "addr", "memory", "prefetchable", "io", "buses")));
                 break;
             case "switches":
-                Each(value, item => Add("--switch", item, List(item, "", "a switch", "id", "port", "downstream")));
+                Each(value, item => Add("--switch", item, List(item, "", "a switch", "id", "port", "downstream", "memory", "prefetchable", "io", "buses")));
                 break;
             case "devices":
                 Each(value, item => Add("--device", item, Device(item)));

@@ -43,7 +43,7 @@ public sealed class TopologyBuilder
         // Given places first, so that a device without one never takes a place that a later option names.
         foreach (RootPortConfig port in config.RootPorts.OrderBy(p => p.DeviceFunction is null))
         {
-            builder.Add(null, port.Id, NodeKind.RootPort, port.DeviceFunction, [.. devices.Where(d => d.Spec.Port is null).Select(d => d.Spec.DeviceFunction)]);
+            builder.KeepRoom(null, builder.Add(null, port.Id, NodeKind.RootPort, port.DeviceFunction, [.. devices.Where(d => d.Spec.Port is null).Select(d => d.Spec.DeviceFunction)]), port.Room);
         }
 
         builder.AddSwitches(config.Switches);
@@ -148,7 +148,7 @@ public sealed class TopologyBuilder
             TopologyNode upstream = Add(Port(next.Id, next.Port), next.Id, NodeKind.SwitchUpstream, 0, []);
             for (int i = 0; i < next.DownstreamPorts; i++)
             {
-                Add(upstream, $"{next.Id}.{i}", NodeKind.SwitchDownstream, (byte)(i << 3), []);
+                KeepRoom(upstream, Add(upstream, $"{next.Id}.{i}", NodeKind.SwitchDownstream, (byte)(i << 3), []), next.Room);
             }
         }
     }
@@ -163,6 +163,14 @@ public sealed class TopologyBuilder
 
         TopologyNode node = Add(port, spec.Id, NodeKind.Test, spec.DeviceFunction, []);
         Replace(port, node, node with { Test = spec, Pins = pins });
+    }
+
+    private void KeepRoom(TopologyNode? parent, TopologyNode port, PortRoom? room)
+    {
+        if (room is not null)
+        {
+            Replace(parent, port, port with { Room = room });
+        }
     }
 
     private void Replace(TopologyNode? parent, TopologyNode old, TopologyNode node)

@@ -1,4 +1,5 @@
 using Aperture.Devices;
+using Aperture.Machine.Configuration;
 using Aperture.Placement;
 
 namespace Aperture.Machine.Topology;
@@ -33,6 +34,9 @@ public sealed record TopologyNode(string Name, NodeKind Kind, byte DeviceFunctio
 
     /// <summary>The test device's description.</summary>
     public TestDeviceSpec? Test { get; init; }
+
+    /// <summary>What a port keeps free for devices that come later; null for nothing.</summary>
+    public PortRoom? Room { get; init; }
 
     /// <summary>BARs that the user pinned.</summary>
     public IReadOnlyList<BarPin> Pins { get; init; } = [];
