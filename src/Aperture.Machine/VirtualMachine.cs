@@ -3,6 +3,7 @@ using Aperture.Machine.Assigned;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Console;
+using Aperture.Machine.Control;
 using Aperture.Machine.Events;
 using Aperture.Memory;
 using Aperture.Placement;
@@ -27,6 +28,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     private readonly HostDevices? _hostDevices;
     private readonly SerialConnection _serial;
     private readonly ScreenOutput _screen;
+    private readonly Supervision _supervision;
     private readonly ManualResetEventSlim _requested = new();
     private readonly Lock _requestGate = new();
 
@@ -81,6 +83,11 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             _board.Memory.AddListener(_slots);
             _board.Memory.AddListener(new SlotEvents(_slots, _events));
             _hostDevices?.Follow(_board.Memory);
+            _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail));
+            if (config.ControlPath is { } control)
+            {
+                _supervision.Listen(control, this);
+            }
         }
         catch
         {
@@ -105,9 +112,11 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
         {
             _vcpus.Reset(_plan.Boot?.Prepare(_board, _ram) ?? BootState.ResetVector());
             _events.Write("machine.started", json => json.WriteString("boot", _plan.Boot is null ? "firmware" : "direct"));
+            _supervision.Started();
             _vcpus.Resume();
             _requested.Wait();
             _vcpus.Stop();
+            _supervision.Ended();
             (MachineRequest kind, int exitCode, string reason, bool failed) = TakeRequest();
             _events.Write(EventName(kind), json =>
             {
@@ -127,6 +136,9 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
 
     /// <summary>Ends the run from outside, as pulling the plug does.</summary>
     public void Stop(string reason) => Request(MachineRequest.Exit, 0, reason);
+
+    // The guest did what the user wanted to know of: as a failure of the host's, the sentence reaches the user.
+    private void Fail(string reason) => Request(new Pending(MachineRequest.Exit, ApertureException.HostFailure, reason, Failed: true));
 
     /// <summary>Presses the power button: a guest with ACPI shuts down by itself.</summary>
     public void PressPowerButton() => _board.PowerManagement.PressPowerButton();
@@ -181,6 +193,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
 
     private void ResetAll()
     {
+        _supervision.Reset();
         _board.Reset();
         _vm.ResetInterruptControllers();
         lock (_requestGate)

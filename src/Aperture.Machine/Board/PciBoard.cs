@@ -21,6 +21,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     private readonly InterruptRouter _router;
     private readonly PmWindow _pm;
     private readonly ConfigWriteEvents _writes;
+    private IReadOnlyList<IConfigWriteSink> _watchers = [];
     private AddressRange? _limitsEcam;
     private DecodeLimits _limits;
 
@@ -109,7 +110,15 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         {
             Apply();
         }
+
+        foreach (IConfigWriteSink watcher in _watchers)
+        {
+            watcher.Written(function, change, offset, size, value);
+        }
     }
+
+    /// <summary>Tells <paramref name="watcher"/> of every configuration write once it is applied, with the hierarchy's lock held; before vCPUs run.</summary>
+    public void AddWatcher(IConfigWriteSink watcher) => _watchers = [.. _watchers, watcher];
 
     /// <summary>Brings the address spaces to what the registers say. With the hierarchy's lock, or before vCPUs run.</summary>
     public void Apply()
