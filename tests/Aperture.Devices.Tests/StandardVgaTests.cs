@@ -220,6 +220,12 @@ public sealed class StandardVgaTests : IDisposable
         bus.Write(ref cache, new GuestAddress(0x1CF), 2, 0xB0C0);
         Assert.Equal(AccessResult.Ok, bus.Read(ref cache, new GuestAddress(0x1CF), 2, out ulong id));
         Assert.Equal(0xB0C0UL, id);
+
+        // The aligned twin of the data port.
+        Assert.Equal(AccessResult.Ok, bus.Write(ref cache, new GuestAddress(0x1D0), 2, 0xB0C4));
+        Assert.Equal(AccessResult.Ok, bus.Read(ref cache, new GuestAddress(0x1D0), 2, out id));
+        Assert.Equal(0xB0C4UL, id);
+        Assert.Equal(0xB0C4, _driver.Dispi(0));
     }
 
     [Fact]
