@@ -181,6 +181,7 @@ internal sealed class DispiPorts(Dispi dispi) : IAccessHandler
     public const ushort Length = 3;
 
     private int _index;
+    private byte _low;
 
     /// <summary>Forgets the index.</summary>
     public void Reset() => Volatile.Write(ref _index, 0);
@@ -218,9 +219,18 @@ internal sealed class DispiPorts(Dispi dispi) : IAccessHandler
         {
             Volatile.Write(ref _index, word);
         }
+        else if (offset == 1 && size == 1)
+        {
+            // A word at an odd port arrives as two bytes.
+            Volatile.Write(ref _low, (byte)word);
+        }
         else if (offset == 1)
         {
             dispi.Write(Volatile.Read(ref _index), word);
+        }
+        else
+        {
+            dispi.Write(Volatile.Read(ref _index), (ushort)((word << 8) | Volatile.Read(ref _low)));
         }
 
         return AccessResult.Ok;
