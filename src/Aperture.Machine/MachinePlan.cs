@@ -30,7 +30,8 @@ public sealed class MachinePlan : IDisposable
             KernelFiles? files = config.Kernel is null ? null : Own(KernelFiles.Open(config));
             Firmware = config.Firmware is { } image ? Own(FirmwareImage.Load(image)) : null;
             Map = Topology.Result.Require();
-            Boot = files is null ? null : new DirectBoot(config, Map, files);
+            Boot = files is null || Firmware is not null ? null : new DirectBoot(config, Map, files);
+            FirmwareBoot = Firmware is null ? null : Own(new FirmwareBoot(config, Map, files, Root, Firmware.Size));
         }
         catch
         {
@@ -60,6 +61,8 @@ public sealed class MachinePlan : IDisposable
     internal RamBlock? Firmware { get; }
 
     internal DirectBoot? Boot { get; }
+
+    internal FirmwareBoot? FirmwareBoot { get; }
 
     /// <summary>Plans <paramref name="config"/> for a guest with <paramref name="physicalAddressBits"/>.</summary>
     /// <exception cref="ApertureException">The configuration contradicts itself, does not fit into the address map, or names a file that cannot be booted.</exception>

@@ -24,6 +24,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     private readonly MachinePlan _plan;
     private readonly SlotListener _slots;
     private readonly SerialConnection _serial;
+    private readonly ScreenOutput _screen;
     private readonly ManualResetEventSlim _requested = new();
     private readonly Lock _requestGate = new();
 
@@ -60,7 +61,11 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             {
                 Chipset = _plan.Chipset,
                 DebugConsoles = consoles.Ports,
+                Cpus = config.Cpus,
+                Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence)))],
             }));
+            _plan.FirmwareBoot?.Attach(_board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)));
+            _screen = Own(new ScreenOutput(config, _board.Display, clock));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
             _vcpus = Own(start.TakeVcpus(_board));
             _board.Memory.Barrier = new VcpuBarrier(_vcpus);
@@ -102,6 +107,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             if (kind != MachineRequest.Reset || !_config.Reboot)
             {
                 ReportTotals();
+                _screen.Capture();
                 return new MachineOutcome(exitCode, reason, failed);
             }
 

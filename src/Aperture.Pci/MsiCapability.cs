@@ -153,6 +153,7 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     /// <inheritdoc/>
     protected internal override void OnRequestPermissionChanged()
     {
+        Listener?.CollectPending(this, 0, Vectors);
         lock (gate)
         {
             SendPending();

@@ -181,6 +181,7 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <inheritdoc/>
     protected internal override void OnRequestPermissionChanged()
     {
+        Listener?.CollectPending(this, 0, Vectors);
         lock (gate)
         {
             for (int word = 0; word < pending.Length; word++)
@@ -273,6 +274,7 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
             }
 
             int word = (int)(offset >> 2);
+            owner.Listener?.CollectPending(owner, word >> 2, 1);
             lock (owner.gate)
             {
                 owner.WriteTable(word, (uint)value);

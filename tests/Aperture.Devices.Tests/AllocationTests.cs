@@ -61,7 +61,7 @@ public class AllocationTests
         FakeMachine machine = new();
         using AcpiPmBlock pm = new(TimeProvider.System, new FakeLine(), machine);
         using Cmos cmos = new(TimeProvider.System, new FakeLine(), default);
-        I8042Stub keyboard = new(machine);
+        I8042 keyboard = new(machine, null);
         AssertAllocatesNothing(() =>
         {
             pm.Read(8, 4, out _);

@@ -39,7 +39,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         PortDispatcher = new Dispatcher(Ports, UnclaimedPorts);
         _chipset = parts.Chipset(Pci, parts.Events);
         ushort slot = 0;
-        FunctionSite site = new(Memory, MemoryDispatcher, () => ++slot);
+        FunctionSite site = new(Memory, MemoryDispatcher, () => ++slot, _chipset.IsExpress);
         SharedLines lines = new(parts.Line);
         _router = new InterruptRouter(_chipset.Wiring, lines);
         _tree = new PciTree(Pci, _bars, _router, site, [.. parts.Makers, _chipset, new PortMaker(), new TestFunctionMaker()]);
@@ -85,11 +85,20 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     /// <summary>The first serial port.</summary>
     public Serial16550 Serial => _devices.Serial;
 
+    /// <summary>The keyboard.</summary>
+    public I8042 Keyboard => _devices.Keyboard;
+
+    /// <summary>The display adapter, or null.</summary>
+    public StandardVga? Display => Pci.Root.Functions.OfType<StandardVga>().FirstOrDefault();
+
     /// <summary>The ACPI block: power button.</summary>
     public AcpiPmBlock PowerManagement => _devices.PowerManagement;
 
     /// <summary>What decodes now.</summary>
     public DecodeMap Decode => _bars.Current;
+
+    /// <summary>Where RAM is, by rising address.</summary>
+    public IReadOnlyList<AddressRange> Ram => [.. _parts.Ram.Pieces.Select(p => p.Range)];
 
     /// <inheritdoc/>
     public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
@@ -124,6 +133,14 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     /// <summary>Takes <paramref name="function"/> and all below it off the board, while the guest may run: what they decoded is gone in one step.</summary>
     public void Unplug(PciFunction function) => _tree.Remove(function, Apply);
 
+    /// <summary>Adds the device by which firmware learns of its machine; once, before vCPUs run.</summary>
+    public void AddFirmwareConfiguration(FwCfgItems items)
+    {
+        using AddressChange ports = Ports.Begin();
+        _devices.AddFirmwareConfiguration(ports, new FwCfg(items, new DmaPort(Memory, MemoryDispatcher, static _ => false)));
+        ports.Commit();
+    }
+
     /// <summary>Returns every device and register to its state after power-on; with the vCPUs stopped.</summary>
     public void Reset()
     {
@@ -156,6 +173,12 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         }
 
         _devices.Place(ports, _parts);
+        _devices.PlaceMemory(memory);
+        foreach (FixedRange range in _tree.Fixed)
+        {
+            (range.IsPorts ? ports : memory).Place(range.Region, range.Start, RegionPriority.Legacy);
+        }
+
         ports.Commit();
         memory.Commit();
     }

@@ -40,10 +40,10 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
             _made.Add(made.Function, made);
             foreach (BarRegion behind in made.Regions)
             {
-                bars.Register(behind.Bar, behind.Region);
+                bars.Register(behind);
             }
 
-            router.Connect(made.Function);
+            made.Wired(router.Connect(made.Function));
         }
 
         if (made.Function is PciBridge bridge)
@@ -89,6 +89,9 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
             }
         }
     }
+
+    /// <summary>What the functions answer beside their BARs.</summary>
+    public IEnumerable<FixedRange> Fixed => _made.Values.SelectMany(m => m.Fixed);
 
     /// <summary>Gives back what the functions own; once nothing can reach them.</summary>
     public void Dispose()

@@ -2,6 +2,7 @@ using System.Globalization;
 using Aperture.Firmware;
 using Aperture.Machine.Assigned;
 using Aperture.Placement;
+using Aperture.Vfio;
 
 namespace Aperture.Machine.Configuration;
 
@@ -37,10 +38,12 @@ public static class ConfigReader
         "--initramfs" => config with { Initramfs = Path(name, value) },
         "--cmdline" => config with { CommandLine = value },
         "--firmware" => config with { Firmware = Path(name, value) },
+        "--boot" => config with { BootMenu = BootMenu(value) },
         "--cpus" => config with { Cpus = Cpus(value) },
         "--memory" => Memory(config, value),
         "--machine" => config with { Board = Machine(value) },
         "--serial" => Serial(config, value),
+        "--screenshot" => config with { ScreenshotPath = Path(name, value) },
         "--events" => config with { EventsPath = Path(name, value) },
         "--accel" => config with { Accel = Accel(value) },
         "--mmio-window" => config with { MmioWindow = Window(name, value) },
@@ -78,15 +81,29 @@ public static class ConfigReader
             throw new ApertureException("There is nothing to boot: give --kernel FILE (a bzImage or a PVH ELF) or --firmware FILE.");
         }
 
-        if (config.Kernel is not null && config.Firmware is not null)
+        if (boots && config.Kernel is null && (config.Initramfs is not null || config.CommandLine.Length > 0))
         {
-            throw new ApertureException("--kernel and --firmware exclude each other: a firmware image is started at the reset vector and loads its own kernel.");
+            throw new ApertureException("--initramfs and --cmdline go with --kernel; give it too, or let the firmware's boot loader have its own.");
         }
 
-        if (config.Firmware is not null && (config.Initramfs is not null || config.CommandLine.Length > 0))
+        if (config.ScreenshotPath is not null && !config.Devices.Any(d => d.Type == "vga"))
         {
-            throw new ApertureException("--initramfs and --cmdline go with --kernel; a raw --firmware image has no way to be told of them.");
+            throw new ApertureException("--screenshot needs a display; give --device vga too.");
         }
+
+        if (config.BootMenu is not null && config.Firmware is null)
+        {
+            throw new ApertureException("--boot is for firmware; give --firmware FILE, or leave --boot out.");
+        }
+    }
+
+    private static TimeSpan? BootMenu(string value)
+    {
+        OptionList list = Items("--boot", value);
+        list.AllowOnly("menu", "wait");
+        bool menu = Switch("--boot menu=", list.Require("menu"));
+        int wait = Number("--boot wait=", list.Find("wait") ?? "2500", 0, ushort.MaxValue);
+        return menu ? TimeSpan.FromMilliseconds(wait) : null;
     }
 
     private static string Path(string name, string value) => value.Length > 0

@@ -7,7 +7,7 @@ internal sealed class ConfigSchema(string file)
 {
     internal static readonly string[] RootMembers =
     [
-        "$schema", "kernel", "initramfs", "cmdline", "firmware", "cpus", "memory", "machine", "serial", "events", "accel", "reboot",
+        "$schema", "kernel", "initramfs", "cmdline", "firmware", "boot", "cpus", "memory", "machine", "serial", "events", "screenshot", "accel", "reboot",
         "phys_bits", "mmio_window", "mmio32_window", "root_ports", "switches", "devices", "vfio", "mirror", "host",
     ];
 
@@ -49,6 +49,9 @@ internal sealed class ConfigSchema(string file)
                 break;
             case "memory":
                 Add("--memory", value, value.Kind == JsonTokenType.StartObject ? List(value, "", "memory", "size", "hugepages") : Item(value));
+                break;
+            case "boot":
+                Add("--boot", value, List(value, "", "boot", "menu", "wait"));
                 break;
             case "mmio_window" or "mmio32_window":
                 Add(Dashed(name), value, value.Kind == JsonTokenType.StartObject ? Window(value) : Text(value));

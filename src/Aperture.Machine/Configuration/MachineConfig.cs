@@ -1,4 +1,5 @@
 using Aperture.Firmware;
+using Aperture.Vfio;
 
 namespace Aperture.Machine.Configuration;
 
@@ -29,19 +30,6 @@ public enum AccelKind : byte
 
     /// <summary>KVM inside a software-emulated machine.</summary>
     Lab,
-}
-
-/// <summary>Which of the kernel's two ways devices of the host are opened.</summary>
-public enum VfioPath : byte
-{
-    /// <summary>iommufd where the kernel has it, the container otherwise.</summary>
-    Auto,
-
-    /// <summary>/dev/vfio/vfio with groups.</summary>
-    Container,
-
-    /// <summary>/dev/iommu with a character device for each function.</summary>
-    Iommufd,
 }
 
 /// <summary>A PCI Express root port on bus 0.</summary>
@@ -75,7 +63,7 @@ public sealed record MachineConfig
     /// <summary>Back RAM with the host's huge pages.</summary>
     public bool HugePages { get; init; }
 
-    /// <summary>The kernel to boot directly, bzImage or ELF with a PVH note; exclusive with <see cref="Firmware"/>.</summary>
+    /// <summary>The kernel to boot, bzImage or ELF with a PVH note: directly, or through <see cref="Firmware"/> (a bzImage).</summary>
     public string? Kernel { get; init; }
 
     /// <summary>The initial RAM file system for <see cref="Kernel"/>.</summary>
@@ -84,8 +72,11 @@ public sealed record MachineConfig
     /// <summary>The kernel's command line.</summary>
     public string CommandLine { get; init; } = "";
 
-    /// <summary>A raw image that ends at 4 GiB and is started at the reset vector.</summary>
+    /// <summary>An image that ends at 4 GiB and is started at the reset vector.</summary>
     public string? Firmware { get; init; }
+
+    /// <summary>Whether firmware offers its boot menu, and how long it waits there; null for no menu.</summary>
+    public TimeSpan? BootMenu { get; init; }
 
     /// <summary>What the first serial port is connected to.</summary>
     public SerialKind Serial { get; init; } = SerialKind.Tty;
@@ -95,6 +86,9 @@ public sealed record MachineConfig
 
     /// <summary>Where events go as JSON lines, or null.</summary>
     public string? EventsPath { get; init; }
+
+    /// <summary>Where the display's picture goes at the end, or null.</summary>
+    public string? ScreenshotPath { get; init; }
 
     /// <summary>How to run.</summary>
     public AccelKind Accel { get; init; } = AccelKind.Auto;

@@ -22,6 +22,12 @@ public enum NodeKind : byte
     /// <summary>A test device.</summary>
     Test,
 
+    /// <summary>A disk.</summary>
+    Disk,
+
+    /// <summary>A display adapter.</summary>
+    Display,
+
     /// <summary>A device of the host.</summary>
     Assigned,
 
@@ -40,6 +46,9 @@ public sealed record TopologyNode(string Name, NodeKind Kind, byte DeviceFunctio
 
     /// <summary>The test device's description.</summary>
     public TestDeviceSpec? Test { get; init; }
+
+    /// <summary>The disk or display adapter.</summary>
+    public PcDevice? Pc { get; init; }
 
     /// <summary>The device of the host.</summary>
     public AssignedPart? Assigned { get; init; }

@@ -23,6 +23,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     private readonly List<string> notes = [];
     private readonly RamBlock? rom;
     private readonly Region? romRegion;
+    private readonly int? msiPending;
     private bool resetPending;
     private int disposed;
 
@@ -55,6 +56,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
             }
 
             forwarded = new CapabilityBuilder(this, device, options, config, physical, notes).Build();
+            msiPending = Find<MsiCapability>()?.PendingBitsRegister;
             void InterruptsFailed(int index, int errno) => events.InterruptsFailed(this, index, errno);
             intx = new IntxDelivery(device, guest, watch, SetIntx, InterruptsFailed);
             interrupts = new AssignedInterrupts(this, device, guest, watch, intx, InterruptsFailed);
@@ -117,7 +119,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
             return (uint)AccessWidth.AllOnes(size);
         }
 
-        if (Find<MsiCapability>() is { PendingBitsRegister: { } pending } && offset < pending + 4 && offset + size > pending)
+        if (msiPending is { } pending && offset < pending + 4 && offset + size > pending)
         {
             // Moves what the device raised from its trigger to the register, where the next read finds it too.
             interrupts.CollectMsi();
@@ -142,6 +144,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
         signals.Stop();
         watch.Dispose();
         physical.Quiesce();
+        physical.Release();
         contents.Dispose();
         rom?.Dispose();
         interrupts.Close();
@@ -229,7 +232,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
         SetInterruptPin(hasIntx && pin <= 4 ? pin : (byte)0);
     }
 
-    private TrappedAccess Trap(int region, ulong start) => new(device, region, start, physical, intx);
+    private TrappedAccess Trap(int region, ulong start) => new(region, start, physical, intx);
 
     // The BARs are out of the guest and interrupts are off: the device is quiet, reset, and comes back as the registers say.
     private void ResetDevice()

@@ -55,7 +55,11 @@ internal sealed class AssignedInterrupts : IVectorListener
         get => intxGsi;
         set
         {
-            intxGsi = value;
+            lock (gate)
+            {
+                intxGsi = value;
+            }
+
             Update();
         }
     }
@@ -95,7 +99,11 @@ internal sealed class AssignedInterrupts : IVectorListener
     /// <summary>Ends <see cref="Suspend"/>.</summary>
     public void Resume()
     {
-        suspended = false;
+        lock (gate)
+        {
+            suspended = false;
+        }
+
         Update();
     }
 
@@ -132,12 +140,11 @@ internal sealed class AssignedInterrupts : IVectorListener
         lock (gate)
         {
             // Enabling comes with every vector; a write to one table entry never changes the mode.
-            if (count == source.Vectors)
+            if (count == source.Vectors && Switch(suspended || closed ? Mode.None : Wanted(), drop: false))
             {
-                Switch(suspended || closed ? Mode.None : Wanted(), drop: false);
+                Messages(mode)?.Refresh(0, int.MaxValue / 2);
             }
-
-            if (Messages(mode) is { } active && active.Vectors == source)
+            else if (Messages(mode) is { } active && active.Vectors == source)
             {
                 active.Refresh(first, count);
             }
@@ -181,12 +188,12 @@ internal sealed class AssignedInterrupts : IVectorListener
         return hasIntx && routed && function.InterruptPin != 0 && (function.Command & PciCommand.InterruptDisable) == 0 ? Mode.Intx : Mode.None;
     }
 
-    private void Switch(Mode next, bool drop)
+    private bool Switch(Mode next, bool drop)
     {
         bool rerouted = mode == Mode.Intx && startedGsi != intxGsi;
         if (next == mode && !rerouted)
         {
-            return;
+            return false;
         }
 
         // VFIO has one kind enabled at a time.
@@ -202,5 +209,7 @@ internal sealed class AssignedInterrupts : IVectorListener
             startedGsi = intxGsi;
             mode = intx.Start(intxGsi) ? Mode.Intx : Mode.None;
         }
+
+        return true;
     }
 }

@@ -138,10 +138,14 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
 
     private void AddExtended()
     {
+        // As in the first 256 bytes, what lies outside every structure is the device's: the registers that drivers know are often up there.
+        forwarded.Set(PciRegisters.FirstExtendedCapability, config.Length - PciRegisters.FirstExtendedCapability);
         List<FoundCapability> shown = [];
         foreach (FoundCapability found in CapabilityWalk.Extended(config))
         {
             bool hidden = PciCapabilityIds.IsHidden(found.Id) || options.HiddenExtendedCapabilities.Contains(found.Id);
+            int length = hidden ? LengthOfHidden(found) : found.Id == PciCapabilityIds.ResizableBar ? found.Room : 4;
+            forwarded.Set(found.Offset, length, forwarded: false);
             if (!hidden)
             {
                 shown.Add(found);
@@ -163,8 +167,20 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
             }
 
             function.AddCapability(new ForwardedExtendedCapability(found.Id, found.Version, found.Room), found.Offset);
-            forwarded.Set(found.Offset + 4, found.Room - 4);
         }
+    }
+
+    private static int LengthOfHidden(FoundCapability found)
+    {
+        // Lengths of PCI Express 5.0, sections 7.8.8 (ARI), 9.3.3 (SR-IOV), 10.5 (ATS, PRI), 7.8.9 (PASID); others may reach to the next one.
+        int length = found.Id switch
+        {
+            PciCapabilityIds.Ari or PciCapabilityIds.Ats or PciCapabilityIds.Pasid => 8,
+            PciCapabilityIds.PageRequest => 0x10,
+            PciCapabilityIds.SrIov => 0x40,
+            _ => found.Room,
+        };
+        return Math.Min(length, found.Room);
     }
 
     private void AddResizableBar(FoundCapability found)

@@ -53,9 +53,6 @@ internal sealed class DeviceWatch(string name) : IDisposable
         wake.Signal();
     }
 
-    /// <summary>Has the thread ask <see cref="Timer"/> again.</summary>
-    public void Wake() => wake.Signal();
-
     /// <summary>Ends the thread; no action runs after this. Must not be called with a lock that an action takes.</summary>
     public void Dispose()
     {

@@ -18,7 +18,8 @@ internal sealed class IntxDelivery(IVfioDevice device, IGuestInterrupts guest, D
 
     // Guarded by gate; also read without it on each trapped access, where a stale value only costs a moment of delay.
     private volatile bool asserted;
-    private bool relaying;
+    private volatile bool relaying;
+    private long releaseAt;
 
     /// <summary>True while interrupts go through this process.</summary>
     public bool IsRelayed => relaying;
@@ -111,8 +112,6 @@ internal sealed class IntxDelivery(IVfioDevice device, IGuestInterrupts guest, D
         trigger?.Dispose();
         resample?.Dispose();
     }
-
-    private long releaseAt;
 
     private void Raised()
     {

@@ -52,32 +52,60 @@ internal sealed class PhysicalConfig
     {
         Span<byte> bytes = stackalloc byte[4];
         bytes.Fill(0xFF);
-        int errno = IsGone ? 0 : device.Read(VfioRegionIndex.Config, (ulong)offset, bytes[..size]);
-        if (errno != 0)
-        {
-            Failed(errno);
-            bytes.Fill(0xFF);
-        }
-
+        ReadRegion(VfioRegionIndex.Config, (ulong)offset, bytes[..size]);
         return BinaryPrimitives.ReadUInt32LittleEndian(bytes) & (uint)AccessWidth.AllOnes(size);
     }
 
     /// <summary>Writes 1, 2 or 4 bytes.</summary>
     public void Write(int offset, int size, uint value)
     {
-        if (IsGone)
-        {
-            return;
-        }
-
         Span<byte> bytes = stackalloc byte[4];
         BinaryPrimitives.WriteUInt32LittleEndian(bytes, value);
-        int errno = device.Write(VfioRegionIndex.Config, (ulong)offset, bytes[..size]);
+        WriteRegion(VfioRegionIndex.Config, (ulong)offset, bytes[..size]);
+    }
+
+    /// <summary>Reads from a region; all-ones when the device does not answer.</summary>
+    public void ReadRegion(int region, ulong offset, Span<byte> destination)
+    {
+        int errno = 0;
+        try
+        {
+            errno = IsGone ? Errno.ENODEV : device.Read(region, offset, destination);
+        }
+        catch (ObjectDisposedException)
+        {
+            // A vCPU whose access was under way when the function was taken from it.
+            errno = Errno.ENODEV;
+        }
+
+        if (errno != 0)
+        {
+            destination.Fill(0xFF);
+            Failed(errno);
+        }
+    }
+
+    /// <summary>Writes to a region; dropped when the device does not answer.</summary>
+    public void WriteRegion(int region, ulong offset, ReadOnlySpan<byte> source)
+    {
+        int errno = 0;
+        try
+        {
+            errno = IsGone ? Errno.ENODEV : device.Write(region, offset, source);
+        }
+        catch (ObjectDisposedException)
+        {
+            errno = Errno.ENODEV;
+        }
+
         if (errno != 0)
         {
             Failed(errno);
         }
     }
+
+    /// <summary>The device is given back: from here on it is not touched, and its absence is no news.</summary>
+    public void Release() => Interlocked.Exchange(ref gone, 1);
 
     /// <summary>Before the map follows: wakes the device and enables what <paramref name="wanted"/> has more than now. Nothing is taken away.</summary>
     public void Give(PciCommand wanted, bool awake)
@@ -108,8 +136,8 @@ internal sealed class PhysicalConfig
         WritePower(false);
     }
 
-    /// <summary>An access failed: finds out whether the device is gone, and says so once.</summary>
-    public void Failed(int errno)
+    // An access failed: finds out whether the device is gone, and says so once.
+    private void Failed(int errno)
     {
         if (IsGone)
         {

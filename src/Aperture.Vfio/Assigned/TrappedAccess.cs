@@ -5,7 +5,7 @@ namespace Aperture.Vfio;
 /// <summary>
 /// Carries trapped accesses to a region of the device: whole when naturally aligned, else in aligned pieces. A failing read is all-ones. Allocates nothing.
 /// </summary>
-internal sealed class TrappedAccess(IVfioDevice device, int region, ulong start, PhysicalConfig physical, IntxDelivery intx) : IAccessHandler
+internal sealed class TrappedAccess(int region, ulong start, PhysicalConfig physical, IntxDelivery intx) : IAccessHandler
 {
     public AccessResult Read(ulong offset, int size, out ulong value)
     {
@@ -14,13 +14,7 @@ internal sealed class TrappedAccess(IVfioDevice device, int region, ulong start,
         for (int at = 0; at < size && !physical.IsGone;)
         {
             int piece = Piece(offset + (ulong)at, size - at);
-            int errno = device.Read(region, start + offset + (ulong)at, bytes.Slice(at, piece));
-            if (errno != 0)
-            {
-                bytes.Slice(at, piece).Fill(0xFF);
-                physical.Failed(errno);
-            }
-
+            physical.ReadRegion(region, start + offset + (ulong)at, bytes.Slice(at, piece));
             at += piece;
         }
 
@@ -36,12 +30,7 @@ internal sealed class TrappedAccess(IVfioDevice device, int region, ulong start,
         for (int at = 0; at < size && !physical.IsGone;)
         {
             int piece = Piece(offset + (ulong)at, size - at);
-            int errno = device.Write(region, start + offset + (ulong)at, bytes.Slice(at, piece));
-            if (errno != 0)
-            {
-                physical.Failed(errno);
-            }
-
+            physical.WriteRegion(region, start + offset + (ulong)at, bytes.Slice(at, piece));
             at += piece;
         }
 

@@ -37,7 +37,7 @@ internal sealed record HostDevice(string Name, string Folder, bool IsPci, string
             File.Exists(Path.Combine(folder, "vendor")),
             LinkName(Path.Combine(folder, "driver")),
             int.TryParse(group, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null,
-            FirstEntry(Path.Combine(folder, "vfio-dev")));
+            CdevOf(Path.Combine(folder, "vfio-dev")));
     }
 
     /// <summary>Refuses a device that cannot be assigned, with what to do about it.</summary>
@@ -96,11 +96,9 @@ internal sealed record HostDevice(string Name, string Folder, bool IsPci, string
 
     private static string? LinkName(string path) => new FileInfo(path).LinkTarget is { } target ? Path.GetFileName(target) : null;
 
-    private static string? FirstEntry(string folder)
-    {
-        string[] entries = Entries(folder);
-        return entries.Length == 0 ? null : Path.GetFileName(entries[0]);
-    }
+    // Every VFIO device has a folder there from Linux 6.1 on; only with CONFIG_VFIO_DEVICE_CDEV does it have a node, whose number the file dev holds.
+    private static string? CdevOf(string folder) =>
+        Entries(folder).FirstOrDefault(static entry => File.Exists(Path.Combine(entry, "dev"))) is { } found ? Path.GetFileName(found) : null;
 
     // Hot removal takes folders away at any time.
     private static string[] Entries(string folder)

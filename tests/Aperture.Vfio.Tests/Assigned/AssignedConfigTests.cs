@@ -97,6 +97,19 @@ public class AssignedConfigTests
     }
 
     [Fact]
+    public void Registers_outside_every_capability_are_the_devices()
+    {
+        FakeDevice device = SampleConfig.Nvme();
+        device.Config[0xF4] = 0x12;
+        device.Config[0x1A8] = 0x34;
+        using Bench bench = new(device);
+        Assert.Equal(0x12u, bench.Read(0xF4, 1));
+        Assert.Equal(0x34u, bench.Read(0x1A8, 4));
+        bench.Write(0x1A8, 1, 0x56);
+        Assert.Equal(0x56, device.Config[0x1A8]);
+    }
+
+    [Fact]
     public void Below_a_port_the_function_is_an_endpoint_with_the_devices_link()
     {
         using Bench bench = Bench.Nvme();
@@ -218,7 +231,7 @@ public class AssignedConfigTests
     {
         List<(int, int)> found = [];
         int at = 0x100;
-        while (at != 0 && bench.Read(at, 4) is var header and not 0)
+        while (at != 0 && bench.Read(at, 4) is var header and not (0 or uint.MaxValue))
         {
             found.Add((at, (int)(header & 0xFFFF)));
             at = (int)(header >> 20);

@@ -27,6 +27,9 @@ internal sealed class FakeGuest : IGuestInterrupts
 
     public List<string> Log { get; set; } = [];
 
+    /// <summary>Called when a route is asked for, before it exists.</summary>
+    public Action? Connecting { get; set; }
+
     private EventFd? levelTrigger;
 
     public IMessageRoute? Connect(EventFd trigger, MsiMessage message)
@@ -37,6 +40,7 @@ internal sealed class FakeGuest : IGuestInterrupts
         }
 
         Assert.DoesNotContain(routes, r => r.Trigger == trigger);
+        Connecting?.Invoke();
         Route route = new(this, trigger, message);
         routes.Add(route);
         if (trigger.TryTake(out _))

@@ -93,7 +93,7 @@ public sealed class IommuListenerTests : IDisposable
 
             Assert.Null(listener.Verify());
             CheckHalves(model, iommu, listener, mustAllBeMapped: true);
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     // Half page by half page: what the model has there, and what the table of the IOMMU has.

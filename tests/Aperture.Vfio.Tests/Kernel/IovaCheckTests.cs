@@ -39,7 +39,7 @@ public class IovaCheckTests
             {
                 Assert.True(ranges[i].Start.Value > ranges[i - 1].Last.Value + 1);
             }
-        }).QuickCheckThrowOnFailure();
+        }).Holds();
     }
 
     [Fact]
