@@ -82,6 +82,9 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     /// <summary>Where everything was placed.</summary>
     public PlacementMap Map => _plan.Map;
 
+    /// <summary>The board, for who looks at the guest from outside.</summary>
+    internal PciBoard Board => _board;
+
     /// <summary>Makes the machine, stopped.</summary>
     /// <exception cref="ApertureException">The configuration contradicts itself, the host, or the address map; or the host refuses.</exception>
     public static VirtualMachine Create(MachineConfig config, TimeProvider clock) => new(config, clock);
