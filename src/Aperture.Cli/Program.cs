@@ -6,7 +6,8 @@ namespace Aperture.Cli;
 /// <summary>The command line's entry: picks the verb, prints failures as one sentence, returns the exit code.</summary>
 internal static class Program
 {
-    private static readonly Verb[] Verbs = [RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, ControlVerbs.Attach, ControlVerbs.Detach, DemoVerb.Verb];
+    private static readonly Verb[] Verbs =
+        [RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, ControlVerbs.Attach, ControlVerbs.Detach, DemoVerb.Verb, LabRunVerb.Verb];
 
     private static int Main(string[] arguments)
     {
@@ -39,9 +40,13 @@ internal static class Program
                 return 0;
         }
 
-        Verb verb = Array.Find(Verbs, v => v.Name == first) ?? throw UnknownVerb(first);
-        ReadOnlySpan<string> rest = arguments.AsSpan(1);
-        if (rest.Contains("--help") || rest.Contains("-h"))
+        // A verb's name has one word or two.
+        string both = arguments.Length > 1 ? $"{first} {arguments[1]}" : first;
+        Verb verb = Array.Find(Verbs, v => v.Name == first || v.Name == both) ?? throw UnknownVerb(first);
+        ReadOnlySpan<string> rest = arguments.AsSpan(verb.Name == first ? 1 : 2);
+        int command = verb.Command is null ? -1 : rest.IndexOf("--");
+        ReadOnlySpan<string> own = command < 0 ? rest : rest[..command];
+        if (own.Contains("--help") || own.Contains("-h"))
         {
             Console.Out.Write(HelpPage.For(verb));
             return 0;

@@ -13,6 +13,8 @@ public sealed class KvmVm : IDisposable
     private readonly KvmSystem _system;
     private readonly SafeFileDescriptor _vm;
     private readonly InterruptControllerState? _resetState;
+    private readonly Lock _vfioGate = new();
+    private SafeFileDescriptor? _vfio;
     private long _droppedMessages;
 
     internal KvmVm(KvmSystem system, KvmVmOptions options)
@@ -128,6 +130,34 @@ public sealed class KvmVm : IDisposable
         KvmIoctl.RemoveIoEventFd(_vm, target.Descriptor, match.Address.Value, (uint)match.Size, match.IsPort, match.Data);
     }
 
+    /// <summary>
+    /// Tells KVM that the VM uses <paramref name="file"/>, a VFIO group or a device's cdev: caches and interrupts then follow the device. A cdev is told before
+    /// it is bound. KVM keeps the file open until <see cref="RemoveVfioFile"/> or the VM's end.
+    /// </summary>
+    /// <exception cref="LinuxException">KVM refused: EEXIST when it was told already.</exception>
+    public void AddVfioFile(SafeFileDescriptor file)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        lock (_vfioGate)
+        {
+            KvmIoctl.AddVfioFile(_vfio ??= KvmIoctl.CreateVfioDevice(_vm), file);
+        }
+    }
+
+    /// <summary>Takes back what <see cref="AddVfioFile"/> told. Does nothing after the VM's end.</summary>
+    /// <exception cref="LinuxException">KVM refused: ENOENT when it was never told.</exception>
+    public void RemoveVfioFile(SafeFileDescriptor file)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        lock (_vfioGate)
+        {
+            if (_vfio is { IsClosed: false })
+            {
+                KvmIoctl.RemoveVfioFile(_vfio, file);
+            }
+        }
+    }
+
     /// <summary>Makes vCPUs 0 to <paramref name="count"/> - 1, stopped, in the processor's reset state. Once per VM.</summary>
     /// <param name="count">1 to 64, and no more than KVM allows.</param>
     /// <param name="cpuid">What CPUID answers; see <see cref="CpuidTable.FromHost"/>.</param>
@@ -144,7 +174,11 @@ public sealed class KvmVm : IDisposable
     public void ResetInterruptControllers() => _resetState?.Restore(_vm);
 
     /// <inheritdoc/>
-    public void Dispose() => _vm.Dispose();
+    public void Dispose()
+    {
+        _vfio?.Dispose();
+        _vm.Dispose();
+    }
 
     private static void RequireInterrupts(KvmSystem system)
     {

@@ -24,6 +24,8 @@ internal static class CommandScript
             environment[name] = value;
         foreach ((string name, string value) in environment.OrderBy(pair => pair.Key, StringComparer.Ordinal))
             script.Append("export ").Append(name).Append('=').Append(Quote(value)).Append('\n');
+        if (run.VfioFunctions.Count > 0)
+            script.Append("bind-vfio ").AppendJoin(' ', run.VfioFunctions.Select(Quote)).Append(" >&2 || exit 3\n");
         script.Append("exec ").Append(Quote(run.Program));
         foreach (string argument in run.Arguments)
             script.Append(' ').Append(Quote(argument));

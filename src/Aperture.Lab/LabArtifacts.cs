@@ -21,6 +21,15 @@ public sealed record LabArtifacts(string Folder)
     /// <summary>The guest's initial file system: lab/guest/init, busybox, lspci and setpci.</summary>
     public string GuestInitramfs => Path.Combine(Folder, "guest-initramfs.cpio.gz");
 
+    /// <summary>A kernel with drivers for the lab's devices, its network controllers among them.</summary>
+    public string PassthroughKernel => Path.Combine(Folder, "passthrough-vmlinuz");
+
+    /// <summary>Its initial file system: the guest's with modules that the kernel needs and the programs of lab/guest/*.c.</summary>
+    public string PassthroughInitramfs => Path.Combine(Folder, "passthrough-initramfs.cpio.gz");
+
+    /// <summary>True when the guest for passed-through devices is here.</summary>
+    public bool HasPassthrough => File.Exists(PassthroughKernel) && File.Exists(PassthroughInitramfs);
+
     /// <summary>True when the software-emulated machine can be started from here.</summary>
     public bool HasOuter => File.Exists(OuterKernel) && File.Exists(OuterInitramfs);
 

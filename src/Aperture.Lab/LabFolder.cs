@@ -19,11 +19,12 @@ internal sealed class LabFolder : IDisposable
     /// <summary>The socket behind a virtio port.</summary>
     public string Socket(string port) => Path.Combine(Root, port);
 
-    /// <summary>Writes what L1's init reads.</summary>
+    /// <summary>Writes what L1's init reads, and the drives' images.</summary>
     public void Write(LabRun run)
     {
         File.WriteAllText(Path.Combine(Root, "command"), CommandScript.Build(run));
         File.WriteAllText(Path.Combine(Root, "exports"), CommandScript.BuildExports(run));
+        run.Hardware?.MakeFiles(Root);
     }
 
     /// <summary>A socket that waits for QEMU's connection to that port.</summary>

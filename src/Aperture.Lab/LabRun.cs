@@ -27,7 +27,19 @@ public sealed record LabRun(string Program, IReadOnlyList<string> Arguments)
     /// <summary>Its processors. More than one is slower under emulation.</summary>
     public int Cpus { get; init; } = 1;
 
-    /// <summary>Further QEMU arguments: devices the command is to find.</summary>
+    /// <summary>Devices the command is to find.</summary>
+    public LabHardware? Hardware { get; init; }
+
+    /// <summary>
+    /// Functions of L1, as DDDD:BB:DD.F, that are bound to vfio-pci before the command begins, together with the other members of their IOMMU
+    /// groups. If that fails the command does not begin, and the run's exit code is 3.
+    /// </summary>
+    public IReadOnlyList<string> VfioFunctions { get; init; } = [];
+
+    /// <summary>Whether L1 uses its IOMMU. Without, it has no IOMMU groups.</summary>
+    public bool Iommu { get; init; } = true;
+
+    /// <summary>Further QEMU arguments.</summary>
     public IReadOnlyList<string> QemuArguments { get; init; } = [];
 
     /// <summary>How long the command may run once started; null for no limit.</summary>

@@ -14,7 +14,7 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
     /// <summary>The physical address bits of guests inside the lab.</summary>
     public const int PhysicalAddressBits = 48;
 
-    internal string Emulator { get; init; } = QemuCommandLine.Program;
+    internal string Emulator { get; init; } = LabEmulator.Locate(artifacts).Program;
 
     internal StartLimits Limits { get; init; } = StartLimits.Default;
 
@@ -29,6 +29,12 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
     public async Task<int> RunAsync(LabRun run, LabStreams streams, CancellationToken cancellation = default)
     {
         Validate(run);
+        if (run.Hardware is { } wanted)
+        {
+            run = run with { Hardware = wanted.For(new LabEmulator(Emulator), out IReadOnlyList<string> missing) };
+            if (missing.Count > 0)
+                await progress.WriteLineAsync($"lab: {Emulator} cannot model {string.Join(", ", missing)}; the run goes on without (docs/lab.md tells how to get a newer QEMU)");
+        }
         using CancellationTokenSource ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         int signal = 0;
         void OnSignal(PosixSignalContext context)

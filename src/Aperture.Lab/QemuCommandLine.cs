@@ -26,8 +26,8 @@ internal static class QemuCommandLine
             "-kernel", artifacts.OuterKernel,
             "-initrd", artifacts.OuterInitramfs,
             // nohz and highres: with them L1 loses a timer interrupt now and then and hangs. The kernel's check of the timer fails on a busy host.
-            "-append", "console=ttyS0 quiet panic=-1 intel_iommu=on nohz=off highres=off no_timer_check lab.run=" + folder.Root,
-            "-device", "intel-iommu,intremap=on,caching-mode=on",
+            "-append", $"console=ttyS0 quiet panic=-1 intel_iommu={(run.Iommu ? "on" : "off")} nohz=off highres=off no_timer_check lab.run={folder.Root}",
+            "-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48",
             "-chardev", "file,id=console,path=" + Escape(folder.ConsoleLog),
             "-serial", "chardev:console",
             "-fsdev", "local,id=hostroot,path=/,security_model=none,readonly=on,multidevs=remap",
@@ -46,6 +46,7 @@ internal static class QemuCommandLine
             arguments.AddRange("-chardev", $"socket,id={port},path={Escape(folder.Socket(port))}");
             arguments.AddRange("-device", $"virtserialport,chardev={port},name=aperture.{port}");
         }
+        arguments.AddRange(run.Hardware?.Arguments(folder.Root) ?? []);
         arguments.AddRange(run.QemuArguments);
         return arguments;
     }
@@ -69,7 +70,7 @@ internal static class QemuCommandLine
         directory.Length > 1 ? directory.TrimEnd('/') : directory;
 
     /// <summary>A value inside a comma-separated QEMU option: commas are doubled.</summary>
-    private static string Escape(string value) => value.Replace(",", ",,", StringComparison.Ordinal);
+    internal static string Escape(string value) => value.Replace(",", ",,", StringComparison.Ordinal);
 
     private static void AddRange(this List<string> arguments, string option, string value)
     {

@@ -68,6 +68,12 @@ public static class Errno
     /// <summary>Function not implemented.</summary>
     public const int ENOSYS = 38;
 
+    /// <summary>Message too long; iommufd: the caller's array is too small.</summary>
+    public const int EMSGSIZE = 90;
+
+    /// <summary>Address already in use; iommufd: the addresses are reserved or mapped.</summary>
+    public const int EADDRINUSE = 98;
+
     /// <summary>Operation not supported.</summary>
     public const int EOPNOTSUPP = 95;
 
@@ -84,7 +90,9 @@ public static class Errno
         > 0 when errno < Names.Length => Names[errno]!,
         71 => "EPROTO",
         75 => "EOVERFLOW",
+        EMSGSIZE => "EMSGSIZE",
         EOPNOTSUPP => "EOPNOTSUPP",
+        EADDRINUSE => "EADDRINUSE",
         110 => "ETIMEDOUT",
         111 => "ECONNREFUSED",
         133 => "EHWPOISON",

@@ -19,7 +19,7 @@ public enum OpenFlags
     NonBlocking = 0x800,
 }
 
-/// <summary>open, read, write and close (open(2), read(2), write(2), close(2)).</summary>
+/// <summary>open, read, write and close (open(2), read(2), pread(2), write(2), pwrite(2), close(2)).</summary>
 public static partial class FileDescriptors
 {
     private const int CloseOnExec = 0x80000;
@@ -84,6 +84,42 @@ public static partial class FileDescriptors
         }
     }
 
+    /// <summary>As <see cref="TryRead"/>, from <paramref name="offset"/> (pread(2)).</summary>
+    public static unsafe int TryReadAt(SafeFileDescriptor file, ulong offset, Span<byte> buffer)
+    {
+        // SAFETY: the span is pinned for the call and its own length is the bound.
+        fixed (byte* start = buffer)
+        {
+            while (true)
+            {
+                nint count = ReadFileAt(file, start, (nuint)buffer.Length, (long)offset);
+                int errno = count < 0 ? Marshal.GetLastPInvokeError() : 0;
+                if (errno != Errno.EINTR)
+                {
+                    return count < 0 ? -errno : (int)count;
+                }
+            }
+        }
+    }
+
+    /// <summary>As <see cref="TryWrite"/>, to <paramref name="offset"/> (pwrite(2)).</summary>
+    public static unsafe int TryWriteAt(SafeFileDescriptor file, ulong offset, ReadOnlySpan<byte> buffer)
+    {
+        // SAFETY: the span is pinned for the call and its own length is the bound.
+        fixed (byte* start = buffer)
+        {
+            while (true)
+            {
+                nint count = WriteFileAt(file, start, (nuint)buffer.Length, (long)offset);
+                int errno = count < 0 ? Marshal.GetLastPInvokeError() : 0;
+                if (errno != Errno.EINTR)
+                {
+                    return count < 0 ? -errno : (int)count;
+                }
+            }
+        }
+    }
+
     /// <summary>Closes a raw number; only <see cref="SafeFileDescriptor"/> calls it. Linux releases the number whatever it returns.</summary>
     internal static int Close(int descriptor) => CloseFile(descriptor);
 
@@ -95,6 +131,12 @@ public static partial class FileDescriptors
 
     [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
     private static unsafe partial nint WriteFile(SafeFileDescriptor file, byte* buffer, nuint count);
+
+    [LibraryImport("libc", EntryPoint = "pread", SetLastError = true)]
+    private static unsafe partial nint ReadFileAt(SafeFileDescriptor file, byte* buffer, nuint count, long offset);
+
+    [LibraryImport("libc", EntryPoint = "pwrite", SetLastError = true)]
+    private static unsafe partial nint WriteFileAt(SafeFileDescriptor file, byte* buffer, nuint count, long offset);
 
     [LibraryImport("libc", EntryPoint = "close")]
     private static partial int CloseFile(int descriptor);

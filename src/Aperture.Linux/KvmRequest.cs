@@ -25,6 +25,8 @@ internal enum KvmRequest : uint
     GetPit2 = 0x8070AE9F,
     SetPit2 = 0x4070AEA0,
     SignalMsi = 0x4020AEA5,
+    CreateDevice = 0xC00CAEE0,
+    SetDeviceAttribute = 0x4018AEE1,
 
     Run = 0xAE80,
     GetRegisters = 0x8090AE81,

@@ -172,3 +172,22 @@ public record struct KvmMsrEntry
     [FieldOffset(8)]
     public ulong Data;
 }
+
+/// <summary>struct kvm_create_device.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct KvmCreateDevice
+{
+    public uint Type;
+    public int Descriptor;
+    public uint Flags;
+}
+
+/// <summary>struct kvm_device_attr.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct KvmDeviceAttribute
+{
+    public uint Flags;
+    public uint Group;
+    public ulong Attribute;
+    public ulong Address;
+}

@@ -22,9 +22,13 @@ public static partial class MemoryMap
     private const int FGetSeals = 1034;
 
     // asm-generic/mman-common.h, asm-generic/mman.h
+    private const int ProtNone = 0;
     private const int ProtRead = 0x1;
     private const int ProtWrite = 0x2;
     private const int MapSharedFlag = 0x1;
+    private const int MapPrivate = 0x2;
+    private const int MapFixed = 0x10;
+    private const int MapAnonymous = 0x20;
     private const int MapNoReserve = 0x4000;
 
     /// <summary>
@@ -73,6 +77,25 @@ public static partial class MemoryMap
         return failed ? Marshal.GetLastPInvokeError() : 0;
     }
 
+    /// <summary>Takes <paramref name="length"/> bytes of address space in which nothing may be touched, where the kernel likes: room to map into.</summary>
+    public static int Reserve(ulong length, out HostAddress address)
+    {
+        nint result = mmap(0, (nuint)length, ProtNone, MapPrivate | MapAnonymous | MapNoReserve, -1, 0);
+        bool failed = result == -1;
+        address = failed ? default : new HostAddress((ulong)result);
+        return failed ? Marshal.GetLastPInvokeError() : 0;
+    }
+
+    /// <summary>
+    /// Maps <paramref name="length"/> bytes of a device from <paramref name="offset"/> over what is at <paramref name="address"/>, which must be the caller's own
+    /// reservation.
+    /// </summary>
+    public static int MapOver(HostAddress address, SafeHandle device, ulong offset, ulong length, bool readable, bool writable)
+    {
+        int protection = (readable ? ProtRead : 0) | (writable ? ProtWrite : 0);
+        return mmap((nint)address.Value, (nuint)length, protection, MapSharedFlag | MapFixed, device, (long)offset) == -1 ? Marshal.GetLastPInvokeError() : 0;
+    }
+
     /// <summary>Removes a mapping. Whoever still holds a pointer into it holds a dangling one.</summary>
     public static int Unmap(HostAddress address, ulong length) =>
         Check(munmap((nint)address.Value, (nuint)length));
@@ -98,6 +121,9 @@ public static partial class MemoryMap
 
     [LibraryImport(C, SetLastError = true)]
     private static partial nint mmap(nint address, nuint length, int protection, int flags, SafeHandle file, long offset);
+
+    [LibraryImport(C, SetLastError = true)]
+    private static partial nint mmap(nint address, nuint length, int protection, int flags, int file, long offset);
 
     [LibraryImport(C, SetLastError = true)]
     private static partial int munmap(nint address, nuint length);

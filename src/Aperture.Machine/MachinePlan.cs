@@ -1,8 +1,10 @@
 using Aperture.Machine.Board;
 using Aperture.Machine.Boot;
 using Aperture.Machine.Configuration;
+using Aperture.Machine.Events;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
+using Aperture.Pci;
 using Aperture.Placement;
 
 namespace Aperture.Machine;
@@ -18,15 +20,18 @@ public sealed class MachinePlan : IDisposable
     private MachinePlan(MachineConfig config, int physicalAddressBits)
     {
         PhysicalAddressBits = physicalAddressBits;
-        Root = TopologyBuilder.Build(config);
+        Chipset = Chipsets.For(config.Board);
+        Topology = MachineTopology.Of(config, physicalAddressBits);
         DebugExits = DebugExitPorts.Read(config);
+        DebugConsoleFiles = DebugConsoles.Read(config);
         try
         {
             // Files before addresses: a kernel that is not there is the simpler story.
             KernelFiles? files = config.Kernel is null ? null : Own(KernelFiles.Open(config));
             Firmware = config.Firmware is { } image ? Own(FirmwareImage.Load(image)) : null;
-            Map = PlacementSolver.Solve(PlacementInput.For(config, Root, physicalAddressBits)).Require();
-            Boot = files is null ? null : new DirectBoot(config, Map, files);
+            Map = Topology.Result.Require();
+            Boot = files is null || Firmware is not null ? null : new DirectBoot(config, Map, files);
+            FirmwareBoot = Firmware is null ? null : Own(new FirmwareBoot(config, Map, files, Firmware.Size));
         }
         catch
         {
@@ -42,13 +47,22 @@ public sealed class MachinePlan : IDisposable
     public int PhysicalAddressBits { get; }
 
     /// <summary>The functions on the root bus.</summary>
-    public IReadOnlyList<TopologyNode> Root { get; }
+    public IReadOnlyList<TopologyNode> Root => Topology.Root;
+
+    /// <summary>The tree, what the solver was asked, and the host's devices in it.</summary>
+    public MachineTopology Topology { get; }
+
+    internal Func<PciHierarchy, EventLog, IChipset> Chipset { get; }
 
     internal IReadOnlyList<ushort> DebugExits { get; }
+
+    internal IReadOnlyList<(ushort Port, string Path)> DebugConsoleFiles { get; }
 
     internal RamBlock? Firmware { get; }
 
     internal DirectBoot? Boot { get; }
+
+    internal FirmwareBoot? FirmwareBoot { get; }
 
     /// <summary>Plans <paramref name="config"/> for a guest with <paramref name="physicalAddressBits"/>.</summary>
     /// <exception cref="ApertureException">The configuration contradicts itself, does not fit into the address map, or names a file that cannot be booted.</exception>

@@ -50,6 +50,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             _ram = Own(GuestRam.Create([.. Map.Ram.Pieces], config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
             _events = Own(config.EventsPath is { } path ? EventLog.Open(path, clock) : EventLog.None);
             _serial = Own(SerialConnection.Open(config));
+            DebugConsoles consoles = Own(DebugConsoles.Open(_plan.DebugConsoleFiles));
             if (start is null || cpuid is null)
             {
                 throw missing!;
@@ -57,7 +58,12 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
 
             _vm = start.WaitForVm();
             _board = Own(new PciBoard(new BoardParts(
-                _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)));
+                _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)
+            {
+                Chipset = _plan.Chipset,
+                DebugConsoles = consoles.Ports,
+            }));
+            _plan.FirmwareBoot?.Attach(_board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
             _vcpus = Own(start.TakeVcpus(_board));
             _board.Memory.Barrier = new VcpuBarrier(_vcpus);

@@ -50,6 +50,7 @@ public sealed class AddressChange : IDisposable
             return false;
         }
 
+        // A device region's block is not held: see AddressSpace on lifetime.
         if (region.Ram is { } block)
         {
             _space.Hold(block);

@@ -31,7 +31,7 @@ public sealed record FlatViewDiff(ImmutableArray<FlatRange> Removed, ImmutableAr
                     added++;
                 }
 
-                if (gone.Region.Kind == RegionKind.Ram && added < Added.Length && Added[added].Range.Overlaps(gone.Range))
+                if (gone.Region.Block is not null && added < Added.Length && Added[added].Range.Overlaps(gone.Range))
                 {
                     return true;
                 }
@@ -41,7 +41,7 @@ public sealed record FlatViewDiff(ImmutableArray<FlatRange> Removed, ImmutableAr
         }
     }
 
-    /// <summary>True when RAM comes, goes or moves: memory slots have to follow.</summary>
+    /// <summary>True when RAM or device memory comes, goes or moves: memory slots have to follow.</summary>
     internal bool TouchesRam => Holds(Removed) || Holds(Added);
 
     /// <summary>Compares two views.</summary>
@@ -86,7 +86,7 @@ public sealed record FlatViewDiff(ImmutableArray<FlatRange> Removed, ImmutableAr
     {
         foreach (FlatRange run in runs)
         {
-            if (run.Region.Ram is not null)
+            if (run.Region.Block is not null)
             {
                 return true;
             }

@@ -12,6 +12,10 @@ namespace Aperture.Memory;
 /// block was ever placed holds another until the space is disposed. The memory is unmapped when the last is gone, so a reader that got the
 /// block from a view, however old the view, never touches unmapped memory.
 /// </para>
+/// <para>
+/// A foreign block (<see cref="Foreign"/>) is memory of a device: the kernel may revoke it at any moment, and touching it then ends the process. It is for
+/// memory slots and DMA mappings only; nothing here reads or writes it, and no space holds it.
+/// </para>
 /// </summary>
 // SAFETY: the only pointer is the mapping's base; it is private, and At checks every offset against the size and the mapping's life.
 public sealed unsafe class RamBlock : IDisposable
@@ -19,6 +23,10 @@ public sealed unsafe class RamBlock : IDisposable
     private readonly SafeFileHandle _file;
     private readonly byte* _base;
     private readonly ulong _mappedSize;
+
+    // The bytes from the start that this process may touch: all of its own memory, none of a foreign block.
+    private readonly ulong _reach;
+    private readonly IDisposable? _owner;
 
     // Changed only by interlocked operations. Whoever takes it from 1 to 0 unmaps; it never leaves 0 again.
     private int _references = 1;
@@ -30,10 +38,21 @@ public sealed unsafe class RamBlock : IDisposable
         Size = size;
         Pages = pages;
         _mappedSize = mappedSize;
+        _reach = size;
         _file = file;
         HostAddress = address;
         // SAFETY: only stores the address that mmap returned; every use checks its offset against the mapped size.
         _base = (byte*)address.Value;
+    }
+
+    private RamBlock(string name, HostAddress address, ulong size, IDisposable owner)
+    {
+        Name = name;
+        Size = size;
+        HostAddress = address;
+        IsForeign = true;
+        _owner = owner;
+        _file = new SafeFileHandle(-1, ownsHandle: false);
     }
 
     /// <summary>What the block is for; also the memory file's name in /proc.</summary>
@@ -48,8 +67,11 @@ public sealed unsafe class RamBlock : IDisposable
     /// <summary>Where the block starts in this process; aligned to its pages.</summary>
     public HostAddress HostAddress { get; }
 
-    /// <summary>The memory file, for handing the block to another process or the kernel. Owned by the block.</summary>
+    /// <summary>The memory file, for handing the block to another process or the kernel. Owned by the block; an invalid handle when the block is foreign.</summary>
     public SafeFileHandle File => _file;
+
+    /// <summary>True for memory that this process must never touch.</summary>
+    public bool IsForeign { get; }
 
     /// <summary>Makes a block of <paramref name="size"/> zero bytes.</summary>
     /// <exception cref="ApertureException">The size is 0, huge pages are not reserved in number, or the host refuses the mapping.</exception>
@@ -87,8 +109,21 @@ public sealed unsafe class RamBlock : IDisposable
         }
     }
 
+    /// <summary>
+    /// A block over memory at <paramref name="address"/> that this process must never touch, such as a device's BAR: every access through the block throws. The
+    /// last release disposes <paramref name="owner"/>, which unmaps; dispose the block only after the commit that took its regions out of their space.
+    /// </summary>
+    public static RamBlock Foreign(string name, HostAddress address, ulong size, IDisposable owner)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentOutOfRangeException.ThrowIfZero(size);
+        ArgumentNullException.ThrowIfNull(owner);
+        return new RamBlock(name, address, size, owner);
+    }
+
     /// <summary>The bytes from <paramref name="offset"/>. Valid while somebody holds a reference to the block; the guest may change them at any time.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Not inside the block.</exception>
+    /// <exception cref="InvalidOperationException">The block is foreign; so for every access below.</exception>
     public Span<byte> AsSpan(ulong offset, int length)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(length);
@@ -160,6 +195,12 @@ public sealed unsafe class RamBlock : IDisposable
     {
         if (Interlocked.Decrement(ref _references) == 0)
         {
+            if (_owner is not null)
+            {
+                _owner.Dispose();
+                return;
+            }
+
             _ = MemoryMap.Unmap(HostAddress, _mappedSize);
             _file.Dispose();
         }
@@ -170,7 +211,7 @@ public sealed unsafe class RamBlock : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private byte* At(ulong offset, ulong length)
     {
-        if (offset > Size || length > Size - offset || _references == 0)
+        if (offset > _reach || length > _reach - offset || _references == 0)
         {
             Refuse(offset, length);
         }
@@ -182,6 +223,11 @@ public sealed unsafe class RamBlock : IDisposable
     private void Refuse(ulong offset, ulong length)
     {
         ObjectDisposedException.ThrowIf(!IsMapped, this);
+        if (IsForeign)
+        {
+            throw new InvalidOperationException($"{Name} is a device's memory, which this process must not touch");
+        }
+
         throw new ArgumentOutOfRangeException(nameof(offset), $"0x{length:x} bytes at 0x{offset:x} are not inside {Name} of 0x{Size:x} bytes");
     }
 

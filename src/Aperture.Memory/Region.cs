@@ -9,6 +9,12 @@ public enum RegionKind : byte
     /// <summary>A piece of a <see cref="RamBlock"/>: a memory slot where pages allow, directly accessed where not.</summary>
     Ram,
 
+    /// <summary>
+    /// Memory of an assigned device: a memory slot where pages allow, but every access that reaches this process goes to a handler, because the memory itself
+    /// must not be touched here.
+    /// </summary>
+    Device,
+
     /// <summary>Nothing: hides what lies below it with less precedence, and is itself unclaimed.</summary>
     Hole,
 }
@@ -41,13 +47,16 @@ public sealed class Region
     /// <summary>What answers an access.</summary>
     public RegionKind Kind { get; }
 
-    /// <summary>The handler of a trapped region, or what takes writes to read-only RAM; otherwise null.</summary>
+    /// <summary>The handler of a trapped or device region, or what takes writes to read-only RAM; otherwise null.</summary>
     public IAccessHandler? Handler { get; private init; }
 
-    /// <summary>The memory behind a RAM region; otherwise null.</summary>
+    /// <summary>The memory behind a RAM region, which this process may touch; otherwise null.</summary>
     public RamBlock? Ram { get; private init; }
 
-    /// <summary>Where in <see cref="Ram"/> the region starts, in bytes.</summary>
+    /// <summary>The memory that slots and DMA mappings show: <see cref="Ram"/>, or the foreign block of a device region; otherwise null.</summary>
+    public RamBlock? Block { get; private init; }
+
+    /// <summary>Where in <see cref="Block"/> the region starts, in bytes.</summary>
     public ulong RamOffset { get; private init; }
 
     /// <summary>True when guest writes do not reach <see cref="Ram"/> (ROM): they go to <see cref="Handler"/>, or are dropped without one.</summary>
@@ -76,7 +85,8 @@ public sealed class Region
     public static Region ForRam(string name, RamBlock block, ulong offset, ulong size, bool mustBeMapped = false)
     {
         CheckInside(block, offset, size);
-        return new Region(name, size, RegionKind.Ram) { Ram = block, RamOffset = offset, MustBeMapped = mustBeMapped };
+        CheckOwn(block);
+        return new Region(name, size, RegionKind.Ram) { Ram = block, Block = block, RamOffset = offset, MustBeMapped = mustBeMapped };
     }
 
     /// <summary>
@@ -86,14 +96,31 @@ public sealed class Region
     public static Region ForRom(string name, RamBlock block, ulong offset, ulong size, IAccessHandler? writes = null, bool mustBeMapped = false)
     {
         CheckInside(block, offset, size);
+        CheckOwn(block);
         return new Region(name, size, RegionKind.Ram)
         {
             Ram = block,
+            Block = block,
             RamOffset = offset,
             IsReadOnly = true,
             Handler = writes,
             MustBeMapped = mustBeMapped,
         };
+    }
+
+    /// <summary>
+    /// Memory of an assigned device: the guest reaches <paramref name="block"/> directly where pages allow; every access that comes to this process (an exit,
+    /// an emulated device's DMA) goes to <paramref name="access"/>, never to the memory.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The piece is not inside the block.</exception>
+    /// <exception cref="ArgumentException">The block is not a foreign one.</exception>
+    public static Region ForDevice(string name, RamBlock block, ulong offset, ulong size, IAccessHandler access)
+    {
+        CheckInside(block, offset, size);
+        ArgumentNullException.ThrowIfNull(access);
+        return block.IsForeign
+            ? new Region(name, size, RegionKind.Device) { Block = block, RamOffset = offset, Handler = access }
+            : throw new ArgumentException($"{block.Name} is memory of this process, not of a device", nameof(block));
     }
 
     /// <summary>A region that hides what lies below it and answers nothing.</summary>
@@ -105,6 +132,14 @@ public sealed class Region
     internal void CountRead() => Interlocked.Increment(ref _reads);
 
     internal void CountWrite() => Interlocked.Increment(ref _writes);
+
+    private static void CheckOwn(RamBlock block)
+    {
+        if (block.IsForeign)
+        {
+            throw new ArgumentException($"{block.Name} is a device's memory, which cannot be RAM", nameof(block));
+        }
+    }
 
     private static void CheckInside(RamBlock block, ulong offset, ulong size)
     {

@@ -2,12 +2,12 @@ namespace Aperture.Memory;
 
 /// <summary>
 /// The invariant: slots are exactly what the view says. Every slot shows the region, host memory and write permission that the view has at its
-/// addresses, no two share an address, and every byte of RAM in the view is in one slot or in the list of trapped ranges. Knows nothing of how slots are planned.
+/// addresses, no two share an address, and every byte of RAM and device memory in the view is in one slot or in the list of trapped ranges. Knows nothing of how slots are planned.
 /// </summary>
-internal static class SlotInvariant
+public static class SlotInvariant
 {
     /// <summary>Null when it holds, otherwise the first violation in one sentence.</summary>
-    internal static string? Check(FlatView view, IReadOnlyList<MemorySlot> slots, IReadOnlyList<TrappedRange> trapped)
+    public static string? Check(FlatView view, IReadOnlyList<MemorySlot> slots, IReadOnlyList<TrappedRange> trapped)
     {
         List<(AddressRange Range, Region Region)> claims = [];
         foreach (MemorySlot slot in slots)
@@ -39,7 +39,7 @@ internal static class SlotInvariant
 
         FlatRange run = view.At(index);
         Region region = run.Region;
-        if (!ReferenceEquals(region, slot.Region) || region.Ram is not { } ram)
+        if (!ReferenceEquals(region, slot.Region) || region.Block is not { } block)
         {
             return $"the slot {slot.Range} shows {slot.Region.Name} where the view has {region.Name}";
         }
@@ -50,7 +50,7 @@ internal static class SlotInvariant
             return $"the slot {slot.Range} of {region.Name} is not made of whole pages";
         }
 
-        HostAddress host = ram.HostAddress + (region.RamOffset + run.OffsetOf(slot.Range.Start));
+        HostAddress host = block.HostAddress + (region.RamOffset + run.OffsetOf(slot.Range.Start));
         return host != slot.Host || region.IsReadOnly != slot.IsReadOnly
             ? $"the slot {slot.Range} of {region.Name} shows host memory {slot.Host} where the view has {host}, or other write permission"
             : null;
@@ -61,7 +61,7 @@ internal static class SlotInvariant
         int next = 0;
         foreach (ref readonly FlatRange run in view.Ranges)
         {
-            if (run.Region.Ram is null)
+            if (run.Region.Block is null)
             {
                 continue;
             }

@@ -3,9 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace Aperture.Memory;
 
-/// <summary>Which slots a view needs, and which RAM stays trapped and why. A pure function of the view and the number of slots.</summary>
+/// <summary>Which slots a view needs, and which RAM and device memory stays trapped and why. A pure function of the view and the number of slots.</summary>
 /// <param name="Slots">The slots, in address order, disjoint.</param>
-/// <param name="Trapped">The rest of the view's RAM.</param>
+/// <param name="Trapped">The rest of the view's RAM and device memory.</param>
 public sealed record SlotPlan(ImmutableArray<MemorySlot> Slots, ImmutableArray<TrappedRange> Trapped)
 {
     /// <summary>
@@ -18,7 +18,7 @@ public sealed record SlotPlan(ImmutableArray<MemorySlot> Slots, ImmutableArray<T
         List<TrappedRange> trapped = [];
         foreach (ref readonly FlatRange run in view.Ranges)
         {
-            if (run.Region.Ram is not null)
+            if (run.Region.Block is not null)
             {
                 Cut(run, wanted, trapped);
             }
@@ -53,7 +53,7 @@ public sealed record SlotPlan(ImmutableArray<MemorySlot> Slots, ImmutableArray<T
     private static void Cut(in FlatRange run, List<MemorySlot> wanted, List<TrappedRange> trapped)
     {
         Region region = run.Region;
-        HostAddress host = region.Ram!.HostAddress + (region.RamOffset + run.OffsetInRegion);
+        HostAddress host = region.Block!.HostAddress + (region.RamOffset + run.OffsetInRegion);
         GuestAddress start = run.Range.Start;
         if (((start.Value ^ host.Value) & (MemorySlot.PageSize - 1)) != 0)
         {

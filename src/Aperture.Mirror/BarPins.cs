@@ -22,7 +22,7 @@ internal sealed record BarPin(MirrorNode Node, BarDemand Demand, bool Enabled, u
 }
 
 /// <summary>Pins the BARs of the mirrored functions to their host addresses.</summary>
-internal sealed class BarPins(MirrorNotes notes)
+internal sealed class BarPins(MirrorUse use, MirrorNotes notes)
 {
     private const ulong SystemPage = 4096;
 
@@ -35,7 +35,8 @@ internal sealed class BarPins(MirrorNotes notes)
         while (open.TryPop(out MirrorNode? node))
         {
             node.Children.ForEach(open.Push);
-            if (node.Host is { } function)
+            // A guest's bridges have no BARs of their own; those of the host's bridges stay with the host.
+            if (node.Host is { } function && !(use == MirrorUse.Assign && node.IsBridge))
             {
                 Take(node, function);
             }
@@ -74,7 +75,8 @@ internal sealed class BarPins(MirrorNotes notes)
             }
         }
 
-        if (function.Sriov is { TotalVfs: > 0 } sriov && !node.IsBridge)
+        // A guest does not see the SR-IOV capability of a device that it is given.
+        if (use == MirrorUse.Describe && function.Sriov is { TotalVfs: > 0 } sriov && !node.IsBridge)
         {
             TakeVfs(node, function, sriov);
         }

@@ -38,15 +38,20 @@ public static class HostMirror
     /// <param name="selection">What to mirror of it.</param>
     /// <param name="guest">The guest's own request: its platform, and its own functions on bus 0 of its first host bridge.</param>
     /// <exception cref="ApertureException">The host contradicts itself or lacks a function that was named; one sentence.</exception>
-    public static MirrorPlan Plan(HostMachine host, MirrorSelection selection, PlacementRequest guest)
+    public static MirrorPlan Plan(HostMachine host, MirrorSelection selection, PlacementRequest guest) => Plan(host, selection, guest, MirrorUse.Describe);
+
+    /// <summary>As the other overload, for <paramref name="use"/>.</summary>
+    /// <exception cref="ApertureException">As there; or a function cannot be given to a guest.</exception>
+    public static MirrorPlan Plan(HostMachine host, MirrorSelection selection, PlacementRequest guest, MirrorUse use)
     {
         ArgumentNullException.ThrowIfNull(host);
         ArgumentNullException.ThrowIfNull(selection);
         ArgumentNullException.ThrowIfNull(guest);
         host.RequireConsistent();
 
+        Source source = new(host, selection, guest, use);
         HashSet<string> loose = new(StringComparer.Ordinal);
-        MirrorPlan plan = Attempt(host, selection, guest, new Identity(loose, BusNumbers: true), []);
+        MirrorPlan plan = Attempt(source, new Identity(loose, BusNumbers: true), []);
         List<string> lost = [];
         for (int attempt = 1; plan.Result.Map is null && attempt <= MostWindowAttempts; attempt++)
         {
@@ -58,18 +63,18 @@ public static class HostMirror
             }
 
             lost.Add(plan.Result.Conflicts[0].Sentence);
-            plan = Attempt(host, selection, guest, new Identity(loose, BusNumbers: true), [WindowNote(loose, lost)]);
+            plan = Attempt(source, new Identity(loose, BusNumbers: true), [WindowNote(loose, lost)]);
         }
 
-        return plan.Result.Map is null ? WithoutWindows(host, selection, guest, plan) : plan;
+        return plan.Result.Map is null ? WithoutWindows(source, plan) : plan;
     }
 
-    private static MirrorPlan WithoutWindows(HostMachine host, MirrorSelection selection, PlacementRequest guest, MirrorPlan failed)
+    private static MirrorPlan WithoutWindows(Source source, MirrorPlan failed)
     {
         string windows = $"Bridge windows are not as on the host, because {failed.Result.Conflicts[0].Sentence}";
-        MirrorPlan plan = Attempt(host, selection, guest, new Identity(null, BusNumbers: true), [windows]);
+        MirrorPlan plan = Attempt(source, new Identity(null, BusNumbers: true), [windows]);
         return plan.Result.Map is null && plan.Result.Conflicts.All(conflict => conflict.Kind == PlacementConflictKind.BusNumbers)
-            ? Attempt(host, selection, guest, new Identity(null, BusNumbers: false), [windows, $"Bus numbers are not as on the host, because {plan.Result.Conflicts[0].Sentence}"])
+            ? Attempt(source, new Identity(null, BusNumbers: false), [windows, $"Bus numbers are not as on the host, because {plan.Result.Conflicts[0].Sentence}"])
             : plan;
     }
 
@@ -89,8 +94,9 @@ public static class HostMirror
         }
     }
 
-    private static MirrorPlan Attempt(HostMachine host, MirrorSelection selection, PlacementRequest guest, Identity identity, IReadOnlyList<string> before)
+    private static MirrorPlan Attempt(Source source, Identity identity, IReadOnlyList<string> before)
     {
+        (HostMachine host, MirrorSelection selection, PlacementRequest guest, MirrorUse use) = source;
         MirrorNotes notes = new();
         foreach (string note in before)
         {
@@ -98,10 +104,12 @@ public static class HostMirror
         }
 
         List<HostFunction> functions = Selected.From(host, selection, notes);
-        List<MirrorRoot> roots = [.. new TreeMaker(host, notes).Make(functions)];
-        IReadOnlyList<BarPin> pins = new BarPins(notes).Pin(roots);
+        List<MirrorRoot> roots = use == MirrorUse.Assign
+            ? [new AssignedTree(host, notes).Make(functions, guest.HostBridges[0])]
+            : [.. new TreeMaker(host, notes).Make(functions)];
+        IReadOnlyList<BarPin> pins = new BarPins(use, notes).Pin(roots);
         List<HostFunction> mirrored = [.. Functions(roots)];
-        PlatformLimits platform = new MirrorPlatform(host, notes).Make(guest.Platform, mirrored, pins);
+        PlatformLimits platform = new MirrorPlatform(host, use, notes).Make(guest.Platform, mirrored, pins);
         OwnFunctions.Add(roots, guest, notes);
         PlacementRequest request = new(platform, new RequestMaker(identity, notes).Make(roots));
         AcsNotes.Add(mirrored, notes);
@@ -109,6 +117,9 @@ public static class HostMirror
         TranslationNotes.Add(result, notes);
         return new MirrorPlan(request, result, [.. pins.Select(pin => new MirroredBar(pin.Node.Host!.Address, pin.Demand.Index, pin.Demand.Pin!.Value))], notes.Sentences());
     }
+
+    /// <summary>What every attempt starts from.</summary>
+    private sealed record Source(HostMachine Host, MirrorSelection Selection, PlacementRequest Guest, MirrorUse Use);
 
     private static IEnumerable<HostFunction> Functions(IEnumerable<MirrorRoot> roots)
     {

@@ -4,13 +4,12 @@ using Aperture.Placement;
 namespace Aperture.Mirror;
 
 /// <summary>Makes room on the guest's platform for what has its host address: RAM may go low, ECAM and the flash step aside, the host's reserved regions are kept.</summary>
-internal sealed class MirrorPlatform(HostMachine host, MirrorNotes notes)
+internal sealed class MirrorPlatform(HostMachine host, MirrorUse use, MirrorNotes notes)
 {
     // A processor starts with RAM behind its first MiB; everything else of a guest's RAM can be elsewhere.
     private const ulong LeastLowRam = 1UL << 20;
     private const ulong FourGiB = PlatformLimits.FourGiB;
     private const ulong PortGranule = 4;
-    private const uint HostBridgeClass = 0x0600;
     private const ushort Amd = 0x1022;
 
     // AMD's joint venture, whose processors have the same address map.
@@ -92,16 +91,9 @@ internal sealed class MirrorPlatform(HostMachine host, MirrorNotes notes)
 
     private List<ReservedRange> HostReserved(IReadOnlyList<HostFunction> functions, List<BarPin> memory)
     {
-        List<ReservedRange> regions =
-        [
-            .. functions.SelectMany(function => function.ReservedRegions.Select(region => (function.IommuGroup, Region: region)))
-                .GroupBy(item => item.Region).OrderBy(group => group.Key.Range)
-                .Select(group => new ReservedRange(
-                    group.Key.Range, $"what {Groups([.. group.Select(item => item.IommuGroup ?? -1).Distinct().Order()])} keeps ({group.Key.Type})", KindOf(group.Key.Type))),
-        ];
+        List<ReservedRange> regions = HostReserves.Regions(functions, region => use == MirrorUse.Describe || region.Type != "direct-relaxable");
         ReservedRange hyperTransport = PlatformLimits.HyperTransport;
-        if (host.Functions.Any(function => function.Identity.ClassCode >> 8 == HostBridgeClass && function.Identity.Vendor is Amd or Hygon)
-            && !regions.Exists(region => region.Range.Contains(hyperTransport.Range)))
+        if (HostReserves.IsAmd(host) && !HostReserves.Has(regions, hyperTransport))
         {
             if (memory.Find(pin => pin.Start <= hyperTransport.Range.Last.Value && pin.End > hyperTransport.Range.Start.Value) is { } inside)
             {
@@ -120,15 +112,6 @@ internal sealed class MirrorPlatform(HostMachine host, MirrorNotes notes)
 
         return regions;
     }
-
-    private static string Groups(List<int> numbers) => numbers.Count == 1 ? $"the host's IOMMU group {numbers[0]}" : $"the host's IOMMU groups {numbers[0]} and {numbers.Count - 1} more";
-
-    private static ReservedKind KindOf(string type) => type switch
-    {
-        "msi" => ReservedKind.MsiWindow,
-        "direct" or "direct-relaxable" => ReservedKind.Rmrr,
-        _ => ReservedKind.Iommu,
-    };
 
     /// <summary>ECAM stays where the board has it unless a host BAR or window is there; then the solver finds it a place.</summary>
     private EcamDemand? Ecam(EcamDemand? ecam, IReadOnlyList<HostFunction> functions, List<BarPin> memory, List<ReservedRange> reserved)

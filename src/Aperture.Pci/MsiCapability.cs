@@ -6,7 +6,7 @@ namespace Aperture.Pci;
 /// Message signalled interrupts, id 0x05 (PCI Local Bus 3.0, section 6.8.1): 1 to 32 vectors, 32- or 64-bit address, optional masking for each vector.
 /// A message that may not be sent now stays pending and goes out when it may. Thread-safe.
 /// </summary>
-public sealed class MsiCapability : StandardCapability
+public sealed class MsiCapability : StandardCapability, IMessageVectors
 {
     /// <summary>Capability id.</summary>
     public const byte CapabilityId = 0x05;
@@ -58,6 +58,12 @@ public sealed class MsiCapability : StandardCapability
         }
     }
 
+    /// <inheritdoc/>
+    public IVectorListener? Listener { get; set; }
+
+    /// <summary>Offset in bytes of the pending bits in configuration space; null when vectors cannot be masked.</summary>
+    public int? PendingBitsRegister => isMaskable ? PendingRegister : null;
+
     private int DataRegister => Offset + (is64Bit ? 0x0C : 0x08);
 
     private int MaskRegister => DataRegister + 4;
@@ -70,6 +76,18 @@ public sealed class MsiCapability : StandardCapability
         ulong address = Config.Get(Offset + 4) | (is64Bit ? (ulong)Config.Get(Offset + 8) << 32 : 0);
         uint low = (uint)AllocatedVectors - 1;
         return new MsiMessage(new GuestAddress(address), (Config.Get(DataRegister) & 0xFFFF & ~low) | ((uint)vector & low));
+    }
+
+    /// <inheritdoc/>
+    public bool MaySend(int vector, out MsiMessage message)
+    {
+        lock (gate)
+        {
+            bool may = (uint)vector < (uint)AllocatedVectors && IsEnabled && Function.MayIssueRequests
+                && (!isMaskable || (Config.Get(MaskRegister) >> vector & 1) == 0);
+            message = may ? Message(vector) : default;
+            return may;
+        }
     }
 
     /// <summary>
@@ -135,10 +153,13 @@ public sealed class MsiCapability : StandardCapability
     /// <inheritdoc/>
     protected internal override void OnRequestPermissionChanged()
     {
+        Listener?.CollectPending(this, 0, Vectors);
         lock (gate)
         {
             SendPending();
         }
+
+        Listener?.VectorsChanged(this, 0, Vectors);
     }
 
     private void SendPending()

@@ -7,7 +7,7 @@ namespace Aperture.Pci;
 /// pending bits in another array there. The device puts <see cref="Table"/> and <see cref="PendingBits"/> at the offsets given here.
 /// A message that may not be sent now stays pending and goes out when it may. Thread-safe.
 /// </summary>
-public sealed class MsixCapability : StandardCapability
+public sealed class MsixCapability : StandardCapability, IMessageVectors
 {
     /// <summary>Capability id.</summary>
     public const byte CapabilityId = 0x11;
@@ -56,6 +56,21 @@ public sealed class MsixCapability : StandardCapability
     /// <summary>How many vectors.</summary>
     public int Vectors { get; }
 
+    /// <inheritdoc/>
+    public IVectorListener? Listener { get; set; }
+
+    /// <summary>Index of the BAR that holds the table.</summary>
+    public int TableBar => tablePlace.Bar;
+
+    /// <summary>Offset of the table in that BAR.</summary>
+    public uint TableOffset => tablePlace.Offset;
+
+    /// <summary>Index of the BAR that holds the pending bits.</summary>
+    public int PendingBar => pendingPlace.Bar;
+
+    /// <summary>Offset of the pending bits in that BAR.</summary>
+    public uint PendingOffset => pendingPlace.Offset;
+
     /// <summary>Bytes of the table.</summary>
     public int TableSize => Vectors * EntrySize;
 
@@ -100,6 +115,17 @@ public sealed class MsixCapability : StandardCapability
         lock (gate)
         {
             return MessageOf(vector);
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool MaySend(int vector, out MsiMessage message)
+    {
+        lock (gate)
+        {
+            bool may = (uint)vector < (uint)Vectors && IsSendable(vector);
+            message = may ? MessageOf(vector) : default;
+            return may;
         }
     }
 
@@ -155,6 +181,7 @@ public sealed class MsixCapability : StandardCapability
     /// <inheritdoc/>
     protected internal override void OnRequestPermissionChanged()
     {
+        Listener?.CollectPending(this, 0, Vectors);
         lock (gate)
         {
             for (int word = 0; word < pending.Length; word++)
@@ -165,6 +192,8 @@ public sealed class MsixCapability : StandardCapability
                 }
             }
         }
+
+        Listener?.VectorsChanged(this, 0, Vectors);
     }
 
     private void MaskAll()
@@ -178,13 +207,14 @@ public sealed class MsixCapability : StandardCapability
     private MsiMessage MessageOf(int vector) =>
         new(new GuestAddress(table[vector * 4] | (ulong)table[(vector * 4) + 1] << 32), table[(vector * 4) + 2]);
 
+    private bool IsSendable(int vector) =>
+        (Config.Get(Offset) & (EnableBit | FunctionMaskBit)) == EnableBit
+        && (table[(vector * 4) + 3] & VectorMaskBit) == 0
+        && Function.MayIssueRequests;
+
     private bool SendIfAllowed(int vector)
     {
-        uint control = Config.Get(Offset);
-        bool allowed = (control & (EnableBit | FunctionMaskBit)) == EnableBit
-            && (table[(vector * 4) + 3] & VectorMaskBit) == 0
-            && Function.MayIssueRequests;
-        if (!allowed)
+        if (!IsSendable(vector))
         {
             return false;
         }
@@ -244,6 +274,7 @@ public sealed class MsixCapability : StandardCapability
             }
 
             int word = (int)(offset >> 2);
+            owner.Listener?.CollectPending(owner, word >> 2, 1);
             lock (owner.gate)
             {
                 owner.WriteTable(word, (uint)value);
@@ -254,6 +285,8 @@ public sealed class MsixCapability : StandardCapability
 
                 owner.SendIfUnmasked(word >> 2);
             }
+
+            owner.Listener?.VectorsChanged(owner, word >> 2, 1);
 
             return AccessResult.Ok;
         }
@@ -269,6 +302,7 @@ public sealed class MsixCapability : StandardCapability
                 return AccessResult.Unclaimed;
             }
 
+            owner.Listener?.CollectPending(owner, (int)(offset >> 3) * 64, 64);
             lock (owner.gate)
             {
                 ulong bits = owner.pending[(int)(offset >> 3)];

@@ -65,6 +65,7 @@ public sealed class PciBus
             slots[deviceFunction] = function;
             function.Bus = this;
             function.DeviceFunction = deviceFunction;
+            function.OnPlaced();
         });
     }
 

@@ -149,12 +149,17 @@ public class PciFunction
         power ??= capability as PowerManagementCapability;
     }
 
-    /// <summary>Adds an extended capability at the end of the chain; the first one lands at 0x100.</summary>
-    /// <exception cref="ApertureException">The function is conventional, or there is no room.</exception>
-    public void AddCapability(ExtendedCapability capability)
+    /// <summary>Adds an extended capability at the end of the chain, at <paramref name="offset"/> or at the first free place; the first one is at 0x100.</summary>
+    /// <exception cref="ApertureException">The function is conventional, there is no room, the place is taken, or the first one is not at 0x100.</exception>
+    public void AddCapability(ExtendedCapability capability, int? offset = null)
     {
         Capability? last = capabilities.FindLast(c => c is ExtendedCapability);
-        int place = FindPlace(capability, null, PciRegisters.FirstExtendedCapability, Config.Size);
+        int place = FindPlace(capability, offset, PciRegisters.FirstExtendedCapability, Config.Size);
+        if (last is null && place != PciRegisters.FirstExtendedCapability)
+        {
+            throw new ApertureException($"{Name} cannot begin its extended capabilities at 0x{place:x}: the list starts at 0x100");
+        }
+
         if (last is not null)
         {
             Config.SetDefault(last.Offset, (uint)place << 20, 0xFFF0_0000);
@@ -254,6 +259,7 @@ public class PciFunction
         uint before = Config.Get(PciRegisters.Command);
         Config.Set(PciRegisters.Command, (uint)value, (uint)mask & CommandWritable);
         CommandChanged(before ^ Config.Get(PciRegisters.Command));
+        OnCommandProgrammed();
     }
 
     /// <summary>Sets the ROM's own enable bit as firmware does; without a ROM it does nothing.</summary>
@@ -295,7 +301,26 @@ public class PciFunction
     /// <summary>After a guest write: what it changed beyond what this class knows. Called after BARs and capabilities took the write.</summary>
     protected virtual ConfigChange OnConfigWritten(int offset, int size, uint value) => ConfigChange.None;
 
-    /// <summary>After the registers were reset.</summary>
+    /// <summary>
+    /// After the machine applied what a write or reset of this function changed (<see cref="IConfigWriteSink.Written"/> has returned): its BARs decode, or
+    /// decode no more, as the registers say. With <see cref="PciHierarchy.Sync"/> held. A function with hardware behind it takes decode, power and
+    /// state away here, because until now the guest could still reach it.
+    /// </summary>
+    protected internal virtual void OnChangeApplied(ConfigChange change)
+    {
+    }
+
+    /// <summary>After the function was put on a bus: what its registers say of its place can follow.</summary>
+    protected internal virtual void OnPlaced()
+    {
+    }
+
+    /// <summary>After <see cref="ProgramCommand"/>.</summary>
+    protected virtual void OnCommandProgrammed()
+    {
+    }
+
+    /// <summary>After the registers were reset; the machine has not applied that yet (<see cref="OnChangeApplied"/>).</summary>
     protected virtual void OnReset(ResetKind kind)
     {
     }

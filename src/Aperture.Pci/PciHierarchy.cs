@@ -102,6 +102,7 @@ public sealed class PciHierarchy
                 {
                     ConfigChange change = function.WriteConfig(offset, size, value);
                     WriteSink?.Written(function, change, offset, size, value);
+                    Applied(function, change);
                 }
                 finally
                 {
@@ -123,7 +124,30 @@ public sealed class PciHierarchy
         }
     }
 
-    /// <summary>Resets every function.</summary>
+    /// <summary>
+    /// Tells every function that the machine applied what <see cref="Reset"/> changed. Call it after each <see cref="Reset"/>, once no BAR is
+    /// mapped by its old registers any more: functions with hardware behind them reset it then.
+    /// </summary>
+    public void ResetApplied()
+    {
+        lock (Sync)
+        {
+            BeginChange();
+            try
+            {
+                foreach (PciFunction function in FunctionsBelow(Root))
+                {
+                    function.OnChangeApplied(AfterReset);
+                }
+            }
+            finally
+            {
+                EndChange();
+            }
+        }
+    }
+
+    /// <summary>Resets every function. <see cref="ResetApplied"/> must follow when the machine has applied it.</summary>
     public void Reset(ResetKind kind)
     {
         lock (Sync)
@@ -162,6 +186,20 @@ public sealed class PciHierarchy
         if (--nesting == 0)
         {
             Interlocked.Increment(ref changes);
+        }
+    }
+
+    private const ConfigChange AfterReset = ConfigChange.FunctionReset | ConfigChange.DecodeMap | ConfigChange.Interrupts | ConfigChange.BusMaster;
+
+    private static void Applied(PciFunction function, ConfigChange change)
+    {
+        function.OnChangeApplied(change);
+        if (function is PciBridge bridge && (change & (ConfigChange.SecondaryReset | ConfigChange.FunctionReset)) != 0)
+        {
+            foreach (PciFunction below in FunctionsBelow(bridge.Secondary))
+            {
+                below.OnChangeApplied(AfterReset);
+            }
         }
     }
 

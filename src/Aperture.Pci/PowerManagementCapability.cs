@@ -23,10 +23,17 @@ public sealed class PowerManagementCapability : StandardCapability
     private const uint StateMask = 3;
     private const uint NoSoftReset = 1 << 3;
 
+    private readonly byte version;
+    private readonly uint keepsState;
+
     /// <summary>Makes the capability in state D0.</summary>
-    public PowerManagementCapability()
+    /// <param name="version">Version of the specification that the capability follows, 1 to 3.</param>
+    /// <param name="noSoftReset">Whether the function says that it keeps its registers when it leaves D3hot; they are kept either way.</param>
+    public PowerManagementCapability(byte version = 3, bool noSoftReset = true)
         : base(CapabilityId, 8)
     {
+        this.version = (byte)(version & 7);
+        keepsState = noSoftReset ? NoSoftReset : 0;
     }
 
     /// <summary>The state the guest put the function in.</summary>
@@ -35,8 +42,8 @@ public sealed class PowerManagementCapability : StandardCapability
     /// <inheritdoc/>
     protected override void Define()
     {
-        Config.Define(Offset + 2, 2, 3);
-        Config.Define(Offset + ControlStatus, 4, NoSoftReset, writable: StateMask);
+        Config.Define(Offset + 2, 2, version);
+        Config.Define(Offset + ControlStatus, 4, keepsState, writable: StateMask);
     }
 
     /// <inheritdoc/>

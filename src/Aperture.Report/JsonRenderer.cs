@@ -36,6 +36,11 @@ public static class JsonRenderer
             Memory(json, report);
             Metrics(json, report.Map.Metrics);
             HostBridges(json, report);
+            if (report.Peers.Count > 0)
+            {
+                Each(json, "peers", report.Peers, row => Peer(json, row));
+            }
+
             if (report.Notes.Count > 0)
             {
                 Each(json, "notes", report.Notes, json.WriteStringValue);
@@ -193,6 +198,17 @@ public static class JsonRenderer
         {
             json.WriteString("hostAddress", Hex(host.Value));
         }
+    });
+
+    private static void Peer(Utf8JsonWriter json, PeerRow row) => Object(json, () =>
+    {
+        json.WriteString("from", row.From);
+        json.WriteString("to", row.To);
+        json.WriteString("bar", BarIndex.Name(row.Bar));
+        RangeMembers(json, row.Range);
+        json.WriteBoolean("reaches", row.Reaches);
+        json.WriteString("why", row.Why);
+        json.WriteString("path", row.Path);
     });
 
     private static string Rule(PlacementReasonKind kind) => kind switch

@@ -14,6 +14,9 @@ public sealed record PlanReport(PlacementRequest Request, PlacementMap Map, stri
 
     /// <summary>Sentences that belong to the map; one line each, after it.</summary>
     public IReadOnlyList<string> Notes { get; init; } = [];
+
+    /// <summary>For each pair of passed devices and each BAR, whether the DMA of one reaches the other's. Empty with fewer than two.</summary>
+    public IReadOnlyList<PeerRow> Peers { get; init; } = [];
 }
 
 /// <summary>The host address of the BAR that a guest's BAR stands for.</summary>
@@ -21,6 +24,16 @@ public sealed record PlanReport(PlacementRequest Request, PlacementMap Map, stri
 /// <param name="Bar">As <see cref="BarIndex"/> numbers it.</param>
 /// <param name="Address">Where the host has it.</param>
 public sealed record BarOrigin(string Function, int Bar, HostPhysicalAddress Address);
+
+/// <summary>Whether one passed device's DMA can reach a BAR of another.</summary>
+/// <param name="From">Who sends: the function's name in the map.</param>
+/// <param name="To">Whose BAR it is: the function's name in the map.</param>
+/// <param name="Bar">As <see cref="BarIndex"/> numbers it.</param>
+/// <param name="Range">Where the guest has it.</param>
+/// <param name="Reaches">True when it can.</param>
+/// <param name="Why">The reason.</param>
+/// <param name="Path">The way on the host, as a sentence.</param>
+public sealed record PeerRow(string From, string To, int Bar, AddressRange Range, bool Reaches, string Why, string Path);
 
 /// <summary>A physical address on the host, as its own BARs hold it.</summary>
 /// <param name="Value">The address in bytes.</param>

@@ -16,6 +16,11 @@ public static class TableRenderer
         StringBuilder text = new();
         Bars(text, report);
         Spaces(text.Append('\n'), report);
+        if (report.Peers.Count > 0)
+        {
+            Peers(text.Append('\n'), report);
+        }
+
         Metrics(text.Append('\n'), report);
         Spelling.Notes(text, report);
         return text.ToString();
@@ -84,6 +89,21 @@ public static class TableRenderer
         }
 
         table.Write(text);
+    }
+
+    private static void Peers(StringBuilder text, PlanReport report)
+    {
+        TextTable table = new("FROM", "TO", "BAR", "ADDRESSES", "P2P", "WHY");
+        foreach (PeerRow row in report.Peers)
+        {
+            table.Add(row.From, row.To, BarIndex.Name(row.Bar), row.Range.ToString(), row.Reaches ? "yes" : "no", row.Why);
+        }
+
+        table.Write(text);
+        foreach (string path in report.Peers.Select(row => row.Path).Distinct())
+        {
+            text.Append(path).Append('\n');
+        }
     }
 
     private static void Metrics(StringBuilder text, PlanReport report)

@@ -14,7 +14,6 @@ public sealed class UsageTests(Scratch scratch) : IClassFixture<Scratch>
     [InlineData("'vmlinuz' is not an option", "--help", "run", "vmlinuz")]
     [InlineData("--no-reboot takes no value", "", "run", "--no-reboot=yes")]
     [InlineData("nothing to boot", "--firmware FILE", "run")]
-    [InlineData("exclude each other", "--firmware", "run", "--kernel", "a", "--firmware", "b")]
     [InlineData("--initramfs and --cmdline go with --kernel", "", "run", "--firmware", "a", "--cmdline", "quiet")]
     [InlineData("--kernel needs a file name", "", "run", "--kernel=")]
     public void A_command_line_that_does_not_parse_is_told_with_what_to_write(string fault, string hint, params string[] arguments) =>

@@ -30,6 +30,17 @@ public class FuzzTests
         TestDeviceSpec spec = TestDeviceOptionsTests.Parse("id=t,bar0=mem32:64K,bar1=mem32:4K,bar2=mem64:64G,bar4=io:4,bar5=io:256,rom=2K,msi=32,msix=65");
         TestFunction function = new(spec, _ => new FakeDma(1 << 16));
         function.WriteConfig(PciRegisters.Command, 2, 0x407);
+        I8042 controller = new(machine, new FakeLine());
+        Hpet hpet = new(rig.Clock, _ => new FakeLine());
+        StandardVga vga = new("vga", null);
+        vga.WriteConfig(PciRegisters.Command, 2, 0x3);
+        rig.Resettables.AddRange([controller, hpet]);
+        rig.Handlers.AddRange(
+        [
+            ("i8042 data", controller.Data, 1), ("i8042 command", controller.Command, 1), ("hpet", hpet, Hpet.Length), ("hpet", hpet, Hpet.Length),
+            ("vga ports", vga.LegacyPorts, StandardVga.PortCount), ("vga window", vga.LegacyWindow, StandardVga.WindowRange.Size),
+            ("vga dispi", vga.BochsPorts, StandardVga.DispiPortCount), ("vga bar2", vga.Handler(2)!, StandardVga.RegisterSize),
+        ]);
         rig.Resettables.AddRange([uart, cmos, keyboard, port92, reset, pm, command, function.Core]);
         rig.Handlers.AddRange(
         [

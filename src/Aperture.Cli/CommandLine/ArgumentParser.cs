@@ -14,6 +14,11 @@ internal static class ArgumentParser
         for (int i = 0; i < arguments.Length; i++)
         {
             string argument = arguments[i];
+            if (argument == "--" && verb.Command is not null)
+            {
+                return new ParsedArguments(values) { Command = arguments[(i + 1)..].ToArray() };
+            }
+
             if (!argument.StartsWith("--", StringComparison.Ordinal))
             {
                 if (verb.Operand is { } operand && !values.Exists(v => v.Key == operand))

@@ -17,12 +17,18 @@ internal sealed record Verb(string Name, string Summary, IReadOnlyList<OptionSpe
 {
     /// <summary>What a word without dashes stands for, and the name it is found by; null where there is none.</summary>
     public string? Operand { get; init; }
+
+    /// <summary>What follows <c>--</c>, as help shows it; null for a verb that takes no command.</summary>
+    public string? Command { get; init; }
 }
 
 /// <summary>The options a user gave, in their order. Flags have an empty value.</summary>
 /// <param name="Values">Name with dashes, value.</param>
 internal sealed record ParsedArguments(IReadOnlyList<KeyValuePair<string, string>> Values)
 {
+    /// <summary>The words after <c>--</c>, for a verb that takes a command.</summary>
+    public IReadOnlyList<string> Command { get; init; } = [];
+
     /// <summary>The last value given for <paramref name="name"/>, or null.</summary>
     public string? Find(string name) => Values.LastOrDefault(v => v.Key == name).Value;
 

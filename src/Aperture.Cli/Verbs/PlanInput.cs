@@ -1,4 +1,5 @@
 using Aperture.Host;
+using Aperture.Machine.Assigned;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Mirror;
@@ -16,31 +17,66 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
     /// <summary>Host addresses of mirrored BARs.</summary>
     public IReadOnlyList<BarOrigin> Origins { get; init; } = [];
 
-    /// <summary>The host's function behind each mirrored one, by the guest's name for it: the mirror names functions by their host addresses.</summary>
-    public IReadOnlyDictionary<string, string> HostAddresses => Origins.Select(o => o.Function).Distinct().ToDictionary(name => name);
+    /// <summary>The host's function behind each mirrored or passed one, by the guest's name for it.</summary>
+    public IReadOnlyDictionary<string, string> HostAddresses { get; init; } = new Dictionary<string, string>();
 
     /// <summary>What a reader must know beyond the map.</summary>
     public IReadOnlyList<string> Notes { get; init; } = [];
 
-    /// <summary>The map that <c>run</c> would make.</summary>
+    /// <summary>Which passed device reaches which BAR of another.</summary>
+    public IReadOnlyList<PeerRow> Peers { get; init; } = [];
+
+    /// <summary>The map that <c>run</c> would make; of another machine, or of all of this one, the map that it has.</summary>
+    /// <exception cref="ApertureException">The host's description is bad, or lacks a named function.</exception>
     public static PlanInput Of(MachineConfig config)
     {
-        HostAddressBits bits = AddressBits(config);
-        PlacementRequest request = MachinePlan.Request(config, bits.Bits);
-        return new PlanInput(request, PlacementSolver.Solve(request), bits.Origin);
+        if (config.Mirror is not null && (config.HostPath is not null || config.Mirror == "all"))
+        {
+            return OfMirror(config);
+        }
+
+        HostMachine? host = config.Assigns ? MachineTopology.HostOf(config) : null;
+        HostAddressBits bits = config.Mirror is null ? AddressBits(config) : MirrorBits(config, host!);
+        MachineTopology topology = MachineTopology.Of(config, bits.Bits, host);
+        return new PlanInput(topology.Request, topology.Result, bits.Origin)
+        {
+            Origins = [.. topology.Assigned.SelectMany(OriginsOf)],
+            HostAddresses = topology.Assigned.ToDictionary(part => part.Name, part => part.Host.Address.ToString()),
+            Notes = topology.Notes,
+            Peers = PeersOf(topology),
+        };
     }
 
-    /// <summary>The map with the host's own topology in it.</summary>
-    /// <exception cref="ApertureException">The host's description is bad, or lacks a named function.</exception>
-    public static PlanInput OfMirror(MachineConfig config)
+    private static IEnumerable<BarOrigin> OriginsOf(AssignedPart part) =>
+        from bar in part.Bars
+        let address = part.HostAddressOf(bar.Index)
+        where address is not null
+        select new BarOrigin(part.Name, bar.Index, new HostPhysicalAddress(address.Value.Value));
+
+    private static List<PeerRow> PeersOf(MachineTopology topology)
+    {
+        if (topology.Result.Map is not { } map || topology.Host is not { } host)
+        {
+            return [];
+        }
+
+        List<PeerDevice> devices = [.. topology.Assigned.Select(part => new PeerDevice(part.Name, part.Host, map.TryGetFunction(part.Name, out FunctionPlacement? place) ? place.Bars : []))];
+        int? bits = host.Origin.Kind == HostOriginKind.LiveSysfs ? IommuWidth.Read() : null;
+        return [.. PeerForecast.All(host, devices, bits).Select(f => new PeerRow(f.From.Name, f.To.Name, f.Bar, f.Range, f.Reaches, f.Why, f.Distance.Text))];
+    }
+
+    // The map with the host's own topology in it.
+    private static PlanInput OfMirror(MachineConfig config)
     {
         MirrorSelection selection = MirrorSelection.Parse(config.Mirror!);
         HostMachine host = config.HostPath is { } path ? HostReader.Read(path) : HostReader.ReadLive();
         HostAddressBits bits = MirrorBits(config, host);
-        MirrorPlan plan = HostMirror.Plan(host, selection, MachinePlan.Request(config, bits.Bits));
+        PlacementRequest own = PlacementInput.For(config, TopologyBuilder.Build(config, host), bits.Bits);
+        MirrorPlan plan = HostMirror.Plan(host, selection, own);
         return new PlanInput(plan.Request, plan.Result, bits.Origin)
         {
             Origins = [.. plan.Bars.Select(bar => new BarOrigin(bar.Function.ToString(), bar.Index, new HostPhysicalAddress(bar.Address.Value)))],
+            HostAddresses = plan.Bars.Select(bar => bar.Function.ToString()).Distinct().ToDictionary(name => name),
             Notes = plan.Notes,
         };
     }

@@ -36,13 +36,13 @@ internal static class PlanVerb
         string? monitor = arguments.Find("--emit");
         CheckEmit(arguments, monitor);
         MachineConfig config = ConfigReader.Read(ConfigFile.Expand([.. arguments.Values.Where(v => !OwnOptions.Contains(v.Key))]), boots: false);
-        PlanInput input = config.Mirror is null ? PlanInput.Of(config) : PlanInput.OfMirror(config);
+        PlanInput input = PlanInput.Of(config);
         if (input.Result.Map is not { } map)
         {
             return Refuse(arguments, format, input);
         }
 
-        PlanReport report = new(input.Request, map, input.AddressBitsOrigin) { Origins = input.Origins, Notes = input.Notes };
+        PlanReport report = new(input.Request, map, input.AddressBitsOrigin) { Origins = input.Origins, Notes = input.Notes, Peers = input.Peers };
         if (format == "svg")
         {
             Tell(input.Notes);

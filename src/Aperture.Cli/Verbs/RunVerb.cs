@@ -13,16 +13,25 @@ internal static class RunVerb
     public static Verb Verb { get; } = new(
         "run",
         "boot a guest, with every PCI BAR where you put it",
-        MachineOptions.All,
+        [.. MachineOptions.All, LabRunVerb.Hardware],
         "aperture run --kernel vmlinuz --initramfs initrd.gz --cmdline console=ttyS0 --root-port id=rp0 --device test,id=t0,port=rp0,bar2=mem64p:64G:ram,bars=bar2@0x6b8000000000",
         Run);
 
     private static int Run(ParsedArguments arguments)
     {
         // A file's options count as given here, so that the lab sees them too.
-        arguments = new ParsedArguments(ConfigFile.Expand(arguments.Values));
+        LabHardware? hardware = arguments.Find(LabRunVerb.Hardware.Name) is { } set ? LabHardware.Find(set) : null;
+        arguments = new ParsedArguments(ConfigFile.Expand([.. arguments.Values.Where(v => v.Key != LabRunVerb.Hardware.Name)]));
         MachineConfig config = ConfigReader.Read(arguments.Values);
-        return UseLab(config, out string? notice) ? RunInLab(config, arguments, notice) : RunHere(config);
+        if (hardware is not null)
+        {
+            // The devices are in the lab, whatever the host's own KVM can do.
+            config = config.Accel == AccelKind.Kvm
+                ? throw new ApertureException($"{LabRunVerb.Hardware.Name} gives devices to the lab's machine, which --accel kvm does not use; leave one of them out.")
+                : config with { Accel = AccelKind.Lab };
+        }
+
+        return UseLab(config, out string? notice) ? RunInLab(config, arguments, hardware, notice) : RunHere(config);
     }
 
     private static int RunHere(MachineConfig config)
@@ -75,15 +84,22 @@ internal static class RunVerb
         return true;
     }
 
-    private static int RunInLab(MachineConfig config, ParsedArguments arguments, string? notice)
+    private static void CheckForLab(MachineConfig config) =>
+        MachinePlan.Create(config, Math.Min(LabRunner.PhysicalAddressBits, config.PhysicalAddressBits ?? LabRunner.PhysicalAddressBits)).Dispose();
+
+    private static int RunInLab(MachineConfig config, ParsedArguments arguments, LabHardware? hardware, string? notice)
     {
         if (config.ControlPath is not null)
         {
             throw new ApertureException("--control needs a guest on this machine's own KVM: a socket inside the lab cannot be reached from here; leave it out, or use --accel kvm.");
         }
 
-        // What the user got wrong is told here, not after the lab has started.
-        MachinePlan.Create(config, Math.Min(LabRunner.PhysicalAddressBits, config.PhysicalAddressBits ?? LabRunner.PhysicalAddressBits)).Dispose();
+        // What the user got wrong is told here, not after the lab has started; but the lab's devices are only seen there.
+        if (!config.Assigns)
+        {
+            CheckForLab(config);
+        }
+
         // The same command, with the decision made: inside the lab there is a KVM.
         List<string> command = [Verb.Name];
         foreach ((string name, string value) in arguments.Values.Where(v => v.Key != "--accel"))
@@ -94,7 +110,9 @@ internal static class RunVerb
         command.AddRange(["--accel", "kvm"]);
         LabRun run = new(Environment.ProcessPath!, command)
         {
-            WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath }.OfType<string>().Select(DirectoryOf).Distinct()],
+            Hardware = hardware,
+            VfioFunctions = hardware is null ? [] : [.. arguments.Values.SelectMany(v => FunctionsOf(v.Key, v.Value)).OfType<string>().Distinct()],
+            WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath }.Concat(config.Devices.Select(d => d.Type == "debugcon" ? d.Options.Find("file") : null)).OfType<string>().Select(DirectoryOf).Distinct()],
         };
         if (notice is not null)
         {
@@ -103,6 +121,21 @@ internal static class RunVerb
 
         LabStreams streams = LabStreams.Console();
         return new LabRunner(LabArtifacts.Locate(), Console.Error).RunAsync(run, streams).GetAwaiter().GetResult();
+    }
+
+    private static IEnumerable<string?> FunctionsOf(string option, string value) => option switch
+    {
+        "--device" => [FunctionOf(value)],
+        "--mirror" => value.Split(',').Select(function => FunctionOf("vfio,host=" + function)),
+        _ => [],
+    };
+
+    /// <summary>The function that <c>vfio,host=03:00.0</c> names, with its segment; null for another device. The lab binds it to vfio-pci.</summary>
+    private static string? FunctionOf(string device)
+    {
+        string[] items = device.Split(',');
+        string? host = items[0] == "vfio" ? items.FirstOrDefault(i => i.StartsWith("host=", StringComparison.Ordinal))?[5..] : null;
+        return host?.Count(c => c == ':') == 1 ? "0000:" + host : host;
     }
 
     private static string DirectoryOf(string path)

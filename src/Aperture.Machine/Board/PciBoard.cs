@@ -18,6 +18,8 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     private readonly LegacyDevices _devices;
     private readonly BarMapper _bars;
     private readonly PciTree _tree;
+    private readonly InterruptRouter _router;
+    private readonly PmWindow _pm;
     private readonly ConfigWriteEvents _writes;
     private IReadOnlyList<IConfigWriteSink> _watchers = [];
     private AddressRange? _limitsEcam;
@@ -39,8 +41,11 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         _chipset = parts.Chipset(Pci, parts.Events);
         ushort slot = 0;
         FunctionSite site = new(Memory, MemoryDispatcher, () => ++slot);
-        _tree = new PciTree(Pci, _bars, new InterruptRouter(parts.Line), site, [.. parts.Makers, _chipset, new PortMaker(), new TestFunctionMaker()]);
-        _devices = new LegacyDevices(parts, Pci);
+        SharedLines lines = new(parts.Line);
+        _router = new InterruptRouter(_chipset.Wiring, lines);
+        _tree = new PciTree(Pci, _bars, _router, site, [.. parts.Makers, _chipset, new PortMaker(), new TestFunctionMaker()]);
+        _devices = new LegacyDevices(parts, Pci, lines);
+        _pm = new PmWindow(_devices.PowerManagement, _chipset.PmLength);
         try
         {
             _tree.Add(Pci.Root, parts.Root);
@@ -87,6 +92,9 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     /// <summary>What decodes now.</summary>
     public DecodeMap Decode => _bars.Current;
 
+    /// <summary>Where RAM is, by rising address.</summary>
+    public IReadOnlyList<AddressRange> Ram => [.. _parts.Ram.Pieces.Select(p => p.Range)];
+
     /// <inheritdoc/>
     public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
     {
@@ -112,7 +120,9 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         using AddressChange memory = Memory.Begin();
         using AddressChange ports = Ports.Begin();
         _legacy.Update(memory, _chipset);
-        _chipset.Update(memory, ports);
+        _chipset.Update(memory);
+        _pm.Update(ports, _chipset.PmBase);
+        _router.Update(_chipset);
         UpdateLimits();
         _bars.Update(memory, ports, _limits);
         ports.Commit();
@@ -125,6 +135,14 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
 
     /// <summary>Takes <paramref name="function"/> and all below it off the board, while the guest may run: what they decoded is gone in one step.</summary>
     public void Unplug(PciFunction function) => _tree.Remove(function, Apply);
+
+    /// <summary>Adds the device by which firmware learns of its machine; once, before vCPUs run.</summary>
+    public void AddFirmwareConfiguration(FwCfgItems items)
+    {
+        using AddressChange ports = Ports.Begin();
+        _devices.AddFirmwareConfiguration(ports, new FwCfg(items, new DmaPort(Memory, MemoryDispatcher, static _ => false)));
+        ports.Commit();
+    }
 
     /// <summary>Returns every device and register to its state after power-on; with the vCPUs stopped.</summary>
     public void Reset()

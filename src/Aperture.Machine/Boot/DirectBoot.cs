@@ -1,4 +1,3 @@
-using Aperture.Devices;
 using Aperture.Firmware;
 using Aperture.Kvm;
 using Aperture.Machine.Board;
@@ -60,14 +59,10 @@ internal sealed class DirectBoot
     {
         HostBridgePlacement bridge = map.HostBridges[0];
         byte lastBus = map.Ecam is { } window ? (byte)((window.Size >> 20) - 1) : byte.MaxValue;
-        return new PlatformDescription
+        HostBridgeWindows windows = new(bridge.FirstBus, lastBus, HostBridgeWindows.StandardIo, bridge.Mmio32Windows, bridge.Mmio64Windows);
+        return BoardDescription.Of(config, [.. map.Ram.Pieces], windows) with
         {
-            ApicIds = [.. Enumerable.Range(0, config.Cpus).Select(i => (uint)i)],
-            Ram = [.. map.Ram.Pieces],
             Ecam = map.Ecam is { } ecam ? new EcamRegion(ecam, (ushort)bridge.Segment, 0, lastBus) : null,
-            HostBridge = new HostBridgeWindows(bridge.FirstBus, lastBus, HostBridgeWindows.StandardIo, bridge.Mmio32Windows, bridge.Mmio64Windows),
-            InterruptRoutes = InterruptRouter.Routes,
-            SoftOffSleepType = AcpiPmBlock.SoftOffSleepType,
         };
     }
 

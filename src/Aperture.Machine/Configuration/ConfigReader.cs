@@ -1,6 +1,8 @@
 using System.Globalization;
 using Aperture.Firmware;
+using Aperture.Machine.Assigned;
 using Aperture.Placement;
+using Aperture.Vfio;
 
 namespace Aperture.Machine.Configuration;
 
@@ -36,6 +38,7 @@ public static class ConfigReader
         "--initramfs" => config with { Initramfs = Path(name, value) },
         "--cmdline" => config with { CommandLine = value },
         "--firmware" => config with { Firmware = Path(name, value) },
+        "--boot" => config with { BootMenu = BootMenu(value) },
         "--cpus" => config with { Cpus = Cpus(value) },
         "--memory" => Memory(config, value),
         "--machine" => config with { Board = Machine(value) },
@@ -50,6 +53,7 @@ public static class ConfigReader
         "--switch" => config with { Switches = [.. config.Switches, Switch(value)] },
         "--device" => config with { Devices = [.. config.Devices, Device(value)] },
         "--mirror" => config with { Mirror = value.Length > 0 ? value : throw new ApertureException("--mirror needs functions: all, or addresses such as 0000:3b:00.0 with commas between.") },
+        "--vfio" => config with { Vfio = Vfio(value) },
         "--host" => config with { HostPath = Path(name, value) },
         "--no-reboot" => config with { Reboot = false },
         _ => throw new ApertureException($"{name} is not an option of a virtual machine."),
@@ -57,14 +61,19 @@ public static class ConfigReader
 
     private static void Check(MachineConfig config, bool boots)
     {
-        if (config.HostPath is not null && config.Mirror is null)
+        if (config.HostPath is not null && !config.Assigns)
         {
-            throw new ApertureException("--host names the machine that --mirror means; give --mirror too, such as --mirror all.");
+            throw new ApertureException("--host names the machine that --mirror and --device vfio mean; give one of them too, such as --mirror all.");
         }
 
-        if (boots && config.Mirror is not null)
+        if (boots && config.HostPath is not null)
         {
-            throw new ApertureException("--mirror cannot be run yet, because devices of the host cannot be assigned to a guest; aperture plan prints the map that it would have.");
+            throw new ApertureException("--host describes another machine, whose devices cannot be given to a guest here; aperture plan prints the map that it would have there.");
+        }
+
+        if (boots && config.Mirror == "all")
+        {
+            throw new ApertureException("--mirror all would take every device from this host; name the functions that the guest is to have, such as --mirror 0000:3b:00.0,0000:5e:00.0.");
         }
 
         if (boots && config.Kernel is null && config.Firmware is null)
@@ -72,15 +81,24 @@ public static class ConfigReader
             throw new ApertureException("There is nothing to boot: give --kernel FILE (a bzImage or a PVH ELF) or --firmware FILE.");
         }
 
-        if (config.Kernel is not null && config.Firmware is not null)
+        if (boots && config.Kernel is null && (config.Initramfs is not null || config.CommandLine.Length > 0))
         {
-            throw new ApertureException("--kernel and --firmware exclude each other: a firmware image is started at the reset vector and loads its own kernel.");
+            throw new ApertureException("--initramfs and --cmdline go with --kernel; give it too, or let the firmware's boot loader have its own.");
         }
 
-        if (config.Firmware is not null && (config.Initramfs is not null || config.CommandLine.Length > 0))
+        if (config.BootMenu is not null && config.Firmware is null)
         {
-            throw new ApertureException("--initramfs and --cmdline go with --kernel; a raw --firmware image has no way to be told of them.");
+            throw new ApertureException("--boot is for firmware; give --firmware FILE, or leave --boot out.");
         }
+    }
+
+    private static TimeSpan? BootMenu(string value)
+    {
+        OptionList list = Items("--boot", value);
+        list.AllowOnly("menu", "wait");
+        bool menu = Switch("--boot menu=", list.Require("menu"));
+        int wait = Number("--boot wait=", list.Find("wait") ?? "2500", 0, ushort.MaxValue);
+        return menu ? TimeSpan.FromMilliseconds(wait) : null;
     }
 
     private static string Path(string name, string value) => value.Length > 0
@@ -129,7 +147,8 @@ public static class ConfigReader
     private static BoardKind Machine(string value) => value switch
     {
         "q35" => BoardKind.Q35,
-        _ => throw new ApertureException($"--machine {value} is not a board that can be built; write q35."),
+        "i440fx" => BoardKind.I440Fx,
+        _ => throw new ApertureException($"--machine {value} is not a board that can be built; write q35 or i440fx."),
     };
 
     private static MachineConfig Serial(MachineConfig config, string value) => value switch
@@ -148,6 +167,14 @@ public static class ConfigReader
         "kvm" => AccelKind.Kvm,
         "lab" => AccelKind.Lab,
         _ => throw new ApertureException($"--accel {value} is not a way to run a guest; write auto, kvm or lab."),
+    };
+
+    private static VfioPath Vfio(string value) => value switch
+    {
+        "auto" => VfioPath.Auto,
+        "container" => VfioPath.Container,
+        "iommufd" => VfioPath.Iommufd,
+        _ => throw new ApertureException($"--vfio {value} is not a way to open devices; write auto, container or iommufd."),
     };
 
     private static AddressRange Window(string name, string value) => PinSyntax.TryParseWindow(value, out AddressRange window, out _)
@@ -180,9 +207,18 @@ public static class ConfigReader
     private static DeviceConfig Device(string value)
     {
         OptionList list = OptionList.Parse("--device", value);
-        return list.Head is "test" or "debug-exit"
-            ? new DeviceConfig(list.Head, list)
-            : throw new ApertureException($"--device {value}: '{list.Head}' is not a device; write test,id=ID,... or debug-exit,port=0xf4.");
+        if (DeviceTypes.Find(list.Head) is null)
+        {
+            throw new ApertureException($"--device {value}: '{list.Head}' is not a device; write {DeviceTypes.Examples}.");
+        }
+
+        DeviceConfig device = new(list.Head, list);
+        if (device.Type == "vfio")
+        {
+            VfioDeviceOptions.Read(device);
+        }
+
+        return device;
     }
 
     private static byte? DeviceFunction(OptionList list)

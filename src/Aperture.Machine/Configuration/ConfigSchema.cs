@@ -7,8 +7,8 @@ internal sealed class ConfigSchema(string file)
 {
     internal static readonly string[] RootMembers =
     [
-        "$schema", "kernel", "initramfs", "cmdline", "firmware", "cpus", "memory", "machine", "serial", "events", "control", "accel", "reboot",
-        "phys_bits", "mmio_window", "mmio32_window", "root_ports", "switches", "devices", "mirror", "host",
+        "$schema", "kernel", "initramfs", "cmdline", "firmware", "boot", "cpus", "memory", "machine", "serial", "events", "control", "accel", "reboot",
+        "phys_bits", "mmio_window", "mmio32_window", "root_ports", "switches", "devices", "vfio", "mirror", "host",
     ];
 
     internal static readonly string[] RootPortMembers = ["id", "addr", "memory", "prefetchable", "io", "buses"];
@@ -18,6 +18,11 @@ internal sealed class ConfigSchema(string file)
     internal static readonly string[] TestMembers =
     [
         "type", "id", "addr", "port", "bar0", "bar1", "bar2", "bar3", "bar4", "bar5", "rom", "msi", "msix", "bars", "fixed-bars", "policy",
+    ];
+
+    internal static readonly string[] VfioMembers =
+    [
+        "type", "host", "sysfs", "fd", "id", "addr", "port", "bars", "fixed-bars", "policy", "rom", "resize", "x_nv_gpudirect_clique",
     ];
 
     private readonly List<ConfigOption> _options = [];
@@ -48,6 +53,9 @@ internal sealed class ConfigSchema(string file)
                 break;
             case "memory":
                 Add("--memory", value, value.Kind == JsonTokenType.StartObject ? List(value, "", "memory", "size", "hugepages") : Item(value));
+                break;
+            case "boot":
+                Add("--boot", value, List(value, "", "boot", "menu", "wait"));
                 break;
             case "mmio_window" or "mmio32_window":
                 Add(Dashed(name), value, value.Kind == JsonTokenType.StartObject ? Window(value) : Text(value));
@@ -85,13 +93,10 @@ internal sealed class ConfigSchema(string file)
     {
         Expect(value, JsonTokenType.StartObject);
         ConfigValue? type = Find(value, "type");
-        string word = type is null ? throw Fault(value, "a device needs \"type\": \"test\" or \"debug-exit\".") : Item(type);
-        return word switch
-        {
-            "test" => List(value, word, "a test device", TestMembers),
-            "debug-exit" => List(value, word, "a debug-exit device", "type", "port"),
-            _ => throw Fault(type, $"'{word}' is not a device; write \"test\" or \"debug-exit\"."),
-        };
+        string word = type is null ? throw Fault(value, $"a device needs a \"type\": {DeviceTypes.Names}.") : Item(type);
+        return DeviceTypes.Find(word) is { } known
+            ? List(value, word, known.What, [.. known.Members])
+            : throw Fault(type, $"'{word}' is not a device; there are {DeviceTypes.Names}.");
     }
 
     // The spelling of OptionList: a leading word, then key=value between commas. Pins go last, because what looks like a pin continues their list.
@@ -106,6 +111,10 @@ internal sealed class ConfigSchema(string file)
             if (name is "bars" or "fixed-bars")
             {
                 pins.Add($"{name}={Pins(member)}");
+            }
+            else if (name == "resize" && member.Kind == JsonTokenType.StartObject)
+            {
+                parts.Add($"resize=[{Pins(member)}]");
             }
             else if (name != "type")
             {

@@ -1,5 +1,6 @@
 using Aperture.Firmware;
 using Aperture.Placement;
+using Aperture.Vfio;
 
 namespace Aperture.Machine.Configuration;
 
@@ -58,7 +59,7 @@ public sealed record SwitchConfig(string Id, string Port, int DownstreamPorts)
 }
 
 /// <summary>A device as the user described it: its type, its options, and where its BARs are pinned.</summary>
-/// <param name="Type">The leading word: <c>test</c> or <c>debug-exit</c>.</param>
+/// <param name="Type">The leading word: <c>test</c>, <c>vfio</c> or <c>debug-exit</c>.</param>
 /// <param name="Options">What follows.</param>
 public sealed record DeviceConfig(string Type, OptionList Options);
 
@@ -77,7 +78,7 @@ public sealed record MachineConfig
     /// <summary>Back RAM with the host's huge pages.</summary>
     public bool HugePages { get; init; }
 
-    /// <summary>The kernel to boot directly, bzImage or ELF with a PVH note; exclusive with <see cref="Firmware"/>.</summary>
+    /// <summary>The kernel to boot, bzImage or ELF with a PVH note: directly, or through <see cref="Firmware"/> (a bzImage).</summary>
     public string? Kernel { get; init; }
 
     /// <summary>The initial RAM file system for <see cref="Kernel"/>.</summary>
@@ -86,8 +87,11 @@ public sealed record MachineConfig
     /// <summary>The kernel's command line.</summary>
     public string CommandLine { get; init; } = "";
 
-    /// <summary>A raw image that ends at 4 GiB and is started at the reset vector.</summary>
+    /// <summary>An image that ends at 4 GiB and is started at the reset vector.</summary>
     public string? Firmware { get; init; }
+
+    /// <summary>Whether firmware offers its boot menu, and how long it waits there; null for no menu.</summary>
+    public TimeSpan? BootMenu { get; init; }
 
     /// <summary>What the first serial port is connected to.</summary>
     public SerialKind Serial { get; init; } = SerialKind.Tty;
@@ -127,6 +131,12 @@ public sealed record MachineConfig
 
     /// <summary>The description of the machine that <see cref="Mirror"/> means, or null for this one.</summary>
     public string? HostPath { get; init; }
+
+    /// <summary>How devices of the host are opened.</summary>
+    public VfioPath Vfio { get; init; }
+
+    /// <summary>True when the guest gets devices of the host.</summary>
+    public bool Assigns => Mirror is not null || Devices.Any(d => d.Type == "vfio");
 
     /// <summary>What a guest's reset does: true starts it again, false ends the run.</summary>
     public bool Reboot { get; init; } = true;

@@ -1,6 +1,9 @@
 using Aperture.Devices;
+using Aperture.Firmware;
+using Aperture.Host;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
+using Aperture.Mirror;
 using Aperture.Pci;
 using Aperture.Placement;
 using ReservedRange = Aperture.Placement.ReservedRange;
@@ -11,17 +14,34 @@ namespace Aperture.Machine.Topology;
 public static class PlacementInput
 {
     /// <summary>The request for <paramref name="config"/> with <paramref name="root"/> on bus 0 and <paramref name="physicalAddressBits"/> of guest address.</summary>
-    public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, int physicalAddressBits)
+    public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, int physicalAddressBits) => For(config, root, physicalAddressBits, null);
+
+    /// <summary>As the other overload; devices of <paramref name="host"/> cannot reach all addresses, so those are kept free.</summary>
+    public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, int physicalAddressBits, HostMachine? host)
     {
-        PlatformLimits limits = PlatformLimits.Q35(config.MemorySize, physicalAddressBits) with
+        PlatformLimits board = config.Board == BoardKind.Q35
+            ? PlatformLimits.Q35(config.MemorySize, physicalAddressBits)
+            : PlatformLimits.I440fx(config.MemorySize, physicalAddressBits);
+        PlatformLimits limits = board with
         {
             Mmio32Window = config.Mmio32Window,
             Mmio64Window = config.MmioWindow,
-            Reserved = BoardLimits.Reserved,
+            Reserved = [.. BoardLimits.Reserved, .. HostReserved(root, host)],
             ReservedIo = [.. DebugExitPorts.Read(config).Select(p => new ReservedRange(new AddressRange(new GuestAddress(p), DebugExit.Length), $"debug-exit at 0x{p:x}"))],
         };
-        return new PlacementRequest(limits, [new HostBridgeDemand("pcie.0", [.. root.Select(Demand)])]);
+        return new PlacementRequest(limits, [new HostBridgeDemand(config.Board == BoardKind.Q35 ? "pcie.0" : "pci.0", [.. root.Select(Demand)])]);
     }
+
+    // The board has the MSI window reserved for itself, so it is left out where the host says the same.
+    private static IEnumerable<ReservedRange> HostReserved(IReadOnlyList<TopologyNode> root, HostMachine? host)
+    {
+        List<HostFunction> functions = [.. Walk(root).Select(n => n.Assigned?.Host).OfType<HostFunction>()];
+        return host is null || functions.Count == 0
+            ? []
+            : HostReserves.ForAssignment(host, functions).Where(range => !BoardLimits.Reserved.Any(known => known.Range.Contains(range.Range)));
+    }
+
+    private static IEnumerable<TopologyNode> Walk(IEnumerable<TopologyNode> nodes) => nodes.SelectMany(n => Walk(n.Children).Prepend(n));
 
     private static FunctionDemand Demand(TopologyNode node) => new(node.Name, node.DeviceFunction, Bars(node))
     {
@@ -35,6 +55,11 @@ public static class PlacementInput
 
     private static List<BarDemand> Bars(TopologyNode node)
     {
+        if (node.Assigned is { } assigned)
+        {
+            return [.. assigned.Bars];
+        }
+
         if (node.Test is not { } test)
         {
             return [];

@@ -1,4 +1,7 @@
 using Aperture.Devices;
+using Aperture.Firmware;
+using Aperture.Host;
+using Aperture.Machine.Assigned;
 using Aperture.Machine.Configuration;
 using Aperture.Pci;
 using Aperture.Placement;
@@ -17,16 +20,20 @@ public sealed class TopologyBuilder
     /// <summary>The LPC bridge's place on the root bus: 1f.0.</summary>
     public const byte LpcPlace = 0x1F << 3;
 
-    private readonly List<TopologyNode> _root =
-    [
-        new("mch", NodeKind.Board, HubPlace),
-        new("lpc", NodeKind.Board, LpcPlace),
-    ];
+    /// <summary>The place of PIIX3's ISA bridge on the root bus: 01.0.</summary>
+    public const byte PiixIsaPlace = 1 << 3;
 
+    /// <summary>The place of PIIX4's power management on the root bus: 01.3.</summary>
+    public const byte PiixPowerPlace = PiixIsaPlace | 3;
+
+    private readonly List<TopologyNode> _root;
     private readonly Dictionary<string, TopologyNode> _nodes = [];
 
-    private TopologyBuilder()
+    private TopologyBuilder(BoardKind board)
     {
+        _root = board == BoardKind.Q35
+            ? [new("mch", NodeKind.Board, HubPlace), new("lpc", NodeKind.Board, LpcPlace)]
+            : [new("pmc", NodeKind.Board, HubPlace), new("isa", NodeKind.Board, PiixIsaPlace), new("pm", NodeKind.Board, PiixPowerPlace)];
         foreach (TopologyNode node in _root)
         {
             _nodes.Add(node.Name, node);
@@ -35,15 +42,21 @@ public sealed class TopologyBuilder
 
     /// <summary>The functions on the root bus, the board's own first.</summary>
     /// <exception cref="ApertureException">Duplicate ids, unknown ports, taken places, more devices than a bus has room for, or bad device options.</exception>
-    public static IReadOnlyList<TopologyNode> Build(MachineConfig config)
+    public static IReadOnlyList<TopologyNode> Build(MachineConfig config) => Build(config, null);
+
+    /// <summary>The functions on the root bus, the board's own first; <paramref name="host"/> has the devices that are passed, null for this host.</summary>
+    /// <exception cref="ApertureException">As the other overload; or a device cannot be passed.</exception>
+    public static IReadOnlyList<TopologyNode> Build(MachineConfig config, HostMachine? host)
     {
-        TopologyBuilder builder = new();
+        CheckExpress(config);
+        TopologyBuilder builder = new(config.Board);
+        List<AssignedPart> assigned = Assigned(config, host);
         List<(TestDeviceSpec Spec, IReadOnlyList<BarPin> Pins)> devices = [.. config.Devices.Where(d => d.Type == "test").Select(ReadTest)];
 
         // Given places first, so that a device without one never takes a place that a later option names.
         foreach (RootPortConfig port in config.RootPorts.OrderBy(p => p.DeviceFunction is null))
         {
-            builder.KeepRoom(null, builder.Add(null, port.Id, NodeKind.RootPort, port.DeviceFunction, [.. devices.Where(d => d.Spec.Port is null).Select(d => d.Spec.DeviceFunction)]), port.Room);
+            builder.KeepRoom(null, builder.Add(null, port.Id, NodeKind.RootPort, port.DeviceFunction, [.. devices.Where(d => d.Spec.Port is null).Select(d => d.Spec.DeviceFunction), .. assigned.Where(a => a.Spec.Port is null).Select(a => a.Spec.DeviceFunction)]), port.Room);
         }
 
         builder.AddSwitches(config.Switches);
@@ -52,8 +65,34 @@ public sealed class TopologyBuilder
             builder.AddTest(spec, pins);
         }
 
+        foreach (AssignedPart part in assigned.OrderBy(a => a.Spec.DeviceFunction is null))
+        {
+            builder.Add(part);
+        }
+
         CheckFunctionZero(builder._root, "on the root bus");
         return builder._root;
+    }
+
+    private static void CheckExpress(MachineConfig config)
+    {
+        string? port = config.RootPorts.Select(p => $"--root-port id={p.Id}").Concat(config.Switches.Select(s => $"--switch id={s.Id}")).FirstOrDefault();
+        if (config.Board != BoardKind.Q35 && port is not null)
+        {
+            throw new ApertureException($"{port}: --machine i440fx has conventional PCI and no PCI Express ports; put devices on its root bus, or use --machine q35.");
+        }
+    }
+
+    private static List<AssignedPart> Assigned(MachineConfig config, HostMachine? host)
+    {
+        List<AssignedSpec> specs = [.. config.Devices.Where(d => d.Type == "vfio").Select(VfioDeviceOptions.Read)];
+        if (specs.Count == 0)
+        {
+            return [];
+        }
+
+        AssignedResolver resolver = new(host ?? HostReader.ReadLive());
+        return [.. specs.Select(resolver.Resolve)];
     }
 
     // Without a function 0 nothing finds the others of its device (PCI Local Bus 3.0, 3.2.2.3.4).
@@ -171,6 +210,18 @@ public sealed class TopologyBuilder
         {
             Replace(parent, port, port with { Room = room });
         }
+    }
+
+    private void Add(AssignedPart part)
+    {
+        TopologyNode? port = part.Spec.Port is null ? null : Port(part.Name, part.Spec.Port);
+        if (port is not null && part.Spec.DeviceFunction is >= 8)
+        {
+            throw new ApertureException($"{part.Name} cannot sit at device {part.Spec.DeviceFunction >> 3:x2} below {part.Spec.Port}: a port has only device 00; write addr=00.F.");
+        }
+
+        TopologyNode node = Add(port, part.Name, NodeKind.Assigned, part.Spec.DeviceFunction, []);
+        Replace(port, node, node with { Assigned = part });
     }
 
     private void Replace(TopologyNode? parent, TopologyNode old, TopologyNode node)

@@ -1,4 +1,5 @@
 using Aperture.Devices;
+using Aperture.Machine.Assigned;
 using Aperture.Machine.Configuration;
 using Aperture.Placement;
 
@@ -21,6 +22,12 @@ public enum NodeKind : byte
 
     /// <summary>A test device.</summary>
     Test,
+
+    /// <summary>A device of the host.</summary>
+    Assigned,
+
+    /// <summary>A function without BARs that stands where the host has function 0 of a device, because a guest finds a device by it.</summary>
+    PlaceHolder,
 }
 
 /// <summary>One function of the machine's PCI tree, before it has a bus number or addresses.</summary>
@@ -37,6 +44,9 @@ public sealed record TopologyNode(string Name, NodeKind Kind, byte DeviceFunctio
 
     /// <summary>What a port keeps free for devices that come later; null for nothing.</summary>
     public PortRoom? Room { get; init; }
+
+    /// <summary>The device of the host.</summary>
+    public AssignedPart? Assigned { get; init; }
 
     /// <summary>BARs that the user pinned.</summary>
     public IReadOnlyList<BarPin> Pins { get; init; } = [];

@@ -1,0 +1,139 @@
+namespace Aperture.Firmware;
+
+/// <summary>
+/// The SMBIOS structures that firmware copies into guest memory, in the form of SMBIOS 2.8, which every firmware and guest takes. There is no type 0: it describes
+/// the firmware, and each firmware adds its own.
+/// </summary>
+/// <param name="Anchor">The entry point.</param>
+/// <param name="Structures">The structures, types 1, 3, 4, 16, 17, 19, 32 and 127.</param>
+public sealed record SmbiosTables(ReadOnlyMemory<byte> Anchor, ReadOnlyMemory<byte> Structures)
+{
+    private const ushort SystemHandle = 0x100;
+    private const ushort ChassisHandle = 0x300;
+    private const ushort ProcessorHandle = 0x400;
+    private const ushort ArrayHandle = 0x1000;
+    private const ushort DeviceHandle = 0x1100;
+    private const ushort MappedHandle = 0x1300;
+    private const ushort BootHandle = 0x2000;
+    private const ushort EndHandle = 0x7F00;
+
+    private const ushort NoHandle = 0xFFFF;
+    private const ushort NoErrorInformation = 0xFFFE;
+    private const byte Other = 1;
+    private const byte Unknown = 2;
+    private const byte Safe = 3;
+    private const int MostMappedRanges = 64;
+
+    /// <summary>Builds the structures.</summary>
+    /// <param name="description">Names.</param>
+    /// <param name="uuid">The machine's UUID.</param>
+    /// <param name="platform">Its processors and RAM.</param>
+    /// <exception cref="ApertureException">A name is too long or not ASCII.</exception>
+    public static SmbiosTables Build(SmbiosDescription description, Guid uuid, PlatformDescription platform)
+    {
+        ArgumentNullException.ThrowIfNull(description);
+        ArgumentNullException.ThrowIfNull(platform);
+        var writer = new SmbiosWriter();
+        WriteSystem(writer, description, uuid, platform.Board);
+        WriteChassis(writer, description);
+        WriteProcessor(writer, description, platform.ApicIds.Count);
+        WriteMemory(writer, platform.Ram);
+
+        // Type 32 (7.33): no error. Type 127 (7.45): the end.
+        writer.Begin(32, 11, BootHandle).U32(0).U16(0).U8(0).End();
+        writer.Begin(127, 4, EndHandle).End();
+        return new SmbiosTables(writer.EntryPoint(), writer.ToArray());
+    }
+
+    /// <summary>Type 1 (7.2). A UUID's first three fields are little-endian there.</summary>
+    private static void WriteSystem(SmbiosWriter writer, SmbiosDescription description, Guid uuid, BoardKind board)
+    {
+        const byte PowerSwitch = 6;
+        string product = description.Product ?? (board == BoardKind.Q35 ? "Q35 virtual machine" : "i440FX virtual machine");
+        writer.Begin(1, 27, SystemHandle)
+            .Text(description.Manufacturer).Text(product).Text(description.Version).Text(description.Serial)
+            .Append(uuid.ToByteArray()).U8(PowerSwitch)
+            .Text("").Text("Virtual machine")
+            .End();
+    }
+
+    /// <summary>Type 3 (7.4).</summary>
+    private static void WriteChassis(SmbiosWriter writer, SmbiosDescription description) =>
+        writer.Begin(3, 22, ChassisHandle)
+            .Text(description.Manufacturer).U8(Other).Text(description.Version).Text(description.Serial).Text("")
+            .U8(Safe).U8(Safe).U8(Safe).U8(Unknown)
+            .U32(0).U8(0).U8(0).U8(0).U8(0).Text("")
+            .End();
+
+    /// <summary>Type 4 (7.5): one socket with a core for each processor; speeds and caches unknown.</summary>
+    private static void WriteProcessor(SmbiosWriter writer, SmbiosDescription description, int count)
+    {
+        const byte CentralProcessor = 3;
+        const byte PopulatedAndEnabled = 0x41;
+        const ushort Is64Bit = 1 << 2;
+        byte cores = (byte)Math.Min(count, byte.MaxValue);
+        writer.Begin(4, 42, ProcessorHandle)
+            .Text("CPU 0").U8(CentralProcessor).U8(Other).Text(description.Manufacturer)
+            .U64(0).Text(description.Processor).U8(0)
+            .U16(0).U16(0).U16(0).U8(PopulatedAndEnabled).U8(Other)
+            .U16(NoHandle).U16(NoHandle).U16(NoHandle)
+            .Text("").Text("").Text("")
+            .U8(cores).U8(cores).U8(cores).U16(Is64Bit).U16(Other)
+            .End();
+    }
+
+    /// <summary>Types 16, 17 and 19 (7.17, 7.18, 7.20): one array of one module, and where it shows in the address space.</summary>
+    private static void WriteMemory(SmbiosWriter writer, IReadOnlyList<AddressRange> ram)
+    {
+        const byte SystemMemory = 3;
+        const byte NoCorrection = 3;
+        const uint SeeExtendedCapacity = 0x8000_0000;
+        ulong total = ram.Aggregate(0UL, static (sum, range) => sum + range.Size);
+        ulong kilobytes = total >> 10;
+        bool extended = kilobytes >= SeeExtendedCapacity;
+        writer.Begin(16, 23, ArrayHandle)
+            .U8(Other).U8(SystemMemory).U8(NoCorrection)
+            .U32(extended ? SeeExtendedCapacity : (uint)kilobytes)
+            .U16(NoErrorInformation).U16(1).U64(extended ? total : 0)
+            .End();
+        WriteModule(writer, total);
+
+        // More ranges than a machine with a hole or two has would only make the table long.
+        ushort handle = MappedHandle;
+        foreach (AddressRange range in ram.Where(static range => !range.IsEmpty).Take(MostMappedRanges))
+        {
+            bool wide = range.Last.Value >> 10 >= uint.MaxValue;
+            writer.Begin(19, 31, handle++)
+                .U32(wide ? uint.MaxValue : (uint)(range.Start.Value >> 10))
+                .U32(wide ? uint.MaxValue : (uint)(range.Last.Value >> 10))
+                .U16(ArrayHandle).U8(1)
+                .U64(wide ? range.Start.Value : 0).U64(wide ? range.Last.Value : 0)
+                .End();
+        }
+    }
+
+    private static void WriteModule(SmbiosWriter writer, ulong total)
+    {
+        const ushort UnknownWidth = 0xFFFF;
+        const byte Dimm = 9;
+        const byte Ram = 7;
+        const ushort OtherDetail = 1 << 1;
+        const ushort SeeExtendedSize = 0x7FFF;
+        const ushort InKilobytes = 0x8000;
+        ulong megabytes = total >> 20;
+        ushort size = megabytes switch
+        {
+            0 => (ushort)(InKilobytes | (total >> 10)),
+            < SeeExtendedSize => (ushort)megabytes,
+            _ => SeeExtendedSize,
+        };
+        uint extended = size == SeeExtendedSize ? (uint)Math.Min(megabytes, int.MaxValue) : 0;
+        writer.Begin(17, 40, DeviceHandle)
+            .U16(ArrayHandle).U16(NoErrorInformation).U16(UnknownWidth).U16(UnknownWidth)
+            .U16(size).U8(Dimm).U8(0).Text("DIMM 0").Text("")
+            .U8(Ram).U16(OtherDetail).U16(0)
+            .Text("Aperture").Text("").Text("").Text("").U8(0)
+            .U32(extended).U16(0).U16(0).U16(0).U16(0)
+            .End();
+    }
+}

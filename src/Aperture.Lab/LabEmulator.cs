@@ -1,0 +1,44 @@
+using System.ComponentModel;
+using System.Diagnostics;
+
+namespace Aperture.Lab;
+
+/// <summary>The QEMU that emulates the lab's machine.</summary>
+/// <param name="Program">A file, or a name to search in PATH.</param>
+public sealed record LabEmulator(string Program)
+{
+    /// <summary>Names another emulator than the one that was prepared.</summary>
+    public const string Variable = "APERTURE_LAB_QEMU";
+
+    /// <summary>The emulator for these artefacts: by <see cref="Variable"/>, else the one beside them, else the system's.</summary>
+    public static LabEmulator Locate(LabArtifacts artifacts)
+    {
+        if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } named)
+            return new LabEmulator(named);
+        string fetched = Path.Combine(artifacts.Folder, QemuCommandLine.Program);
+        return new LabEmulator(File.Exists(fetched) ? fetched : QemuCommandLine.Program);
+    }
+
+    /// <summary>True when it can model the device: <c>igb</c> needs version 8. Starts it for a moment.</summary>
+    /// <param name="model">QEMU's name of the device.</param>
+    public bool Has(string model)
+    {
+        try
+        {
+            using Process query = Process.Start(new ProcessStartInfo(Program, ["-device", model + ",help"])
+            {
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+            })!;
+            query.ErrorDataReceived += (_, _) => { };
+            query.BeginErrorReadLine();
+            query.StandardOutput.ReadToEnd();
+            query.WaitForExit();
+            return query.ExitCode == 0;
+        }
+        catch (Win32Exception)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,178 @@
+using Aperture.Host;
+using Aperture.Pci;
+using Aperture.Placement;
+
+namespace Aperture.Machine.Assigned;
+
+/// <summary>A device of the host at its place in the guest's tree: what the user asked for and what the host has.</summary>
+/// <param name="Spec">The user's wishes.</param>
+/// <param name="Host">The device.</param>
+/// <param name="Bars">The BARs that the guest will find, with the pins that follow from the wishes.</param>
+public sealed record AssignedPart(AssignedSpec Spec, HostFunction Host, IReadOnlyList<BarDemand> Bars)
+{
+    /// <summary>What messages and the map call it.</summary>
+    public string Name => Spec.Id ?? Host.Address.ToString();
+
+    /// <summary>The host's address of a BAR, or null when it has none.</summary>
+    public GuestAddress? HostAddressOf(int index) => Host.AllBars.FirstOrDefault(b => b.Index == index)?.Address;
+}
+
+/// <summary>Finds the devices that the user named on the host, and what they ask of the address map.</summary>
+/// <param name="host">The host, live or described.</param>
+internal sealed class AssignedResolver(HostMachine host)
+{
+    private const int SmallestRom = 2048;
+    private readonly Dictionary<PciAddress, string> _taken = [];
+
+    /// <summary>The part for <paramref name="spec"/>.</summary>
+    /// <exception cref="ApertureException">The host has no such function, or it cannot be given to a guest as asked.</exception>
+    public AssignedPart Resolve(AssignedSpec spec)
+    {
+        PciAddress address = SysfsDevice.AddressOf(spec.Device);
+        HostFunction function = host.Find(address) ?? throw Missing(spec, address);
+        string name = spec.Id ?? address.ToString();
+        if (!_taken.TryAdd(address, name))
+        {
+            throw Twice(address);
+        }
+
+        Check(function);
+        return new AssignedPart(spec, function, Bars(name, spec, function));
+    }
+
+    /// <summary>What to say of a function that is named twice.</summary>
+    public static ApertureException Twice(PciAddress address) =>
+        new($"{address} is given to the guest twice; a function can be passed once, so name it once in --device vfio and --mirror.");
+
+    private void Check(HostFunction function)
+    {
+        if (function.Bridge is not null)
+        {
+            throw new ApertureException($"{function.Address} is a bridge, which stays with the host; pass the functions below it, or --mirror {function.Address} for all of them below bridges like the host's.");
+        }
+
+        foreach (HostFunction other in _taken.Keys.Select(a => host.Find(a)!))
+        {
+            if (other.PhysicalFunction == function.Address || function.PhysicalFunction == other.Address)
+            {
+                (HostFunction vf, HostFunction pf) = other.IsVirtualFunction ? (other, function) : (function, other);
+                throw new ApertureException($"{vf.Address} is a VF of {pf.Address}, which is passed too: whoever owns a PF can take its VFs away, so pass either the PF or VFs.");
+            }
+        }
+
+        if (function.PhysicalFunction is not { } parent)
+        {
+            return;
+        }
+
+        if (host.Origin.Kind == HostOriginKind.LiveSysfs && host.Find(parent)?.Driver == "vfio-pci")
+        {
+            throw new ApertureException($"{function.Address} is a VF of {parent}, which vfio-pci drives: the kernel gives out such a VF only with its PF's consent (a VF token); bind {parent} to its own driver and make the VFs with that.");
+        }
+    }
+
+    private ApertureException Missing(AssignedSpec spec, PciAddress address)
+    {
+        string? near = Suggestion.Nearest(address.ToString(), host.Functions.Select(f => f.Address.ToString()));
+        string where = host.Origin.Kind == HostOriginKind.LiveSysfs ? "this host" : host.Origin.Name;
+        return new ApertureException($"--device vfio,{spec.Device}: {where} has no function {address}; {(near is null ? "'aperture host' lists them" : $"did you mean {near}?")}");
+    }
+
+    private static List<BarDemand> Bars(string name, AssignedSpec spec, HostFunction function)
+    {
+        List<BarDemand> bars = [];
+        foreach (HostBar bar in function.Bars.Where(b => b.Size != 0 && !b.Fixed))
+        {
+            ulong size = Size(name, spec, function, bar);
+            bars.Add(new BarDemand(bar.Index, bar.Kind, size, PinOf(name, spec, bar, size)));
+        }
+
+        if (Rom(spec, function) is { } rom)
+        {
+            bars.Add(rom with { Pin = PinOf(name, spec, function.Rom ?? new HostBar(BarKinds.RomIndex, BarKind.Rom, null, 0, SizeOrigin.Unknown), rom.Size) });
+        }
+
+        foreach (int index in spec.Pins.Select(p => p.Index).Concat(spec.HostPins).Concat(spec.Resizes.Select(r => r.Key)))
+        {
+            if (!bars.Exists(b => b.Index == index))
+            {
+                throw new ApertureException($"{name} has no {BarIndex.Name(index)}; {function.Address} has {(bars.Count == 0 ? "no BAR" : string.Join(", ", bars.Select(b => BarIndex.Name(b.Index))))}.");
+            }
+        }
+
+        return bars;
+    }
+
+    private static ulong Size(string name, AssignedSpec spec, HostFunction function, HostBar bar)
+    {
+        foreach ((int index, ulong size) in spec.Resizes)
+        {
+            if (index != bar.Index)
+            {
+                continue;
+            }
+
+            HostResizableBar? offer = function.ResizableBars.FirstOrDefault(r => r.BarIndex == index);
+            if (offer is null || !offer.Offers(size))
+            {
+                string sizes = offer is null ? "" : string.Join(", ", Enumerable.Range(20, 44).Select(bit => 1UL << bit).Where(offer.Offers).Select(s => ByteSize.Format(s)));
+                throw new ApertureException($"{name} {BarIndex.Name(index)} cannot be resized to {ByteSize.Format(size)}: {(offer is null ? $"{function.Address} has no resizable {BarIndex.Name(index)}" : $"it offers {sizes}")}.");
+            }
+
+            return size;
+        }
+
+        return bar.Size;
+    }
+
+    private static BarDemand? Rom(AssignedSpec spec, HostFunction function)
+    {
+        ulong size = spec.Rom switch
+        {
+            AssignedRom.Off => 0,
+            AssignedRom.File => FileSize(spec.RomFile!),
+            _ => function.Rom?.Size ?? 0,
+        };
+        return size == 0 ? null : new BarDemand(BarKinds.RomIndex, BarKind.Rom, Math.Max(SmallestRom, System.Numerics.BitOperations.RoundUpToPowerOf2(size)));
+    }
+
+    private static ulong FileSize(string path)
+    {
+        const long Largest = 16 << 20;
+        FileInfo file = new(path);
+        return file.Exists && file.Length is > 0 and <= Largest
+            ? (ulong)file.Length
+            : throw new ApertureException(file.Exists ? $"rom={path} has {file.Length} bytes; an expansion ROM has 1 byte to 16 MiB." : $"rom={path} does not exist.");
+    }
+
+    private static GuestAddress? PinOf(string name, AssignedSpec spec, HostBar bar, ulong size)
+    {
+        foreach (BarPin pin in spec.Pins)
+        {
+            if (pin.Index == bar.Index)
+            {
+                return pin.Address;
+            }
+        }
+
+        bool named = spec.HostPins.Contains(bar.Index);
+        if (!named && !(spec.AllAsHost && bar.Index != BarKinds.RomIndex))
+        {
+            return null;
+        }
+
+        if (bar.Address is { } address && bar.Size == size)
+        {
+            return address;
+        }
+
+        if (!named && bar.Address is null)
+        {
+            return null;
+        }
+
+        throw new ApertureException(bar.Address is null
+            ? $"{name} {BarIndex.Name(bar.Index)} has no address on the host; give it one with bars={BarIndex.Name(bar.Index)}@ADDRESS, or leave it out."
+            : $"{name} {BarIndex.Name(bar.Index)} is resized, so the host will move it and its address is not known yet; pin it with bars={BarIndex.Name(bar.Index)}@ADDRESS, or resize it on the host first and leave resize= out.");
+    }
+}

@@ -1,0 +1,107 @@
+using Aperture.Devices;
+using Aperture.Firmware;
+using Aperture.Machine.Board;
+using Aperture.Machine.Configuration;
+using Aperture.Pci;
+using Aperture.Placement;
+
+namespace Aperture.Machine.Boot;
+
+/// <summary>A board as its registers stand, in the terms of the tables that tell the guest of it.</summary>
+internal static class BoardDescription
+{
+    private const ulong Granule = 1UL << 20;
+
+    // The 64-bit window is told in whole GiB, so that a guest may move BARs a little.
+    private const ulong HighGranule = 1UL << 30;
+
+    /// <summary>What does not depend on the registers.</summary>
+    public static PlatformDescription Of(MachineConfig config, IReadOnlyList<AddressRange> ram, HostBridgeWindows windows) => new()
+    {
+        Board = config.Board,
+        ApicIds = [.. Enumerable.Range(0, config.Cpus).Select(i => (uint)i)],
+        Ram = ram,
+        HostBridge = windows,
+        InterruptRoutes = Chipsets.Wiring(config.Board).Routes,
+        SoftOffSleepType = AcpiPmBlock.SoftOffSleepType,
+    };
+
+    /// <summary>The board as firmware has programmed it; <paramref name="map"/> has the 64-bit window that it gets when firmware used none. Any thread.</summary>
+    public static PlatformDescription Of(MachineConfig config, PciBoard board, PlacementMap map)
+    {
+        lock (board.Pci.Sync)
+        {
+            AddressRange? ecam = board.Chipset.Ecam;
+            byte lastBus = ecam is { } window ? (byte)((window.Size >> 20) - 1) : byte.MaxValue;
+            HostBridgeWindows windows = new(0, lastBus, HostBridgeWindows.StandardIo, Low(board, ecam), High(board, map));
+            PlatformDescription platform = Of(config, board.Ram, windows);
+            return platform with
+            {
+                Ecam = ecam is { } range ? new EcamRegion(range, 0, 0, lastBus) : null,
+                Pm = board.Chipset.PmBase is { } first ? new PmBlocks(first, (ushort)(first + AcpiPmBlock.Gpe0Offset), (byte)AcpiPmBlock.Gpe0Length, board.Chipset.PmLength) : PmBlocks.Ich9,
+            };
+        }
+    }
+
+    // From the end of low RAM to the I/O APIC, without the ECAM window.
+    private static List<AddressRange> Low(PciBoard board, AddressRange? ecam)
+    {
+        ulong start = board.Ram.Where(r => r.Start.Value < PlatformLimits.FourGiB).Max(r => r.Last.Value) + 1;
+        List<AddressRange> windows = [];
+        AddUpTo(windows, ref start, ecam is { } low && low.Start.Value < 0xFEC0_0000 ? low.Start.Value : 0xFEC0_0000);
+        if (ecam is { } window && window.Start.Value < 0xFEC0_0000)
+        {
+            start = Math.Max(start, window.Last.Value + 1);
+            AddUpTo(windows, ref start, 0xFEC0_0000);
+        }
+
+        return windows;
+    }
+
+    private static void AddUpTo(List<AddressRange> windows, ref ulong start, ulong end)
+    {
+        start = (start + Granule - 1) & ~(Granule - 1);
+        if (start < end)
+        {
+            windows.Add(AddressRange.FromBounds(new GuestAddress(start), new GuestAddress(end - 1)));
+        }
+    }
+
+    // Around everything that firmware put above 4 GiB, BARs and bridge windows alike; where it put nothing, the plan's.
+    private static List<AddressRange> High(PciBoard board, PlacementMap map)
+    {
+        ulong ramEnd = board.Ram.Max(r => r.Last.Value) + 1;
+        ulong floor = Math.Max(PlatformLimits.FourGiB, ramEnd);
+        ulong first = ulong.MaxValue;
+        ulong last = 0;
+        foreach (AddressRange range in HighRanges(board).Where(r => r.Start.Value >= floor))
+        {
+            first = Math.Min(first, range.Start.Value);
+            last = Math.Max(last, range.Last.Value);
+        }
+
+        if (first > last)
+        {
+            return [.. map.HostBridges[0].Mmio64Windows.Where(w => w.Start.Value >= floor)];
+        }
+
+        first = Math.Max(first & ~(HighGranule - 1), floor);
+        return [AddressRange.FromBounds(new GuestAddress(first), new GuestAddress(last | (HighGranule - 1)))];
+    }
+
+    private static IEnumerable<AddressRange> HighRanges(PciBoard board)
+    {
+        foreach (DecodedBar bar in board.Decode.Memory)
+        {
+            yield return bar.Range;
+        }
+
+        foreach (PciBridge bridge in board.Pci.Functions.OfType<PciBridge>())
+        {
+            if (bridge.Window(BridgeWindow.Prefetchable) is { } window && (bridge.Command & PciCommand.MemorySpace) != 0)
+            {
+                yield return window;
+            }
+        }
+    }
+}

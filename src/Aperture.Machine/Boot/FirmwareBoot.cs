@@ -1,0 +1,64 @@
+using Aperture.Devices;
+using Aperture.Firmware;
+using Aperture.Machine.Board;
+using Aperture.Machine.Configuration;
+using Aperture.Placement;
+
+namespace Aperture.Machine.Boot;
+
+/// <summary>What firmware is told of its machine through its configuration device.</summary>
+internal sealed class FirmwareBoot : IDisposable
+{
+    // OVMF's images are 2 and 4 MiB and start a kernel by themselves.
+    private const ulong LargestLegacyImage = 1 << 20;
+
+    private readonly MachineConfig _config;
+    private readonly PlacementMap _map;
+    private readonly FirmwareKernel? _kernel;
+    private readonly BootFile? _kernelRom;
+
+    /// <summary>Prepares the parts that need no board. <paramref name="files"/>, if any, must stay open.</summary>
+    /// <exception cref="ApertureException">The kernel cannot be started by firmware, or what that takes is not installed.</exception>
+    public FirmwareBoot(MachineConfig config, PlacementMap map, KernelFiles? files, ulong imageSize)
+    {
+        _config = config;
+        _map = map;
+        if (files is not null)
+        {
+            _kernel = new FirmwareKernel(files.Kernel, files.Initramfs, config.CommandLine);
+            _kernelRom = imageSize <= LargestLegacyImage ? LinuxBootRom.Open(config.Firmware!) : null;
+        }
+    }
+
+    /// <summary>Gives <paramref name="board"/> its configuration device; before the guest runs.</summary>
+    /// <exception cref="ApertureException">The machine cannot be described.</exception>
+    public void Attach(PciBoard board, Action<string> report)
+    {
+        FirmwareItemSet set = FirmwareItems.Build(new FirmwareConfiguration
+        {
+            Platform = () => BoardDescription.Of(_config, board, _map),
+            Reservations = [new MemoryMapEntry(BoardLimits.KvmPages.Range, MemoryKind.Reserved)],
+            MaxProcessors = _config.Cpus,
+            BootMenu = _config.BootMenu is not null,
+            BootMenuWait = _config.BootMenu,
+            Kernel = _kernel,
+            OptionRoms = _kernelRom is null ? new Dictionary<string, BootFile>() : new Dictionary<string, BootFile> { [LinuxBootRom.Name] = _kernelRom },
+            Report = report,
+        });
+        FwCfgItems items = new();
+        foreach ((ushort key, IFirmwareItem item) in set.Keys)
+        {
+            items.Set(key, item);
+        }
+
+        foreach ((string name, IFirmwareItem item) in set.Files)
+        {
+            items.SetFile(name, item);
+        }
+
+        board.AddFirmwareConfiguration(items);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _kernelRom?.Dispose();
+}

@@ -1,0 +1,70 @@
+using Aperture.Host;
+using Aperture.Machine.Assigned;
+using Aperture.Machine.Board;
+using Aperture.Machine.Configuration;
+using Aperture.Mirror;
+using Aperture.Placement;
+
+namespace Aperture.Machine.Topology;
+
+/// <summary>A machine's PCI tree and where it goes, decided without KVM and without opening a device.</summary>
+/// <param name="Root">The functions on the root bus.</param>
+/// <param name="Request">What the solver was asked.</param>
+/// <param name="Result">The map, or the conflicts.</param>
+public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, PlacementRequest Request, PlacementResult Result)
+{
+    /// <summary>The host whose devices are passed, or null when none is.</summary>
+    public HostMachine? Host { get; init; }
+
+    /// <summary>What a reader of the map must know besides.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
+    /// <summary>The devices of the host, in the order of the tree.</summary>
+    public IReadOnlyList<AssignedPart> Assigned { get; } = [.. Walk(Root).Select(n => n.Assigned).OfType<AssignedPart>()];
+
+    /// <summary>The topology of <paramref name="config"/> for a guest with <paramref name="physicalAddressBits"/>.</summary>
+    /// <exception cref="ApertureException">The configuration contradicts itself, or the host lacks a device that it names.</exception>
+    public static MachineTopology Of(MachineConfig config, int physicalAddressBits)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        return Of(config, physicalAddressBits, config.Assigns ? HostOf(config) : null);
+    }
+
+    /// <summary>As the other overload, with the host already read.</summary>
+    /// <exception cref="ApertureException">As there.</exception>
+    public static MachineTopology Of(MachineConfig config, int physicalAddressBits, HostMachine? host)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        DebugExitPorts.Read(config);
+        DebugConsoles.Read(config);
+        IReadOnlyList<TopologyNode> own = TopologyBuilder.Build(config, host);
+        PlacementRequest request = PlacementInput.For(config, own, physicalAddressBits, host);
+        return config.Mirror is null
+            ? new MachineTopology(own, request, PlacementSolver.Solve(request)) { Host = host }
+            : Mirrored(config, own, request, host!);
+    }
+
+    /// <summary>The machine that <paramref name="config"/> takes devices from: a described one, or this one.</summary>
+    /// <exception cref="ApertureException">Its description is missing or bad.</exception>
+    public static HostMachine HostOf(MachineConfig config) => config.HostPath is { } path ? HostReader.Read(path) : HostReader.ReadLive();
+
+    private static MachineTopology Mirrored(MachineConfig config, IReadOnlyList<TopologyNode> own, PlacementRequest request, HostMachine host)
+    {
+        MirrorPlan plan = HostMirror.Plan(host, MirrorSelection.Parse(config.Mirror!), request, MirrorUse.Assign);
+        Dictionary<string, TopologyNode> nodes = own.ToDictionary(n => n.Name);
+        AssignedResolver resolver = new(host);
+        foreach (AssignedPart part in Walk(own).Select(n => n.Assigned).OfType<AssignedPart>())
+        {
+            resolver.Resolve(part.Spec);
+            if (plan.Bars.Any(bar => bar.Function == part.Host.Address))
+            {
+                throw AssignedResolver.Twice(part.Host.Address);
+            }
+        }
+
+        MirroredNodes maker = new(host, nodes, resolver);
+        return new MachineTopology(maker.Make(plan.Request.HostBridges[0].Functions), plan.Request, plan.Result) { Host = host, Notes = plan.Notes };
+    }
+
+    private static IEnumerable<TopologyNode> Walk(IEnumerable<TopologyNode> nodes) => nodes.SelectMany(n => Walk(n.Children).Prepend(n));
+}

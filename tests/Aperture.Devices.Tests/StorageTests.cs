@@ -1,0 +1,165 @@
+namespace Aperture.Devices.Tests;
+
+public sealed class StorageTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("aperture-storage-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private string Image(int size, int seed = 1)
+    {
+        byte[] bytes = new byte[size];
+        new Random(seed).NextBytes(bytes);
+        string path = Path.Combine(_folder, $"{size}-{seed}.img");
+        File.WriteAllBytes(path, bytes);
+        return path;
+    }
+
+    private static DiskOptions Parse(string options)
+    {
+        Assert.True(DiskOptions.TryParse(Split(options), out DiskOptions? disk, out string? error), error);
+        return disk;
+    }
+
+    private static List<KeyValuePair<string, string>> Split(string options) =>
+        [.. options.Split(',').Select(item => new KeyValuePair<string, string>(item[..item.IndexOf('=')], item[(item.IndexOf('=') + 1)..]))];
+
+    [Fact]
+    public void An_image_reads_and_writes_its_file()
+    {
+        string path = Image(4096);
+        byte[] expected = File.ReadAllBytes(path);
+        using (RawImage image = RawImage.Open(path, readOnly: false))
+        {
+            byte[] read = new byte[1000];
+            Assert.Equal(4096UL, image.Size);
+            Assert.True(image.Read(100, read));
+            Assert.Equal(expected[100..1100], read);
+            Assert.True(image.Write(3000, [1, 2, 3]));
+            Assert.True(image.Flush());
+        }
+
+        expected[3000] = 1;
+        expected[3001] = 2;
+        expected[3002] = 3;
+        Assert.Equal(expected, File.ReadAllBytes(path));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(511)]
+    [InlineData(1000)]
+    public void An_image_that_is_not_whole_sectors_is_refused_with_its_size(int size)
+    {
+        ApertureException e = Assert.Throws<ApertureException>(() => RawImage.Open(Image(size), readOnly: true));
+        Assert.Contains($"{size} bytes", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_image_open_for_writing_cannot_be_opened_again_and_readers_share()
+    {
+        string path = Image(512);
+        using (RawImage.Open(path, readOnly: false))
+        {
+            Assert.Throws<ApertureException>(() => RawImage.Open(path, readOnly: false));
+            Assert.Throws<ApertureException>(() => RawImage.Open(path, readOnly: true));
+        }
+
+        using RawImage first = RawImage.Open(path, readOnly: true);
+        using RawImage second = RawImage.Open(path, readOnly: true);
+        Assert.False(first.Write(0, [1]));
+        Assert.Throws<ApertureException>(() => RawImage.Open(Path.Combine(_folder, "none"), readOnly: true));
+    }
+
+    [Fact]
+    public void A_failing_file_is_told_once_a_row_and_never_throws()
+    {
+        List<string> faults = [];
+        string path = Image(8192);
+        using RawImage image = RawImage.Open(path, readOnly: true, faults.Add);
+        byte[] part = new byte[512];
+        using (FileStream file = new(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+        {
+            file.SetLength(512);
+        }
+
+        Assert.False(image.Read(4096, part));
+        Assert.False(image.Read(4096, part));
+        Assert.Single(faults);
+        Assert.True(image.Read(0, part));
+        Assert.False(image.Read(4096, part));
+        Assert.Equal(2, faults.Count);
+        image.Dispose();
+        Assert.False(image.Read(0, part));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_snapshot_reads_what_was_written_over_an_image_that_never_changes(int seed)
+    {
+        const int Size = (3 * SnapshotOverlay.ClusterSize) + 1024;
+        string path = Image(Size, seed);
+        byte[] original = File.ReadAllBytes(path);
+        byte[] model = [.. original];
+        Random random = new(seed);
+        using (IBlockStorage disk = Parse($"file={path},snapshot=on").Open())
+        {
+            Assert.False(disk.IsReadOnly);
+            for (int i = 0; i < 2000; i++)
+            {
+                int offset = random.Next(Size);
+                byte[] part = new byte[random.Next(Math.Min(Size - offset, random.Next(20) == 0 ? Size : 2000)) + 1];
+                if (random.Next(3) == 0)
+                {
+                    random.NextBytes(part);
+                    part.CopyTo(model, offset);
+                    Assert.True(disk.Write((ulong)offset, part));
+                }
+                else
+                {
+                    Assert.True(disk.Read((ulong)offset, part));
+                    Assert.True(model.AsSpan(offset, part.Length).SequenceEqual(part));
+                }
+            }
+        }
+
+        Assert.Equal(original, File.ReadAllBytes(path));
+    }
+
+    [Fact]
+    public void A_snapshots_file_has_no_name_while_it_is_used()
+    {
+        string folder = Directory.CreateDirectory(Path.Combine(_folder, "snapshots")).FullName;
+        using SnapshotOverlay disk = SnapshotOverlay.Create(RawImage.Open(Image(512), readOnly: true), folder);
+        Assert.True(disk.Write(0, new byte[512]));
+        Assert.Empty(Directory.GetFileSystemEntries(folder));
+        Assert.Throws<ApertureException>(() => SnapshotOverlay.Create(disk, Path.Combine(_folder, "missing")));
+    }
+
+    [Fact]
+    public void Options_are_read_in_any_order()
+    {
+        DiskOptions disk = Parse("bootindex=1,file=/a b.img,readonly=on,serial=S-1,id=d0,addr=03.1,port=rp0");
+        Assert.Equal(
+            new DiskOptions { File = "/a b.img", ReadOnly = true, Serial = "S-1", Id = "d0", DeviceFunction = 0x19, Port = "rp0", BootIndex = 1 },
+            disk);
+        Assert.Null(Parse("file=x").BootIndex);
+    }
+
+    [Theory]
+    [InlineData("id=d", "file")]
+    [InlineData("file=", "empty")]
+    [InlineData("file=x,file=y", "twice")]
+    [InlineData("file=x,readonly=yes", "on or off")]
+    [InlineData("file=x,readonly=on,snapshot=on", "exclude")]
+    [InlineData("file=x,bootindex=-1", "0 to 255")]
+    [InlineData("file=x,serial=123456789012345678901", "20")]
+    [InlineData("file=x,addr=20.0", "1f.7")]
+    [InlineData("file=x,colour=red", "the options are")]
+    public void A_bad_option_is_refused_in_a_sentence_that_says_what_is_legal(string options, string says)
+    {
+        Assert.False(DiskOptions.TryParse(Split(options), out _, out string? error));
+        Assert.Contains(says, error, StringComparison.Ordinal);
+    }
+}
