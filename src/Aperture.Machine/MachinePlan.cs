@@ -31,7 +31,7 @@ public sealed class MachinePlan : IDisposable
             Firmware = config.Firmware is { } image ? Own(FirmwareImage.Load(image)) : null;
             Map = Topology.Result.Require();
             Boot = files is null || Firmware is not null ? null : new DirectBoot(config, Map, files);
-            FirmwareBoot = Firmware is null ? null : Own(new FirmwareBoot(config, Map, files, Firmware.Size));
+            FirmwareBoot = Firmware is null ? null : Own(new FirmwareBoot(config, Map, files, Root, Firmware.Size));
         }
         catch
         {

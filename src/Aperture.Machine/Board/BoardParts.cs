@@ -38,6 +38,9 @@ internal sealed record BoardParts(
     /// <summary>Makes the chipset.</summary>
     public Func<PciHierarchy, EventLog, IChipset> Chipset { get; init; } = Chipsets.For(BoardKind.Q35);
 
+    /// <summary>Processors.</summary>
+    public int Cpus { get; init; } = 1;
+
     /// <summary>Debug consoles.</summary>
     public IReadOnlyList<DebugConsolePort> DebugConsoles { get; init; } = [];
 

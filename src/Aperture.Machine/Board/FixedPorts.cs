@@ -11,9 +11,9 @@ internal static class FixedPorts
     [
         (0x20, 2, "the interrupt controller"),
         (0x40, 4, "the interval timer"),
-        (I8042Stub.DataPort, 1, "the keyboard controller"),
+        (I8042.DataPort, 1, "the keyboard controller"),
         (0x61, 1, "the interval timer"),
-        (I8042Stub.CommandPort, 1, "the keyboard controller"),
+        (I8042.CommandPort, 1, "the keyboard controller"),
         (Cmos.Port, Cmos.Length, "the CMOS"),
         (DummyPort.PostPort, 1, "the POST port"),
         (Port92.Port, 1, "system control port A"),

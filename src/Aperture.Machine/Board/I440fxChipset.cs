@@ -12,6 +12,8 @@ internal sealed class I440fxChipset : IChipset
     private readonly PiixIsaBridge _isa = new();
     private readonly PiixPowerManagement _power = new();
 
+    public bool IsExpress => false;
+
     public PirqWiring Wiring => PirqWiring.I440fx;
 
     public ushort PmLength => PiixPowerManagement.AcpiLength;

@@ -10,6 +10,9 @@ namespace Aperture.Machine.Board;
 /// </summary>
 internal interface IChipset : IFunctionMaker
 {
+    /// <summary>The board has PCI Express.</summary>
+    bool IsExpress { get; }
+
     /// <summary>How the interrupt pins of the root bus are wired.</summary>
     PirqWiring Wiring { get; }
 

@@ -16,7 +16,11 @@ internal interface IFunctionMaker
 /// <param name="Memory">Guest physical memory.</param>
 /// <param name="MemoryDispatcher">Answers memory accesses that end in devices.</param>
 /// <param name="NextSlot">Numbers the slots of ports: 1, 2, ...</param>
-internal sealed record FunctionSite(AddressSpace Memory, Dispatcher MemoryDispatcher, Func<ushort> NextSlot);
+/// <param name="IsExpress">The board has PCI Express; on others functions are conventional.</param>
+internal sealed record FunctionSite(AddressSpace Memory, Dispatcher MemoryDispatcher, Func<ushort> NextSlot, bool IsExpress);
+
+/// <summary>What a function answers at addresses that no BAR moves, in memory or ports.</summary>
+internal readonly record struct FixedRange(Region Region, GuestAddress Start, bool IsPorts);
 
 /// <summary>What answers behind a BAR, or behind a piece of it.</summary>
 /// <param name="Bar">The BAR.</param>
@@ -35,6 +39,9 @@ internal sealed record MadeFunction(PciFunction Function, IReadOnlyList<BarRegio
         : this(function, [], [])
     {
     }
+
+    /// <summary>What it answers beside its BARs; for functions that the board is built with.</summary>
+    public IReadOnlyList<FixedRange> Fixed { get; init; } = [];
 
     /// <summary>Told which global system interrupt the function's INTx arrives at, once it is on its bus; null when the function has no pin.</summary>
     public Action<uint?> Wired { get; init; } = static _ => { };

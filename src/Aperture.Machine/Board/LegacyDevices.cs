@@ -1,12 +1,14 @@
 using Aperture.Devices;
 using Aperture.Memory;
 using Aperture.Pci;
+using HighPrecisionTimer = Aperture.Devices.Hpet;
 
 namespace Aperture.Machine.Board;
 
 /// <summary>The devices of a PC at fixed ports, which every board has.</summary>
 internal sealed class LegacyDevices : IResettable, IDisposable
 {
+    private const uint KeyboardInterrupt = 1;
     private const uint SerialInterrupt = 4;
     private const uint ClockInterrupt = 8;
     private const uint SciInterrupt = 9;
@@ -23,13 +25,18 @@ internal sealed class LegacyDevices : IResettable, IDisposable
         Config = Resets(new ConfigPorts(new Cf8Mechanism(hierarchy), new ResetControl(parts.Control)));
         Apm = Resets(new PmCommandPort(PowerManagement));
         Port92 = Resets(new Port92(parts.Control));
-        Keyboard = Resets(new I8042Stub(parts.Control));
-        Cmos = Resets(new Cmos(parts.Clock, lines.Source(ClockInterrupt), new CmosMemorySize(parts.Ram.LowSize, parts.Ram.HighSize)));
+        Keyboard = Resets(new I8042(parts.Control, lines.Source(KeyboardInterrupt)));
+        Cmos = Resets(new Cmos(parts.Clock, lines.Source(ClockInterrupt), new CmosMemorySize(parts.Ram.LowSize, parts.Ram.HighSize), new CmosBoot(parts.Cpus)));
+        Hpet = Resets(new Hpet(parts.Clock, input => lines.Source((uint)input)));
+        _disposable.Add(Hpet);
         _disposable.Add(Cmos);
     }
 
     /// <summary>The first serial port.</summary>
     public Serial16550 Serial { get; }
+
+    /// <summary>The keyboard controller with its keyboard.</summary>
+    public I8042 Keyboard { get; }
 
     /// <summary>The ACPI block.</summary>
     public AcpiPmBlock PowerManagement { get; }
@@ -40,15 +47,16 @@ internal sealed class LegacyDevices : IResettable, IDisposable
 
     private Port92 Port92 { get; }
 
-    private I8042Stub Keyboard { get; }
 
     private Cmos Cmos { get; }
+
+    private Hpet Hpet { get; }
 
     /// <summary>Puts the devices at their ports.</summary>
     public void Place(AddressChange change, BoardParts parts)
     {
-        Place(change, "i8042-data", I8042Stub.DataPort, I8042Stub.Length, Keyboard.Data);
-        Place(change, "i8042-command", I8042Stub.CommandPort, I8042Stub.Length, Keyboard.Command);
+        Place(change, "i8042-data", I8042.DataPort, I8042.Length, Keyboard.Data);
+        Place(change, "i8042-command", I8042.CommandPort, I8042.Length, Keyboard.Command);
         Place(change, "cmos", Cmos.Port, Cmos.Length, Cmos);
         Place(change, "post", DummyPort.PostPort, DummyPort.Length, new DummyPort());
         Place(change, "delay", DummyPort.DelayPort, DummyPort.Length, new DummyPort());
@@ -66,6 +74,10 @@ internal sealed class LegacyDevices : IResettable, IDisposable
             Place(change, $"debug-exit-{port:x}", port, DebugExit.Length, new DebugExit(parts.Control));
         }
     }
+
+    /// <summary>Puts the devices with memory at their addresses.</summary>
+    public void PlaceMemory(AddressChange change) =>
+        change.Place(Region.Trapped("hpet", HighPrecisionTimer.Length, Hpet), new GuestAddress(HighPrecisionTimer.DefaultAddress), RegionPriority.Legacy);
 
     /// <summary>Puts the firmware configuration device at its ports.</summary>
     public void AddFirmwareConfiguration(AddressChange change, FwCfg device) =>

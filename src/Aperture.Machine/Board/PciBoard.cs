@@ -40,7 +40,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         PortDispatcher = new Dispatcher(Ports, UnclaimedPorts);
         _chipset = parts.Chipset(Pci, parts.Events);
         ushort slot = 0;
-        FunctionSite site = new(Memory, MemoryDispatcher, () => ++slot);
+        FunctionSite site = new(Memory, MemoryDispatcher, () => ++slot, _chipset.IsExpress);
         SharedLines lines = new(parts.Line);
         _router = new InterruptRouter(_chipset.Wiring, lines);
         _tree = new PciTree(Pci, _bars, _router, site, [.. parts.Makers, _chipset, new PortMaker(), new TestFunctionMaker()]);
@@ -85,6 +85,12 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
 
     /// <summary>The first serial port.</summary>
     public Serial16550 Serial => _devices.Serial;
+
+    /// <summary>The keyboard.</summary>
+    public I8042 Keyboard => _devices.Keyboard;
+
+    /// <summary>The display adapter, or null.</summary>
+    public StandardVga? Display => Pci.Root.Functions.OfType<StandardVga>().FirstOrDefault();
 
     /// <summary>The ACPI block: power button.</summary>
     public AcpiPmBlock PowerManagement => _devices.PowerManagement;
@@ -152,6 +158,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         lock (Pci.Sync)
         {
             Apply();
+            Pci.ResetApplied();
         }
     }
 
@@ -176,6 +183,12 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         }
 
         _devices.Place(ports, _parts);
+        _devices.PlaceMemory(memory);
+        foreach (FixedRange range in _tree.Fixed)
+        {
+            (range.IsPorts ? ports : memory).Place(range.Region, range.Start, RegionPriority.Legacy);
+        }
+
         ports.Commit();
         memory.Commit();
     }

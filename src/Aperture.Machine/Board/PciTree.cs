@@ -90,6 +90,9 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
         }
     }
 
+    /// <summary>What the functions answer beside their BARs.</summary>
+    public IEnumerable<FixedRange> Fixed => _made.Values.SelectMany(m => m.Fixed);
+
     /// <summary>Gives back what the functions own; once nothing can reach them.</summary>
     public void Dispose()
     {

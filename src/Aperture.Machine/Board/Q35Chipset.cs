@@ -13,6 +13,8 @@ internal sealed class Q35Chipset(PciHierarchy hierarchy, EventLog events) : IChi
     private readonly LpcBridge _lpc = new();
     private readonly EcamWindow _ecam = new(hierarchy, events);
 
+    public bool IsExpress => true;
+
     public PirqWiring Wiring => PirqWiring.Q35;
 
     public ushort PmLength => LpcBridge.AcpiLength;

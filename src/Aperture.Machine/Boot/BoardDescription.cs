@@ -24,6 +24,7 @@ internal static class BoardDescription
         HostBridge = windows,
         InterruptRoutes = Chipsets.Wiring(config.Board).Routes,
         SoftOffSleepType = AcpiPmBlock.SoftOffSleepType,
+        HasVga = config.Devices.Any(d => d.Type == "vga"),
     };
 
     /// <summary>The board as firmware has programmed it; <paramref name="map"/> has the 64-bit window that it gets when firmware used none. Any thread.</summary>

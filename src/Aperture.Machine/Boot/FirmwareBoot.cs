@@ -2,6 +2,7 @@ using Aperture.Devices;
 using Aperture.Firmware;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
+using Aperture.Machine.Topology;
 using Aperture.Placement;
 
 namespace Aperture.Machine.Boot;
@@ -14,13 +15,15 @@ internal sealed class FirmwareBoot : IDisposable
 
     private readonly MachineConfig _config;
     private readonly PlacementMap _map;
+    private readonly IReadOnlyList<TopologyNode> _root;
     private readonly FirmwareKernel? _kernel;
     private readonly BootFile? _kernelRom;
 
     /// <summary>Prepares the parts that need no board. <paramref name="files"/>, if any, must stay open.</summary>
     /// <exception cref="ApertureException">The kernel cannot be started by firmware, or what that takes is not installed.</exception>
-    public FirmwareBoot(MachineConfig config, PlacementMap map, KernelFiles? files, ulong imageSize)
+    public FirmwareBoot(MachineConfig config, PlacementMap map, KernelFiles? files, IReadOnlyList<TopologyNode> root, ulong imageSize)
     {
+        _root = root;
         _config = config;
         _map = map;
         if (files is not null)
@@ -41,6 +44,7 @@ internal sealed class FirmwareBoot : IDisposable
             MaxProcessors = _config.Cpus,
             BootMenu = _config.BootMenu is not null,
             BootMenuWait = _config.BootMenu,
+            BootOrder = BootOrder(_root),
             Kernel = _kernel,
             OptionRoms = _kernelRom is null ? new Dictionary<string, BootFile>() : new Dictionary<string, BootFile> { [LinuxBootRom.Name] = _kernelRom },
             Report = report,
@@ -57,6 +61,27 @@ internal sealed class FirmwareBoot : IDisposable
         }
 
         board.AddFirmwareConfiguration(items);
+    }
+
+    private static List<string> BootOrder(IReadOnlyList<TopologyNode> root)
+    {
+        List<(int Index, string Path)> disks = [];
+        Visit(root, []);
+        return [.. disks.OrderBy(d => d.Index).Select(d => d.Path)];
+
+        void Visit(IReadOnlyList<TopologyNode> bus, IReadOnlyList<Bdf> above)
+        {
+            foreach (TopologyNode node in bus)
+            {
+                IReadOnlyList<Bdf> path = [.. above, new Bdf(node.DeviceFunction)];
+                if (node.Pc?.Disk?.BootIndex is { } index)
+                {
+                    disks.Add((index, OpenFirmwarePath.VirtioBlock(path)));
+                }
+
+                Visit(node.Children, path);
+            }
+        }
     }
 
     /// <inheritdoc/>

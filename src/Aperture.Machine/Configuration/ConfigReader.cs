@@ -43,6 +43,7 @@ public static class ConfigReader
         "--memory" => Memory(config, value),
         "--machine" => config with { Board = Machine(value) },
         "--serial" => Serial(config, value),
+        "--screenshot" => config with { ScreenshotPath = Path(name, value) },
         "--events" => config with { EventsPath = Path(name, value) },
         "--control" => config with { ControlPath = Path(name, value) },
         "--accel" => config with { Accel = Accel(value) },
@@ -84,6 +85,11 @@ public static class ConfigReader
         if (boots && config.Kernel is null && (config.Initramfs is not null || config.CommandLine.Length > 0))
         {
             throw new ApertureException("--initramfs and --cmdline go with --kernel; give it too, or let the firmware's boot loader have its own.");
+        }
+
+        if (config.ScreenshotPath is not null && !config.Devices.Any(d => d.Type == "vga"))
+        {
+            throw new ApertureException("--screenshot needs a display; give --device vga too.");
         }
 
         if (config.BootMenu is not null && config.Firmware is null)

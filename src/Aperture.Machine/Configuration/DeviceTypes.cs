@@ -15,6 +15,8 @@ internal static class DeviceTypes
     [
         new("test", "a test device", "test,id=ID,...", ConfigSchema.TestMembers),
         new("vfio", "a vfio device", "vfio,host=0000:01:00.0,...", ConfigSchema.VfioMembers),
+        new("disk", "a disk", "disk,file=PATH,...", ["type", "id", "file", "readonly", "snapshot", "serial", "bootindex", "addr", "port", "bars", "fixed-bars"]),
+        new("vga", "a display adapter", "vga", ["type", "id", "addr", "rom", "text", "bars", "fixed-bars"]),
         new("debug-exit", "a debug-exit device", "debug-exit,port=0xf4", ["type", "port"]),
         new("debugcon", "a debug console", "debugcon,file=PATH", ["type", "file", "port"]),
     ];

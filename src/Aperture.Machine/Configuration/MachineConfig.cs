@@ -105,6 +105,9 @@ public sealed record MachineConfig
     /// <summary>Where the control channel's socket is made, or null for none.</summary>
     public string? ControlPath { get; init; }
 
+    /// <summary>Where the display's picture goes at the end, or null.</summary>
+    public string? ScreenshotPath { get; init; }
+
     /// <summary>How to run.</summary>
     public AccelKind Accel { get; init; } = AccelKind.Auto;
 

@@ -60,6 +60,11 @@ public static class PlacementInput
             return [.. assigned.Bars];
         }
 
+        if (node.Pc is { } device)
+        {
+            return [.. device.Bars];
+        }
+
         if (node.Test is not { } test)
         {
             return [];

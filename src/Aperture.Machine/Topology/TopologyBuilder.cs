@@ -51,18 +51,24 @@ public sealed class TopologyBuilder
         CheckExpress(config);
         TopologyBuilder builder = new(config.Board);
         List<AssignedPart> assigned = Assigned(config, host);
+        IReadOnlyList<PcDevice> own = PcDevice.Read(config);
         List<(TestDeviceSpec Spec, IReadOnlyList<BarPin> Pins)> devices = [.. config.Devices.Where(d => d.Type == "test").Select(ReadTest)];
 
         // Given places first, so that a device without one never takes a place that a later option names.
         foreach (RootPortConfig port in config.RootPorts.OrderBy(p => p.DeviceFunction is null))
         {
-            builder.KeepRoom(null, builder.Add(null, port.Id, NodeKind.RootPort, port.DeviceFunction, [.. devices.Where(d => d.Spec.Port is null).Select(d => d.Spec.DeviceFunction), .. assigned.Where(a => a.Spec.Port is null).Select(a => a.Spec.DeviceFunction)]), port.Room);
+            builder.KeepRoom(null, builder.Add(null, port.Id, NodeKind.RootPort, port.DeviceFunction, [.. devices.Where(d => d.Spec.Port is null).Select(d => d.Spec.DeviceFunction), .. assigned.Where(a => a.Spec.Port is null).Select(a => a.Spec.DeviceFunction), .. own.Where(d => d.Port is null).Select(d => d.DeviceFunction)]), port.Room);
         }
 
         builder.AddSwitches(config.Switches);
         foreach ((TestDeviceSpec spec, IReadOnlyList<BarPin> pins) in devices.OrderBy(d => d.Spec.DeviceFunction is null))
         {
             builder.AddTest(spec, pins);
+        }
+
+        foreach (PcDevice device in own.OrderBy(d => d.DeviceFunction is null))
+        {
+            builder.Add(device);
         }
 
         foreach (AssignedPart part in assigned.OrderBy(a => a.Spec.DeviceFunction is null))
@@ -114,6 +120,20 @@ public sealed class TopologyBuilder
     internal static (TestDeviceSpec Spec, IReadOnlyList<BarPin> Pins) ReadTest(DeviceConfig device)
     {
         List<BarPin> pins = [];
+        List<KeyValuePair<string, string>> rest = SplitPins(device, pins);
+        if (!TestDeviceOptions.TryParse(rest, out TestDeviceSpec? spec, out string? error))
+        {
+            throw new ApertureException(error);
+        }
+
+        CheckPins(spec, pins);
+        return (spec, pins);
+    }
+
+    /// <summary>The options of <paramref name="device"/> without its pins, which go to <paramref name="pins"/>.</summary>
+    /// <exception cref="ApertureException">A pin is malformed.</exception>
+    internal static List<KeyValuePair<string, string>> SplitPins(DeviceConfig device, List<BarPin> pins)
+    {
         BarPinPolicy? policy = device.Options.Find("policy") is { } text ? ReadPolicy(device, text) : null;
         List<KeyValuePair<string, string>> rest = [];
         foreach (KeyValuePair<string, string> item in device.Options.Items)
@@ -128,18 +148,17 @@ public sealed class TopologyBuilder
             }
         }
 
-        if (!TestDeviceOptions.TryParse(rest, out TestDeviceSpec? spec, out string? error))
-        {
-            throw new ApertureException(error);
-        }
-
-        CheckPins(spec, pins);
         if (policy is not null && pins.Count == 0)
         {
-            throw new ApertureException($"{spec.Id}: policy= says what happens when the guest moves a pinned BAR, and none is pinned; add bars=barN@ADDRESS or leave it out.");
+            throw new ApertureException($"--device {device.Type}: policy= says what happens when the guest moves a pinned BAR, and none is pinned; add bars=barN@ADDRESS or leave it out.");
         }
 
-        return (spec, [.. pins.Select(pin => pin with { Policy = policy ?? BarPinPolicy.Lock })]);
+        for (int i = 0; i < pins.Count; i++)
+        {
+            pins[i] = pins[i] with { Policy = policy ?? BarPinPolicy.Lock };
+        }
+
+        return rest;
     }
 
     private static BarPinPolicy ReadPolicy(DeviceConfig device, string text) => PinSyntax.TryParsePolicy(text, out BarPinPolicy policy, out string? error)
@@ -210,6 +229,18 @@ public sealed class TopologyBuilder
         {
             Replace(parent, port, port with { Room = room });
         }
+    }
+
+    private void Add(PcDevice device)
+    {
+        TopologyNode? port = device.Port is null ? null : Port(device.Id, device.Port);
+        if (port is not null && device.DeviceFunction is >= 8)
+        {
+            throw new ApertureException($"{device.Id} cannot sit at device {device.DeviceFunction >> 3:x2} below {device.Port}: a port has only device 00; write addr=00.F.");
+        }
+
+        TopologyNode node = Add(port, device.Id, device.Kind, device.DeviceFunction, []);
+        Replace(port, node, node with { Pc = device });
     }
 
     private void Add(AssignedPart part)

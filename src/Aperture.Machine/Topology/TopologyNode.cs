@@ -23,6 +23,12 @@ public enum NodeKind : byte
     /// <summary>A test device.</summary>
     Test,
 
+    /// <summary>A disk.</summary>
+    Disk,
+
+    /// <summary>A display adapter.</summary>
+    Display,
+
     /// <summary>A device of the host.</summary>
     Assigned,
 
@@ -44,6 +50,9 @@ public sealed record TopologyNode(string Name, NodeKind Kind, byte DeviceFunctio
 
     /// <summary>What a port keeps free for devices that come later; null for nothing.</summary>
     public PortRoom? Room { get; init; }
+
+    /// <summary>The disk or display adapter.</summary>
+    public PcDevice? Pc { get; init; }
 
     /// <summary>The device of the host.</summary>
     public AssignedPart? Assigned { get; init; }

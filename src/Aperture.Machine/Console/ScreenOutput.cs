@@ -1,0 +1,51 @@
+using Aperture.Devices;
+using Aperture.Machine.Configuration;
+
+namespace Aperture.Machine.Console;
+
+/// <summary>What the display adapter shows, for the host: its text as it changes, its picture at the end.</summary>
+internal sealed class ScreenOutput : IDisposable
+{
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(50);
+    private readonly string? _picture;
+    private readonly StandardVga? _display;
+    private readonly TextLog? _text;
+
+    /// <summary>Starts writing <paramref name="display"/>'s text to where <paramref name="config"/> says, if it does.</summary>
+    /// <exception cref="ApertureException">A file cannot be written.</exception>
+    public ScreenOutput(MachineConfig config, StandardVga? display, TimeProvider clock)
+    {
+        _picture = config.ScreenshotPath;
+        _display = display;
+        if (display is not null && config.Devices.FirstOrDefault(d => d.Type == "vga")?.Options.Find("text") is { } path)
+        {
+            _text = new TextLog(display.ReadText, new StreamWriter(Open(path)) { AutoFlush = true }, clock, Interval);
+        }
+    }
+
+    /// <summary>Writes the picture.</summary>
+    /// <exception cref="ApertureException">The file cannot be written.</exception>
+    public void Capture()
+    {
+        _text?.Look();
+        if (_picture is { } path)
+        {
+            _display?.Capture().SavePng(path);
+        }
+    }
+
+    /// <summary>Ends the text.</summary>
+    public void Dispose() => _text?.Dispose();
+
+    private static FileStream Open(string path)
+    {
+        try
+        {
+            return new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.ReadWrite);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ApertureException($"{path} cannot be written: {e.Message}", innerException: e);
+        }
+    }
+}
