@@ -7,7 +7,9 @@ namespace Aperture.Cli;
 internal static class Program
 {
     private static readonly Verb[] Verbs =
-        [RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, ControlVerbs.Attach, ControlVerbs.Detach, DemoVerb.Verb, LabRunVerb.Verb];
+    [
+        RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, ControlVerbs.Attach, ControlVerbs.Detach, DemoVerb.Verb, LabRunVerb.Verb,
+    ];
 
     private static int Main(string[] arguments)
     {

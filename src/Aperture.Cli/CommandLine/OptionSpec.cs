@@ -15,11 +15,11 @@ internal sealed record OptionSpec(string Name, string? Value, string Help, bool 
 /// <param name="Run">Carries it out; the result is the process's exit code.</param>
 internal sealed record Verb(string Name, string Summary, IReadOnlyList<OptionSpec> Options, string Example, Func<ParsedArguments, int> Run)
 {
-    /// <summary>What a word without dashes stands for, and the name it is found by; null where there is none.</summary>
-    public string? Operand { get; init; }
-
     /// <summary>What follows <c>--</c>, as help shows it; null for a verb that takes no command.</summary>
     public string? Command { get; init; }
+
+    /// <summary>What a word without dashes stands for, and the name it is found by; null where there is none.</summary>
+    public string? Operand { get; init; }
 }
 
 /// <summary>The options a user gave, in their order. Flags have an empty value.</summary>

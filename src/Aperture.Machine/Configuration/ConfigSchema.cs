@@ -7,7 +7,7 @@ internal sealed class ConfigSchema(string file)
 {
     internal static readonly string[] RootMembers =
     [
-        "$schema", "kernel", "initramfs", "cmdline", "firmware", "boot", "cpus", "memory", "machine", "serial", "events", "screenshot", "control", "accel", "reboot",
+        "$schema", "kernel", "initramfs", "cmdline", "firmware", "boot", "cpus", "memory", "machine", "serial", "events", "control", "screenshot", "accel", "reboot",
         "phys_bits", "mmio_window", "mmio32_window", "root_ports", "switches", "devices", "vfio", "mirror", "host",
     ];
 

@@ -102,11 +102,11 @@ public sealed record MachineConfig
     /// <summary>Where events go as JSON lines, or null.</summary>
     public string? EventsPath { get; init; }
 
-    /// <summary>Where the control channel's socket is made, or null for none.</summary>
-    public string? ControlPath { get; init; }
-
     /// <summary>Where the display's picture goes at the end, or null.</summary>
     public string? ScreenshotPath { get; init; }
+
+    /// <summary>Where the control channel's socket is made, or null for none.</summary>
+    public string? ControlPath { get; init; }
 
     /// <summary>How to run.</summary>
     public AccelKind Accel { get; init; } = AccelKind.Auto;

@@ -130,8 +130,8 @@ public sealed class TopologyBuilder
         return (spec, pins);
     }
 
-    /// <summary>The options of <paramref name="device"/> without its pins, which go to <paramref name="pins"/>.</summary>
-    /// <exception cref="ApertureException">A pin is malformed.</exception>
+    /// <summary>The options of <paramref name="device"/> without its pins and their policy, which go to <paramref name="pins"/>.</summary>
+    /// <exception cref="ApertureException">A pin is malformed, or there is a policy without a pin.</exception>
     internal static List<KeyValuePair<string, string>> SplitPins(DeviceConfig device, List<BarPin> pins)
     {
         BarPinPolicy? policy = device.Options.Find("policy") is { } text ? ReadPolicy(device, text) : null;
@@ -148,14 +148,17 @@ public sealed class TopologyBuilder
             }
         }
 
-        if (policy is not null && pins.Count == 0)
+        if (policy is { } asked)
         {
-            throw new ApertureException($"--device {device.Type}: policy= says what happens when the guest moves a pinned BAR, and none is pinned; add bars=barN@ADDRESS or leave it out.");
-        }
+            if (pins.Count == 0)
+            {
+                throw new ApertureException($"--device {device.Type}: policy= says what happens when the guest moves a pinned BAR, and none is pinned; add bars=barN@ADDRESS or leave it out.");
+            }
 
-        for (int i = 0; i < pins.Count; i++)
-        {
-            pins[i] = pins[i] with { Policy = policy ?? BarPinPolicy.Lock };
+            for (int i = 0; i < pins.Count; i++)
+            {
+                pins[i] = pins[i] with { Policy = asked };
+            }
         }
 
         return rest;
@@ -223,14 +226,6 @@ public sealed class TopologyBuilder
         Replace(port, node, node with { Test = spec, Pins = pins });
     }
 
-    private void KeepRoom(TopologyNode? parent, TopologyNode port, PortRoom? room)
-    {
-        if (room is not null)
-        {
-            Replace(parent, port, port with { Room = room });
-        }
-    }
-
     private void Add(PcDevice device)
     {
         TopologyNode? port = device.Port is null ? null : Port(device.Id, device.Port);
@@ -253,6 +248,14 @@ public sealed class TopologyBuilder
 
         TopologyNode node = Add(port, part.Name, NodeKind.Assigned, part.Spec.DeviceFunction, []);
         Replace(port, node, node with { Assigned = part });
+    }
+
+    private void KeepRoom(TopologyNode? parent, TopologyNode port, PortRoom? room)
+    {
+        if (room is not null)
+        {
+            Replace(parent, port, port with { Room = room });
+        }
     }
 
     private void Replace(TopologyNode? parent, TopologyNode old, TopologyNode node)

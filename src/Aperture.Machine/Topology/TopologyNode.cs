@@ -48,14 +48,14 @@ public sealed record TopologyNode(string Name, NodeKind Kind, byte DeviceFunctio
     /// <summary>The test device's description.</summary>
     public TestDeviceSpec? Test { get; init; }
 
-    /// <summary>What a port keeps free for devices that come later; null for nothing.</summary>
-    public PortRoom? Room { get; init; }
-
     /// <summary>The disk or display adapter.</summary>
     public PcDevice? Pc { get; init; }
 
     /// <summary>The device of the host.</summary>
     public AssignedPart? Assigned { get; init; }
+
+    /// <summary>What a port keeps free for devices that come later; null for nothing.</summary>
+    public PortRoom? Room { get; init; }
 
     /// <summary>BARs that the user pinned.</summary>
     public IReadOnlyList<BarPin> Pins { get; init; } = [];
