@@ -5,6 +5,7 @@ using Aperture.Machine.Configuration;
 using Aperture.Machine.Console;
 using Aperture.Machine.Control;
 using Aperture.Machine.Events;
+using Aperture.Machine.Verification;
 using Aperture.Memory;
 using Aperture.Placement;
 
@@ -27,8 +28,8 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     private readonly SlotListener _slots;
     private readonly HostDevices? _hostDevices;
     private readonly SerialConnection _serial;
-    private readonly ScreenOutput _screen;
     private readonly Supervision _supervision;
+    private readonly ScreenOutput _screen;
     private readonly ManualResetEventSlim _requested = new();
     private readonly Lock _requestGate = new();
 
@@ -83,7 +84,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             _board.Memory.AddListener(_slots);
             _board.Memory.AddListener(new SlotEvents(_slots, _events));
             _hostDevices?.Follow(_board.Memory);
-            _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail));
+            _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail, _hostDevices is null ? null : new AssignedMappings(_hostDevices.Iommu)));
             if (config.ControlPath is { } control)
             {
                 _supervision.Listen(control, this);

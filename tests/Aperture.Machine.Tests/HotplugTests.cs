@@ -68,6 +68,14 @@ public sealed class HotplugTests : IDisposable
     }
 
     [Fact]
+    public void Insertion_into_a_slot_without_power_presses_its_button()
+    {
+        WriteControl(PowerOff | IndicatorOff);
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap");
+        Assert.Equal(0x49u, _board.Read("rp0", Port.Express.Offset + 0x1A, 2));
+    }
+
+    [Fact]
     public void A_surprise_removal_needs_no_guest()
     {
         _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap");

@@ -163,6 +163,13 @@ internal sealed class HotplugController : IConfigWriteSink
             json.WriteString("bdf", function.Bdf.ToString());
         });
         port.ReportPresenceChange();
+        if (!port.IsPowered)
+        {
+            // An empty slot without power has no link to come up, and guests do not listen for presence where there is a button. As a person would:
+            // put it in, press the button.
+            port.PressAttentionButton();
+        }
+
         return function;
     }
 

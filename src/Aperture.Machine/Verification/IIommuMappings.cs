@@ -1,3 +1,5 @@
+using Aperture.Vfio;
+
 namespace Aperture.Machine.Verification;
 
 /// <summary>A run of guest memory as the IOMMU of assigned devices has it.</summary>
@@ -12,4 +14,11 @@ public interface IIommuMappings
 {
     /// <summary>All memory that was asked to be mapped, refused ranges included. A snapshot; any thread.</summary>
     IReadOnlyList<IommuMapping> Snapshot();
+}
+
+/// <summary>The mappings that assigned devices have.</summary>
+internal sealed class AssignedMappings(IommuListener iommu) : IIommuMappings
+{
+    /// <inheritdoc/>
+    public IReadOnlyList<IommuMapping> Snapshot() => [.. iommu.Results.Select(r => new IommuMapping(r.Range, r.Region.Name, r.IsMapped, r.Reason))];
 }

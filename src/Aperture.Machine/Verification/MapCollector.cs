@@ -31,7 +31,7 @@ internal sealed class MapCollector(PciBoard board, SlotListener slots, WriteHist
         List<FoundRange> ranges = new(view.Ranges.Length);
         foreach (ref readonly FlatRange run in view.Ranges)
         {
-            ranges.Add(new FoundRange(run.Range, run.Region.Name, run.Region.Ram is not null, run.Region.IsReadOnly));
+            ranges.Add(new FoundRange(run.Range, run.Region.Name, run.Region.Block is not null, run.Region.IsReadOnly));
         }
 
         return ranges;
@@ -65,20 +65,30 @@ internal sealed class MapCollector(PciBoard board, SlotListener slots, WriteHist
             history.Describe(function, bar.Register, bar.Kind.Is64Bit() ? 2 : 1));
     }
 
-    // What answers behind a BAR is named for it: gpu0.bar0, and gpu0.bar0.NAME where it has several parts.
+    // What answers behind a BAR is named for it: t0.bar0, or gpu0 bar0 with the part of it that is meant.
     private List<string> Owners(PciFunction function, Bar bar)
     {
-        string name = $"{function.Name}.{bar.Name}";
         List<string> owners = [];
         foreach (ref readonly FlatRange run in board.Memory.View.Ranges)
         {
-            if (run.Region.Name.StartsWith(name, StringComparison.Ordinal) && (run.Region.Name.Length == name.Length || !char.IsAsciiLetterOrDigit(run.Region.Name[name.Length])))
+            if (IsNamedFor(run.Region.Name, function.Name, bar.Name))
             {
                 owners.Add(run.Region.Name);
             }
         }
 
         return owners;
+    }
+
+    private static bool IsNamedFor(string region, string function, string bar)
+    {
+        int start = function.Length + 1;
+        int end = start + bar.Length;
+        return region.Length >= end
+            && region.StartsWith(function, StringComparison.Ordinal)
+            && region[function.Length] is '.' or ' '
+            && region.AsSpan(start, bar.Length).SequenceEqual(bar)
+            && (region.Length == end || !char.IsAsciiLetterOrDigit(region[end]));
     }
 
     private static string Words(RefusedBar refused) => refused.Reason switch

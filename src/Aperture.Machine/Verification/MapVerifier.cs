@@ -207,6 +207,11 @@ public static class MapVerifier
         {
             foreach (IommuMapping mapping in mappings)
             {
+                if (!mapping.IsMapped && mapping.Range.Size < Page)
+                {
+                    continue;
+                }
+
                 if (!mapping.IsMapped)
                 {
                     yield return new(DifferenceKind.Iommu, $"{mapping.Owner} at {mapping.Range}", "to be reached by assigned devices", "not mapped", mapping.Reason);
