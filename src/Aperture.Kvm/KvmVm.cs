@@ -144,14 +144,14 @@ public sealed class KvmVm : IDisposable
         }
     }
 
-    /// <summary>Takes back what <see cref="AddVfioFile"/> told.</summary>
+    /// <summary>Takes back what <see cref="AddVfioFile"/> told. Does nothing after the VM's end.</summary>
     /// <exception cref="LinuxException">KVM refused: ENOENT when it was never told.</exception>
     public void RemoveVfioFile(SafeFileDescriptor file)
     {
         ArgumentNullException.ThrowIfNull(file);
         lock (_vfioGate)
         {
-            if (_vfio is not null)
+            if (_vfio is { IsClosed: false })
             {
                 KvmIoctl.RemoveVfioFile(_vfio, file);
             }

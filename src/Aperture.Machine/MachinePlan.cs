@@ -1,8 +1,10 @@
 using Aperture.Machine.Board;
 using Aperture.Machine.Boot;
 using Aperture.Machine.Configuration;
+using Aperture.Machine.Events;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
+using Aperture.Pci;
 using Aperture.Placement;
 
 namespace Aperture.Machine;
@@ -18,8 +20,10 @@ public sealed class MachinePlan : IDisposable
     private MachinePlan(MachineConfig config, int physicalAddressBits)
     {
         PhysicalAddressBits = physicalAddressBits;
+        Chipset = Chipsets.For(config.Board);
         Topology = MachineTopology.Of(config, physicalAddressBits);
         DebugExits = DebugExitPorts.Read(config);
+        DebugConsoleFiles = DebugConsoles.Read(config);
         try
         {
             // Files before addresses: a kernel that is not there is the simpler story.
@@ -47,7 +51,11 @@ public sealed class MachinePlan : IDisposable
     /// <summary>The tree, what the solver was asked, and the host's devices in it.</summary>
     public MachineTopology Topology { get; }
 
+    internal Func<PciHierarchy, EventLog, IChipset> Chipset { get; }
+
     internal IReadOnlyList<ushort> DebugExits { get; }
+
+    internal IReadOnlyList<(ushort Port, string Path)> DebugConsoleFiles { get; }
 
     internal RamBlock? Firmware { get; }
 

@@ -50,6 +50,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             _ram = Own(GuestRam.Create([.. Map.Ram.Pieces], config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
             _events = Own(config.EventsPath is { } path ? EventLog.Open(path, clock) : EventLog.None);
             _serial = Own(SerialConnection.Open(config));
+            DebugConsoles consoles = Own(DebugConsoles.Open(_plan.DebugConsoleFiles));
             if (start is null || cpuid is null)
             {
                 throw missing!;
@@ -60,6 +61,8 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             _board = Own(new PciBoard(new BoardParts(
                 _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)
             {
+                Chipset = _plan.Chipset,
+                DebugConsoles = consoles.Ports,
                 Makers = _hostDevices is null ? [] : [_hostDevices.Maker],
             }));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));

@@ -67,4 +67,14 @@ public sealed record PlatformLimits
     /// <summary>A Q35 board: ECAM at 0xB0000000, RAM below it, <see cref="Q35Reserved"/> kept free.</summary>
     public static PlatformLimits Q35(ulong ramSize, int physicalAddressBits) =>
         new() { RamSize = ramSize, PhysicalAddressBits = physicalAddressBits, Reserved = Q35Reserved };
+
+    /// <summary>An i440fx board: conventional PCI without ECAM, RAM below 0xC0000000, the same ranges as <see cref="Q35Reserved"/> kept free.</summary>
+    public static PlatformLimits I440fx(ulong ramSize, int physicalAddressBits) => new()
+    {
+        RamSize = ramSize,
+        PhysicalAddressBits = physicalAddressBits,
+        Reserved = Q35Reserved,
+        Ecam = null,
+        LowRamCeiling = 0xC000_0000,
+    };
 }

@@ -255,4 +255,18 @@ public class CmosTests
         Assert.Equal(AccessResult.Ok, cmos.Write(0, 2, 0x5A40));
         Assert.Equal(0x5A, Get(cmos, 0x40));
     }
+
+    [Fact]
+    public void Firmware_finds_the_processors_and_the_boot_order_and_the_checksum_still_holds()
+    {
+        CmosBoot boot = new(4, CmosBootDevice.Cdrom, CmosBootDevice.Disk, CmosBootDevice.OptionRom);
+        using Cmos cmos = new(_clock, _line, new CmosMemorySize(2UL << 30, 0), boot);
+        Assert.Equal(3, Get(cmos, 0x5F));
+        Assert.Equal(0x23, Get(cmos, 0x3D));
+        Assert.Equal(0x41, Get(cmos, 0x38));
+        int sum = Enumerable.Range(0x10, 0x1E).Sum(register => Get(cmos, register));
+        Assert.Equal(sum, (Get(cmos, 0x2E) << 8) | Get(cmos, 0x2F));
+        using Cmos large = new(_clock, _line, default, new CmosBoot(1000));
+        Assert.Equal(255, Get(large, 0x5F));
+    }
 }

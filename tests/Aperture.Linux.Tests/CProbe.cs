@@ -9,7 +9,7 @@ internal static class CProbe
 {
     public static bool HasCompiler => FindCompiler() is not null && File.Exists("/usr/include/linux/kvm.h");
 
-    public static IReadOnlyDictionary<string, ulong> Evaluate(IEnumerable<string> expressions)
+    public static IReadOnlyDictionary<string, ulong> Evaluate(IEnumerable<string> expressions, params string[] headers)
     {
         string[] all = [.. expressions.Distinct()];
         StringBuilder program = new("""
@@ -26,10 +26,17 @@ internal static class CProbe
             #include <sys/ioctl.h>
             #include <sys/mman.h>
             #include <linux/kvm.h>
+            #include <linux/vfio.h>
+            #include <sys/resource.h>
             #define MEMBER_SIZE(type, member) sizeof(((type *)0)->member)
-            int main(void) {
 
             """);
+        foreach (string header in headers)
+        {
+            program.Append(CultureInfo.InvariantCulture, $"#include <{header}>\n");
+        }
+
+        program.Append("int main(void) {\n");
         foreach (string expression in all)
         {
             program.Append(CultureInfo.InvariantCulture, $"    printf(\"%llu\\n\", (unsigned long long)({expression}));\n");

@@ -107,7 +107,7 @@ internal static class RunVerb
         {
             Hardware = hardware,
             VfioFunctions = hardware is null ? [] : [.. arguments.Values.SelectMany(v => FunctionsOf(v.Key, v.Value)).OfType<string>().Distinct()],
-            WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath }.OfType<string>().Select(DirectoryOf).Distinct()],
+            WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath }.Concat(config.Devices.Select(d => d.Type == "debugcon" ? d.Options.Find("file") : null)).OfType<string>().Select(DirectoryOf).Distinct()],
         };
         if (notice is not null)
         {

@@ -13,7 +13,8 @@ namespace Aperture.Devices;
 /// 0x30  SMI_EN (32)         0x34  SMI_STS (32, W1C)
 /// </code>
 /// The SCI is a level: asserted while SCI_EN is set and any status bit meets its enable bit. Everything else in the block reads as zero.
-/// No SMI is ever raised; SMI_EN keeps what is written.
+/// No SMI is ever raised. SMI_EN keeps what is written and starts with APMC_EN on: firmware takes it that an SMI handler is installed already, and
+/// installs none.
 /// </remarks>
 public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, IDisposable
 {
@@ -39,6 +40,11 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
     public const byte SoftOffSleepType = 7;
 
     private const byte SuspendToDisk = 6;
+
+    // Soft off on PIIX4 (82371AB datasheet, PMCNTRL), and what firmware for virtual PCs writes on every board; on ICH9 it would mean to stay on.
+    private const byte PiixSoftOff = 0;
+
+    private const uint ApmSmiEnable = 1 << 5;
 
     private readonly Lock _gate = new();
     private readonly IInterruptLine _sci;
@@ -225,7 +231,7 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
             return false;
         }
 
-        if (written.SleepType is SoftOffSleepType or SuspendToDisk)
+        if (written.SleepType is SoftOffSleepType or SuspendToDisk or PiixSoftOff)
         {
             return true;
         }
@@ -275,7 +281,7 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
 
     private void ResetState()
     {
-        (_status, _enable, _gpeStatus, _gpeEnable, _smiEnable) = (0, 0, 0, 0, 0);
+        (_status, _enable, _gpeStatus, _gpeEnable, _smiEnable) = (0, 0, 0, 0, ApmSmiEnable);
         _controlWord = _alwaysAcpi ? Pm1ControlWord.SciEnable : 0;
         _carriesSeen = _timer.Carries;
     }

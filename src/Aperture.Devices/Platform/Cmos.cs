@@ -48,12 +48,14 @@ public sealed class Cmos : IAccessHandler, IByteRegisters, IResettable, IDisposa
     /// <param name="clock">Time and timers.</param>
     /// <param name="interrupt">IRQ 8.</param>
     /// <param name="memory">What the memory-size bytes say.</param>
-    public Cmos(TimeProvider clock, IInterruptLine interrupt, CmosMemorySize memory)
+    /// <param name="boot">What the boot bytes say; null leaves them 0, for a machine without firmware.</param>
+    public Cmos(TimeProvider clock, IInterruptLine interrupt, CmosMemorySize memory, CmosBoot? boot = null)
     {
         ArgumentNullException.ThrowIfNull(clock);
         _clock = clock;
         _interrupt = interrupt;
         memory.Store(_ram);
+        boot?.Store(_ram);
         StoreChecksum();
         Resynchronize();
         _alarm = clock.CreateTimer(static state => ((Cmos)state!).OnAlarm(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);

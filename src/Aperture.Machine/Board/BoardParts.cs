@@ -1,4 +1,5 @@
 using Aperture.Devices;
+using Aperture.Firmware;
 using Aperture.Machine.Events;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
@@ -35,8 +36,14 @@ internal sealed record BoardParts(
     EventLog Events)
 {
     /// <summary>Makes the chipset.</summary>
-    public Func<PciHierarchy, EventLog, IChipset> Chipset { get; init; } = (hierarchy, events) => new Q35Chipset(hierarchy, events);
+    public Func<PciHierarchy, EventLog, IChipset> Chipset { get; init; } = Chipsets.For(BoardKind.Q35);
+
+    /// <summary>Debug consoles.</summary>
+    public IReadOnlyList<DebugConsolePort> DebugConsoles { get; init; } = [];
 
     /// <summary>Who makes the functions that the board does not know by itself; asked in order, before the board's own makers.</summary>
     public IReadOnlyList<IFunctionMaker> Makers { get; init; } = [];
 }
+
+/// <summary>A debug console at its port.</summary>
+internal readonly record struct DebugConsolePort(ushort Port, ISerialBackend Backend);

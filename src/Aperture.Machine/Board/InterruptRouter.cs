@@ -1,30 +1,31 @@
-using Aperture.Firmware;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Board;
 
 /// <summary>
-/// Wires INTx of the PCI functions to I/O APIC pins 16 to 23: pin p of root device d arrives at 16 + (d + p) mod 8. Functions that meet at one pin are
-/// ORed, as open-drain lines are.
+/// Carries INTx of the PCI functions to the interrupt controllers: to the I/O APIC by the board's wiring, and to the 8259s by the chipset's PIRQ route
+/// registers, for guests without an I/O APIC driver. Functions that meet at one input are ORed.
 /// </summary>
 internal sealed class InterruptRouter
 {
-    private const uint FirstGsi = 16;
-    private const int Lines = 8;
-    private readonly SharedLine[] _lines = new SharedLine[Lines];
+    private readonly PirqWiring _wiring;
+    private readonly SharedLines _inputs;
 
-    /// <summary>Makes the wires; <paramref name="line"/> gives the controller's input for a global system interrupt.</summary>
-    public InterruptRouter(Func<uint, IInterruptLine> line)
+    /// <summary>Makes the wires; every PIRQ's route to the 8259s is off.</summary>
+    public InterruptRouter(PirqWiring wiring, SharedLines lines)
     {
-        for (uint i = 0; i < Lines; i++)
+        _wiring = wiring;
+        Pirq[] pirqs = new Pirq[wiring.Count];
+        for (int i = 0; i < pirqs.Length; i++)
         {
-            _lines[i] = new SharedLine(line(FirstGsi + i));
+            pirqs[i] = new Pirq(lines.Source(PirqWiring.Gsi(i)), lines);
         }
+
+        Pirqs = pirqs;
+        _inputs = new SharedLines(pirq => pirqs[pirq]);
     }
 
-    /// <summary>Every pin of every device on the root bus, as the ACPI tables tell the guest.</summary>
-    public static IReadOnlyList<PciInterruptRoute> Routes { get; } =
-        [.. from device in Enumerable.Range(0, 32) from pin in Enumerable.Range(0, 4) select new PciInterruptRoute((byte)device, (byte)pin, Gsi(device, pin))];
+    private Pirq[] Pirqs { get; }
 
     /// <summary>Connects the INTx of <paramref name="function"/>, which is on its bus.</summary>
     /// <returns>The global system interrupt that it arrives at; null when the function has no pin.</returns>
@@ -36,9 +37,9 @@ internal sealed class InterruptRouter
             return null;
         }
 
-        uint gsi = Gsi(route.Device, route.Pin - 1);
-        function.IntxLine = _lines[gsi - FirstGsi].AddSource();
-        return gsi;
+        int pirq = _wiring.Pirq(route.Device, route.Pin - 1);
+        function.IntxLine = _inputs.Source((uint)pirq);
+        return PirqWiring.Gsi(pirq);
     }
 
     /// <summary>Lets go of the INTx of <paramref name="function"/>, asserted or not.</summary>
@@ -48,40 +49,46 @@ internal sealed class InterruptRouter
         function.IntxLine = null;
     }
 
-    private static uint Gsi(int device, int pin) => FirstGsi + ((uint)(device + pin) % Lines);
+    /// <summary>Brings the routes to the 8259s to what <paramref name="chipset"/>'s registers say.</summary>
+    public void Update(IChipset chipset)
+    {
+        for (int i = 0; i < Pirqs.Length; i++)
+        {
+            Pirqs[i].Route(chipset.RouteOf(i).IsaInterrupt);
+        }
+    }
 
-    /// <summary>An input with several drivers: asserted while any of them asserts.</summary>
-    private sealed class SharedLine(IInterruptLine target)
+    /// <summary>One PIRQ input: a wire to the I/O APIC and, when routed, an input of the 8259s.</summary>
+    private sealed class Pirq(IInterruptLine apic, SharedLines lines) : IInterruptLine
     {
         private readonly Lock _gate = new();
-        private int _asserted;
+        private bool _asserted;
+        private uint? _route;
+        private IInterruptLine? _isa;
 
-        public IInterruptLine AddSource() => new Source(this);
-
-        private void Change(int by)
+        public void Set(bool asserted)
         {
             lock (_gate)
             {
-                _asserted += by;
-                target.Set(_asserted > 0);
+                _asserted = asserted;
+                apic.Set(asserted);
+                _isa?.Set(asserted);
             }
         }
 
-        private sealed class Source(SharedLine line) : IInterruptLine
+        public void Route(uint? interrupt)
         {
-            private readonly Lock _order = new();
-            private bool _asserted;
-
-            public void Set(bool asserted)
+            lock (_gate)
             {
-                lock (_order)
+                if (interrupt == _route)
                 {
-                    if (_asserted != asserted)
-                    {
-                        _asserted = asserted;
-                        line.Change(asserted ? 1 : -1);
-                    }
+                    return;
                 }
+
+                _isa?.Set(false);
+                _route = interrupt;
+                _isa = interrupt is { } gsi ? lines.Source(gsi) : null;
+                _isa?.Set(_asserted);
             }
         }
     }

@@ -7,21 +7,24 @@ namespace Aperture.Machine.Board;
 /// <summary>The devices of a PC at fixed ports, which every board has.</summary>
 internal sealed class LegacyDevices : IResettable, IDisposable
 {
+    private const uint SerialInterrupt = 4;
+    private const uint ClockInterrupt = 8;
     private const uint SciInterrupt = 9;
     private readonly List<IResettable> _resettable = [];
     private readonly List<IDisposable> _disposable = [];
 
     /// <summary>Makes the devices.</summary>
-    public LegacyDevices(BoardParts parts, PciHierarchy hierarchy)
+    public LegacyDevices(BoardParts parts, PciHierarchy hierarchy, SharedLines lines)
     {
-        Serial = new Serial16550(parts.Line(4), parts.Serial);
-        PowerManagement = new AcpiPmBlock(parts.Clock, parts.Line(SciInterrupt), parts.Control);
+        Serial = new Serial16550(lines.Source(SerialInterrupt), parts.Serial);
+        PowerManagement = new AcpiPmBlock(parts.Clock, lines.Source(SciInterrupt), parts.Control);
         _resettable.AddRange([Serial, PowerManagement]);
         _disposable.Add(PowerManagement);
         Config = Resets(new ConfigPorts(new Cf8Mechanism(hierarchy), new ResetControl(parts.Control)));
+        Apm = Resets(new PmCommandPort(PowerManagement));
         Port92 = Resets(new Port92(parts.Control));
         Keyboard = Resets(new I8042Stub(parts.Control));
-        Cmos = Resets(new Cmos(parts.Clock, parts.Line(8), new CmosMemorySize(parts.Ram.LowSize, parts.Ram.HighSize)));
+        Cmos = Resets(new Cmos(parts.Clock, lines.Source(ClockInterrupt), new CmosMemorySize(parts.Ram.LowSize, parts.Ram.HighSize)));
         _disposable.Add(Cmos);
     }
 
@@ -32,6 +35,8 @@ internal sealed class LegacyDevices : IResettable, IDisposable
     public AcpiPmBlock PowerManagement { get; }
 
     private ConfigPorts Config { get; }
+
+    private PmCommandPort Apm { get; }
 
     private Port92 Port92 { get; }
 
@@ -49,8 +54,13 @@ internal sealed class LegacyDevices : IResettable, IDisposable
         Place(change, "delay", DummyPort.DelayPort, DummyPort.Length, new DummyPort());
         Place(change, "port92", Port92.Port, Port92.Length, Port92);
         Place(change, "com1", Serial16550.Com1, Serial16550.Length, Serial);
-        Place(change, "acpi-pm", LpcBridge.AcpiBase, AcpiPmBlock.Length, PowerManagement);
+        Place(change, "apm", PmCommandPort.Port, PmCommandPort.Length, Apm);
         Place(change, "pci-config", Cf8Mechanism.FirstPort, Cf8Mechanism.PortCount, Config);
+        foreach (DebugConsolePort console in parts.DebugConsoles)
+        {
+            Place(change, $"debugcon-{console.Port:x}", console.Port, DebugConsole.Length, new DebugConsole(console.Backend));
+        }
+
         foreach (ushort port in parts.DebugExitPorts)
         {
             Place(change, $"debug-exit-{port:x}", port, DebugExit.Length, new DebugExit(parts.Control));

@@ -3,29 +3,54 @@ using Aperture.Pci;
 namespace Aperture.Machine.Board;
 
 /// <summary>
-/// ICH9's LPC bridge at 00:1f.0 (8086:2918, Intel ICH9 datasheet, section 13.1): where the guest reads the ACPI base and the PIRQ routing. The ACPI block
-/// stays at <see cref="AcpiBase"/>, which the register reports as fixed; interrupts go to I/O APIC pins 16 to 23 as the tables say.
+/// ICH9's LPC bridge at 00:1f.0 (8086:2918, Intel ICH9 datasheet, section 13.1): PMBASE and the PIRQ routes act, RCBA keeps what is written.
 /// </summary>
-public sealed class LpcBridge : PciFunction
+internal sealed class LpcBridge : PciFunction
 {
-    /// <summary>First port of the ACPI block.</summary>
+    /// <summary>Where firmware customarily puts the ACPI block, and direct boot too.</summary>
     public const ushort AcpiBase = 0x600;
+
+    /// <summary>Ports of the ACPI block.</summary>
+    public const ushort AcpiLength = 128;
 
     private const int PmBaseRegister = 0x40;
     private const int AcpiControlRegister = 0x44;
     private const byte AcpiEnable = 0x80;
-    private const byte RoutingOff = 0x80;
+    private const int RouteA = 0x60;
+    private const int RouteE = 0x68;
+    private const int RootComplexBase = 0xF0;
 
     /// <summary>Makes the bridge.</summary>
     public LpcBridge()
         : base("lpc", new PciIdentity(0x8086, 0x2918, ClassCode: 0x06_0100, Revision: 2), ConfigSpace.ConventionalSize)
     {
-        Config.Define(PmBaseRegister, 4, AcpiBase | 1u);
-        Config.Define(AcpiControlRegister, 1, AcpiEnable);
+        Config.Define(PmBaseRegister, 4, 1, writable: 0xFF80);
+        Config.Define(AcpiControlRegister, 1, 0, writable: 0x87);
         for (int pirq = 0; pirq < 4; pirq++)
         {
-            Config.Define(0x60 + pirq, 1, RoutingOff, writable: 0x8F);
-            Config.Define(0x68 + pirq, 1, RoutingOff, writable: 0x8F);
+            Config.Define(RouteA + pirq, 1, PirqRoute.Off, PirqRoute.WritableMask);
+            Config.Define(RouteE + pirq, 1, PirqRoute.Off, PirqRoute.WritableMask);
         }
+
+        Config.Define(RootComplexBase, 4, 0, writable: 0xFFFF_C001);
     }
+
+    /// <summary>The first port of the ACPI block, or null while it does not decode.</summary>
+    public ushort? PmBase => (Config.Read(AcpiControlRegister, 1) & AcpiEnable) != 0 && Config.Read(PmBaseRegister, 2) is > 1 and uint value
+        ? (ushort)(value & 0xFF80)
+        : null;
+
+    /// <summary>Where PIRQA (0) to PIRQH (7) goes.</summary>
+    public PirqRoute RouteOf(int pirq) => new((byte)Config.Read((pirq < 4 ? RouteA : RouteE - 4) + pirq, 1));
+
+    /// <summary>Programs PMBASE and enables the block, as firmware does.</summary>
+    public void ProgramPmBase(ushort first)
+    {
+        Config.Set(PmBaseRegister, first, 0xFF80);
+        Config.Set(AcpiControlRegister, AcpiEnable, AcpiEnable);
+    }
+
+    /// <inheritdoc/>
+    protected override ConfigChange OnConfigWritten(int offset, int size, uint value) =>
+        offset is >= PmBaseRegister and < RouteE + 4 ? ConfigChange.DeviceSpecific : ConfigChange.None;
 }

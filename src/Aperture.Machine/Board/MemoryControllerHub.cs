@@ -8,17 +8,14 @@ namespace Aperture.Machine.Board;
 /// The Q35 memory controller hub's function 00:00.0 (8086:29C0, Intel 3 Series Express Chipset datasheet, section 5): conventional configuration
 /// space. PCIEXBAR, PAM and SMRAM act; the memory size registers (TOM, TOUUD, TOLUD, REMAP) report what the map is.
 /// </summary>
-public sealed class MemoryControllerHub : PciFunction
+internal sealed class MemoryControllerHub : PciFunction
 {
-    private const int SmramWord = 0x9C;
-    private const int SmramRegister = 0x9D;
-    private const byte SmramOpen = 1 << 6;
-    private const byte SmramLock = 1 << 4;
-    private const byte SmramReset = 0x02;
+    private const int SmramOffset = 0x9D;
+    private readonly SmramRegister _smram;
 
     /// <summary>Makes the hub in reset state: ECAM off, C0000-FFFFF routed to the ROM.</summary>
     public MemoryControllerHub()
-        : base("mch", new PciIdentity(0x8086, 0x29C0, ClassCode: 0x06_0000, Revision: 2), ConfigSpace.ConventionalSize)
+        : base("mch", HostBridgeIdentity.For(0x29C0, revision: 2), ConfigSpace.ConventionalSize)
     {
         Config.Define(PciExBar.Offset, 4, (uint)PciExBar.ResetValue, writable: PciExBar.LowWritableMask);
         Config.Define(PciExBar.Offset + 4, 4, (uint)(PciExBar.ResetValue >> 32), writable: PciExBar.HighWritableMask);
@@ -31,7 +28,7 @@ public sealed class MemoryControllerHub : PciFunction
         // REMAPBASE above REMAPLIMIT: nothing is remapped after a reset.
         Config.Define(0x98, 2, 0x03FF, writable: 0x03FF);
         Config.Define(0x9A, 2, 0, writable: 0x03FF);
-        Config.Define(SmramRegister, 1, SmramReset, writable: 0x78);
+        _smram = new SmramRegister(Config, SmramOffset);
         Config.Define(0x9E, 1, 0x38, writable: 0x87);
         Config.Define(0xA0, 2, 0x0001, writable: 0x03FF);
         Config.Define(0xA2, 2, 0, writable: 0xFFFF);
@@ -84,30 +81,14 @@ public sealed class MemoryControllerHub : PciFunction
             return false;
         }
 
-        // A locked SMRAM register is read-only until a reset.
-        bool locked = (Config.Read(SmramRegister, 1) & SmramLock) != 0;
-        if (locked && (offset & ~3) == SmramWord)
-        {
-            for (int i = 0; i < size; i++)
-            {
-                if (offset + i is SmramRegister or SmramRegister + 1)
-                {
-                    value = (value & ~(0xFFu << (8 * i))) | (Config.Read(offset + i, 1) << (8 * i));
-                }
-            }
-        }
-
+        value = _smram.Filter(offset, size, value);
         return true;
     }
 
     /// <inheritdoc/>
     protected override ConfigChange OnConfigWritten(int offset, int size, uint value)
     {
-        if ((Config.Read(SmramRegister, 1) & SmramLock) != 0)
-        {
-            Config.Set(SmramWord, 0, (uint)SmramOpen << 8);
-        }
-
+        _smram.Settle();
         bool routes = Touches(offset, size, PciExBar.Offset, 8) || Touches(offset, size, PamRegisters.Offset, PamRegisters.Count);
         return routes ? ConfigChange.DeviceSpecific : ConfigChange.None;
     }

@@ -18,6 +18,8 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     private readonly LegacyDevices _devices;
     private readonly BarMapper _bars;
     private readonly PciTree _tree;
+    private readonly InterruptRouter _router;
+    private readonly PmWindow _pm;
     private readonly ConfigWriteEvents _writes;
     private AddressRange? _limitsEcam;
     private DecodeLimits _limits;
@@ -38,8 +40,11 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         _chipset = parts.Chipset(Pci, parts.Events);
         ushort slot = 0;
         FunctionSite site = new(Memory, MemoryDispatcher, () => ++slot);
-        _tree = new PciTree(Pci, _bars, new InterruptRouter(parts.Line), site, [.. parts.Makers, _chipset, new PortMaker(), new TestFunctionMaker()]);
-        _devices = new LegacyDevices(parts, Pci);
+        SharedLines lines = new(parts.Line);
+        _router = new InterruptRouter(_chipset.Wiring, lines);
+        _tree = new PciTree(Pci, _bars, _router, site, [.. parts.Makers, _chipset, new PortMaker(), new TestFunctionMaker()]);
+        _devices = new LegacyDevices(parts, Pci, lines);
+        _pm = new PmWindow(_devices.PowerManagement, _chipset.PmLength);
         try
         {
             _tree.Add(Pci.Root, parts.Root);
@@ -103,7 +108,9 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         using AddressChange memory = Memory.Begin();
         using AddressChange ports = Ports.Begin();
         _legacy.Update(memory, _chipset);
-        _chipset.Update(memory, ports);
+        _chipset.Update(memory);
+        _pm.Update(ports, _chipset.PmBase);
+        _router.Update(_chipset);
         UpdateLimits();
         _bars.Update(memory, ports, _limits);
         ports.Commit();

@@ -13,6 +13,12 @@ internal sealed class Q35Chipset(PciHierarchy hierarchy, EventLog events) : IChi
     private readonly LpcBridge _lpc = new();
     private readonly EcamWindow _ecam = new(hierarchy, events);
 
+    public PirqWiring Wiring => PirqWiring.Q35;
+
+    public ushort PmLength => LpcBridge.AcpiLength;
+
+    public ushort? PmBase => _lpc.PmBase;
+
     public AddressRange? Ecam => _ecam.Current;
 
     public MadeFunction? Make(TopologyNode node, FunctionSite site) => node.Kind != NodeKind.Board
@@ -21,12 +27,15 @@ internal sealed class Q35Chipset(PciHierarchy hierarchy, EventLog events) : IChi
 
     public PamAttribute Pam(int segment) => _hub.Pam(segment);
 
-    public bool Routes(PciFunction function) => function == _hub;
+    public bool Routes(PciFunction function) => function == _hub || function == _lpc;
 
-    public void Update(AddressChange memory, AddressChange ports) => _ecam.Update(memory, _hub.PciExBar);
+    public PirqRoute RouteOf(int pirq) => _lpc.RouteOf(pirq);
+
+    public void Update(AddressChange memory) => _ecam.Update(memory, _hub.PciExBar);
 
     public void Program(PlacementMap map)
     {
+        _lpc.ProgramPmBase(LpcBridge.AcpiBase);
         _hub.ProgramPamToRam();
         _hub.ProgramMemorySize(map.Ram.Registers);
         if (map.Ecam is { } ecam)

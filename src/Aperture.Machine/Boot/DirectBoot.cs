@@ -62,11 +62,12 @@ internal sealed class DirectBoot
         byte lastBus = map.Ecam is { } window ? (byte)((window.Size >> 20) - 1) : byte.MaxValue;
         return new PlatformDescription
         {
+            Board = config.Board,
             ApicIds = [.. Enumerable.Range(0, config.Cpus).Select(i => (uint)i)],
             Ram = [.. map.Ram.Pieces],
             Ecam = map.Ecam is { } ecam ? new EcamRegion(ecam, (ushort)bridge.Segment, 0, lastBus) : null,
             HostBridge = new HostBridgeWindows(bridge.FirstBus, lastBus, HostBridgeWindows.StandardIo, bridge.Mmio32Windows, bridge.Mmio64Windows),
-            InterruptRoutes = InterruptRouter.Routes,
+            InterruptRoutes = Chipsets.Wiring(config.Board).Routes,
             SoftOffSleepType = AcpiPmBlock.SoftOffSleepType,
         };
     }

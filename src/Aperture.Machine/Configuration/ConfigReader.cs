@@ -136,7 +136,8 @@ public static class ConfigReader
     private static BoardKind Machine(string value) => value switch
     {
         "q35" => BoardKind.Q35,
-        _ => throw new ApertureException($"--machine {value} is not a board that can be built; write q35."),
+        "i440fx" => BoardKind.I440Fx,
+        _ => throw new ApertureException($"--machine {value} is not a board that can be built; write q35 or i440fx."),
     };
 
     private static MachineConfig Serial(MachineConfig config, string value) => value switch
@@ -186,9 +187,9 @@ public static class ConfigReader
     private static DeviceConfig Device(string value)
     {
         OptionList list = OptionList.Parse("--device", value);
-        if (list.Head is not ("test" or "vfio" or "debug-exit"))
+        if (DeviceTypes.Find(list.Head) is null)
         {
-            throw new ApertureException($"--device {value}: '{list.Head}' is not a device; write test,id=ID,..., vfio,host=0000:01:00.0,... or debug-exit,port=0xf4.");
+            throw new ApertureException($"--device {value}: '{list.Head}' is not a device; write {DeviceTypes.Examples}.");
         }
 
         DeviceConfig device = new(list.Head, list);

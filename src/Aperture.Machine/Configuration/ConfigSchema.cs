@@ -86,14 +86,10 @@ internal sealed class ConfigSchema(string file)
     {
         Expect(value, JsonTokenType.StartObject);
         ConfigValue? type = Find(value, "type");
-        string word = type is null ? throw Fault(value, "a device needs \"type\": \"test\", \"vfio\" or \"debug-exit\".") : Item(type);
-        return word switch
-        {
-            "test" => List(value, word, "a test device", TestMembers),
-            "vfio" => List(value, word, "a vfio device", VfioMembers),
-            "debug-exit" => List(value, word, "a debug-exit device", "type", "port"),
-            _ => throw Fault(type, $"'{word}' is not a device; write \"test\", \"vfio\" or \"debug-exit\"."),
-        };
+        string word = type is null ? throw Fault(value, $"a device needs a \"type\": {DeviceTypes.Names}.") : Item(type);
+        return DeviceTypes.Find(word) is { } known
+            ? List(value, word, known.What, [.. known.Members])
+            : throw Fault(type, $"'{word}' is not a device; there are {DeviceTypes.Names}.");
     }
 
     // The spelling of OptionList: a leading word, then key=value between commas. Pins go last, because what looks like a pin continues their list.

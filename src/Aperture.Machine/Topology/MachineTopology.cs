@@ -36,6 +36,7 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
     {
         ArgumentNullException.ThrowIfNull(config);
         DebugExitPorts.Read(config);
+        DebugConsoles.Read(config);
         IReadOnlyList<TopologyNode> own = TopologyBuilder.Build(config, host);
         PlacementRequest request = PlacementInput.For(config, own, physicalAddressBits, host);
         return config.Mirror is null

@@ -1,4 +1,5 @@
 using Aperture.Devices;
+using Aperture.Firmware;
 using Aperture.Host;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
@@ -18,14 +19,17 @@ public static class PlacementInput
     /// <summary>As the other overload; devices of <paramref name="host"/> cannot reach all addresses, so those are kept free.</summary>
     public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, int physicalAddressBits, HostMachine? host)
     {
-        PlatformLimits limits = PlatformLimits.Q35(config.MemorySize, physicalAddressBits) with
+        PlatformLimits board = config.Board == BoardKind.Q35
+            ? PlatformLimits.Q35(config.MemorySize, physicalAddressBits)
+            : PlatformLimits.I440fx(config.MemorySize, physicalAddressBits);
+        PlatformLimits limits = board with
         {
             Mmio32Window = config.Mmio32Window,
             Mmio64Window = config.MmioWindow,
             Reserved = [.. BoardLimits.Reserved, .. HostReserved(root, host)],
             ReservedIo = [.. DebugExitPorts.Read(config).Select(p => new ReservedRange(new AddressRange(new GuestAddress(p), DebugExit.Length), $"debug-exit at 0x{p:x}"))],
         };
-        return new PlacementRequest(limits, [new HostBridgeDemand("pcie.0", [.. root.Select(Demand)])]);
+        return new PlacementRequest(limits, [new HostBridgeDemand(config.Board == BoardKind.Q35 ? "pcie.0" : "pci.0", [.. root.Select(Demand)])]);
     }
 
     // The board has the MSI window reserved for itself, so it is left out where the host says the same.

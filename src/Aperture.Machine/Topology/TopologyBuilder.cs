@@ -1,4 +1,5 @@
 using Aperture.Devices;
+using Aperture.Firmware;
 using Aperture.Host;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Configuration;
@@ -19,16 +20,20 @@ public sealed class TopologyBuilder
     /// <summary>The LPC bridge's place on the root bus: 1f.0.</summary>
     public const byte LpcPlace = 0x1F << 3;
 
-    private readonly List<TopologyNode> _root =
-    [
-        new("mch", NodeKind.Board, HubPlace),
-        new("lpc", NodeKind.Board, LpcPlace),
-    ];
+    /// <summary>The place of PIIX3's ISA bridge on the root bus: 01.0.</summary>
+    public const byte PiixIsaPlace = 1 << 3;
 
+    /// <summary>The place of PIIX4's power management on the root bus: 01.3.</summary>
+    public const byte PiixPowerPlace = PiixIsaPlace | 3;
+
+    private readonly List<TopologyNode> _root;
     private readonly Dictionary<string, TopologyNode> _nodes = [];
 
-    private TopologyBuilder()
+    private TopologyBuilder(BoardKind board)
     {
+        _root = board == BoardKind.Q35
+            ? [new("mch", NodeKind.Board, HubPlace), new("lpc", NodeKind.Board, LpcPlace)]
+            : [new("pmc", NodeKind.Board, HubPlace), new("isa", NodeKind.Board, PiixIsaPlace), new("pm", NodeKind.Board, PiixPowerPlace)];
         foreach (TopologyNode node in _root)
         {
             _nodes.Add(node.Name, node);
@@ -43,7 +48,8 @@ public sealed class TopologyBuilder
     /// <exception cref="ApertureException">As the other overload; or a device cannot be passed.</exception>
     public static IReadOnlyList<TopologyNode> Build(MachineConfig config, HostMachine? host)
     {
-        TopologyBuilder builder = new();
+        CheckExpress(config);
+        TopologyBuilder builder = new(config.Board);
         List<AssignedPart> assigned = Assigned(config, host);
         List<(TestDeviceSpec Spec, IReadOnlyList<BarPin> Pins)> devices = [.. config.Devices.Where(d => d.Type == "test").Select(ReadTest)];
 
@@ -66,6 +72,15 @@ public sealed class TopologyBuilder
 
         CheckFunctionZero(builder._root, "on the root bus");
         return builder._root;
+    }
+
+    private static void CheckExpress(MachineConfig config)
+    {
+        string? port = config.RootPorts.Select(p => $"--root-port id={p.Id}").Concat(config.Switches.Select(s => $"--switch id={s.Id}")).FirstOrDefault();
+        if (config.Board != BoardKind.Q35 && port is not null)
+        {
+            throw new ApertureException($"{port}: --machine i440fx has conventional PCI and no PCI Express ports; put devices on its root bus, or use --machine q35.");
+        }
     }
 
     private static List<AssignedPart> Assigned(MachineConfig config, HostMachine? host)

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using Aperture.Linux;
 using Aperture.Memory;
 using Aperture.Pci;
 
@@ -236,7 +235,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     private void ResetDevice()
     {
         physical.Quiesce();
-        int errno = physical.IsGone ? 0 : device.CanReset ? device.Reset() : Errno.EOPNOTSUPP;
+        int errno = physical.IsGone ? 0 : device.Reset();
         if (errno != 0)
         {
             events.ResetFailed(this, errno);

@@ -84,7 +84,7 @@ internal sealed class BarContents(AssignedFunction function, IVfioDevice device,
         {
             if (!kept && start >= area.Offset && start - area.Offset < area.Size)
             {
-                return DeviceMemory.Region(name, block, start - area.Offset, size, device);
+                return Region.ForDevice(name, block, start - area.Offset, size, device);
             }
         }
 

@@ -26,7 +26,15 @@ internal sealed class ConfigMirrorQuirk : IBarQuirk
     {
         public AccessResult Read(ulong offset, int size, out ulong value)
         {
-            if (size > 4 || !function.IsEmulated((int)offset, size))
+            if (size > 4)
+            {
+                Read(offset, 4, out ulong low);
+                Read(offset + 4, 4, out ulong high);
+                value = low | high << 32;
+                return AccessResult.Ok;
+            }
+
+            if (!function.IsEmulated((int)offset, size))
             {
                 return device.Read(offset, size, out value);
             }
@@ -37,7 +45,13 @@ internal sealed class ConfigMirrorQuirk : IBarQuirk
 
         public AccessResult Write(ulong offset, int size, ulong value)
         {
-            if (size > 4 || !function.IsEmulated((int)offset, size))
+            if (size > 4)
+            {
+                Write(offset, 4, value & uint.MaxValue);
+                return Write(offset + 4, 4, value >> 32);
+            }
+
+            if (!function.IsEmulated((int)offset, size))
             {
                 return device.Write(offset, size, value);
             }

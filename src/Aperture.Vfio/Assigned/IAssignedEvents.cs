@@ -15,7 +15,7 @@ public interface IAssignedEvents
     /// <summary>The device does not answer any more; said once. The guest reads all-ones from here on.</summary>
     void DeviceGone(AssignedFunction function, int errno);
 
-    /// <summary>The guest asked for a reset that the host did not carry out; EOPNOTSUPP when the device has none.</summary>
+    /// <summary>The guest asked for a reset that the host did not carry out.</summary>
     void ResetFailed(AssignedFunction function, int errno);
 
     /// <summary>Interrupts of a kind (<see cref="VfioIrqIndex"/>) could not be set up.</summary>

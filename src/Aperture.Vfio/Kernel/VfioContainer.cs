@@ -15,18 +15,16 @@ internal sealed class VfioContainer : IIommuMap
     private readonly SafeFileDescriptor _file;
     private readonly Action<SafeFileDescriptor>? _announce;
     private readonly Action<SafeFileDescriptor>? _withdraw;
-    private readonly VfioIommuType _type;
     private readonly Lock _gate = new();
     private readonly Dictionary<int, Group> _groups = [];
     private readonly SortedDictionary<ulong, Mapping> _mappings = [];
     private volatile IReadOnlyList<AddressRange> _ranges = [];
 
-    private VfioContainer(IVfioCalls calls, HostPlaces places, SafeFileDescriptor file, VfioIommuType type, Action<SafeFileDescriptor>? announce, Action<SafeFileDescriptor>? withdraw)
+    private VfioContainer(IVfioCalls calls, HostPlaces places, SafeFileDescriptor file, Action<SafeFileDescriptor>? announce, Action<SafeFileDescriptor>? withdraw)
     {
         _calls = calls;
         _places = places;
         _file = file;
-        _type = type;
         _announce = announce;
         _withdraw = withdraw;
     }
@@ -53,13 +51,12 @@ internal sealed class VfioContainer : IIommuMap
                 throw VfioFailure.Make("this kernel's VFIO has another interface than version 0; use a kernel from Linux 4.0 on");
             }
 
-            VfioIommuType type = calls.Supports(file, VfioIommuType.Type1v2) ? VfioIommuType.Type1v2 : VfioIommuType.Type1;
-            if (type == VfioIommuType.Type1 && !calls.Supports(file, type))
+            if (!calls.Supports(file, VfioIommuType.Type1v2))
             {
                 throw VfioFailure.Make("this kernel's VFIO has no IOMMU driver for this machine; load it with: modprobe vfio_iommu_type1");
             }
 
-            return new VfioContainer(calls, places, file, type, announce, withdraw);
+            return new VfioContainer(calls, places, file, announce, withdraw);
         }
         catch
         {
@@ -72,6 +69,11 @@ internal sealed class VfioContainer : IIommuMap
     {
         lock (_gate)
         {
+            if (_mappings.ContainsKey(range.Start.Value))
+            {
+                return Errno.EEXIST;
+            }
+
             Mapping mapping = new(range, host, writable);
             int errno = _groups.Count == 0 ? 0 : MapNow(mapping);
             if (errno == 0)
@@ -178,7 +180,14 @@ internal sealed class VfioContainer : IIommuMap
                 throw VfioFailure.NotViable(device, device.Obstacles(_places));
             }
 
-            Check(_calls.SetContainer(file, _file), device, "did not put the IOMMU group into this machine's container");
+            int set = _calls.SetContainer(file, _file);
+            if (set == -Errno.EINVAL && _groups.Count > 0)
+            {
+                throw VfioFailure.Make(
+                    $"{device.Name} cannot join the other devices, because its IOMMU differs from theirs or reserves addresses where the guest has memory; aperture plan shows the latter");
+            }
+
+            Check(set, device, "did not put the IOMMU group into this machine's container");
             joined = true;
             Group group = new(number, file);
             Configure(device);
@@ -204,7 +213,7 @@ internal sealed class VfioContainer : IIommuMap
         bool first = _groups.Count == 0;
         if (first)
         {
-            int errno = -_calls.SetIommu(_file, _type);
+            int errno = -_calls.SetIommu(_file, VfioIommuType.Type1v2);
             if (errno == Errno.EPERM)
             {
                 throw VfioFailure.Make(

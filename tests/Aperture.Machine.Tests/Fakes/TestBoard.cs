@@ -32,7 +32,10 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
         Firmware = direct ? null : RamBlock.Create("firmware", 0x2_0000);
         _events = events is null ? EventLog.None : EventLog.To(events, TimeProvider.System);
         Board = new PciBoard(new BoardParts(
-            Ram, Firmware, Map, root, AddressBits, Line, this, this, NullSerialBackend.Instance, DebugExitPorts.Read(Config), TimeProvider.System, _events));
+            Ram, Firmware, Map, root, AddressBits, Line, this, this, NullSerialBackend.Instance, DebugExitPorts.Read(Config), TimeProvider.System, _events)
+        {
+            Chipset = Chipsets.For(Config.Board),
+        });
         Slots = new SlotListener(Host);
         Board.Memory.AddListener(Slots);
         Board.Memory.AddListener(new SlotEvents(Slots, _events));

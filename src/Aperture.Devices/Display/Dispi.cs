@@ -1,0 +1,228 @@
+using Aperture.Memory;
+
+namespace Aperture.Devices;
+
+/// <summary>The high-resolution mode that the Bochs registers describe (Bochs, VBE display API).</summary>
+/// <param name="Enabled">True while it replaces the VGA modes.</param>
+/// <param name="Width">Pixels in a visible line.</param>
+/// <param name="Height">Visible lines.</param>
+/// <param name="Depth">Bits a pixel: 4, 8, 15, 16, 24 or 32.</param>
+/// <param name="VirtualWidth">Pixels in a line of memory.</param>
+/// <param name="X">First visible pixel of a line.</param>
+/// <param name="Y">First visible line.</param>
+/// <param name="Bank">Which 64 KiB the legacy window shows.</param>
+internal readonly record struct DispiMode(bool Enabled, ushort Width, ushort Height, ushort Depth, ushort VirtualWidth, ushort X, ushort Y, ushort Bank)
+{
+    /// <summary>True while the legacy window shows a bank of linear memory.</summary>
+    public bool IsLinear => Enabled && Depth != 4;
+
+    /// <summary>Bytes of a line of memory; in 4-bit modes, of one plane.</summary>
+    public int Stride => Depth == 4 ? VirtualWidth / 8 : VirtualWidth * BytesPerPixel;
+
+    /// <summary>Bytes of a pixel; 1 in 4-bit modes.</summary>
+    public int BytesPerPixel => (Depth + 7) / 8;
+}
+
+/// <summary>The Bochs display registers: 16 bits each, by index (Bochs, VBE display API; id 0xB0C5).</summary>
+internal sealed class Dispi(VgaState state, RamBlock memory)
+{
+    /// <summary>How many registers there are.</summary>
+    public const int Count = 0xB;
+
+    private const int IdRegister = 0;
+    private const int WidthRegister = 1;
+    private const int HeightRegister = 2;
+    private const int DepthRegister = 3;
+    private const int EnableRegister = 4;
+    private const int BankRegister = 5;
+    private const int VirtualWidthRegister = 6;
+    private const int VirtualHeightRegister = 7;
+    private const int XRegister = 8;
+    private const int YRegister = 9;
+    private const int MemoryRegister = 0xA;
+
+    private const ushort FirstId = 0xB0C0;
+    private const ushort LastId = 0xB0C5;
+    private const ushort MostPixels = 16000;
+    private const ushort MostLines = 12000;
+    private const ushort MostDepth = 32;
+    private const ushort EnableBit = 0x01;
+    private const ushort CapabilitiesBit = 0x02;
+    private const ushort EightBitDacBit = 0x20;
+    private const ushort KeepMemoryBit = 0x80;
+
+    private readonly ushort[] _registers = new ushort[Count];
+
+    /// <summary>Power-on values. Under the state's gate.</summary>
+    public void Reset()
+    {
+        Array.Clear(_registers);
+        _registers[IdRegister] = LastId;
+    }
+
+    /// <summary>Reads register <paramref name="index"/>; one that does not exist reads as 0.</summary>
+    public ushort Read(int index)
+    {
+        lock (state.Gate)
+        {
+            bool capabilities = (_registers[EnableRegister] & CapabilitiesBit) != 0;
+            return index switch
+            {
+                WidthRegister when capabilities => MostPixels,
+                HeightRegister when capabilities => MostLines,
+                DepthRegister when capabilities => MostDepth,
+                VirtualHeightRegister => VirtualHeight(),
+                MemoryRegister => (ushort)(memory.Size >> 16),
+                >= 0 and < Count => _registers[index],
+                _ => 0,
+            };
+        }
+    }
+
+    /// <summary>Writes register <paramref name="index"/>.</summary>
+    public void Write(int index, ushort value)
+    {
+        lock (state.Gate)
+        {
+            switch (index)
+            {
+                case IdRegister when value is >= FirstId and <= LastId:
+                case WidthRegister when value <= MostPixels:
+                case HeightRegister when value <= MostLines:
+                    _registers[index] = value;
+                    break;
+                case DepthRegister when value is 0 or 4 or 8 or 15 or 16 or 24 or 32:
+                    _registers[index] = value == 0 ? (ushort)8 : value;
+                    break;
+                case BankRegister or XRegister or YRegister:
+                    _registers[index] = value;
+                    Publish();
+                    break;
+                case VirtualWidthRegister when value >= _registers[WidthRegister] && value <= MostPixels:
+                    _registers[index] = value;
+                    Publish();
+                    break;
+                case EnableRegister:
+                    Enable(value);
+                    break;
+                default:
+                    break;
+            }
+        }
+    }
+
+    private void Enable(ushort value)
+    {
+        bool wasEnabled = (_registers[EnableRegister] & EnableBit) != 0;
+        bool enable = (value & EnableBit) != 0;
+        if (enable && !wasEnabled)
+        {
+            _registers[VirtualWidthRegister] = _registers[WidthRegister];
+            (_registers[XRegister], _registers[YRegister], _registers[BankRegister]) = (0, 0, 0);
+            if (!Fits())
+            {
+                value &= unchecked((ushort)~EnableBit);
+            }
+            else if ((value & KeepMemoryBit) == 0)
+            {
+                memory.AsSpan(0, (int)VisibleBytes()).Clear();
+            }
+        }
+
+        _registers[EnableRegister] = value;
+        SetDacWidth((value & EightBitDacBit) != 0);
+        Publish();
+    }
+
+    // Entries keep their colour when their width changes.
+    private void SetDacWidth(bool eightBits)
+    {
+        if (eightBits == state.Is8BitDac)
+        {
+            return;
+        }
+
+        state.Is8BitDac = eightBits;
+        for (int i = 0; i < state.Dac.Length; i++)
+        {
+            state.Dac[i] = (byte)(eightBits ? state.Dac[i] << 2 : state.Dac[i] >> 2);
+        }
+    }
+
+    private bool Fits() => _registers[WidthRegister] != 0 && _registers[HeightRegister] != 0 && _registers[DepthRegister] != 0 && VisibleBytes() <= memory.Size;
+
+    // A 4-bit mode takes all four planes.
+    private ulong VisibleBytes() => LineBytes() * _registers[HeightRegister];
+
+    private ulong LineBytes() => _registers[DepthRegister] == 4
+        ? _registers[VirtualWidthRegister] / 8UL * 4
+        : (ulong)_registers[VirtualWidthRegister] * (ulong)((_registers[DepthRegister] + 7) / 8);
+
+    private ushort VirtualHeight() => LineBytes() == 0 ? (ushort)0 : (ushort)Math.Min(memory.Size / LineBytes(), ushort.MaxValue);
+
+    private void Publish() => state.Dispi = new DispiMode(
+        (_registers[EnableRegister] & EnableBit) != 0,
+        _registers[WidthRegister],
+        _registers[HeightRegister],
+        _registers[DepthRegister],
+        _registers[VirtualWidthRegister],
+        _registers[XRegister],
+        _registers[YRegister],
+        _registers[BankRegister]);
+}
+
+/// <summary>The index port 0x1CE and the data port 0x1CF, 16 bits each; the third port is the data's upper half.</summary>
+internal sealed class DispiPorts(Dispi dispi) : IAccessHandler
+{
+    /// <summary>The index port.</summary>
+    public const ushort First = 0x1CE;
+
+    /// <summary>Ports taken.</summary>
+    public const ushort Length = 3;
+
+    private int _index;
+
+    /// <summary>Forgets the index.</summary>
+    public void Reset() => Volatile.Write(ref _index, 0);
+
+    /// <inheritdoc/>
+    public AccessResult Read(ulong offset, int size, out ulong value)
+    {
+        value = ulong.MaxValue;
+        if (!AccessLanes.Starts(offset, size, Length))
+        {
+            return AccessResult.Unclaimed;
+        }
+
+        int index = Volatile.Read(ref _index);
+        value = offset switch
+        {
+            0 => (ulong)index,
+            1 => dispi.Read(index),
+            _ => (ulong)dispi.Read(index) >> 8,
+        };
+        value &= AccessWidth.AllOnes(size);
+        return AccessResult.Ok;
+    }
+
+    /// <inheritdoc/>
+    public AccessResult Write(ulong offset, int size, ulong value)
+    {
+        if (!AccessLanes.Starts(offset, size, Length))
+        {
+            return AccessResult.Unclaimed;
+        }
+
+        ushort word = (ushort)(value & AccessWidth.AllOnes(size));
+        if (offset == 0)
+        {
+            Volatile.Write(ref _index, word);
+        }
+        else if (offset == 1)
+        {
+            dispi.Write(Volatile.Read(ref _index), word);
+        }
+
+        return AccessResult.Ok;
+    }
+}

@@ -1,0 +1,74 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
+namespace Aperture.Machine.Tests;
+
+/// <summary>Debian's SeaBIOS, unmodified, on local KVM; everything expected is something that it printed itself.</summary>
+[Collection(LocalKvm.Name)]
+public partial class SeaBiosTests
+{
+    private const string NoDisk = "No bootable device.";
+
+    private static readonly string[] Devices =
+    [
+        "--device test,id=a,addr=03.0,bar0=mem32:1M:trap,bar2=mem64p:16M:ram,bar4=io:256",
+        "--device test,id=b,addr=04.0,bar0=mem32:64K:ram,bar1=mem32p:2M:ram",
+    ];
+
+    [GeneratedRegex("PCI: map device bdf=([0-9a-f]{2}):([0-9a-f]{2})\\.([0-7])  bar ([0-6]), addr ([0-9a-f]+), size ([0-9a-f]+)")]
+    private static partial Regex MapLine();
+
+    [Theory]
+    [InlineData("q35", "Running on QEMU (q35)")]
+    [InlineData("i440fx", "Running on QEMU (i440fx)")]
+    public void SeaBIOS_comes_to_its_boot_menu_and_its_boot_attempt(string machine, string found)
+    {
+        using FirmwareGuest guest = FirmwareGuest.RunUntil(FirmwareGuest.SeaBios, NoDisk, $"--machine {machine}");
+        Assert.Contains(found, guest.Log);
+        Assert.Contains("Press ESC for boot menu.", guest.Log);
+        Assert.Contains("Running on KVM", guest.Log);
+        Assert.Contains(guest.Log, line => line.StartsWith("Booting from", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("q35")]
+    [InlineData("i440fx")]
+    public void Every_BAR_that_SeaBIOS_says_it_mapped_decodes_there_and_no_other(string machine)
+    {
+        using FirmwareGuest guest = FirmwareGuest.RunUntil(FirmwareGuest.SeaBios, NoDisk, [$"--machine {machine}", .. Devices]);
+        string[] said = [.. guest.Log.Select(line => MapLine().Match(line)).Where(m => m.Success).Select(Said)];
+        Assert.Equal(5, said.Length);
+        Assert.Equal(said.Order(), Decoded(guest.Events).Order());
+    }
+
+    private static string Said(Match line)
+    {
+        string Group(int index) => line.Groups[index].Value;
+        ulong Number(int index) => ulong.Parse(Group(index), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+        return $"{Group(1)}:{Group(2)}.{Group(3)} bar{Group(4)} 0x{Number(5):x} 0x{Number(6):x}";
+    }
+
+    /// <summary>What decodes at the end, by the events alone.</summary>
+    private static HashSet<string> Decoded(IReadOnlyList<JsonElement> events)
+    {
+        HashSet<string> decoded = [];
+        foreach (JsonElement item in events)
+        {
+            string Text(string name) => item.GetProperty(name).GetString()!;
+            switch (Text("event"))
+            {
+                case "bar.decoded":
+                    decoded.Add($"{Text("bdf")} {Text("bar")} {Text("address")} {Text("size")}");
+                    break;
+                case "bar.undecoded":
+                    decoded.Remove($"{Text("bdf")} {Text("bar")} {Text("address")} {Text("size")}");
+                    break;
+                default:
+                    break;
+            }
+        }
+
+        return decoded;
+    }
+}
