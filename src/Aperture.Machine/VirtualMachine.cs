@@ -1,4 +1,5 @@
 using Aperture.Kvm;
+using Aperture.Machine.Assigned;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Console;
@@ -23,6 +24,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     private readonly VcpuGroup _vcpus;
     private readonly MachinePlan _plan;
     private readonly SlotListener _slots;
+    private readonly HostDevices? _hostDevices;
     private readonly SerialConnection _serial;
     private readonly ManualResetEventSlim _requested = new();
     private readonly Lock _requestGate = new();
@@ -55,17 +57,26 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             }
 
             _vm = start.WaitForVm();
+            _hostDevices = _plan.Topology.Assigned is { Count: > 0 } parts ? Own(new HostDevices(config.Vfio, parts, _vm, _events)) : null;
             _board = Own(new PciBoard(new BoardParts(
                 _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)
             {
                 Chipset = _plan.Chipset,
                 DebugConsoles = consoles.Ports,
+                Makers = _hostDevices is null ? [] : [_hostDevices.Maker],
             }));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
+            if (_hostDevices is not null)
+            {
+                // Between the vCPUs' end and the devices' closing: nothing may reach a device that is given back.
+                Own(new Quiescence(_board));
+            }
+
             _vcpus = Own(start.TakeVcpus(_board));
             _board.Memory.Barrier = new VcpuBarrier(_vcpus);
             _board.Memory.AddListener(_slots);
             _board.Memory.AddListener(new SlotEvents(_slots, _events));
+            _hostDevices?.Follow(_board.Memory);
         }
         catch
         {
@@ -227,6 +238,12 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             json.WriteNumber("unclaimed_ports", _board.UnclaimedPorts.Total);
             json.WriteNumber("dropped_messages", _vm.DroppedMessages);
         });
+    }
+
+    /// <summary>Takes every BAR from the guest and the devices' DMA mappings, and resets the devices.</summary>
+    private sealed class Quiescence(PciBoard board) : IDisposable
+    {
+        public void Dispose() => board.Reset();
     }
 
     private readonly record struct Pending(MachineRequest Kind, int ExitCode, string Reason, bool Failed);

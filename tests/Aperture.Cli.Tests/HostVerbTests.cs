@@ -52,9 +52,9 @@ public sealed class HostVerbTests : IDisposable
     [InlineData("exclude each other", "host", "--function", "00:02.0", "--distance", "00:02.0,00:03.0")]
     [InlineData("--format svg is not", "host", "--format", "svg")]
     [InlineData("cannot be read", "host", "--from", "/nonexistent/machine.tar")]
-    [InlineData("give --mirror too", "plan", "--host", "HOST")]
+    [InlineData("give one of them too, such as --mirror all", "plan", "--host", "HOST")]
     [InlineData("has no function 0000:09:00.0 to mirror", "plan", "--host", "HOST", "--mirror", "09:00.0")]
-    [InlineData("--mirror cannot be run yet", "run", "--host", "HOST", "--mirror", "all", "--kernel", "/nonexistent/vmlinuz")]
+    [InlineData("--host describes another machine", "run", "--host", "HOST", "--mirror", "all", "--kernel", "/nonexistent/vmlinuz")]
     public void What_cannot_be_answered_is_one_sentence_with_exit_code_2(string part, params string[] words)
     {
         CommandLine.Run([.. words.Select(word => word == "HOST" ? Host : word)]).IsOneSentence(2, part);

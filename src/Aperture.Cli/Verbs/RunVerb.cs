@@ -106,7 +106,7 @@ internal static class RunVerb
         LabRun run = new(Environment.ProcessPath!, command)
         {
             Hardware = hardware,
-            VfioFunctions = hardware is null ? [] : [.. arguments.Values.Where(v => v.Key == "--device").Select(v => FunctionOf(v.Value)).OfType<string>()],
+            VfioFunctions = hardware is null ? [] : [.. arguments.Values.SelectMany(v => FunctionsOf(v.Key, v.Value)).OfType<string>().Distinct()],
             WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath }.Concat(config.Devices.Select(d => d.Type == "debugcon" ? d.Options.Find("file") : null)).OfType<string>().Select(DirectoryOf).Distinct()],
         };
         if (notice is not null)
@@ -117,6 +117,13 @@ internal static class RunVerb
         LabStreams streams = LabStreams.Console();
         return new LabRunner(LabArtifacts.Locate(), Console.Error).RunAsync(run, streams).GetAwaiter().GetResult();
     }
+
+    private static IEnumerable<string?> FunctionsOf(string option, string value) => option switch
+    {
+        "--device" => [FunctionOf(value)],
+        "--mirror" => value.Split(',').Select(function => FunctionOf("vfio,host=" + function)),
+        _ => [],
+    };
 
     /// <summary>The function that <c>vfio,host=03:00.0</c> names, with its segment; null for another device. The lab binds it to vfio-pci.</summary>
     private static string? FunctionOf(string device)

@@ -33,12 +33,16 @@ internal sealed class AssignedResolver(HostMachine host)
         string name = spec.Id ?? address.ToString();
         if (!_taken.TryAdd(address, name))
         {
-            throw new ApertureException($"{address} is given to the guest twice; a function can be passed once, so drop one --device vfio.");
+            throw Twice(address);
         }
 
         Check(function);
         return new AssignedPart(spec, function, Bars(name, spec, function));
     }
+
+    /// <summary>What to say of a function that is named twice.</summary>
+    public static ApertureException Twice(PciAddress address) =>
+        new($"{address} is given to the guest twice; a function can be passed once, so name it once in --device vfio and --mirror.");
 
     private void Check(HostFunction function)
     {

@@ -11,19 +11,27 @@ namespace Aperture.Machine.Board;
 /// </summary>
 internal sealed class BarMapper(PciHierarchy hierarchy, EventLog events)
 {
-    private readonly Dictionary<Bar, Region> _regions = [];
+    private readonly Dictionary<Bar, List<BarRegion>> _regions = [];
 
     /// <summary>What decodes now.</summary>
     public DecodeMap Current { get; private set; } = DecodeMap.Empty;
 
-    /// <summary>Says what answers behind <paramref name="bar"/>.</summary>
-    public void Register(Bar bar, Region region) => _regions.Add(bar, region);
+    /// <summary>Says what answers behind a BAR or a piece of one.</summary>
+    public void Register(BarRegion piece)
+    {
+        if (!_regions.TryGetValue(piece.Bar, out List<BarRegion>? pieces))
+        {
+            _regions.Add(piece.Bar, pieces = []);
+        }
+
+        pieces.Add(piece);
+    }
 
     /// <summary>Forgets what answers behind <paramref name="bar"/>, which no longer decodes.</summary>
     public void Unregister(Bar bar) => _regions.Remove(bar);
 
-    /// <summary>The region behind <paramref name="bar"/>, or null when nothing answers there.</summary>
-    public Region? RegionOf(Bar bar) => _regions.GetValueOrDefault(bar);
+    /// <summary>The pieces behind <paramref name="bar"/>; none when nothing answers there.</summary>
+    public IReadOnlyList<BarRegion> RegionsOf(Bar bar) => _regions.TryGetValue(bar, out List<BarRegion>? pieces) ? pieces : [];
 
     /// <summary>Brings both spaces to what the registers say now, within the caller's changes.</summary>
     public void Update(AddressChange memory, AddressChange ports, DecodeLimits limits)
@@ -42,10 +50,10 @@ internal sealed class BarMapper(PciHierarchy hierarchy, EventLog events)
     {
         foreach (DecodedBar bar in bars)
         {
-            if (next.Find(bar.Bar) != bar.Range && _regions.TryGetValue(bar.Bar, out Region? region))
+            if (next.Find(bar.Bar) != bar.Range && _regions.TryGetValue(bar.Bar, out List<BarRegion>? pieces))
             {
-                change.Remove(region);
-                Report("bar.undecoded", bar, region);
+                pieces.ForEach(piece => change.Remove(piece.Region));
+                Report("bar.undecoded", bar, pieces);
             }
         }
     }
@@ -54,26 +62,34 @@ internal sealed class BarMapper(PciHierarchy hierarchy, EventLog events)
     {
         foreach (DecodedBar bar in bars)
         {
-            if (previous.Find(bar.Bar) != bar.Range && _regions.TryGetValue(bar.Bar, out Region? region))
+            if (previous.Find(bar.Bar) != bar.Range && _regions.TryGetValue(bar.Bar, out List<BarRegion>? pieces))
             {
-                change.TryPlace(region, bar.Range.Start, RegionPriority.Bar);
-                Report("bar.decoded", bar, region);
+                pieces.ForEach(piece => change.TryPlace(piece.Region, bar.Range.Start + piece.Offset, RegionPriority.Bar));
+                Report("bar.decoded", bar, pieces);
             }
         }
     }
 
-    private void Report(string kind, DecodedBar bar, Region region)
+    private void Report(string kind, DecodedBar bar, List<BarRegion> pieces)
     {
         if (events.Enabled)
         {
             events.Write(kind, json =>
             {
                 WriteBar(json, bar.Function, bar.Bar, bar.Range);
-                json.WriteString("region", region.Name);
-                json.WriteString("backing", region.Kind == RegionKind.Ram ? "ram" : "trap");
+                json.WriteString("region", pieces[0].Region.Name);
+                json.WriteString("backing", Backing(pieces));
             });
         }
     }
+
+    private static string Backing(List<BarRegion> pieces) =>
+        !pieces.TrueForAll(p => p.Region.Kind == pieces[0].Region.Kind) ? "mixed" : pieces[0].Region.Kind switch
+        {
+            RegionKind.Ram => "ram",
+            RegionKind.Device => "device",
+            _ => "trap",
+        };
 
     // Only what stands in the way of a BAR that the guest enabled is worth a line, and only when it is news.
     private void ReportRefusals(DecodeMap previous, DecodeMap next)

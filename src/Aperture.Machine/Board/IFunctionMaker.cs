@@ -18,12 +18,15 @@ internal interface IFunctionMaker
 /// <param name="NextSlot">Numbers the slots of ports: 1, 2, ...</param>
 internal sealed record FunctionSite(AddressSpace Memory, Dispatcher MemoryDispatcher, Func<ushort> NextSlot);
 
-/// <summary>What answers behind a BAR.</summary>
-internal readonly record struct BarRegion(Bar Bar, Region Region);
+/// <summary>What answers behind a BAR, or behind a piece of it.</summary>
+/// <param name="Bar">The BAR.</param>
+/// <param name="Region">What answers.</param>
+/// <param name="Offset">Bytes from the BAR's start.</param>
+internal readonly record struct BarRegion(Bar Bar, Region Region, ulong Offset = 0);
 
 /// <summary>A function with what answers behind its BARs.</summary>
 /// <param name="Function">The function.</param>
-/// <param name="Regions">At most one region a BAR, of the BAR's size; a BAR without one claims its range and answers nothing.</param>
+/// <param name="Regions">The pieces of the BARs, inside their BARs and disjoint; a BAR without any claims its range and answers nothing.</param>
 /// <param name="Owned">Given back when the function leaves the board, after nothing can reach it any more; in this order.</param>
 internal sealed record MadeFunction(PciFunction Function, IReadOnlyList<BarRegion> Regions, IReadOnlyList<IDisposable> Owned)
 {
@@ -32,4 +35,7 @@ internal sealed record MadeFunction(PciFunction Function, IReadOnlyList<BarRegio
         : this(function, [], [])
     {
     }
+
+    /// <summary>Told which global system interrupt the function's INTx arrives at, once it is on its bus; null when the function has no pin.</summary>
+    public Action<uint?> Wired { get; init; } = static _ => { };
 }

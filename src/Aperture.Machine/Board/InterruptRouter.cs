@@ -28,13 +28,18 @@ internal sealed class InterruptRouter
     private Pirq[] Pirqs { get; }
 
     /// <summary>Connects the INTx of <paramref name="function"/>, which is on its bus.</summary>
-    public void Connect(PciFunction function)
+    /// <returns>The global system interrupt that it arrives at; null when the function has no pin.</returns>
+    public uint? Connect(PciFunction function)
     {
         IntxRoute route = PciInterrupts.Swizzle(function);
-        if (route.Pin != 0)
+        if (route.Pin == 0)
         {
-            function.IntxLine = _inputs.Source((uint)_wiring.Pirq(route.Device, route.Pin - 1));
+            return null;
         }
+
+        int pirq = _wiring.Pirq(route.Device, route.Pin - 1);
+        function.IntxLine = _inputs.Source((uint)pirq);
+        return PirqWiring.Gsi(pirq);
     }
 
     /// <summary>Lets go of the INTx of <paramref name="function"/>, asserted or not.</summary>

@@ -132,6 +132,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         lock (Pci.Sync)
         {
             Apply();
+            Pci.ResetApplied();
         }
     }
 

@@ -40,10 +40,10 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
             _made.Add(made.Function, made);
             foreach (BarRegion behind in made.Regions)
             {
-                bars.Register(behind.Bar, behind.Region);
+                bars.Register(behind);
             }
 
-            router.Connect(made.Function);
+            made.Wired(router.Connect(made.Function));
         }
 
         if (made.Function is PciBridge bridge)

@@ -31,7 +31,11 @@ internal static class PciProgrammer
             PciFunction function = bus.Functions.First(f => f.DeviceFunction == placement.Address.DeviceFunction);
             foreach (BarPlacement bar in placement.Bars)
             {
-                function.ProgramBar(bar.Demand.Index, bar.Address);
+                // An assigned device's ROM is left out when it cannot be read.
+                if (function.FindBar(bar.Demand.Index) is not null)
+                {
+                    function.ProgramBar(bar.Demand.Index, bar.Address);
+                }
             }
 
             if (placement.Bridge is { } windows && function is PciBridge bridge)

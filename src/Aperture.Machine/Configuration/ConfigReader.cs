@@ -2,6 +2,7 @@ using System.Globalization;
 using Aperture.Firmware;
 using Aperture.Machine.Assigned;
 using Aperture.Placement;
+using Aperture.Vfio;
 
 namespace Aperture.Machine.Configuration;
 

@@ -1,4 +1,5 @@
 using Aperture.Firmware;
+using Aperture.Vfio;
 
 namespace Aperture.Machine.Configuration;
 
@@ -29,19 +30,6 @@ public enum AccelKind : byte
 
     /// <summary>KVM inside a software-emulated machine.</summary>
     Lab,
-}
-
-/// <summary>Which of the kernel's two ways devices of the host are opened.</summary>
-public enum VfioPath : byte
-{
-    /// <summary>iommufd where the kernel has it, the container otherwise.</summary>
-    Auto,
-
-    /// <summary>/dev/vfio/vfio with groups.</summary>
-    Container,
-
-    /// <summary>/dev/iommu with a character device for each function.</summary>
-    Iommufd,
 }
 
 /// <summary>A PCI Express root port on bus 0.</summary>

@@ -56,6 +56,10 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
         foreach (AssignedPart part in Walk(own).Select(n => n.Assigned).OfType<AssignedPart>())
         {
             resolver.Resolve(part.Spec);
+            if (plan.Bars.Any(bar => bar.Function == part.Host.Address))
+            {
+                throw AssignedResolver.Twice(part.Host.Address);
+            }
         }
 
         MirroredNodes maker = new(host, nodes, resolver);

@@ -13,9 +13,9 @@ internal sealed class MirroredNodes(HostMachine host, IReadOnlyDictionary<string
 {
     /// <summary>The nodes for <paramref name="functions"/>, what is below them included.</summary>
     /// <exception cref="ApertureException">A function cannot be passed.</exception>
-    public List<TopologyNode> Make(IReadOnlyList<FunctionDemand> functions) => [.. functions.Select(Make)];
+    public List<TopologyNode> Make(IReadOnlyList<FunctionDemand> functions) => [.. functions.Select(function => Make(function, null))];
 
-    private TopologyNode Make(FunctionDemand function)
+    private TopologyNode Make(FunctionDemand function, NodeKind? above)
     {
         if (own.TryGetValue(function.Name, out TopologyNode? node))
         {
@@ -25,8 +25,8 @@ internal sealed class MirroredNodes(HostMachine host, IReadOnlyDictionary<string
         HostFunction? behind = PciAddress.TryParse(function.Name, out PciAddress address) ? host.Find(address) : null;
         if (function.Bridge is { } bridge)
         {
-            TopologyNode port = new(function.Name, KindOf(behind), function.DeviceFunction);
-            port.Children.AddRange(Make(bridge.Functions));
+            TopologyNode port = new(function.Name, KindOf(behind, above), function.DeviceFunction);
+            port.Children.AddRange(bridge.Functions.Select(child => Make(child, port.Kind)));
             return port;
         }
 
@@ -50,10 +50,12 @@ internal sealed class MirroredNodes(HostMachine host, IReadOnlyDictionary<string
         return resolver.Resolve(spec) with { Bars = demand.Bars };
     }
 
-    private static NodeKind KindOf(HostFunction? bridge) => bridge?.Pcie?.Type switch
+    // Where the host does not tell, what stands where a switch's ports would stand is one.
+    private static NodeKind KindOf(HostFunction? bridge, NodeKind? above) => bridge?.Pcie?.Type switch
     {
         HostPortType.SwitchUpstream => NodeKind.SwitchUpstream,
         HostPortType.SwitchDownstream => NodeKind.SwitchDownstream,
-        _ => NodeKind.RootPort,
+        HostPortType.RootPort => NodeKind.RootPort,
+        _ => above switch { null => NodeKind.RootPort, NodeKind.SwitchUpstream => NodeKind.SwitchDownstream, _ => NodeKind.SwitchUpstream },
     };
 }

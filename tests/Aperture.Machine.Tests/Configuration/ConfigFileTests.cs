@@ -141,6 +141,7 @@ public class ConfigFileTests
         Assert.Equal(ConfigSchema.RootMembers.Order(), Names(root.GetProperty("properties")).Order());
         JsonElement definitions = root.GetProperty("$defs");
         Assert.Equal(ConfigSchema.TestMembers.Order(), Names(definitions.GetProperty("testDevice").GetProperty("properties")).Order());
+        Assert.Equal(ConfigSchema.VfioMembers.Order(), Names(definitions.GetProperty("vfioDevice").GetProperty("properties")).Order());
         Assert.Equal(["port", "type"], Names(definitions.GetProperty("debugExit").GetProperty("properties")).Order());
         Assert.Equal(["addr", "id"], Names(definitions.GetProperty("rootPort").GetProperty("properties")).Order());
         Assert.Equal(["downstream", "id", "port"], Names(definitions.GetProperty("switch").GetProperty("properties")).Order());
