@@ -44,6 +44,11 @@ internal sealed class HostDevices(VfioPath path, IReadOnlyList<AssignedPart> par
 
     private VfioDevice Open(AssignedPart part, AddressSpace memory)
     {
+        if (new BarResizer().Apply(part) && HostReader.ReadLive().Find(part.Host.Address) is { } now)
+        {
+            BarResizer.CheckPins(part, now);
+        }
+
         VfioHost host = _host ??= OpenHost(parts.Contains(part) ? parts : [part]);
         if (_iommu is null)
         {
