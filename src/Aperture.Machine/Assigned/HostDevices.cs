@@ -37,7 +37,9 @@ internal sealed class HostDevices(VfioPath path, IReadOnlyList<AssignedPart> par
         new AssignedFunctionMaker(part => Open(part, site.Memory), _interrupts, Notices, events).Make(node, site);
 
     /// <inheritdoc/>
-    public IReadOnlyList<IommuMapping>? Snapshot() => _iommu is { } iommu ? [.. iommu.Results.Select(r => new IommuMapping(r.Range, r.Region.Name, r.IsMapped, r.Reason))] : null;
+    public IReadOnlyList<IommuMapping>? Snapshot() => _iommu is not { } iommu
+        ? null
+        : [.. iommu.Results.Select(r => new IommuMapping(r.Range, r.Region.Name, r.IsMapped, r.Reason) { IsOptional = r.IsPeerToPeer && _opened < 2 })];
 
     /// <inheritdoc/>
     public void Dispose() => _host?.Dispose();

@@ -5,7 +5,11 @@ namespace Aperture.Machine.Verification;
 /// <param name="Owner">The region's name.</param>
 /// <param name="IsMapped">Devices reach it.</param>
 /// <param name="Reason">Why they do not, in one sentence; null when they do.</param>
-public readonly record struct IommuMapping(AddressRange Range, string Owner, bool IsMapped, string? Reason);
+public readonly record struct IommuMapping(AddressRange Range, string Owner, bool IsMapped, string? Reason)
+{
+    /// <summary>Nobody misses it when it is not mapped: a BAR of the only assigned device.</summary>
+    public bool IsOptional { get; init; }
+}
 
 /// <summary>Who knows what the IOMMU maps.</summary>
 public interface IIommuMappings
