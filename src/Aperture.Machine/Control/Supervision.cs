@@ -104,6 +104,7 @@ internal sealed class Supervision : IDisposable
     {
         _boot.Dispose();
         _server?.Dispose();
+        Hotplug.End();
     }
 
     private void Promise(PciFunction function) =>
