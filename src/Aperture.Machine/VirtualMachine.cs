@@ -51,7 +51,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             CpuidTable? cpuid = system is null ? null : CpuidTable.FromHost(system, config.Cpus, config.PhysicalAddressBits);
             HypervisorStart? start = system is null || cpuid is null ? null : Own(new HypervisorStart(system, cpuid, config.Cpus, Stopped));
             _plan = Own(MachinePlan.Create(config, cpuid?.PhysicalAddressBits ?? HostCpu.PhysicalAddressBits(config.PhysicalAddressBits)));
-            _ram = Own(GuestRam.Create([.. Map.Ram.Pieces], config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
+            _ram = Own(GuestRam.Create(RamLayout.Planned(Map.Ram), config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
             _events = Own(config.EventsPath is { } path ? EventLog.Open(path, clock) : EventLog.None);
             _serial = Own(SerialConnection.Open(config));
             DebugConsoles consoles = Own(DebugConsoles.Open(_plan.DebugConsoleFiles));
@@ -104,6 +104,9 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
 
     /// <summary>Where everything was placed.</summary>
     public PlacementMap Map => _plan.Map;
+
+    /// <summary>The board, for who looks at the guest from outside.</summary>
+    internal PciBoard Board => _board;
 
     /// <summary>Makes the machine, stopped.</summary>
     /// <exception cref="ApertureException">The configuration contradicts itself, the host, or the address map; or the host refuses.</exception>

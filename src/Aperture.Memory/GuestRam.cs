@@ -5,6 +5,11 @@ namespace Aperture.Memory;
 /// <param name="Range">Where.</param>
 public readonly record struct RamPiece(Region Region, AddressRange Range);
 
+/// <summary>Where a part of the guest's memory shows.</summary>
+/// <param name="Range">The addresses.</param>
+/// <param name="Offset">The memory's byte at the first of them.</param>
+public readonly record struct RamPlace(AddressRange Range, ulong Offset);
+
 /// <summary>
 /// The guest's main memory: one block, shown in pieces by rising address. A PC has one piece from address 0 up to the hole below 4 GiB and, if there is more,
 /// one from 4 GiB on; pins and reserved ranges may split either.
@@ -22,7 +27,7 @@ public sealed class GuestRam : IDisposable
     /// <summary>Where the memory above the 32-bit space starts.</summary>
     public static GuestAddress HighBase => new(1UL << 32);
 
-    /// <summary>The memory itself: the pieces one after the other.</summary>
+    /// <summary>The memory itself.</summary>
     public RamBlock Block { get; }
 
     /// <summary>The pieces by rising address; the first starts at 0.</summary>
@@ -38,6 +43,11 @@ public sealed class GuestRam : IDisposable
     /// <exception cref="ApertureException">The size is 0, not whole pages, more than the host has, or the host refuses it.</exception>
     public static GuestRam Create(IReadOnlyList<AddressRange> pieces, RamPages pages = RamPages.Ordinary) =>
         Create(pieces, pages, HostMemory.TotalBytes());
+
+    /// <summary>The same with the memory's parts in any order: <paramref name="places"/> cover all of it, each byte once.</summary>
+    /// <exception cref="ApertureException">As <see cref="Create(IReadOnlyList{AddressRange}, RamPages)"/>.</exception>
+    public static GuestRam Create(IReadOnlyList<RamPlace> places, RamPages pages = RamPages.Ordinary) =>
+        Create(places, pages, HostMemory.TotalBytes());
 
     /// <summary>Puts the pieces where they belong.</summary>
     public void Place(AddressChange change, int priority)
@@ -70,10 +80,23 @@ public sealed class GuestRam : IDisposable
     internal static GuestRam Create(IReadOnlyList<AddressRange> pieces, RamPages pages, ulong? hostTotal)
     {
         ArgumentNullException.ThrowIfNull(pieces);
-        ulong size = 0;
+        List<RamPlace> places = [];
+        ulong offset = 0;
         foreach (AddressRange piece in pieces)
         {
-            size += piece.Size;
+            places.Add(new RamPlace(piece, offset));
+            offset += piece.Size;
+        }
+
+        return Create(places, pages, hostTotal);
+    }
+
+    private static GuestRam Create(IReadOnlyList<RamPlace> places, RamPages pages, ulong? hostTotal)
+    {
+        ulong size = 0;
+        foreach (RamPlace place in places)
+        {
+            size += place.Range.Size;
         }
 
         ulong page = pages.PageSize();
@@ -91,11 +114,9 @@ public sealed class GuestRam : IDisposable
 
         RamBlock block = RamBlock.Create("ram", size, pages);
         List<RamPiece> made = [];
-        ulong offset = 0;
-        foreach (AddressRange piece in pieces)
+        foreach ((AddressRange range, ulong offset) in places)
         {
-            made.Add(new RamPiece(Region.ForRam(NameOf(piece, made), block, offset, piece.Size, mustBeMapped: true), piece));
-            offset += piece.Size;
+            made.Add(new RamPiece(Region.ForRam(NameOf(range, made), block, offset, range.Size, mustBeMapped: true), range));
         }
 
         return new GuestRam(block, made);

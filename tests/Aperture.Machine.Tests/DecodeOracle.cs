@@ -1,4 +1,3 @@
-using Aperture.Memory;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Tests;
@@ -127,14 +126,14 @@ internal static class DecodeOracle
     {
         IEnumerable<AddressRange> windows = board.Firmware is null
             ? board.Map.HostBridges[0].Mmio32Windows.Concat(board.Map.HostBridges[0].Mmio64Windows)
-            : [AddressRange.FromBounds(board.Ram.Pieces.Last(p => p.Range.Start < GuestRam.HighBase).Range.Last + 1, new GuestAddress((1UL << TestBoard.AddressBits) - 1))];
+            : [AddressRange.FromBounds(new GuestAddress(RamOracle.LowEnd(board)), new GuestAddress((1UL << TestBoard.AddressBits) - 1))];
         (ulong First, ulong Last)[] taken =
         [
             (0xFEC0_0000, 0xFEC0_0FFF), (0xFED0_0000, 0xFED0_0FFF), (0xFEE0_0000, 0xFEEF_FFFF), (0xFEFF_C000, 0xFEFF_FFFF), (0xFF00_0000, 0xFFFF_FFFF),
         ];
         return windows.Any(w => w.Contains(range))
             && !taken.Any(t => range.Start.Value <= t.Last && range.Last.Value >= t.First)
-            && !board.Ram.Pieces.Any(p => range.Overlaps(p.Range))
+            && !RamOracle.Touches(board, range)
             && !(Ecam(board) is { } ecam && range.Overlaps(ecam));
     }
 }

@@ -20,23 +20,23 @@ internal static class BoardLimits
     /// The limits with ECAM at <paramref name="ecam"/>. Under direct boot the windows are those that _CRS tells the guest; firmware, which writes _CRS
     /// later, may use everything between RAM and the end of the address space.
     /// </summary>
-    public static DecodeLimits For(BoardParts parts, AddressRange? ecam)
+    public static DecodeLimits For(BoardParts parts, IReadOnlyList<AddressRange> ram, AddressRange? ecam)
     {
         List<DecodeObstacle> reserved = [.. Reserved.Select(r => new DecodeObstacle(r.Range, r.Origin))];
-        reserved.AddRange(parts.Ram.Pieces.Select(p => new DecodeObstacle(p.Range, "guest RAM")));
+        reserved.AddRange(ram.Select(r => new DecodeObstacle(r, "guest RAM")));
         if (ecam is { } window)
         {
             reserved.Add(new DecodeObstacle(window, "the ECAM window"));
         }
 
-        return new DecodeLimits(parts.Firmware is null ? Told(parts.Map) : Everything(parts), HostBridgeWindows.StandardIo, reserved);
+        return new DecodeLimits(parts.Firmware is null ? Told(parts.Map) : Everything(parts, ram), HostBridgeWindows.StandardIo, reserved);
     }
 
     private static IEnumerable<AddressRange> Told(PlacementMap map) => map.HostBridges.SelectMany(b => b.Mmio32Windows.Concat(b.Mmio64Windows));
 
-    private static IEnumerable<AddressRange> Everything(BoardParts parts)
+    private static IEnumerable<AddressRange> Everything(BoardParts parts, IReadOnlyList<AddressRange> ram)
     {
         GuestAddress end = new((1UL << parts.PhysicalAddressBits) - 1);
-        return [AddressRange.FromBounds(parts.Map.Ram.LowPieces[^1].Last + 1, end)];
+        return [AddressRange.FromBounds(ram.Last(r => r.Start.Value < PlatformLimits.FourGiB).Last + 1, end)];
     }
 }

@@ -29,6 +29,8 @@ internal sealed class I440fxChipset : IChipset
         _ => new MadeFunction(_power),
     };
 
+    public MemoryRegisters? MemorySize => null;
+
     public PamAttribute Pam(int segment) => _bridge.PamOf(segment);
 
     public PirqRoute RouteOf(int pirq) => _isa.RouteOf(pirq);
@@ -36,6 +38,10 @@ internal sealed class I440fxChipset : IChipset
     public bool Routes(PciFunction function) => function == _bridge || function == _isa || function == _power;
 
     public void Update(AddressChange memory)
+    {
+    }
+
+    public void SetMemorySize(MemoryRegisters registers)
     {
     }
 

@@ -25,6 +25,9 @@ internal interface IChipset : IFunctionMaker
     /// <summary>The ECAM window that decodes now, as of the last <see cref="Update"/>; null while there is none.</summary>
     AddressRange? Ecam { get; }
 
+    /// <summary>What the memory size registers say; null on a board without them.</summary>
+    MemoryRegisters? MemorySize { get; }
+
     /// <summary>How piece <paramref name="segment"/> of C0000-FFFFF is routed (<see cref="PamRegisters"/>).</summary>
     PamAttribute Pam(int segment);
 
@@ -36,6 +39,9 @@ internal interface IChipset : IFunctionMaker
 
     /// <summary>Brings what the chipset places in memory to what its registers say, within the caller's change.</summary>
     void Update(AddressChange memory);
+
+    /// <summary>Sets what the memory size registers hold after a reset.</summary>
+    void SetMemorySize(MemoryRegisters registers);
 
     /// <summary>Programs the registers as firmware leaves them, for a direct boot.</summary>
     void Program(PlacementMap map);

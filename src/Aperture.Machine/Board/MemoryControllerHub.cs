@@ -6,11 +6,15 @@ namespace Aperture.Machine.Board;
 
 /// <summary>
 /// The Q35 memory controller hub's function 00:00.0 (8086:29C0, Intel 3 Series Express Chipset datasheet, section 5): conventional configuration
-/// space. PCIEXBAR, PAM and SMRAM act; the memory size registers (TOM, TOUUD, TOLUD, REMAP) report what the map is.
+/// space. PCIEXBAR, PAM, TOLUD, TOUUD and the remap window act.
 /// </summary>
 internal sealed class MemoryControllerHub : PciFunction
 {
     private const int SmramOffset = 0x9D;
+    private const int RemapRegisters = 0x98;
+    private const int TopRegisters = 0xA0;
+    private const int ToludRegister = 0xB0;
+    private const int RemapShift = 26;
     private readonly SmramRegister _smram;
 
     /// <summary>Makes the hub in reset state: ECAM off, C0000-FFFFF routed to the ROM.</summary>
@@ -64,12 +68,28 @@ internal sealed class MemoryControllerHub : PciFunction
         Config.Set(PamRegisters.Offset + 4, 0x0033_3333, 0x00FF_FFFF);
     }
 
-    /// <summary>Programs TOM, TOLUD, TOUUD and the remap window (datasheet 5.1.25-5.1.37) to say how RAM is split.</summary>
-    public void ProgramMemorySize(MemoryRegisters registers)
+    /// <summary>What TOM, TOLUD, TOUUD and the remap window (datasheet 5.1.25-5.1.37) say.</summary>
+    public MemoryRegisters MemorySize
     {
-        Config.Set(0x98, (uint)registers.RemapLimitRegister << 16 | registers.RemapBaseRegister);
-        Config.Set(0xA0, (uint)registers.TouudRegister << 16 | registers.TomRegister);
-        Config.Set(0xB0, registers.ToludRegister, 0x0000_FFF0);
+        get
+        {
+            uint remap = Config.Get(RemapRegisters);
+            uint top = Config.Get(TopRegisters);
+            return new MemoryRegisters(
+                new GuestAddress((ulong)(top & 0x3FF) << RemapShift),
+                new GuestAddress((ulong)(Config.Get(ToludRegister) & 0xFFF0) << 16),
+                new GuestAddress((ulong)(top >> 16) << 20),
+                new GuestAddress((ulong)(remap & 0x3FF) << RemapShift),
+                new GuestAddress((((ulong)(remap >> 16) & 0x3FF) << RemapShift) | ((1UL << RemapShift) - 1)));
+        }
+    }
+
+    /// <summary>Sets what those registers hold now and after every reset: how RAM is split until a guest changes it.</summary>
+    public void SetMemorySize(MemoryRegisters registers)
+    {
+        Config.SetDefault(RemapRegisters, (uint)registers.RemapLimitRegister << 16 | registers.RemapBaseRegister, uint.MaxValue);
+        Config.SetDefault(TopRegisters, (uint)registers.TouudRegister << 16 | registers.TomRegister, uint.MaxValue);
+        Config.SetDefault(ToludRegister, registers.ToludRegister, 0x0000_FFF0);
     }
 
     /// <inheritdoc/>
@@ -89,7 +109,8 @@ internal sealed class MemoryControllerHub : PciFunction
     protected override ConfigChange OnConfigWritten(int offset, int size, uint value)
     {
         _smram.Settle();
-        bool routes = Touches(offset, size, PciExBar.Offset, 8) || Touches(offset, size, PamRegisters.Offset, PamRegisters.Count);
+        bool routes = Touches(offset, size, PciExBar.Offset, 8) || Touches(offset, size, PamRegisters.Offset, PamRegisters.Count)
+            || Touches(offset, size, RemapRegisters, 4) || Touches(offset, size, TopRegisters, 4) || Touches(offset, size, ToludRegister, 2);
         return routes ? ConfigChange.DeviceSpecific : ConfigChange.None;
     }
 

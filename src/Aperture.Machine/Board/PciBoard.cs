@@ -21,8 +21,9 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     private readonly InterruptRouter _router;
     private readonly PmWindow _pm;
     private readonly ConfigWriteEvents _writes;
+    private readonly RamRouting _ram;
     private IReadOnlyList<IConfigWriteSink> _watchers = [];
-    private AddressRange? _limitsEcam;
+    private (IReadOnlyList<AddressRange> Ram, AddressRange? Ecam) _limitsOf;
     private DecodeLimits _limits;
 
     /// <summary>Builds the board in its reset state.</summary>
@@ -33,12 +34,15 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         _legacy = new LegacyRouting(parts.Ram.Block, parts.Firmware);
         _bars = new BarMapper(Pci, parts.Events);
         _writes = new ConfigWriteEvents(parts.Events);
-        _limits = BoardLimits.For(parts, ecam: null);
+        _ram = new RamRouting(parts.Ram, parts.Map.Ram, parts.Events);
         Unclaimed = new UnclaimedLog(first => ReportUnclaimed("memory", first));
         UnclaimedPorts = new UnclaimedLog(first => ReportUnclaimed("port", first));
         MemoryDispatcher = new Dispatcher(Memory, Unclaimed);
         PortDispatcher = new Dispatcher(Ports, UnclaimedPorts);
         _chipset = parts.Chipset(Pci, parts.Events);
+        _chipset.SetMemorySize(parts.Map.Ram.Registers);
+        _limitsOf = ([.. parts.Map.Ram.Pieces], null);
+        _limits = BoardLimits.For(parts, _limitsOf.Ram, ecam: null);
         ushort slot = 0;
         FunctionSite site = new(Memory, MemoryDispatcher, () => ++slot, _chipset.IsExpress);
         SharedLines lines = new(parts.Line);
@@ -99,7 +103,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     public DecodeMap Decode => _bars.Current;
 
     /// <summary>Where RAM is, by rising address.</summary>
-    public IReadOnlyList<AddressRange> Ram => [.. _parts.Ram.Pieces.Select(p => p.Range)];
+    public IReadOnlyList<AddressRange> Ram => _ram.Ranges;
 
     /// <inheritdoc/>
     public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
@@ -125,6 +129,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     {
         using AddressChange memory = Memory.Begin();
         using AddressChange ports = Ports.Begin();
+        _ram.Update(memory, _chipset.MemorySize);
         _legacy.Update(memory, _chipset);
         _chipset.Update(memory);
         _pm.Update(ports, _chipset.PmBase);
@@ -175,7 +180,6 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     {
         using AddressChange memory = Memory.Begin();
         using AddressChange ports = Ports.Begin();
-        _parts.Ram.Place(memory, RegionPriority.Ram);
         LegacyRouting.PlaceVgaWindow(memory);
         if (_parts.Firmware is { } firmware)
         {
@@ -195,10 +199,10 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
 
     private void UpdateLimits()
     {
-        if (_limitsEcam != _chipset.Ecam)
+        if (_limitsOf.Ram != _ram.Ranges || _limitsOf.Ecam != _chipset.Ecam)
         {
-            _limitsEcam = _chipset.Ecam;
-            _limits = BoardLimits.For(_parts, _limitsEcam);
+            _limitsOf = (_ram.Ranges, _chipset.Ecam);
+            _limits = BoardLimits.For(_parts, _limitsOf.Ram, _limitsOf.Ecam);
         }
     }
 

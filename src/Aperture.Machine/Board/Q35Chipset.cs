@@ -27,6 +27,8 @@ internal sealed class Q35Chipset(PciHierarchy hierarchy, EventLog events) : IChi
         ? null
         : new MadeFunction(node.DeviceFunction == TopologyBuilder.HubPlace ? _hub : _lpc);
 
+    public MemoryRegisters? MemorySize => _hub.MemorySize;
+
     public PamAttribute Pam(int segment) => _hub.Pam(segment);
 
     public bool Routes(PciFunction function) => function == _hub || function == _lpc;
@@ -35,11 +37,12 @@ internal sealed class Q35Chipset(PciHierarchy hierarchy, EventLog events) : IChi
 
     public void Update(AddressChange memory) => _ecam.Update(memory, _hub.PciExBar);
 
+    public void SetMemorySize(MemoryRegisters registers) => _hub.SetMemorySize(registers);
+
     public void Program(PlacementMap map)
     {
         _lpc.ProgramPmBase(LpcBridge.AcpiBase);
         _hub.ProgramPamToRam();
-        _hub.ProgramMemorySize(map.Ram.Registers);
         if (map.Ecam is { } ecam)
         {
             int sizeCode = ecam.Size switch { 256UL << 20 => 0, 128UL << 20 => 1, _ => 2 };

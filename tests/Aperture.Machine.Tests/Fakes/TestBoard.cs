@@ -28,7 +28,7 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
         ]);
         IReadOnlyList<TopologyNode> root = TopologyBuilder.Build(Config);
         Map = PlacementSolver.Solve(PlacementInput.For(Config, root, AddressBits)).Require();
-        Ram = GuestRam.Create([.. Map.Ram.Pieces]);
+        Ram = GuestRam.Create(RamLayout.Planned(Map.Ram));
         Firmware = direct ? null : RamBlock.Create("firmware", 0x2_0000);
         _events = events is null ? EventLog.None : EventLog.To(events, TimeProvider.System);
         Board = new PciBoard(new BoardParts(
