@@ -79,7 +79,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             _board.Memory.AddListener(_slots);
             _board.Memory.AddListener(new SlotEvents(_slots, _events));
             _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail, hostDevices));
-            hostDevices.Notices.Unplug = function => ThreadPool.UnsafeQueueUserWorkItem(_supervision.GiveBack, function.Name, preferLocal: false);
+            hostDevices.Notices.Unplug = function => _supervision.Hotplug.Request(function.Name);
             if (config.ControlPath is { } control)
             {
                 _supervision.Listen(control, this);

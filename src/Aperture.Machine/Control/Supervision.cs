@@ -44,7 +44,7 @@ internal sealed class Supervision : IDisposable
         Board = board;
         _events = events;
         _promise = MapPromise.Of(plan.Map, isDirect: plan.Boot is not null);
-        _history = new WriteHistory(clock);
+        _history = new WriteHistory(clock, events);
         _collector = new MapCollector(board, slots, _history, iommu);
         _pins = new PinGuard(() => board.Decode, events, stop);
         Hotplug = new HotplugController(board, config, events) { Added = Promise, Removed = gone => _promise = _promise.Without(gone.Name) };
@@ -81,24 +81,6 @@ internal sealed class Supervision : IDisposable
         return differences;
     }
 
-    /// <summary>Asks the guest to let go of the device <paramref name="id"/>, because the host wants it back. Any thread.</summary>
-    public void GiveBack(string id)
-    {
-        try
-        {
-            Hotplug.Detach(id, surprise: false);
-        }
-        catch (ApertureException fault)
-        {
-            _events.Write("hotplug.refused", json =>
-            {
-                json.WriteString("device", id);
-                json.WriteString("reason", fault.Message);
-            });
-            System.Console.Error.WriteLine($"aperture: {fault.Message} End the guest to give {id} back.");
-        }
-    }
-
     /// <summary>The guest starts.</summary>
     public void Started() => _boot.Start();
 
@@ -122,6 +104,7 @@ internal sealed class Supervision : IDisposable
     {
         _boot.Dispose();
         _server?.Dispose();
+        Hotplug.End();
     }
 
     private void Promise(PciFunction function) =>
