@@ -52,6 +52,11 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         try
         {
             _tree.Add(Pci.Root, parts.Root);
+            if (parts.Firmware is not null)
+            {
+                PinnedWindows.Lock(Pci, parts.Map);
+            }
+
             PlaceFixed();
             Apply();
         }
