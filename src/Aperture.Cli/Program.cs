@@ -6,7 +6,10 @@ namespace Aperture.Cli;
 /// <summary>The command line's entry: picks the verb, prints failures as one sentence, returns the exit code.</summary>
 internal static class Program
 {
-    private static readonly Verb[] Verbs = [RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, DemoVerb.Verb, LabRunVerb.Verb];
+    private static readonly Verb[] Verbs =
+    [
+        RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, ControlVerbs.Attach, ControlVerbs.Detach, DemoVerb.Verb, LabRunVerb.Verb,
+    ];
 
     private static int Main(string[] arguments)
     {

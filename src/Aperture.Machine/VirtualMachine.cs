@@ -1,8 +1,11 @@
 using Aperture.Kvm;
+using Aperture.Machine.Assigned;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Console;
+using Aperture.Machine.Control;
 using Aperture.Machine.Events;
+using Aperture.Machine.Verification;
 using Aperture.Memory;
 using Aperture.Placement;
 
@@ -23,7 +26,9 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     private readonly VcpuGroup _vcpus;
     private readonly MachinePlan _plan;
     private readonly SlotListener _slots;
+    private readonly HostDevices? _hostDevices;
     private readonly SerialConnection _serial;
+    private readonly Supervision _supervision;
     private readonly ScreenOutput _screen;
     private readonly ManualResetEventSlim _requested = new();
     private readonly Lock _requestGate = new();
@@ -56,21 +61,34 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             }
 
             _vm = start.WaitForVm();
+            _hostDevices = _plan.Topology.Assigned is { Count: > 0 } parts ? Own(new HostDevices(config.Vfio, parts, _vm, _events)) : null;
             _board = Own(new PciBoard(new BoardParts(
                 _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)
             {
                 Chipset = _plan.Chipset,
                 DebugConsoles = consoles.Ports,
                 Cpus = config.Cpus,
-                Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence)))],
+                Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), .. _hostDevices is null ? (IFunctionMaker[])[] : [_hostDevices.Maker]],
             }));
             _plan.FirmwareBoot?.Attach(_board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)));
             _screen = Own(new ScreenOutput(config, _board.Display, clock));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
+            if (_hostDevices is not null)
+            {
+                // Between the vCPUs' end and the devices' closing: nothing may reach a device that is given back.
+                Own(new Quiescence(_board));
+            }
+
             _vcpus = Own(start.TakeVcpus(_board));
             _board.Memory.Barrier = new VcpuBarrier(_vcpus);
             _board.Memory.AddListener(_slots);
             _board.Memory.AddListener(new SlotEvents(_slots, _events));
+            _hostDevices?.Follow(_board.Memory);
+            _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail, _hostDevices is null ? null : new AssignedMappings(_hostDevices.Iommu)));
+            if (config.ControlPath is { } control)
+            {
+                _supervision.Listen(control, this);
+            }
         }
         catch
         {
@@ -98,9 +116,11 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
         {
             _vcpus.Reset(_plan.Boot?.Prepare(_board, _ram) ?? BootState.ResetVector());
             _events.Write("machine.started", json => json.WriteString("boot", _plan.Boot is null ? "firmware" : "direct"));
+            _supervision.Started();
             _vcpus.Resume();
             _requested.Wait();
             _vcpus.Stop();
+            _supervision.Ended();
             (MachineRequest kind, int exitCode, string reason, bool failed) = TakeRequest();
             _events.Write(EventName(kind), json =>
             {
@@ -120,6 +140,9 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
 
     /// <summary>Ends the run from outside, as pulling the plug does.</summary>
     public void Stop(string reason) => Request(MachineRequest.Exit, 0, reason);
+
+    // The guest did what the user wanted to know of: as a failure of the host's, the sentence reaches the user.
+    private void Fail(string reason) => Request(new Pending(MachineRequest.Exit, ApertureException.HostFailure, reason, Failed: true));
 
     /// <summary>Presses the power button: a guest with ACPI shuts down by itself.</summary>
     public void PressPowerButton() => _board.PowerManagement.PressPowerButton();
@@ -174,6 +197,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
 
     private void ResetAll()
     {
+        _supervision.Reset();
         _board.Reset();
         _vm.ResetInterruptControllers();
         lock (_requestGate)
@@ -236,6 +260,12 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             json.WriteNumber("unclaimed_ports", _board.UnclaimedPorts.Total);
             json.WriteNumber("dropped_messages", _vm.DroppedMessages);
         });
+    }
+
+    /// <summary>Takes every BAR from the guest and the devices' DMA mappings, and resets the devices.</summary>
+    private sealed class Quiescence(PciBoard board) : IDisposable
+    {
+        public void Dispose() => board.Reset();
     }
 
     private readonly record struct Pending(MachineRequest Kind, int ExitCode, string Reason, bool Failed);

@@ -57,6 +57,12 @@ public sealed class Bar
     /// <summary>The address of the latest such attempt.</summary>
     public GuestAddress LastMoveAttempt { get; private set; }
 
+    /// <summary>The address that the guest last gave a pinned BAR, which a locked one does not show; <see cref="Programmed"/> for every other.</summary>
+    public GuestAddress Requested => Pin is null ? Programmed : new(requested);
+
+    /// <summary>True while the guest wants a pinned BAR elsewhere, sizing aside.</summary>
+    public bool IsMoved => Pin is { } pin && requested != pin.Value && !IsSizing(0, pin) && !IsSizing(32, pin);
+
     /// <summary>The address that the register reads as, sizing and half-written values included.</summary>
     public GuestAddress Programmed => new(ReadRegister() & addressMask);
 
@@ -130,7 +136,7 @@ public sealed class Bar
         }
 
         ConfigChange change = Changed(write.Before, config.Get(write.Register));
-        if (requested != pin.Value && !IsSizing(0, pin) && !IsSizing(32, pin))
+        if (IsMoved)
         {
             MoveAttempts++;
             LastMoveAttempt = new GuestAddress(requested);

@@ -36,4 +36,7 @@ public enum ConfigChange
 
     /// <summary>A device-specific register changed; the subclass that returned this says what it means.</summary>
     DeviceSpecific = 1 << 9,
+
+    /// <summary>The guest changed a slot's power or indicators: see <see cref="PcieSlotPort"/>.</summary>
+    SlotControl = 1 << 10,
 }

@@ -59,6 +59,9 @@ public class PciBridge : PciFunction
     /// <summary>True while bridge control holds the secondary bus in reset: nothing below answers.</summary>
     public bool IsSecondaryInReset => (Config.Get(PciRegisters.InterruptLine) >> 16 & SecondaryBusReset) != 0;
 
+    // A slot without power: nothing below answers.
+    private protected virtual bool IsSecondaryOff => false;
+
     private protected override int RomRegister => PciRegisters.RomType1;
 
     private protected override int BarRegisters => 2;
@@ -97,7 +100,7 @@ public class PciBridge : PciFunction
     public bool Forwards(AddressRange range, bool io)
     {
         PciCommand needed = io ? PciCommand.IoSpace : PciCommand.MemorySpace;
-        if ((Command & needed) == 0 || !IsInD0 || IsSecondaryInReset)
+        if ((Command & needed) == 0 || !IsInD0 || IsSecondaryInReset || IsSecondaryOff)
         {
             return false;
         }
@@ -146,7 +149,7 @@ public class PciBridge : PciFunction
         SetBounds(window, first, last);
     }
 
-    internal bool ForwardsConfiguration(int bus) => !IsSecondaryInReset && bus >= SecondaryBus && bus <= SubordinateBus;
+    internal bool ForwardsConfiguration(int bus) => !IsSecondaryInReset && !IsSecondaryOff && bus >= SecondaryBus && bus <= SubordinateBus;
 
     /// <summary>After a function was added to or removed from the secondary bus.</summary>
     internal virtual void ChildrenChanged()
@@ -216,7 +219,7 @@ public class PciBridge : PciFunction
         return change;
     }
 
-    private void ResetSecondary(ResetKind kind)
+    internal void ResetSecondary(ResetKind kind)
     {
         foreach (PciFunction function in Secondary.Functions)
         {

@@ -2,7 +2,7 @@ namespace Aperture.Pci;
 
 /// <summary>
 /// The PCI Express capability, id 0x10, version 2 (PCI Express 5.0, section 7.5.3). Endpoints offer function level reset; root and downstream ports
-/// have a slot, link state and ARI forwarding.
+/// have a slot (<see cref="PcieSlotPort"/>), link state and ARI forwarding.
 /// </summary>
 public sealed class PciExpressCapability : StandardCapability
 {
@@ -25,7 +25,7 @@ public sealed class PciExpressCapability : StandardCapability
     private const uint FunctionResetCapable = 1 << 28;
     private const uint AriForwarding = 1 << 5;
     private const uint DataLinkActive = 1u << 29;
-    private const uint PresenceDetected = 1u << 22;
+    private const uint LinkStatusMask = 0xFFFF_0000 & ~(3u << 30);
 
     private readonly PcieLink link;
     private readonly ushort slot;
@@ -53,11 +53,15 @@ public sealed class PciExpressCapability : StandardCapability
 
     private bool IsEndpoint => Type is PciePortType.Endpoint or PciePortType.RootComplexEndpoint;
 
-    /// <summary>For a port: whether a device is at the other end of the link. Shows in link and slot status.</summary>
+    /// <summary>The slot's registers; null for everything but root and downstream ports.</summary>
+    internal PcieSlot? Slot { get; private set; }
+
+    /// <summary>For a port: whether a device is at the other end of the link. Shows in link and slot status, without an event.</summary>
     internal void SetPresence(bool present)
     {
-        Config.SetDefault(Offset + LinkControl, LinkStatus(present) << 16, 0xFFFF_0000 & ~(3u << 30));
-        Config.SetDefault(Offset + SlotControl, present ? PresenceDetected : 0, PresenceDetected);
+        Config.SetDefault(Offset + LinkControl, LinkStatus(present) << 16, LinkStatusMask);
+        Slot!.SetPresence(present);
+        ShowLink();
     }
 
     /// <inheritdoc/>
@@ -77,8 +81,7 @@ public sealed class PciExpressCapability : StandardCapability
 
         if (HasSlot)
         {
-            Config.Define(Offset + SlotCapabilities, 4, (uint)slot << 19);
-            Config.Define(Offset + SlotControl, 4, 0);
+            Slot = new PcieSlot(Function, Offset + SlotCapabilities, slot);
         }
 
         if (Type == PciePortType.RootPort)
@@ -104,11 +107,43 @@ public sealed class PciExpressCapability : StandardCapability
             return ConfigChange.BusNumbers;
         }
 
-        return ConfigChange.None;
+        return write.Register == SlotControl && Slot is { } written ? Commanded(written.Written(write)) : ConfigChange.None;
     }
 
     /// <inheritdoc/>
-    protected internal override void OnReset(ResetKind kind) => ApplyAriForwarding();
+    protected internal override void OnReset(ResetKind kind)
+    {
+        Slot?.Reset();
+        ApplyAriForwarding();
+    }
+
+    // A slot without power has no link, and what is in it loses its state (PCI Express 5.0, section 6.7.1.8).
+    private ConfigChange Commanded(SlotCommand command)
+    {
+        if (command is SlotCommand.None or SlotCommand.Indicators)
+        {
+            return command == SlotCommand.None ? ConfigChange.None : ConfigChange.SlotControl;
+        }
+
+        PciBridge port = (PciBridge)Function;
+        port.Bus?.Hierarchy?.InvalidateRoutes();
+        ShowLink();
+        if (Slot!.IsOccupied)
+        {
+            Slot.ReportLinkChange();
+        }
+
+        const ConfigChange Both = ConfigChange.SlotControl | ConfigChange.BusNumbers | ConfigChange.DecodeMap;
+        if (command == SlotCommand.PowerOn)
+        {
+            return Both;
+        }
+
+        port.ResetSecondary(ResetKind.Cold);
+        return Both | ConfigChange.SecondaryReset | ConfigChange.Interrupts;
+    }
+
+    private void ShowLink() => Config.Set(Offset + LinkControl, LinkStatus(Slot!.IsOccupied && Slot.IsPowered) << 16, LinkStatusMask);
 
     private void ApplyAriForwarding() => (Function as PciBridge)?.Secondary.SetAriForwarding(IsAriForwardingEnabled);
 

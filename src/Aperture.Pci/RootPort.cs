@@ -1,7 +1,7 @@
 namespace Aperture.Pci;
 
 /// <summary>A PCI Express root port: its secondary bus is a link with one device.</summary>
-public sealed class RootPort : PciePort
+public sealed class RootPort : PcieSlotPort
 {
     /// <summary>Makes a root port with INTA.</summary>
     /// <param name="name">What messages call it.</param>
@@ -13,9 +13,6 @@ public sealed class RootPort : PciePort
             new PciIdentity(PciIds.VirtualVendor, PciIds.VirtualRootPort, PciIdentity.BridgeClass),
             new PciExpressCapability(PciePortType.RootPort, slot, link))
     {
-        AddCapability(new AcsCapability(AcsControls.Port));
         SetInterruptPin(1);
     }
-
-    internal override void ChildrenChanged() => Express.SetPresence(Secondary.Functions.Count != 0);
 }

@@ -1,7 +1,7 @@
 namespace Aperture.Pci;
 
 /// <summary>A downstream port of a switch: its secondary bus is a link with one device.</summary>
-public sealed class SwitchDownstreamPort : PciePort
+public sealed class SwitchDownstreamPort : PcieSlotPort
 {
     /// <summary>Makes a downstream port.</summary>
     /// <param name="name">What messages call it.</param>
@@ -13,8 +13,5 @@ public sealed class SwitchDownstreamPort : PciePort
             new PciIdentity(PciIds.SwitchVendor, PciIds.SwitchDownstreamPort, PciIdentity.BridgeClass, 2),
             new PciExpressCapability(PciePortType.SwitchDownstream, slot, link))
     {
-        AddCapability(new AcsCapability(AcsControls.Port));
     }
-
-    internal override void ChildrenChanged() => Express.SetPresence(Secondary.Functions.Count != 0);
 }

@@ -1,3 +1,5 @@
+using Aperture.Pci;
+
 namespace Aperture.Placement;
 
 /// <summary>How users spell pins and windows.</summary>
@@ -35,6 +37,19 @@ public static class PinSyntax
         return true;
     }
 
+    /// <summary>Reads a pin policy: <c>lock</c>, <c>follow</c> or <c>stop</c>. On failure <paramref name="error"/> is one sentence.</summary>
+    public static bool TryParsePolicy(ReadOnlySpan<char> text, out BarPinPolicy policy, out string? error)
+    {
+        (policy, error) = text switch
+        {
+            "lock" => (BarPinPolicy.Lock, null),
+            "follow" => (BarPinPolicy.Follow, null),
+            "stop" => (BarPinPolicy.Stop, null),
+            _ => (BarPinPolicy.Lock, $"policy={text} is not what a pinned BAR can do when the guest moves it: write lock, follow or stop"),
+        };
+        return error is null;
+    }
+
     /// <summary>Reads a window <c>base:size</c>, such as <c>0x6b8000000000:1T</c>. On failure <paramref name="error"/> is one sentence.</summary>
     public static bool TryParseWindow(ReadOnlySpan<char> text, out AddressRange window, out string? error)
     {
@@ -66,4 +81,8 @@ public static class PinSyntax
 /// <summary>A BAR and the address the user wants for it.</summary>
 /// <param name="Index">As <see cref="BarIndex"/> numbers them.</param>
 /// <param name="Address">The address.</param>
-public readonly record struct BarPin(int Index, GuestAddress Address);
+public readonly record struct BarPin(int Index, GuestAddress Address)
+{
+    /// <summary>What happens when the guest gives the BAR another address.</summary>
+    public BarPinPolicy Policy { get; init; }
+}

@@ -160,7 +160,8 @@ public sealed class VfioDevice : IVfioDevice
             GC.KeepAlive(trigger);
         }
 
-        return -Math.Min(0, result);
+        // A positive answer is the number of vectors that could be had, and then none was enabled.
+        return result > 0 ? Errno.ENOSPC : -result;
     }
 
     /// <inheritdoc/>

@@ -61,7 +61,7 @@ public class AllocationTests
         FakeMachine machine = new();
         using AcpiPmBlock pm = new(TimeProvider.System, new FakeLine(), machine);
         using Cmos cmos = new(TimeProvider.System, new FakeLine(), default);
-        I8042Stub keyboard = new(machine);
+        I8042 keyboard = new(machine, null);
         AssertAllocatesNothing(() =>
         {
             pm.Read(8, 4, out _);
@@ -73,6 +73,40 @@ public class AllocationTests
             keyboard.Command.Read(0, 1, out _);
             keyboard.Command.Write(0, 1, 0xAA);
             keyboard.Data.Read(0, 1, out _);
+        });
+    }
+
+    [Fact]
+    public void Display_keyboard_and_event_timer_allocate_nothing()
+    {
+        using VgaDriver driver = new();
+        driver.TextMode();
+        using Hpet hpet = new(TimeProvider.System, _ => new FakeLine());
+        I8042 keyboard = new(new FakeMachine(), new FakeLine());
+        AssertAllocatesNothing(() =>
+        {
+            driver.Vga.LegacyWindow.Write(0x18000, 4, 0x0741_0741);
+            driver.Vga.LegacyWindow.Read(0x18000, 2, out _);
+            driver.Vga.LegacyPorts.Read(0x2A, 1, out _);
+            driver.Vga.BochsPorts.Read(1, 2, out _);
+            hpet.Read(0xF0, 8, out _);
+            hpet.Write(0x108, 8, 100);
+            keyboard.Data.Write(0, 1, 0xF2);
+            keyboard.Data.Read(0, 1, out _);
+        });
+    }
+
+    [Fact]
+    public void Disk_requests_allocate_nothing_on_the_way_in()
+    {
+        using VirtioPciFunction function = new("d", new VirtioBlock(new FakeStorage(8), "s"), _ => new FakeDma(4096), null);
+        IAccessHandler bar = function.Handler(0)!;
+        AssertAllocatesNothing(() =>
+        {
+            bar.Write(0x3000, 2, 0);
+            bar.Read(0x14, 1, out _);
+            bar.Read(0x1000, 1, out _);
+            bar.Read(0x2000, 8, out _);
         });
     }
 }

@@ -22,7 +22,6 @@ public class FuzzTests
         FakeMachine machine = new();
         Serial16550 uart = new(new FakeLine(), NullSerialBackend.Instance);
         Cmos cmos = new(rig.Clock, new FakeLine(), new CmosMemorySize(1UL << 31, 1UL << 40));
-        I8042Stub keyboard = new(machine, new FakeLine());
         Port92 port92 = new(machine);
         ResetControl reset = new(machine);
         AcpiPmBlock pm = new(rig.Clock, new FakeLine(), machine, alwaysAcpi: false);
@@ -41,10 +40,10 @@ public class FuzzTests
             ("vga ports", vga.LegacyPorts, StandardVga.PortCount), ("vga window", vga.LegacyWindow, StandardVga.WindowRange.Size),
             ("vga dispi", vga.BochsPorts, StandardVga.DispiPortCount), ("vga bar2", vga.Handler(2)!, StandardVga.RegisterSize),
         ]);
-        rig.Resettables.AddRange([uart, cmos, keyboard, port92, reset, pm, command, function.Core]);
+        rig.Resettables.AddRange([uart, cmos, port92, reset, pm, command, function.Core]);
         rig.Handlers.AddRange(
         [
-            ("uart", uart, 8), ("cmos", cmos, 2), ("8042 data", keyboard.Data, 1), ("8042 command", keyboard.Command, 1), ("port 92", port92, 1),
+            ("uart", uart, 8), ("cmos", cmos, 2), ("port 92", port92, 1),
             ("reset", reset, 1), ("pm", pm, 128), ("pm command", command, 2), ("exit", new DebugExit(machine), 4),
             ("console", new DebugConsole(NullSerialBackend.Instance), 1), ("dummy", new DummyPort(), 1),
             ("bar0", function.Handler(0)!, 64 << 10), ("bar1", function.Handler(1)!, 4096), ("bar2", function.Handler(2)!, 64UL << 30),

@@ -109,6 +109,12 @@ public sealed class HpetTests : IDisposable
         Advance(4);
         Assert.Equal(6, _lines[23].Edges);
         Assert.Equal(1_700_000u, _hpet.In32(0x108));
+
+        // 13 ms pass without the host's timers; the next match is the first one still to come.
+        _clock.TimestampOffset += TimeSpan.FromMilliseconds(13).Ticks;
+        Advance(4);
+        Assert.Equal(8, _lines[23].Edges);
+        Assert.Equal(3_300_000u, _hpet.In32(0x108));
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using Aperture.Memory;
 using Aperture.Pci;
 
 namespace Aperture.Devices.Tests;
@@ -200,6 +201,31 @@ public sealed class StandardVgaTests : IDisposable
         Assert.Equal(0xFF0000u, Pixel(_driver.Vga.Capture(), 0, 0));
         _driver.Dispi(9, 65535);
         Assert.Equal(0u, Pixel(_driver.Vga.Capture(), 0, 0));
+    }
+
+    // A bus splits a word at an odd port.
+    [Fact]
+    public void Bochs_data_is_taken_in_two_bytes_and_given_in_two()
+    {
+        using AddressSpace ports = AddressSpace.ForPorts();
+        using (AddressChange change = ports.Begin())
+        {
+            change.Place(Region.Trapped("dispi", StandardVga.DispiPortCount, _driver.Vga.BochsPorts), new GuestAddress(StandardVga.FirstDispiPort), 0);
+            change.Commit();
+        }
+
+        Dispatcher bus = new(ports, new UnclaimedLog(_ => { }));
+        LookupCache cache = default;
+        bus.Write(ref cache, new GuestAddress(0x1CE), 2, 0);
+        bus.Write(ref cache, new GuestAddress(0x1CF), 2, 0xB0C0);
+        Assert.Equal(AccessResult.Ok, bus.Read(ref cache, new GuestAddress(0x1CF), 2, out ulong id));
+        Assert.Equal(0xB0C0UL, id);
+
+        // The aligned twin of the data port.
+        Assert.Equal(AccessResult.Ok, bus.Write(ref cache, new GuestAddress(0x1D0), 2, 0xB0C4));
+        Assert.Equal(AccessResult.Ok, bus.Read(ref cache, new GuestAddress(0x1D0), 2, out id));
+        Assert.Equal(0xB0C4UL, id);
+        Assert.Equal(0xB0C4, _driver.Dispi(0));
     }
 
     [Fact]

@@ -7,6 +7,9 @@ namespace Aperture.Guest.Tests;
 /// <summary>One run of the built <c>aperture</c> with an unmodified Debian kernel: under this host's KVM when that runs 64-bit guests, else in the lab.</summary>
 internal sealed class GuestRun
 {
+    /// <summary>What a guest's kernel needs on its command line in the lab.</summary>
+    public const string KernelOptions = "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check mitigations=off";
+
     private const int Attempts = 3;
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
 
@@ -73,7 +76,7 @@ internal sealed class GuestRun
             string[] all =
             [
                 "run", "--kernel", kernel, "--initramfs", initramfs, "--serial", $"file={serial}", "--events", events,
-                "--cmdline", $"console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check mitigations=off {commandLine}",
+                "--cmdline", $"{KernelOptions} {commandLine}",
                 .. arguments.Contains("--memory") ? arguments : [.. arguments, "--memory", "256M"],
             ];
             using Process child = Start(all);

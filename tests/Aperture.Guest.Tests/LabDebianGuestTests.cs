@@ -46,11 +46,47 @@ public sealed class LabDebianGuestTests
     {
         GuestRun run = await GuestRun.BootAsync(
             $"{Ids} pci=realloc", "--root-port", "id=rp0",
-            "--device", "test,id=t0,port=rp0,bar0=mem32:1M:trap,bar2=mem64p:1G:ram,msix=2,bars=bar0@0xe8000000,bar2@0x6b8000000000");
+            "--device", "test,id=t0,port=rp0,bar0=mem32:1M:trap,bar2=mem64p:1G:ram,msix=2,bars=bar0@0xe8000000,bar2@0x6b8000000000,policy=stop");
         Assert.Equal(0, run.ExitCode);
+        Assert.All(run.EventsOf("map.verified"), e => Assert.Equal(0, e.GetProperty("count").GetInt32()));
         Assert.Equal("0", Assert.Single(run.Lines("touched"))[2]);
         Assert.Contains(run.Lines("touch"), t => t[2] == "2" && t[4] == "0x00006b8000000000");
     }
+
+    [Fact]
+    public async Task A_guest_that_moves_a_locked_BAR_finds_it_at_its_pin()
+    {
+        GuestRun run = await RelocateAsync("lock");
+        Assert.Equal(0, run.ExitCode);
+        Assert.Equal(["relocate", "0000:00:04.0", "0", "e8000000", "e8000000", "0x52545041", "0xFFFFFFFF"], Assert.Single(run.Lines("relocate "))[..7]);
+        Assert.Contains(run.EventsOf("bar.move_refused"), e => e.GetProperty("asked").GetString() == "0xe9000000");
+    }
+
+    [Fact]
+    public async Task A_guest_that_moves_a_BAR_whose_policy_is_follow_finds_it_where_it_put_it_and_the_map_says_who_moved_it()
+    {
+        GuestRun run = await RelocateAsync("follow");
+        Assert.Equal(0, run.ExitCode);
+        Assert.Equal(["relocate", "0000:00:04.0", "0", "e8000000", "e9000000", "0xFFFFFFFF", "0x52545041"], Assert.Single(run.Lines("relocate "))[..7]);
+        System.Text.Json.JsonElement moved = Assert.Single(run.EventsOf("pin.moved"));
+        Assert.Equal(("0xe8000000", "0xe9000000"), (moved.GetProperty("old").GetString(), moved.GetProperty("new").GetString()));
+        System.Text.Json.JsonElement end = Assert.Single(run.EventsOf("map.verified"), e => e.GetProperty("when").GetString() == "end");
+        System.Text.Json.JsonElement difference = Assert.Single(end.GetProperty("differences").EnumerateArray());
+        Assert.Equal("t0 bar0", difference.GetProperty("subject").GetString());
+        Assert.StartsWith("the guest wrote 0xe9000000 to register 0x10", difference.GetProperty("moved_by").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_guest_that_moves_a_BAR_whose_policy_is_stop_is_stopped_with_one_sentence()
+    {
+        GuestRun run = await RelocateAsync("stop");
+        Assert.Equal(3, run.ExitCode);
+        Assert.Empty(run.Lines("relocate "));
+        Assert.Contains("t0 (00:04.0) bar0 is pinned at 0xe8000000, and the guest gave it 0xe9000000 with decoding on", run.Error, StringComparison.Ordinal);
+    }
+
+    private static Task<GuestRun> RelocateAsync(string policy) => GuestRun.BootAsync(
+        $"{Ids} aperture.script=relocate aperture.to=0@0xe9000000", "--device", $"test,id=t0,addr=04.0,bar0=mem32:1M:trap,bars=bar0@0xe8000000,policy={policy}");
 
     [Fact]
     public async Task Every_processor_asked_for_comes_up()

@@ -15,7 +15,7 @@ public sealed class LabDocumentedCommandTests
         get
         {
             TheoryData<string, string> data = [];
-            string root = Root();
+            string root = Checkout.Root();
             foreach (string page in Directory.EnumerateFiles(Path.Combine(root, "docs"), "*.md").Append(Path.Combine(root, "README.md")).Order())
             {
                 foreach (string line in File.ReadLines(page).Where(l => l.StartsWith(Prompt, StringComparison.Ordinal)))
@@ -36,7 +36,7 @@ public sealed class LabDocumentedCommandTests
         {
             StartInfo = new ProcessStartInfo("bash", ["-c", command.Replace(Fails, "", StringComparison.Ordinal)])
             {
-                WorkingDirectory = Root(),
+                WorkingDirectory = Checkout.Root(),
                 RedirectStandardInput = true,
                 RedirectStandardOutput = true,
                 RedirectStandardError = true,
@@ -58,16 +58,5 @@ public sealed class LabDocumentedCommandTests
 
         int expected = command.EndsWith(Fails, StringComparison.Ordinal) ? 2 : 0;
         Assert.True(shell.HasExited && shell.ExitCode == expected, $"{page}: {command}\n{await output}\n{await error}");
-    }
-
-    private static string Root()
-    {
-        string? at = AppContext.BaseDirectory;
-        while (at is not null && !File.Exists(Path.Combine(at, "Aperture.slnx")))
-        {
-            at = Path.GetDirectoryName(at);
-        }
-
-        return at ?? throw new InvalidOperationException("the tests do not run from a checkout");
     }
 }

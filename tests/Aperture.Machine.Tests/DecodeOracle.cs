@@ -69,23 +69,30 @@ internal static class DecodeOracle
         return (io ? PortsAllowed(range) : MemoryAllowed(board, range)) ? new Claim(bar, io, range) : null;
     }
 
-    private static uint Power(PciFunction function)
+    private static uint Power(PciFunction function) => Capability(function, 1) is { } at ? Word(function, at + 4) & 3 : 0;
+
+    // Power controller control of a root port's (4) or downstream port's (6) slot.
+    private static bool IsSlotOff(PciBridge bridge) => Capability(bridge, 0x10) is { } at
+        && (Word(bridge, at) >> 20 & 0xF) is 4 or 6
+        && (Word(bridge, at + 0x18) & 0x400) != 0;
+
+    private static int? Capability(PciFunction function, uint id)
     {
         for (uint at = Word(function, 0x34) & 0xFC; at != 0; at = Word(function, (int)at) >> 8 & 0xFC)
         {
-            if ((Word(function, (int)at) & 0xFF) == 1)
+            if ((Word(function, (int)at) & 0xFF) == id)
             {
-                return Word(function, (int)at + 4) & 3;
+                return (int)at;
             }
         }
 
-        return 0;
+        return null;
     }
 
     private static bool Passes(PciBridge bridge, bool io, ulong first, ulong last)
     {
         uint control = Word(bridge, 0x3C) >> 16;
-        if ((Word(bridge, 4) & (io ? 1u : 2u)) == 0 || Power(bridge) != 0 || (control & 0x40) != 0)
+        if ((Word(bridge, 4) & (io ? 1u : 2u)) == 0 || Power(bridge) != 0 || (control & 0x40) != 0 || IsSlotOff(bridge))
         {
             return false;
         }

@@ -21,6 +21,12 @@ internal static class ArgumentParser
 
             if (!argument.StartsWith("--", StringComparison.Ordinal))
             {
+                if (verb.Operand is { } operand && !values.Exists(v => v.Key == operand))
+                {
+                    values.Add(new(operand, argument));
+                    continue;
+                }
+
                 throw new ApertureException($"'{argument}' is not an option of {verb.Name}; see aperture {verb.Name} --help.");
             }
 

@@ -22,7 +22,8 @@ internal static class HelpPage
     {
         StringBuilder page = new();
         page.AppendLine($"aperture {verb.Name}: {verb.Summary}").AppendLine();
-        page.AppendLine($"Usage: aperture {verb.Name} [OPTIONS]{(verb.Command is null ? "" : " -- " + verb.Command)}").AppendLine();
+        string rest = (verb.Operand is null ? "" : " " + verb.Operand) + (verb.Command is null ? "" : " -- " + verb.Command);
+        page.AppendLine($"Usage: aperture {verb.Name} [OPTIONS]{rest}").AppendLine();
         if (verb.Options.Count > 0)
         {
             page.AppendLine("Options:");

@@ -17,6 +17,9 @@ internal sealed record Verb(string Name, string Summary, IReadOnlyList<OptionSpe
 {
     /// <summary>What follows <c>--</c>, as help shows it; null for a verb that takes no command.</summary>
     public string? Command { get; init; }
+
+    /// <summary>What a word without dashes stands for, and the name it is found by; null where there is none.</summary>
+    public string? Operand { get; init; }
 }
 
 /// <summary>The options a user gave, in their order. Flags have an empty value.</summary>

@@ -89,6 +89,11 @@ internal static class RunVerb
 
     private static int RunInLab(MachineConfig config, ParsedArguments arguments, LabHardware? hardware, string? notice)
     {
+        if (config.ControlPath is not null)
+        {
+            throw new ApertureException("--control needs a guest on this machine's own KVM: a socket inside the lab cannot be reached from here; leave it out, or use --accel kvm.");
+        }
+
         // What the user got wrong is told here, not after the lab has started; but the lab's devices are only seen there.
         if (!config.Assigns)
         {

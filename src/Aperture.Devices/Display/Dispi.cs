@@ -171,20 +171,29 @@ internal sealed class Dispi(VgaState state, RamBlock memory)
         _registers[BankRegister]);
 }
 
-/// <summary>The index port 0x1CE and the data port 0x1CF, 16 bits each; the third port is the data's upper half.</summary>
+/// <summary>
+/// The index port 0x1CE and the data port 0x1CF, 16 bits each. The data port is odd, so that its words may arrive as two bytes: the lower one waits for the
+/// upper one, at 0x1D0, which carries the write out. Firmware that may not access odd ports finds the data as an aligned word at 0x1D0 (edk2,
+/// QemuVideoDxe).
+/// </summary>
 internal sealed class DispiPorts(Dispi dispi) : IAccessHandler
 {
     /// <summary>The index port.</summary>
     public const ushort First = 0x1CE;
 
     /// <summary>Ports taken.</summary>
-    public const ushort Length = 3;
+    public const ushort Length = 4;
 
+    // Written by whoever writes the ports; two vCPUs at once mix their halves, as they would on a bus.
     private int _index;
-    private byte _low;
+    private int _low;
 
     /// <summary>Forgets the index.</summary>
-    public void Reset() => Volatile.Write(ref _index, 0);
+    public void Reset()
+    {
+        Volatile.Write(ref _index, 0);
+        Volatile.Write(ref _low, 0);
+    }
 
     /// <inheritdoc/>
     public AccessResult Read(ulong offset, int size, out ulong value)
@@ -200,6 +209,7 @@ internal sealed class DispiPorts(Dispi dispi) : IAccessHandler
         {
             0 => (ulong)index,
             1 => dispi.Read(index),
+            2 when size > 1 => dispi.Read(index),
             _ => (ulong)dispi.Read(index) >> 8,
         };
         value &= AccessWidth.AllOnes(size);
@@ -215,22 +225,23 @@ internal sealed class DispiPorts(Dispi dispi) : IAccessHandler
         }
 
         ushort word = (ushort)(value & AccessWidth.AllOnes(size));
-        if (offset == 0)
+        switch (offset)
         {
-            Volatile.Write(ref _index, word);
-        }
-        else if (offset == 1 && size == 1)
-        {
-            // A word at an odd port arrives as two bytes.
-            Volatile.Write(ref _low, (byte)word);
-        }
-        else if (offset == 1)
-        {
-            dispi.Write(Volatile.Read(ref _index), word);
-        }
-        else
-        {
-            dispi.Write(Volatile.Read(ref _index), (ushort)((word << 8) | Volatile.Read(ref _low)));
+            case 0:
+                Volatile.Write(ref _index, word);
+                break;
+            case 1 when size == 1:
+                Volatile.Write(ref _low, word);
+                break;
+            case 1:
+            case 2 when size > 1:
+                dispi.Write(Volatile.Read(ref _index), word);
+                break;
+            case 2:
+                dispi.Write(Volatile.Read(ref _index), (ushort)(Volatile.Read(ref _low) | (word & 0xFF) << 8));
+                break;
+            default:
+                break;
         }
 
         return AccessResult.Ok;

@@ -12,6 +12,9 @@ public sealed class SnapshotOverlay : IBlockStorage
     /// <summary>Bytes that are copied up together.</summary>
     public const int ClusterSize = 64 << 10;
 
+    // What the bit map below can count.
+    private const ulong LargestImage = (ulong)int.MaxValue * ClusterSize;
+
     private readonly IBlockStorage _image;
     private readonly SafeFileHandle _file;
     private readonly Action<string>? _faults;
@@ -24,7 +27,7 @@ public sealed class SnapshotOverlay : IBlockStorage
     private SnapshotOverlay(IBlockStorage image, SafeFileHandle file, Action<string>? faults)
     {
         (_image, _file, _faults) = (image, file, faults);
-        _written = new BitArray(checked((int)((image.Size + ClusterSize - 1) / ClusterSize)));
+        _written = new BitArray((int)((image.Size + ClusterSize - 1) / ClusterSize));
     }
 
     /// <inheritdoc/>
@@ -37,10 +40,15 @@ public sealed class SnapshotOverlay : IBlockStorage
     /// <param name="image">Read, never written.</param>
     /// <param name="folder">Where the temporary file goes; null for the system's place (TMPDIR).</param>
     /// <param name="faults">Told one sentence when the host fails an access: once until one succeeds again.</param>
-    /// <exception cref="ApertureException">The temporary file cannot be made.</exception>
+    /// <exception cref="ApertureException">The temporary file cannot be made, or the image is larger than 128 TiB.</exception>
     public static SnapshotOverlay Create(IBlockStorage image, string? folder = null, Action<string>? faults = null)
     {
         ArgumentNullException.ThrowIfNull(image);
+        if (image.Size > LargestImage)
+        {
+            throw new ApertureException($"a disk of {ByteSize.Format(image.Size)} cannot have a snapshot; the largest is {ByteSize.Format(LargestImage)}");
+        }
+
         string path = Path.Combine(folder ?? Path.GetTempPath(), $"aperture-{Guid.NewGuid():n}.snapshot");
         try
         {

@@ -149,9 +149,9 @@ internal sealed class VirtioWorker : IDisposable
             return false;
         }
 
-        if (interrupt && _dma.IsCurrent)
+        if (interrupt)
         {
-            _interrupts.QueueServed(index);
+            _dma.Signal(_interrupts, index);
         }
 
         return true;
@@ -198,6 +198,18 @@ internal sealed class VirtioWorker : IDisposable
             if (_gate.TryEnter(patience))
             {
                 _gate.Exit();
+            }
+        }
+
+        // Inside the gate, so that no interrupt of a session follows its end.
+        public void Signal(VirtioInterrupts interrupts, int queue)
+        {
+            lock (_gate)
+            {
+                if (IsCurrent)
+                {
+                    interrupts.QueueServed(queue);
+                }
             }
         }
 

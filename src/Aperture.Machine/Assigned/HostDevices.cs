@@ -14,7 +14,7 @@ internal sealed class HostDevices : IDisposable
     private readonly EventLog _events;
     private readonly bool _peers;
 
-    /// <summary>Opens VFIO for the devices of the topology; the devices themselves are opened when the board makes their functions.</summary>
+    /// <summary>Opens VFIO for <paramref name="parts"/>; the devices themselves are opened when the board makes their functions.</summary>
     /// <exception cref="ApertureException">The kernel has no VFIO, or does not let this user have it.</exception>
     public HostDevices(VfioPath path, IReadOnlyList<AssignedPart> parts, KvmVm vm, EventLog events)
     {

@@ -64,7 +64,7 @@ internal sealed class PcDeviceMaker(Action<string> report) : IFunctionMaker
         {
             if (bar.Pin is { } pin)
             {
-                made.Function.FindBar(bar.Index)?.SetPin(pin);
+                made.Function.FindBar(bar.Index)?.SetPin(pin, device.PinPolicy);
             }
         }
 

@@ -22,6 +22,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     private readonly PmWindow _pm;
     private readonly ConfigWriteEvents _writes;
     private readonly RamRouting _ram;
+    private IReadOnlyList<IConfigWriteSink> _watchers = [];
     private (IReadOnlyList<AddressRange> Ram, AddressRange? Ecam) _limitsOf;
     private DecodeLimits _limits;
 
@@ -118,7 +119,15 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         {
             Apply();
         }
+
+        foreach (IConfigWriteSink watcher in _watchers)
+        {
+            watcher.Written(function, change, offset, size, value);
+        }
     }
+
+    /// <summary>Tells <paramref name="watcher"/> of every configuration write once it is applied, with the hierarchy's lock held; before vCPUs run.</summary>
+    public void AddWatcher(IConfigWriteSink watcher) => _watchers = [.. _watchers, watcher];
 
     /// <summary>Brings the address spaces to what the registers say. With the hierarchy's lock, or before vCPUs run.</summary>
     public void Apply()
@@ -159,6 +168,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         lock (Pci.Sync)
         {
             Apply();
+            Pci.ResetApplied();
         }
     }
 

@@ -20,7 +20,7 @@ internal sealed class TestFunctionMaker : IFunctionMaker
         TestFunction function = new(node.Test!, _ => new DmaPort(site.Memory, site.MemoryDispatcher, own.Contains));
         foreach (BarPin pin in node.Pins)
         {
-            function.FindBar(pin.Index)?.SetPin(pin.Address);
+            function.FindBar(pin.Index)?.SetPin(pin.Address, pin.Policy);
         }
 
         List<BarRegion> regions = [];

@@ -28,10 +28,20 @@ internal static class PciProgrammer
     {
         foreach (FunctionPlacement placement in functions)
         {
-            PciFunction function = bus.Functions.First(f => f.DeviceFunction == placement.Address.DeviceFunction);
+            // A function that was taken out, or replaced by another, is not what was planned; its window stays for the next one.
+            PciFunction? function = bus.Functions.FirstOrDefault(f => f.DeviceFunction == placement.Address.DeviceFunction);
+            if (function is null || function.Name != placement.Name)
+            {
+                continue;
+            }
+
             foreach (BarPlacement bar in placement.Bars)
             {
-                function.ProgramBar(bar.Demand.Index, bar.Address);
+                // An assigned device's ROM is left out when it cannot be read.
+                if (function.FindBar(bar.Demand.Index) is not null)
+                {
+                    function.ProgramBar(bar.Demand.Index, bar.Address);
+                }
             }
 
             if (placement.Bridge is { } windows && function is PciBridge bridge)

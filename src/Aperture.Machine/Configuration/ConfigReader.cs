@@ -45,6 +45,7 @@ public static class ConfigReader
         "--serial" => Serial(config, value),
         "--screenshot" => config with { ScreenshotPath = Path(name, value) },
         "--events" => config with { EventsPath = Path(name, value) },
+        "--control" => config with { ControlPath = Path(name, value) },
         "--accel" => config with { Accel = Accel(value) },
         "--mmio-window" => config with { MmioWindow = Window(name, value) },
         "--mmio32-window" => config with { Mmio32Window = Window(name, value) },
@@ -189,16 +190,25 @@ public static class ConfigReader
     private static RootPortConfig RootPort(string value)
     {
         OptionList list = Items("--root-port", value);
-        list.AllowOnly("id", "addr");
-        return new RootPortConfig(list.Require("id"), DeviceFunction(list));
+        list.AllowOnly("id", "addr", "memory", "prefetchable", "io", "buses");
+        return new RootPortConfig(list.Require("id"), DeviceFunction(list)) { Room = PortRoomOptions.Read(list, mayPlace: true) };
     }
 
     private static SwitchConfig Switch(string value)
     {
         OptionList list = Items("--switch", value);
-        list.AllowOnly("id", "port", "downstream");
-        return new SwitchConfig(list.Require("id"), list.Require("port"), Number("--switch downstream=", list.Find("downstream") ?? "1", 1, 32));
+        list.AllowOnly("id", "port", "downstream", "memory", "prefetchable", "io", "buses");
+        return new SwitchConfig(list.Require("id"), list.Require("port"), Number("--switch downstream=", list.Find("downstream") ?? "1", 1, 32))
+        {
+            Room = PortRoomOptions.Read(list, mayPlace: false),
+        };
     }
+
+    /// <summary>One <c>--device</c> by itself.</summary>
+    /// <exception cref="ApertureException">It is malformed, or no device that PCI has.</exception>
+    internal static DeviceConfig ReadDevice(string value) => Device(value) is { Type: not "debug-exit" } device
+        ? device
+        : throw new ApertureException("A debug-exit device is a port of the board, which cannot come or go.");
 
     private static DeviceConfig Device(string value)
     {

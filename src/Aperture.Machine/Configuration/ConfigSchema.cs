@@ -7,13 +7,17 @@ internal sealed class ConfigSchema(string file)
 {
     internal static readonly string[] RootMembers =
     [
-        "$schema", "kernel", "initramfs", "cmdline", "firmware", "boot", "cpus", "memory", "machine", "serial", "events", "screenshot", "accel", "reboot",
+        "$schema", "kernel", "initramfs", "cmdline", "firmware", "boot", "cpus", "memory", "machine", "serial", "events", "control", "screenshot", "accel", "reboot",
         "phys_bits", "mmio_window", "mmio32_window", "root_ports", "switches", "devices", "vfio", "mirror", "host",
     ];
 
+    internal static readonly string[] RootPortMembers = ["id", "addr", "memory", "prefetchable", "io", "buses"];
+
+    internal static readonly string[] SwitchMembers = ["id", "port", "downstream", "memory", "prefetchable", "io", "buses"];
+
     internal static readonly string[] TestMembers =
     [
-        "type", "id", "addr", "port", "bar0", "bar1", "bar2", "bar3", "bar4", "bar5", "rom", "msi", "msix", "bars", "fixed-bars",
+        "type", "id", "addr", "port", "bar0", "bar1", "bar2", "bar3", "bar4", "bar5", "rom", "msi", "msix", "bars", "fixed-bars", "policy",
     ];
 
     internal static readonly string[] VfioMembers =
@@ -67,10 +71,10 @@ internal sealed class ConfigSchema(string file)
 
                 break;
             case "root_ports":
-                Each(value, item => Add("--root-port", item, List(item, "", "a root port", "id", "addr")));
+                Each(value, item => Add("--root-port", item, List(item, "", "a root port", RootPortMembers)));
                 break;
             case "switches":
-                Each(value, item => Add("--switch", item, List(item, "", "a switch", "id", "port", "downstream")));
+                Each(value, item => Add("--switch", item, List(item, "", "a switch", SwitchMembers)));
                 break;
             case "devices":
                 Each(value, item => Add("--device", item, Device(item)));

@@ -35,19 +35,23 @@ internal sealed class ConfigWriteEvents(EventLog events)
         }
     }
 
-    private void ReportBar(PciFunction function, Bar bar, ConfigChange change) =>
-        events.Write((change & ConfigChange.PinnedBarWrite) != 0 ? "bar.move_refused" : "bar.programmed", json =>
+    // A pinned BAR that follows the guest is not refused its move.
+    private void ReportBar(PciFunction function, Bar bar, ConfigChange change)
+    {
+        bool refused = (change & ConfigChange.PinnedBarWrite) != 0 && bar.PinPolicy != BarPinPolicy.Follow;
+        events.Write(refused ? "bar.move_refused" : "bar.programmed", json =>
         {
             json.WriteString("function", function.Name);
             json.WriteString("bdf", function.Bdf.ToString());
             json.WriteString("bar", bar.Name);
             json.WriteAddress("address", bar.Programmed);
-            if ((change & ConfigChange.PinnedBarWrite) != 0)
+            if (refused)
             {
                 json.WriteAddress("asked", bar.LastMoveAttempt);
                 json.WriteString("policy", bar.PinPolicy.ToString());
             }
         });
+    }
 
     private static Bar? BarAt(PciFunction function, int offset)
     {

@@ -20,6 +20,9 @@ public sealed record PcDevice(string Id, NodeKind Kind, IReadOnlyList<BarDemand>
     /// <summary>The port it sits below, or null for the root bus.</summary>
     public string? Port { get; init; }
 
+    /// <summary>What happens when the guest moves a pinned BAR.</summary>
+    public BarPinPolicy PinPolicy { get; init; }
+
     /// <summary>The disk.</summary>
     public DiskOptions? Disk { get; init; }
 
@@ -66,6 +69,7 @@ public sealed record PcDevice(string Id, NodeKind Kind, IReadOnlyList<BarDemand>
             DeviceFunction = disk.DeviceFunction,
             Port = disk.Port,
             Disk = disk,
+            PinPolicy = PolicyOf(pins),
         };
     }
 
@@ -74,7 +78,7 @@ public sealed record PcDevice(string Id, NodeKind Kind, IReadOnlyList<BarDemand>
         List<BarPin> pins = [];
         TopologyBuilder.SplitPins(device, pins);
         OptionList options = device.Options;
-        options.AllowOnly("id", "addr", "rom", "text", "bars", "fixed-bars");
+        options.AllowOnly("id", "addr", "rom", "text", "bars", "fixed-bars", "policy");
         string id = options.Find("id") ?? "vga";
         string? rom = options.Find("rom") ?? (File.Exists(StandardVideoBios) ? StandardVideoBios : null);
         rom = rom == "none" ? null : rom;
@@ -91,8 +95,10 @@ public sealed record PcDevice(string Id, NodeKind Kind, IReadOnlyList<BarDemand>
             bars.Add(new BarDemand(BarKinds.RomIndex, BarKind.Rom, ExpansionRom.SizeFor(LengthOf(rom))));
         }
 
-        return new PcDevice(id, NodeKind.Display, Demands(id, bars, pins)) { DeviceFunction = place, VideoBios = rom, TextPath = options.Find("text") };
+        return new PcDevice(id, NodeKind.Display, Demands(id, bars, pins)) { DeviceFunction = place, VideoBios = rom, TextPath = options.Find("text"), PinPolicy = PolicyOf(pins) };
     }
+
+    private static BarPinPolicy PolicyOf(List<BarPin> pins) => pins.Count > 0 ? pins[0].Policy : BarPinPolicy.Lock;
 
     private static List<BarDemand> Demands(string id, List<BarDemand> bars, List<BarPin> pins)
     {

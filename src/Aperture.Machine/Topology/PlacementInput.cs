@@ -45,7 +45,12 @@ public static class PlacementInput
 
     private static FunctionDemand Demand(TopologyNode node) => new(node.Name, node.DeviceFunction, Bars(node))
     {
-        Bridge = node.IsBridge ? new BridgeDemand([.. node.Children.Select(Demand)]) : null,
+        Bridge = !node.IsBridge ? null : new BridgeDemand([.. node.Children.Select(Demand)])
+        {
+            Reserve = node.Room?.Reserve,
+            MemoryWindow = node.Room?.Memory,
+            PrefetchableWindow = node.Room?.Prefetchable,
+        },
     };
 
     private static List<BarDemand> Bars(TopologyNode node)

@@ -57,7 +57,7 @@ public sealed class TopologyBuilder
         // Given places first, so that a device without one never takes a place that a later option names.
         foreach (RootPortConfig port in config.RootPorts.OrderBy(p => p.DeviceFunction is null))
         {
-            builder.Add(null, port.Id, NodeKind.RootPort, port.DeviceFunction, [.. devices.Where(d => d.Spec.Port is null).Select(d => d.Spec.DeviceFunction), .. assigned.Where(a => a.Spec.Port is null).Select(a => a.Spec.DeviceFunction), .. own.Where(d => d.Port is null).Select(d => d.DeviceFunction)]);
+            builder.KeepRoom(null, builder.Add(null, port.Id, NodeKind.RootPort, port.DeviceFunction, [.. devices.Where(d => d.Spec.Port is null).Select(d => d.Spec.DeviceFunction), .. assigned.Where(a => a.Spec.Port is null).Select(a => a.Spec.DeviceFunction), .. own.Where(d => d.Port is null).Select(d => d.DeviceFunction)]), port.Room);
         }
 
         builder.AddSwitches(config.Switches);
@@ -130,10 +130,11 @@ public sealed class TopologyBuilder
         return (spec, pins);
     }
 
-    /// <summary>The options of <paramref name="device"/> without its pins, which go to <paramref name="pins"/>.</summary>
-    /// <exception cref="ApertureException">A pin is malformed.</exception>
+    /// <summary>The options of <paramref name="device"/> without its pins and their policy, which go to <paramref name="pins"/>.</summary>
+    /// <exception cref="ApertureException">A pin is malformed, or there is a policy without a pin.</exception>
     internal static List<KeyValuePair<string, string>> SplitPins(DeviceConfig device, List<BarPin> pins)
     {
+        BarPinPolicy? policy = device.Options.Find("policy") is { } text ? ReadPolicy(device, text) : null;
         List<KeyValuePair<string, string>> rest = [];
         foreach (KeyValuePair<string, string> item in device.Options.Items)
         {
@@ -141,14 +142,31 @@ public sealed class TopologyBuilder
             {
                 pins.AddRange(item.Value.Split(',').Select(text => ReadPin(device, text)));
             }
-            else
+            else if (item.Key != "policy")
             {
                 rest.Add(item);
             }
         }
 
+        if (policy is { } asked)
+        {
+            if (pins.Count == 0)
+            {
+                throw new ApertureException($"--device {device.Type}: policy= says what happens when the guest moves a pinned BAR, and none is pinned; add bars=barN@ADDRESS or leave it out.");
+            }
+
+            for (int i = 0; i < pins.Count; i++)
+            {
+                pins[i] = pins[i] with { Policy = asked };
+            }
+        }
+
         return rest;
     }
+
+    private static BarPinPolicy ReadPolicy(DeviceConfig device, string text) => PinSyntax.TryParsePolicy(text, out BarPinPolicy policy, out string? error)
+        ? policy
+        : throw new ApertureException($"--device {device.Type}: {error}.");
 
     private static BarPin ReadPin(DeviceConfig device, string text)
     {
@@ -191,7 +209,7 @@ public sealed class TopologyBuilder
             TopologyNode upstream = Add(Port(next.Id, next.Port), next.Id, NodeKind.SwitchUpstream, 0, []);
             for (int i = 0; i < next.DownstreamPorts; i++)
             {
-                Add(upstream, $"{next.Id}.{i}", NodeKind.SwitchDownstream, (byte)(i << 3), []);
+                KeepRoom(upstream, Add(upstream, $"{next.Id}.{i}", NodeKind.SwitchDownstream, (byte)(i << 3), []), next.Room);
             }
         }
     }
@@ -230,6 +248,14 @@ public sealed class TopologyBuilder
 
         TopologyNode node = Add(port, part.Name, NodeKind.Assigned, part.Spec.DeviceFunction, []);
         Replace(port, node, node with { Assigned = part });
+    }
+
+    private void KeepRoom(TopologyNode? parent, TopologyNode port, PortRoom? room)
+    {
+        if (room is not null)
+        {
+            Replace(parent, port, port with { Room = room });
+        }
     }
 
     private void Replace(TopologyNode? parent, TopologyNode old, TopologyNode node)

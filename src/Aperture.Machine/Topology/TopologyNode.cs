@@ -1,5 +1,6 @@
 using Aperture.Devices;
 using Aperture.Machine.Assigned;
+using Aperture.Machine.Configuration;
 using Aperture.Placement;
 
 namespace Aperture.Machine.Topology;
@@ -52,6 +53,9 @@ public sealed record TopologyNode(string Name, NodeKind Kind, byte DeviceFunctio
 
     /// <summary>The device of the host.</summary>
     public AssignedPart? Assigned { get; init; }
+
+    /// <summary>What a port keeps free for devices that come later; null for nothing.</summary>
+    public PortRoom? Room { get; init; }
 
     /// <summary>BARs that the user pinned.</summary>
     public IReadOnlyList<BarPin> Pins { get; init; } = [];

@@ -143,8 +143,8 @@ public class ConfigFileTests
         Assert.Equal(ConfigSchema.TestMembers.Order(), Names(definitions.GetProperty("testDevice").GetProperty("properties")).Order());
         Assert.Equal(ConfigSchema.VfioMembers.Order(), Names(definitions.GetProperty("vfioDevice").GetProperty("properties")).Order());
         Assert.Equal(["port", "type"], Names(definitions.GetProperty("debugExit").GetProperty("properties")).Order());
-        Assert.Equal(["addr", "id"], Names(definitions.GetProperty("rootPort").GetProperty("properties")).Order());
-        Assert.Equal(["downstream", "id", "port"], Names(definitions.GetProperty("switch").GetProperty("properties")).Order());
+        Assert.Equal(ConfigSchema.RootPortMembers.Order(), Names(definitions.GetProperty("rootPort").GetProperty("properties")).Order());
+        Assert.Equal(ConfigSchema.SwitchMembers.Order(), Names(definitions.GetProperty("switch").GetProperty("properties")).Order());
     }
 
     private static IEnumerable<string> Names(JsonElement json) => json.EnumerateObject().Select(p => p.Name);

@@ -48,6 +48,8 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
 
     public MachineConfig Config { get; }
 
+    public EventLog Events => _events;
+
     public PlacementMap Map { get; }
 
     public GuestRam Ram { get; }

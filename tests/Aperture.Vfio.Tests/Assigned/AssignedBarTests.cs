@@ -127,6 +127,30 @@ public class AssignedBarTests
     }
 
     [Fact]
+    public void Trapped_reads_and_vector_changes_allocate_nothing()
+    {
+        using Bench bench = new(SampleConfig.Nvme(), new AssignedOptions("dev") { TrapAll = true });
+        IAccessHandler bar = Parts(bench, 0)[0].Region.Handler!;
+        MsixCapability msix = bench.Function.Find<MsixCapability>()!;
+        Touch();
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 100; i++)
+        {
+            Touch();
+        }
+
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+
+        void Touch()
+        {
+            bar.Read(0x10, 8, out _);
+            msix.PendingBits.Read(0, 8, out _);
+            msix.Table.Write(12, 4, 1);
+            bench.Read(0xC4, 4);
+        }
+    }
+
+    [Fact]
     public void Accesses_to_mapped_bars_made_here_go_to_the_device_at_their_offset()
     {
         using Bench bench = Bench.Nvme();

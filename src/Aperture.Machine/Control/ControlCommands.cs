@@ -1,0 +1,105 @@
+using System.Globalization;
+using System.Text.Json;
+using Aperture.Machine.Events;
+using Aperture.Machine.Verification;
+using Aperture.Pci;
+
+namespace Aperture.Machine.Control;
+
+/// <summary>The commands of the control channel (docs/run.md).</summary>
+internal sealed class ControlCommands(Supervision supervision, VirtualMachine machine) : IControlCommands
+{
+    private const int LongestWait = 3600;
+
+    /// <inheritdoc/>
+    public void Execute(ControlRequest request, Utf8JsonWriter answer, CancellationToken ended)
+    {
+        switch (request.Command)
+        {
+            case "verify":
+                answer.WriteDifferences(supervision.Verify("asked"));
+                break;
+            case "map":
+                WriteMap(supervision.Find(), answer);
+                break;
+            case "device-add":
+                PciFunction added = supervision.Hotplug.Attach(request.Require("device"));
+                answer.WriteString("function", added.Name);
+                answer.WriteString("bdf", added.Bdf.ToString());
+                break;
+            case "device-remove":
+                Remove(request, answer, ended);
+                break;
+            case "power-button":
+                machine.PressPowerButton();
+                break;
+            case "quit":
+                machine.Stop("the control channel asked for the end");
+                break;
+            default:
+                throw new ApertureException($"'{request.Command}' is not a command; write verify, map, device-add, device-remove, power-button or quit.");
+        }
+    }
+
+    private void Remove(ControlRequest request, Utf8JsonWriter answer, CancellationToken ended)
+    {
+        string id = request.Require("id");
+        int wait = Wait(request);
+        Task gone = supervision.Hotplug.Detach(id, request.Has("surprise"));
+        try
+        {
+            answer.WriteBoolean("removed", gone.Wait(TimeSpan.FromSeconds(wait), ended));
+        }
+        catch (AggregateException failure) when (failure.InnerException is ApertureException sentence)
+        {
+            throw sentence;
+        }
+    }
+
+    private static int Wait(ControlRequest request)
+    {
+        string text = request.Members.GetValueOrDefault("wait", "0");
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int seconds) && seconds <= LongestWait
+            ? seconds
+            : throw new ApertureException($"\"wait\" is a number of seconds from 0 to {LongestWait}.");
+    }
+
+    private static void WriteMap(MapFindings found, Utf8JsonWriter json)
+    {
+        json.WriteStartArray("bars");
+        foreach (FoundFunction function in found.Functions)
+        {
+            foreach (FoundBar bar in function.Bars)
+            {
+                json.WriteStartObject();
+                json.WriteString("function", function.Name);
+                json.WriteString("bdf", function.Place.ToString());
+                json.WriteString("bar", BarKinds.BarName(bar.Index));
+                json.WriteAddress("address", bar.Address);
+                json.WriteString("size", $"0x{bar.Size:x}");
+                json.WriteBoolean("decodes", bar.DecodedAt is not null);
+                json.WriteEndObject();
+            }
+        }
+
+        json.WriteEndArray();
+        WriteRanges("memory", found.View, json);
+        WriteRanges("slots", found.Slots, json);
+    }
+
+    private static void WriteRanges(string name, IReadOnlyList<FoundRange> ranges, Utf8JsonWriter json)
+    {
+        json.WriteStartArray(name);
+        foreach (FoundRange range in ranges)
+        {
+            json.WriteStartObject();
+            json.WriteRange(range.Range);
+            json.WriteString("region", range.Owner);
+            json.WriteBoolean("ram", range.IsRam);
+            json.WriteBoolean("readonly", range.IsReadOnly);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    }
+}

@@ -1,0 +1,92 @@
+using System.Text;
+using System.Text.Json;
+
+namespace Aperture.Machine.Control;
+
+/// <summary>One request of the control channel: a JSON object on a line, <c>{"command":"verify"}</c>, whose other members are strings, numbers or booleans.</summary>
+/// <param name="Command">The command's name.</param>
+/// <param name="Members">The other members, as text.</param>
+public sealed record ControlRequest(string Command, IReadOnlyDictionary<string, string> Members)
+{
+    /// <summary>The longest line of a request, in bytes without its end.</summary>
+    public const int MaxLength = 64 << 10;
+
+    private const int MaxMembers = 16;
+
+    /// <summary>A member that has to be there.</summary>
+    /// <exception cref="ApertureException">It is not.</exception>
+    public string Require(string name) => Members.TryGetValue(name, out string? value) && value.Length > 0
+        ? value
+        : throw new ApertureException($"The command {Command} needs \"{name}\".");
+
+    /// <summary>True when a member is there and true.</summary>
+    public bool Has(string name) => Members.TryGetValue(name, out string? value) && value == "true";
+
+    /// <summary>Reads a line.</summary>
+    /// <exception cref="ApertureException">It is not a request; one sentence.</exception>
+    public static ControlRequest Parse(ReadOnlySpan<byte> line)
+    {
+        Dictionary<string, string> members = [];
+        try
+        {
+            Utf8JsonReader reader = new(line, new JsonReaderOptions { MaxDepth = 2 });
+            Expect(reader.Read() && reader.TokenType == JsonTokenType.StartObject, "it is not a JSON object");
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                string name = reader.GetString()!;
+                Expect(members.Count < MaxMembers, "it has too many members");
+                Expect(reader.Read() && reader.TokenType is JsonTokenType.String or JsonTokenType.Number or JsonTokenType.True or JsonTokenType.False, $"\"{name}\" is neither text nor number nor true or false");
+                string value = reader.TokenType == JsonTokenType.String ? reader.GetString()! : Encoding.UTF8.GetString(reader.ValueSpan);
+                Expect(members.TryAdd(name, value), $"\"{name}\" is there twice");
+            }
+
+            Expect(reader.TokenType == JsonTokenType.EndObject && !reader.Read(), "it does not end with the object");
+        }
+        catch (Exception fault) when (fault is JsonException or InvalidOperationException or DecoderFallbackException)
+        {
+            throw new ApertureException("The request is not JSON in UTF-8 on one line.", innerException: fault);
+        }
+
+        return members.Remove("command", out string? command)
+            ? new ControlRequest(command, members)
+            : throw new ApertureException("The request has no \"command\".");
+    }
+
+    /// <summary>The request as a line, without its end.</summary>
+    public byte[] ToLine()
+    {
+        using MemoryStream line = new();
+        using (Utf8JsonWriter json = new(line))
+        {
+            json.WriteStartObject();
+            json.WriteString("command", Command);
+            foreach ((string name, string value) in Members)
+            {
+                json.WriteString(name, value);
+            }
+
+            json.WriteEndObject();
+        }
+
+        return line.ToArray();
+    }
+
+    private static void Expect(bool holds, string what)
+    {
+        if (!holds)
+        {
+            throw new ApertureException($"The request is malformed: {what}.");
+        }
+    }
+}
+
+/// <summary>What carries out the requests of the control channel.</summary>
+public interface IControlCommands
+{
+    /// <summary>Carries out <paramref name="request"/> and writes the members of its answer. Called on a thread of the client's, several at once.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="answer">Inside an object.</param>
+    /// <param name="ended">Cancelled when the machine ends.</param>
+    /// <exception cref="ApertureException">It cannot be; the sentence goes to the client.</exception>
+    void Execute(ControlRequest request, Utf8JsonWriter answer, CancellationToken ended);
+}

@@ -1,0 +1,138 @@
+using System.Text.Json;
+using Aperture.Machine.Board;
+using Aperture.Machine.Configuration;
+using Aperture.Machine.Events;
+using Aperture.Machine.Hotplug;
+using Aperture.Machine.Verification;
+using Aperture.Memory;
+using Aperture.Pci;
+using Aperture.Placement;
+
+namespace Aperture.Machine.Control;
+
+/// <summary>
+/// What watches over a running machine: the policies of its pins, the comparison of its map with its plan, devices that come and go, and the control
+/// channel through which users ask for these.
+/// </summary>
+internal sealed class Supervision : IDisposable
+{
+    // In an event; the control channel gives all.
+    private const int MaxDifferences = 64;
+
+    private readonly EventLog _events;
+    private readonly WriteHistory _history;
+    private readonly MapCollector _collector;
+    private readonly BootWatch _boot;
+    private readonly PinGuard _pins;
+    private ControlServer? _server;
+
+    // Replaced as a whole when functions come and go, which the hotplug controller serialises.
+    private volatile MapPromise _promise;
+
+    /// <summary>Starts watching; before vCPUs run.</summary>
+    /// <param name="board">The board.</param>
+    /// <param name="slots">Its memory slots.</param>
+    /// <param name="plan">What was promised.</param>
+    /// <param name="config">The machine's configuration.</param>
+    /// <param name="events">Where what is found is reported.</param>
+    /// <param name="clock">Time.</param>
+    /// <param name="stop">Ends the run as failed, with a sentence.</param>
+    /// <param name="iommu">What assigned devices reach; null without such devices.</param>
+    public Supervision(
+        PciBoard board, SlotListener slots, MachinePlan plan, MachineConfig config, EventLog events, TimeProvider clock, Action<string> stop, IIommuMappings? iommu = null)
+    {
+        Board = board;
+        _events = events;
+        _promise = MapPromise.Of(plan.Map, isDirect: plan.Boot is not null);
+        _history = new WriteHistory(clock);
+        _collector = new MapCollector(board, slots, _history, iommu);
+        _pins = new PinGuard(() => board.Decode, events, stop);
+        Hotplug = new HotplugController(board, config, events) { Added = Promise, Removed = gone => _promise = _promise.Without(gone.Name) };
+        _boot = new BootWatch(clock, () => _history.LastWrite, () => Verify("boot"));
+        board.AddWatcher(_history);
+        board.AddWatcher(_pins);
+        board.AddWatcher(Hotplug);
+    }
+
+    /// <summary>The board that is watched.</summary>
+    public PciBoard Board { get; }
+
+    /// <summary>Devices that come and go.</summary>
+    public HotplugController Hotplug { get; }
+
+    /// <summary>Opens the control channel; its other commands go to <paramref name="machine"/>.</summary>
+    /// <exception cref="ApertureException">The socket cannot be made.</exception>
+    public void Listen(string path, VirtualMachine machine) => _server = ControlServer.Open(path, new ControlCommands(this, machine));
+
+    /// <summary>What the machine has now.</summary>
+    public MapFindings Find() => _collector.Collect();
+
+    /// <summary>Compares the machine with its plan and reports the result as an event.</summary>
+    /// <param name="when">Why now: <c>boot</c>, <c>end</c> or <c>asked</c>.</param>
+    public IReadOnlyList<MapDifference> Verify(string when)
+    {
+        IReadOnlyList<MapDifference> differences = MapVerifier.Compare(_promise, _collector.Collect());
+        _events.Write("map.verified", json =>
+        {
+            json.WriteString("when", when);
+            json.WriteNumber("functions", _promise.Functions.Count);
+            json.WriteDifferences(differences, MaxDifferences);
+        });
+        return differences;
+    }
+
+    /// <summary>The guest starts.</summary>
+    public void Started() => _boot.Start();
+
+    /// <summary>The guest's run ended, the vCPUs are stopped: the map is compared a last time.</summary>
+    public void Ended()
+    {
+        _boot.Stop();
+        Verify("end");
+    }
+
+    /// <summary>The machine is about to be reset, with the vCPUs stopped.</summary>
+    public void Reset()
+    {
+        Hotplug.Reset();
+        _history.Reset();
+        _pins.Reset();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _boot.Dispose();
+        _server?.Dispose();
+    }
+
+    private void Promise(PciFunction function) =>
+        _promise = _promise.With(function.Name, function.Bars.Where(b => b.Pin is not null).Select(b => new BarPin(b.Index, b.Pin!.Value)));
+}
+
+/// <summary>How differences look in events and answers.</summary>
+internal static class DifferenceJson
+{
+    /// <summary>Writes their number and the first <paramref name="most"/> of them.</summary>
+    public static void WriteDifferences(this Utf8JsonWriter json, IReadOnlyList<MapDifference> differences, int most = int.MaxValue)
+    {
+        json.WriteNumber("count", differences.Count);
+        json.WriteStartArray("differences");
+        foreach (MapDifference difference in differences.Take(most))
+        {
+            json.WriteStartObject();
+            json.WriteString("kind", difference.Kind.ToString());
+            json.WriteString("subject", difference.Subject);
+            json.WriteString("promised", difference.Promised);
+            json.WriteString("found", difference.Found);
+            if (difference.MovedBy is { } by)
+            {
+                json.WriteString("moved_by", by);
+            }
+
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    }
+}

@@ -1,0 +1,265 @@
+using System.Text.Json;
+using Aperture.Machine.Board;
+using Aperture.Machine.Configuration;
+using Aperture.Machine.Events;
+using Aperture.Machine.Topology;
+using Aperture.Pci;
+
+namespace Aperture.Machine.Hotplug;
+
+/// <summary>
+/// Devices that come and go while the guest runs, through the slots of root and downstream ports (PCI Express 5.0, section 6.7). Attaching tells the guest by the
+/// port's interrupt. Detaching presses the slot's button; the device leaves once the guest turned its power off.
+/// </summary>
+internal sealed class HotplugController : IConfigWriteSink
+{
+    private readonly PciBoard _board;
+    private readonly EventLog _events;
+    private readonly MachineConfig _config;
+
+    // One attach or removal at a time. Taken before the hierarchy's lock, never with it held.
+    private readonly Lock _gate = new();
+
+    // With the hierarchy's lock: slots whose button was pressed, and what tells that they are empty.
+    private readonly Dictionary<PcieSlotPort, TaskCompletionSource> _asked = [];
+
+    /// <summary>Makes the controller of <paramref name="board"/>.</summary>
+    public HotplugController(PciBoard board, MachineConfig config, EventLog events)
+    {
+        _board = board;
+        _config = config;
+        _events = events;
+    }
+
+    /// <summary>Called after a function was added.</summary>
+    public Action<PciFunction>? Added { get; set; }
+
+    /// <summary>Called after a function was taken out.</summary>
+    public Action<PciFunction>? Removed { get; set; }
+
+    /// <summary>Adds the device that <paramref name="spec"/> describes as <c>--device</c> would; its <c>port=</c> names an empty slot. Any thread.</summary>
+    /// <returns>The function, in the slot; the guest has been told.</returns>
+    /// <exception cref="ApertureException">It cannot be; one sentence, reported as an event too.</exception>
+    public PciFunction Attach(string spec)
+    {
+        try
+        {
+            lock (_gate)
+            {
+                return AttachNow(spec);
+            }
+        }
+        catch (ApertureException refused)
+        {
+            _events.Write("hotplug.refused", json =>
+            {
+                json.WriteString("device", spec);
+                json.WriteString("reason", refused.Message);
+            });
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Asks the guest to let go of what is in the slot of <paramref name="id"/>, or takes it out at once (<paramref name="surprise"/>). Any thread.
+    /// </summary>
+    /// <returns>Ends when the slot is empty.</returns>
+    /// <exception cref="ApertureException">There is no such device, or it is not in a slot.</exception>
+    public Task Detach(string id, bool surprise)
+    {
+        Task done;
+        PcieSlotPort port;
+        lock (_board.Pci.Sync)
+        {
+            port = SlotOf(id);
+            if (!_asked.TryGetValue(port, out TaskCompletionSource? waiting))
+            {
+                waiting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                _asked.Add(port, waiting);
+            }
+
+            done = waiting.Task;
+            surprise |= port.IsReleased;
+            if (!surprise)
+            {
+                _events.Write("hotplug.requested", json => Describe(json, id, port));
+                port.PressAttentionButton();
+            }
+        }
+
+        if (surprise)
+        {
+            Empty(port);
+        }
+
+        return done;
+    }
+
+    /// <summary>The guest's reset: what it was asked to let go of it does not use any more. With the vCPUs stopped.</summary>
+    public void Reset()
+    {
+        PcieSlotPort[] ports;
+        lock (_board.Pci.Sync)
+        {
+            ports = [.. _asked.Keys];
+        }
+
+        foreach (PcieSlotPort port in ports)
+        {
+            Empty(port);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
+    {
+        if ((change & ConfigChange.SlotControl) != 0 && function is PcieSlotPort { IsReleased: true } port && _asked.ContainsKey(port))
+        {
+            // Not here: giving a device back may take long, and this is a vCPU with the lock held. The slot has no power, so nothing reaches it meanwhile.
+            ThreadPool.UnsafeQueueUserWorkItem(Empty, port, preferLocal: false);
+        }
+    }
+
+    private static void Describe(Utf8JsonWriter json, string id, PcieSlotPort port)
+    {
+        json.WriteString("function", id);
+        json.WriteString("port", port.Name);
+    }
+
+    private PciFunction AttachNow(string spec)
+    {
+        DeviceConfig device = ConfigReader.ReadDevice(spec);
+        string portName = device.Options.Find("port")
+            ?? throw new ApertureException($"--device {spec}: a device is attached to a port; say which with port=ID.");
+        PcieSlotPort port = FindPort(portName);
+
+        // The same reader as at start, for a machine that has nothing but the port.
+        TopologyNode node = TopologyBuilder.Build(_config with { RootPorts = [new RootPortConfig(portName, null)], Switches = [], Devices = [device], Mirror = null })
+            .Single(n => n.Name == portName).Children.Single();
+        lock (_board.Pci.Sync)
+        {
+            if (port.IsOccupied)
+            {
+                throw new ApertureException($"{node.Name} cannot be attached to {portName}, where {port.Secondary.Functions[0].Name} is; detach that first, or name another port.");
+            }
+
+            if (_board.Pci.Functions.Any(f => f.Name == node.Name))
+            {
+                throw new ApertureException($"The id {node.Name} is taken; give the device another one.");
+            }
+        }
+
+        PciFunction function = _board.Plug(port.Secondary, node);
+        if (Misplaced(function, port) is { } sentence)
+        {
+            _board.Unplug(function);
+            throw new ApertureException(sentence);
+        }
+
+        Added?.Invoke(function);
+        _events.Write("hotplug.added", json =>
+        {
+            Describe(json, function.Name, port);
+            json.WriteString("bdf", function.Bdf.ToString());
+        });
+        port.ReportPresenceChange();
+        if (!port.IsPowered)
+        {
+            // An empty slot without power has no link to come up, and guests do not listen for presence where there is a button. As a person would:
+            // put it in, press the button.
+            port.PressAttentionButton();
+        }
+
+        return function;
+    }
+
+    // The port's windows are the guest's: what it does not forward now, no driver will reach at its pin.
+    private static string? Misplaced(PciFunction function, PcieSlotPort port)
+    {
+        foreach (Bar bar in function.Bars)
+        {
+            if (bar.Pin is not { } pin)
+            {
+                continue;
+            }
+
+            AddressRange range = new(pin, bar.Size);
+            BridgeWindow[] windows = bar.Kind == BarKind.Io ? [BridgeWindow.Io] : [BridgeWindow.Memory, BridgeWindow.Prefetchable];
+            if (!windows.Any(w => port.Window(w) is { } window && window.Contains(range)))
+            {
+                string open = string.Join(" and ", windows.Select(w => port.Window(w)).OfType<AddressRange>());
+                return $"{function.Name} {bar.Name} cannot be pinned at {range}: {port.Name} forwards {(open.Length > 0 ? open : "nothing")}; keep room there with prefetchable=BASE:SIZE or memory=BASE:SIZE of --root-port.";
+            }
+        }
+
+        return null;
+    }
+
+    private PcieSlotPort FindPort(string name)
+    {
+        lock (_board.Pci.Sync)
+        {
+            PciFunction? found = _board.Pci.Functions.FirstOrDefault(f => f.Name == name);
+            string ports = string.Join(", ", _board.Pci.Functions.OfType<PcieSlotPort>().Where(p => !p.IsOccupied).Select(p => p.Name));
+            return found as PcieSlotPort ?? throw new ApertureException(
+                $"{name} is {(found is null ? "not there" : "not a port with a slot")}; {(ports.Length > 0 ? $"empty ports are {ports}" : "no port is empty: start the machine with --root-port id=ID")}.");
+        }
+    }
+
+    private PcieSlotPort SlotOf(string id)
+    {
+        PciFunction function = _board.Pci.Functions.FirstOrDefault(f => f.Name == id)
+            ?? throw new ApertureException($"There is no device {id}.");
+        return function.Bus?.Parent as PcieSlotPort
+            ?? throw new ApertureException($"{id} sits {(function.Bus?.Parent is { } bridge ? $"below {bridge.Name}" : "on the root bus")}, which is not a slot: only what is below a root port or a switch's downstream port can be detached.");
+    }
+
+    private void Empty(PcieSlotPort port)
+    {
+        ApertureException? failure = null;
+        lock (_gate)
+        {
+            bool orderly = port.IsReleased;
+            foreach (PciFunction function in port.Secondary.Functions.ToArray())
+            {
+                failure = TakeOut(function, port, orderly) ?? failure;
+            }
+
+            port.ReportPresenceChange();
+        }
+
+        lock (_board.Pci.Sync)
+        {
+            if (_asked.Remove(port, out TaskCompletionSource? waiting))
+            {
+                _ = failure is null ? waiting.TrySetResult() : waiting.TrySetException(failure);
+            }
+        }
+    }
+
+    private ApertureException? TakeOut(PciFunction function, PcieSlotPort port, bool orderly)
+    {
+        ApertureException? failure = null;
+        try
+        {
+            _board.Unplug(function);
+        }
+        catch (ApertureException fault)
+        {
+            // The host did not take something back; the guest has lost the device all the same.
+            failure = fault;
+        }
+
+        _events.Write("hotplug.removed", json =>
+        {
+            Describe(json, function.Name, port);
+            json.WriteBoolean("orderly", orderly);
+            if (failure is not null)
+            {
+                json.WriteString("failure", failure.Message);
+            }
+        });
+        Removed?.Invoke(function);
+        return failure;
+    }
+}

@@ -1,0 +1,102 @@
+using Aperture.Machine.Board;
+using Aperture.Memory;
+using Aperture.Pci;
+
+namespace Aperture.Machine.Verification;
+
+/// <summary>Takes the snapshot that verification compares: registers, views and slots as they are between two configuration writes.</summary>
+internal sealed class MapCollector(PciBoard board, SlotListener slots, WriteHistory history, IIommuMappings? iommu)
+{
+    /// <summary>The snapshot. Any thread, also while the guest runs.</summary>
+    public MapFindings Collect()
+    {
+        // No configuration write, so no change of the map either, comes between the parts.
+        lock (board.Pci.Sync)
+        {
+            DecodeMap decode = board.Decode;
+            return new MapFindings
+            {
+                Functions = [.. board.Pci.Functions.Select(f => Describe(f, decode))],
+                Ecam = board.Chipset.Ecam,
+                View = View(board.Memory.View),
+                Slots = [.. slots.Slots.Select(s => new FoundRange(s.Range, s.Region.Name, true, s.IsReadOnly))],
+                Trapped = [.. slots.Trapped.Select(t => new FoundTrapped(t.Range, t.Region.Name, t.Reason))],
+                Iommu = iommu?.Snapshot(),
+            };
+        }
+    }
+
+    private static List<FoundRange> View(FlatView view)
+    {
+        List<FoundRange> ranges = new(view.Ranges.Length);
+        foreach (ref readonly FlatRange run in view.Ranges)
+        {
+            ranges.Add(new FoundRange(run.Range, run.Region.Name, run.Region.Block is not null, run.Region.IsReadOnly));
+        }
+
+        return ranges;
+    }
+
+    private FoundFunction Describe(PciFunction function, DecodeMap decode)
+    {
+        PciBridge? bridge = function as PciBridge;
+        return new FoundFunction(
+            function.Name,
+            function.Bdf,
+            [.. function.Bars.Select(b => Describe(function, b, decode))],
+            bridge is null ? null : new BridgeState(
+                bridge.SecondaryBus, bridge.SubordinateBus, bridge.Window(BridgeWindow.Io), bridge.Window(BridgeWindow.Memory), bridge.Window(BridgeWindow.Prefetchable)),
+            bridge is null ? null : history.Describe(function, PciRegisters.PrimaryBus, 6));
+    }
+
+    private FoundBar Describe(PciFunction function, Bar bar, DecodeMap decode)
+    {
+        RefusedBar? refused = decode.Refused.Where(r => r.Bar == bar).Select(r => (RefusedBar?)r).FirstOrDefault();
+        PciCommand needed = bar.Kind == BarKind.Io ? PciCommand.IoSpace : PciCommand.MemorySpace;
+        bool enabled = (function.Command & needed) != 0 && bar.IsEnabled;
+        return new FoundBar(
+            bar.Index,
+            bar.Size,
+            bar.Programmed,
+            enabled,
+            decode.Find(bar)?.Start,
+            enabled && refused is { Reason: >= DecodeRefusal.Wraps } why ? Words(why) : null,
+            bar.Kind == BarKind.Io ? [] : Owners(function, bar),
+            history.Describe(function, bar.Register, bar.Kind.Is64Bit() ? 2 : 1));
+    }
+
+    // What answers behind a BAR is named for it: t0.bar0, or gpu0 bar0 with the part of it that is meant.
+    private List<string> Owners(PciFunction function, Bar bar)
+    {
+        List<string> owners = [];
+        foreach (ref readonly FlatRange run in board.Memory.View.Ranges)
+        {
+            if (IsNamedFor(run.Region.Name, function.Name, bar.Name))
+            {
+                owners.Add(run.Region.Name);
+            }
+        }
+
+        return owners;
+    }
+
+    private static bool IsNamedFor(string region, string function, string bar)
+    {
+        int start = function.Length + 1;
+        int end = start + bar.Length;
+        return region.Length >= end
+            && region.StartsWith(function, StringComparison.Ordinal)
+            && region[function.Length] is '.' or ' '
+            && region.AsSpan(start, bar.Length).SequenceEqual(bar)
+            && (region.Length == end || !char.IsAsciiLetterOrDigit(region[end]));
+    }
+
+    private static string Words(RefusedBar refused) => refused.Reason switch
+    {
+        DecodeRefusal.NotForwarded => $"that {refused.Obstacle} does not forward it",
+        DecodeRefusal.OutsideHostWindows => "it outside the host bridge's windows",
+        DecodeRefusal.Reserved => $"{refused.Obstacle} there",
+        DecodeRefusal.Conflict => $"{refused.Other?.Function.Name} {refused.Other?.Bar.Name} there",
+        _ => "no such range of addresses",
+    };
+}

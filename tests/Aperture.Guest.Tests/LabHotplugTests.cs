@@ -1,0 +1,67 @@
+using System.Text.Json;
+using Aperture.Lab;
+
+namespace Aperture.Guest.Tests;
+
+/// <summary>Devices that come and go under an unmodified Debian kernel, whose own pciehp driver handles the slots; in the lab, where a control socket and its clients can be together.</summary>
+public sealed class LabHotplugTests
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(4);
+
+    [Fact]
+    public async Task A_running_guest_sees_devices_come_uses_them_and_sees_them_go()
+    {
+        LabArtifacts artifacts = LabArtifacts.Locate();
+        Assert.SkipUnless(artifacts.HasOuter && artifacts.HasGuest, $"the lab's kernels are not in {artifacts.Folder}: run ./aperture lab prepare");
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-hotplug-");
+        try
+        {
+            LabRun run = new("/bin/bash",
+            [
+                Path.Combine(Checkout.Root(), "lab", "hotplug"), folder.FullName, Path.Combine(AppContext.BaseDirectory, "aperture"), artifacts.GuestKernel, artifacts.GuestInitramfs, GuestRun.KernelOptions,
+            ])
+            {
+                WritableDirectories = [folder.FullName],
+                Timeout = Limit,
+            };
+            LabResult result = await new LabRunner(artifacts, TextWriter.Null).CaptureAsync(run, retries: 2, TestContext.Current.CancellationToken);
+            string serial = await File.ReadAllTextAsync(Path.Combine(folder.FullName, "serial.txt"), TestContext.Current.CancellationToken);
+            string[] log = await File.ReadAllLinesAsync(Path.Combine(folder.FullName, "events.jsonl"), TestContext.Current.CancellationToken);
+            Check(result, serial, [.. log.Select(l => JsonDocument.Parse(l).RootElement)]);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    private static void Check(LabResult result, string serial, List<JsonElement> events)
+    {
+        string all = $"{result.Output}\n{result.Error}\n{serial}";
+        string[] guest = [.. serial.Split('\n').Select(l => l.Trim()).Where(l => l.StartsWith("APERTURE ", StringComparison.Ordinal))];
+
+        // The pinned BAR is where the user wants it, the other where the guest put it: in the port's window.
+        Assert.True(guest.Any(l => l.StartsWith("APERTURE bar 0000:01:00.0 0 0x00000000e8000000", StringComparison.Ordinal)), all);
+        Assert.Contains(guest, l => l.StartsWith("APERTURE bar 0000:01:00.0 2 0x0000000400000000", StringComparison.Ordinal));
+        Assert.Contains(guest, l => l.StartsWith("APERTURE touch 0000:01:00.0 0 registers 0x00000000e8000000", StringComparison.Ordinal) && l.Contains(" ok ", StringComparison.Ordinal));
+        Assert.Contains(guest, l => l.StartsWith("APERTURE touch 0000:01:00.0 2 ram", StringComparison.Ordinal) && l.Contains(" ok ", StringComparison.Ordinal));
+        Assert.Contains(guest, l => l.StartsWith("APERTURE irq 0000:01:00.0 msix ok", StringComparison.Ordinal));
+        Assert.Equal(3, guest.Count(l => l.StartsWith("APERTURE appeared", StringComparison.Ordinal)));
+        Assert.Equal(3, guest.Count(l => l.StartsWith("APERTURE vanished", StringComparison.Ordinal)));
+
+        // What each command said and how it ended.
+        string[] said = [.. result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries)];
+        Assert.Equal(9, said.Count(l => l == "= 0"));
+        Assert.Contains("Everything is as planned.", said);
+        Assert.Contains("nic1 is out.", said);
+        Assert.Contains("machine = 0", said);
+        Assert.DoesNotContain("the socket is still there", said);
+
+        Assert.Equal(["nic1 True", "nic2 False", "nic1 True"], events.Where(e => Kind(e) == "hotplug.removed").Select(e => $"{e.GetProperty("function").GetString()} {e.GetProperty("orderly").GetBoolean()}"));
+        Assert.Equal(3, events.Count(e => Kind(e) == "hotplug.added"));
+        Assert.All(events.Where(e => Kind(e) == "map.verified"), e => Assert.Equal(0, e.GetProperty("count").GetInt32()));
+        Assert.Contains(events, e => Kind(e) == "map.verified" && e.GetProperty("when").GetString() == "end");
+    }
+
+    private static string? Kind(JsonElement e) => e.GetProperty("event").GetString();
+}

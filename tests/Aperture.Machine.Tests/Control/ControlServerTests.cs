@@ -1,0 +1,168 @@
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json;
+using Aperture.Machine.Control;
+
+namespace Aperture.Machine.Tests.Control;
+
+public sealed class ControlServerTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("aperture-control-").FullName;
+
+    private string Path => System.IO.Path.Combine(_folder, "vm.sock");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void A_request_gets_its_answer_and_only_this_user_may_ask()
+    {
+        using ControlServer server = ControlServer.Open(Path, new Echo());
+        Assert.True(OperatingSystem.IsLinux() && File.GetUnixFileMode(Path) == (UnixFileMode.UserRead | UnixFileMode.UserWrite));
+        using ControlClient client = ControlClient.Connect(Path);
+        for (int i = 0; i < 3; i++)
+        {
+            using JsonDocument answer = client.Ask(new ControlRequest("echo", new Dictionary<string, string> { ["text"] = $"ä\n{i}" }));
+            Assert.Equal($"ä\n{i}", answer.RootElement.GetProperty("text").GetString());
+        }
+    }
+
+    [Fact]
+    public void A_refusal_is_the_sentence_and_the_client_may_go_on()
+    {
+        using ControlServer server = ControlServer.Open(Path, new Echo());
+        using ControlClient client = ControlClient.Connect(Path);
+        Assert.Equal("no", Assert.Throws<ApertureException>(() => client.Ask(new ControlRequest("refuse", new Dictionary<string, string>()))).Message);
+        client.Ask(new ControlRequest("echo", new Dictionary<string, string> { ["text"] = "x" })).Dispose();
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("verify")]
+    [InlineData("[]")]
+    [InlineData("{\"command\":{}}")]
+    [InlineData("{\"command\":\"echo\"} {}")]
+    [InlineData("{\"command\":\"echo\",\"command\":\"echo\"}")]
+    [InlineData("{\"text\":\"x\"}")]
+    [InlineData("{\"command\":\"echo\",\"text\":null}")]
+    [InlineData("{\"command\":\"\\ud800\"}")]
+    [InlineData("\0\u00ff")]
+    public void What_is_no_request_is_refused_in_one_line_and_hurts_nobody(string line)
+    {
+        using ControlServer server = ControlServer.Open(Path, new Echo());
+        using Socket client = Raw();
+        client.Send(Encoding.UTF8.GetBytes(line + "\n{\"command\":\"echo\",\"text\":\"still here\"}\n"));
+        string[] answers = ReadLines(client, 2);
+        Assert.StartsWith("{\"ok\":false,\"error\":\"", answers[0], StringComparison.Ordinal);
+        Assert.Contains("still here", answers[1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_line_without_an_end_is_refused_and_the_client_sent_away()
+    {
+        using ControlServer server = ControlServer.Open(Path, new Echo());
+        using Socket client = Raw();
+        byte[] much = new byte[ControlRequest.MaxLength + 2];
+        Array.Fill(much, (byte)'x');
+        client.Send(much);
+        Assert.Contains("longer than", Assert.Single(ReadLines(client, 1)), StringComparison.Ordinal);
+        Assert.Equal(0, client.Receive(new byte[1]));
+        using ControlClient other = ControlClient.Connect(Path);
+        other.Ask(new ControlRequest("echo", new Dictionary<string, string> { ["text"] = "x" })).Dispose();
+    }
+
+    [Fact]
+    public void A_client_that_says_nothing_or_goes_away_keeps_no_other_waiting_and_one_too_many_is_told()
+    {
+        using ControlServer server = ControlServer.Open(Path, new Echo());
+        List<Socket> silent = [.. Enumerable.Range(0, ControlServer.MaxClients - 1).Select(_ => Raw())];
+        using (ControlClient last = ControlClient.Connect(Path))
+        {
+            last.Ask(new ControlRequest("echo", new Dictionary<string, string> { ["text"] = "x" })).Dispose();
+            using Socket excess = Raw();
+            Assert.Contains("16 clients", Assert.Single(ReadLines(excess, 1)), StringComparison.Ordinal);
+        }
+
+        silent.ForEach(s => s.Dispose());
+    }
+
+    [Fact]
+    public void A_socket_that_a_machine_listens_at_is_not_taken_and_a_dead_one_is_replaced()
+    {
+        using (ControlServer server = ControlServer.Open(Path, new Echo()))
+        {
+            Assert.Contains("a machine that runs", Assert.Throws<ApertureException>(() => ControlServer.Open(Path, new Echo())).Message, StringComparison.Ordinal);
+            using ControlClient still = ControlClient.Connect(Path);
+        }
+
+        Assert.False(System.IO.Path.Exists(Path));
+        using (Socket dead = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
+        {
+            dead.Bind(new UnixDomainSocketEndPoint(Path));
+
+            // Closing removes the file only where the runtime bound and disposes it; what a killed process leaves is made by moving it away and back.
+            File.Move(Path, Path + ".kept");
+        }
+
+        File.Move(Path + ".kept", Path);
+        using ControlServer again = ControlServer.Open(Path, new Echo());
+        ControlClient.Connect(Path).Dispose();
+    }
+
+    [Fact]
+    public void What_is_no_socket_is_left_alone()
+    {
+        File.WriteAllText(Path, "precious");
+        Assert.Contains("something is there already", Assert.Throws<ApertureException>(() => ControlServer.Open(Path, new Echo())).Message, StringComparison.Ordinal);
+        Assert.Equal("precious", File.ReadAllText(Path));
+        Assert.Contains("not a path for a socket", Assert.Throws<ApertureException>(() => ControlServer.Open(new string('a', 200), new Echo())).Message, StringComparison.Ordinal);
+        Assert.Contains("No machine answers", Assert.Throws<ApertureException>(() => ControlClient.Connect(Path + ".none")).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_end_of_the_server_ends_a_command_that_waits()
+    {
+        Echo commands = new();
+        ControlServer server = ControlServer.Open(Path, commands);
+        using Socket client = Raw();
+        client.Send("{\"command\":\"wait\"}\n"u8);
+        commands.Waiting.Wait(TestContext.Current.CancellationToken);
+        server.Dispose();
+        Assert.False(System.IO.Path.Exists(Path));
+    }
+
+    private static string[] ReadLines(Socket client, int count)
+    {
+        using NetworkStream stream = new(client, ownsSocket: false);
+        using StreamReader reader = new(stream, leaveOpen: true);
+        return [.. Enumerable.Range(0, count).Select(_ => reader.ReadLine()!)];
+    }
+
+    private Socket Raw()
+    {
+        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Connect(new UnixDomainSocketEndPoint(Path));
+        return socket;
+    }
+
+    private sealed class Echo : IControlCommands
+    {
+        public ManualResetEventSlim Waiting { get; } = new();
+
+        public void Execute(ControlRequest request, Utf8JsonWriter answer, CancellationToken ended)
+        {
+            switch (request.Command)
+            {
+                case "echo":
+                    answer.WriteString("text", request.Require("text"));
+                    break;
+                case "wait":
+                    Waiting.Set();
+                    ended.WaitHandle.WaitOne();
+                    ended.ThrowIfCancellationRequested();
+                    break;
+                default:
+                    throw new ApertureException("no");
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+using System.Text;
+using Aperture.Machine.Hotplug;
+using Aperture.Pci;
+
+namespace Aperture.Machine.Tests;
+
+public sealed class HotplugTests : IDisposable
+{
+    private const uint PowerOff = 0x400;
+    private const uint IndicatorOff = 0x300;
+
+    private readonly MemoryStream _log = new();
+    private readonly TestBoard _board;
+    private readonly HotplugController _hotplug;
+    private readonly List<string> _changes = [];
+
+    public HotplugTests()
+    {
+        _board = TestBoard.WithEvents(
+            _log, "--root-port id=rp0,memory=0xe8000000:16M,prefetchable=4G", "--root-port id=rp1", "--device test,id=cold,port=rp1,bar0=mem32:1M:trap");
+        _hotplug = new HotplugController(_board.Board, _board.Config, _board.Events)
+        {
+            Added = f => _changes.Add("+" + f.Name),
+            Removed = f => _changes.Add("-" + f.Name),
+        };
+        _board.Board.AddWatcher(_hotplug);
+    }
+
+    private PcieSlotPort Port => (PcieSlotPort)_board.Function("rp0");
+
+    public void Dispose()
+    {
+        _board.Dispose();
+        _log.Dispose();
+    }
+
+    [Fact]
+    public void Room_that_a_port_keeps_is_a_window_of_it_at_start()
+    {
+        Assert.Equal(new AddressRange(new GuestAddress(0xE800_0000), 16 << 20), Port.Window(BridgeWindow.Memory));
+        Assert.Equal(4UL << 30, Port.Window(BridgeWindow.Prefetchable)!.Value.Size);
+    }
+
+    [Fact]
+    public async Task An_attached_device_answers_once_the_guest_gave_it_addresses_and_is_gone_after_an_orderly_removal()
+    {
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap,bar2=mem64p:64M:ram");
+        Assert.Equal(0xA9E7u, _board.Read("nic1", 0, 2));
+        Assert.Equal(0x148u, _board.Read("rp0", Port.Express.Offset + 0x1A, 2));
+        _board.SetBar("nic1", 0, 0xE800_0000);
+        ulong high = Port.Window(BridgeWindow.Prefetchable)!.Value.Start.Value;
+        _board.SetBar("nic1", 2, high);
+        _board.SetCommand("nic1", PciCommand.MemorySpace);
+        Assert.Equal(0x5254_5041u, _board.Load(0xE800_0000));
+        Assert.NotNull(_board.Host.At(high));
+
+        Task gone = _hotplug.Detach("nic1", surprise: false);
+        Assert.False(gone.IsCompleted);
+        Assert.Equal("nic1.bar0", _board.Answers(0xE800_0000));
+        WriteControl(PowerOff);
+        Assert.Null(_board.Answers(0xE800_0000));
+        WriteControl(PowerOff | IndicatorOff);
+        await gone;
+        Assert.False(Port.IsOccupied);
+        Assert.Null(_board.Host.At(high));
+        Assert.Equal(["+nic1", "-nic1"], _changes);
+        Assert.Contains("\"hotplug.removed\",\"function\":\"nic1\",\"port\":\"rp0\",\"orderly\":true", Log, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Insertion_into_a_slot_without_power_presses_its_button()
+    {
+        WriteControl(PowerOff | IndicatorOff);
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap");
+        Assert.Equal(0x49u, _board.Read("rp0", Port.Express.Offset + 0x1A, 2));
+    }
+
+    [Fact]
+    public void A_surprise_removal_needs_no_guest()
+    {
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap");
+        Assert.True(_hotplug.Detach("nic1", surprise: true).IsCompletedSuccessfully);
+        Assert.False(Port.IsOccupied);
+        Assert.Contains("\"orderly\":false", Log, StringComparison.Ordinal);
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap");
+        Assert.True(Port.IsOccupied);
+    }
+
+    [Fact]
+    public void A_device_that_was_there_at_start_leaves_too_and_a_reboot_does_without_it()
+    {
+        Task gone = _hotplug.Detach("cold", surprise: false);
+        Assert.False(gone.IsCompleted);
+        _hotplug.Reset();
+        Assert.True(gone.IsCompletedSuccessfully);
+        _board.Board.Reset();
+        Boot.PciProgrammer.Program(_board.Board, _board.Map);
+        Assert.DoesNotContain(_board.Board.Pci.Functions, f => f.Name == "cold");
+    }
+
+    [Fact]
+    public void Power_off_that_nobody_asked_for_takes_no_device_out_and_power_on_brings_it_back()
+    {
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap");
+        WriteControl(PowerOff | IndicatorOff);
+        Assert.Equal(0xFFFFu, _board.Read(new Bdf((byte)Port.SecondaryBus, 0, 0), 0, 2));
+        WriteControl(0x100);
+        Assert.Equal(0xA9E7u, _board.Read(new Bdf((byte)Port.SecondaryBus, 0, 0), 0, 2));
+        Assert.True(Port.IsOccupied);
+    }
+
+    [Theory]
+    [InlineData("test,id=nic1,bar0=mem32:1M:trap", "say which with port=ID")]
+    [InlineData("test,id=nic1,port=rp7", "rp7 is not there; empty ports are rp0")]
+    [InlineData("test,id=nic1,port=cold", "cold is not a port with a slot")]
+    [InlineData("test,id=nic1,port=rp1", "rp1, where cold is")]
+    [InlineData("test,id=cold,port=rp0", "The id cold is taken")]
+    [InlineData("test,id=nic1,port=rp0,addr=00.1", "the device has no function 0")]
+    [InlineData("test,id=nic1,port=rp0,bar0=mem32:1M:trap,bars=bar0@0xea000000", "nic1 bar0 cannot be pinned at 0xea000000-0xea0fffff: rp0 forwards 0xe8000000-0xe8ffffff")]
+    [InlineData("debug-exit,port=0xf4", "cannot come or go")]
+    public void What_cannot_be_attached_is_refused_in_one_sentence_and_changes_nothing(string spec, string words)
+    {
+        int before = _board.Board.Pci.Functions.Count();
+        Assert.Contains(words, Assert.Throws<ApertureException>(() => _hotplug.Attach(spec)).Message, StringComparison.Ordinal);
+        Assert.Equal(before, _board.Board.Pci.Functions.Count());
+        Assert.Contains("\"hotplug.refused\"", Log, StringComparison.Ordinal);
+        Assert.False(Port.IsOccupied);
+    }
+
+    [Theory]
+    [InlineData("none", "There is no device none")]
+    [InlineData("rp0", "on the root bus, which is not a slot")]
+    public void What_is_in_no_slot_is_not_detached(string id, string words) =>
+        Assert.Contains(words, Assert.Throws<ApertureException>(() => { _ = _hotplug.Detach(id, surprise: true); }).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void A_pinned_BAR_of_an_attached_device_decodes_at_its_pin()
+    {
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap,bars=bar0@0xe8000000");
+        Assert.Equal(0xE800_0000u, _board.Read("nic1", 0x10));
+        _board.SetCommand("nic1", PciCommand.MemorySpace);
+        Assert.Equal("nic1.bar0", _board.Answers(0xE800_0000));
+    }
+
+    private string Log => Encoding.UTF8.GetString(_log.ToArray());
+
+    private void WriteControl(uint value) => _board.Write("rp0", Port.Express.Offset + 0x18, value, 2);
+}
