@@ -89,6 +89,11 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             _board.Memory.AddListener(new SlotEvents(_slots, _events));
             _hostDevices?.Follow(_board.Memory);
             _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail, _hostDevices is null ? null : new AssignedMappings(_hostDevices.Iommu)));
+            if (_hostDevices is not null)
+            {
+                _hostDevices.Notices.Unplug = function => _supervision.Hotplug.Request(function.Name);
+            }
+
             if (config.ControlPath is { } control)
             {
                 _supervision.Listen(control, this);

@@ -19,6 +19,7 @@ internal sealed class HotplugController : IConfigWriteSink
 
     // One attach or removal at a time. Taken before the hierarchy's lock, never with it held.
     private readonly Lock _gate = new();
+    private bool _ended;
 
     // With the hierarchy's lock: slots whose button was pressed, and what tells that they are empty.
     private readonly Dictionary<PcieSlotPort, TaskCompletionSource> _asked = [];
@@ -51,11 +52,7 @@ internal sealed class HotplugController : IConfigWriteSink
         }
         catch (ApertureException refused)
         {
-            _events.Write("hotplug.refused", json =>
-            {
-                json.WriteString("device", spec);
-                json.WriteString("reason", refused.Message);
-            });
+            Refuse(spec, refused.Message);
             throw;
         }
     }
@@ -95,6 +92,22 @@ internal sealed class HotplugController : IConfigWriteSink
         return done;
     }
 
+    /// <summary>The host wants a device back: asks the guest for it, later and on another thread. Where that cannot be, an event says why.</summary>
+    public void Request(string id) => ThreadPool.UnsafeQueueUserWorkItem(
+        wanted =>
+        {
+            try
+            {
+                _ = Detach(wanted, surprise: false);
+            }
+            catch (ApertureException refused)
+            {
+                Refuse(wanted, refused.Message);
+            }
+        },
+        id,
+        preferLocal: false);
+
     /// <summary>The guest's reset: what it was asked to let go of it does not use any more. With the vCPUs stopped.</summary>
     public void Reset()
     {
@@ -110,6 +123,15 @@ internal sealed class HotplugController : IConfigWriteSink
         }
     }
 
+    /// <summary>The machine ends: waits for a removal that is being made, and makes none after it.</summary>
+    public void End()
+    {
+        lock (_gate)
+        {
+            _ended = true;
+        }
+    }
+
     /// <inheritdoc/>
     public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
     {
@@ -119,6 +141,12 @@ internal sealed class HotplugController : IConfigWriteSink
             ThreadPool.UnsafeQueueUserWorkItem(Empty, port, preferLocal: false);
         }
     }
+
+    private void Refuse(string device, string reason) => _events.Write("hotplug.refused", json =>
+    {
+        json.WriteString("device", device);
+        json.WriteString("reason", reason);
+    });
 
     private static void Describe(Utf8JsonWriter json, string id, PcieSlotPort port)
     {
@@ -136,6 +164,11 @@ internal sealed class HotplugController : IConfigWriteSink
         // The same reader as at start, for a machine that has nothing but the port.
         TopologyNode node = TopologyBuilder.Build(_config with { RootPorts = [new RootPortConfig(portName, null)], Switches = [], Devices = [device], Mirror = null })
             .Single(n => n.Name == portName).Children.Single();
+        if (node.Kind == NodeKind.Assigned && !_config.Assigns)
+        {
+            throw new ApertureException($"{node.Name} cannot be attached: the machine was started without a device of the host, so its memory is not ready for DMA; start it with one --device vfio.");
+        }
+
         lock (_board.Pci.Sync)
         {
             if (port.IsOccupied)
@@ -219,6 +252,11 @@ internal sealed class HotplugController : IConfigWriteSink
         ApertureException? failure = null;
         lock (_gate)
         {
+            if (_ended)
+            {
+                return;
+            }
+
             bool orderly = port.IsReleased;
             foreach (PciFunction function in port.Secondary.Functions.ToArray())
             {
