@@ -53,9 +53,6 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             _events = Own(config.EventsPath is { } path ? EventLog.Open(path, clock) : EventLog.None);
             _serial = Own(SerialConnection.Open(config));
             DebugConsoles consoles = Own(DebugConsoles.Open(_plan.DebugConsoleFiles));
-            FirmwareVariables? variables = config.FirmwareVariables is { } vars
-                ? Own(FirmwareVariables.Open(vars.Path, vars.Template, sentence => _events.Write("firmware.variables", json => json.WriteString("reason", sentence))))
-                : null;
             if (start is null || cpuid is null)
             {
                 throw missing!;
@@ -67,7 +64,6 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)
             {
                 Chipset = _plan.Chipset,
-                Variables = variables,
                 DebugConsoles = consoles.Ports,
                 Cpus = config.Cpus,
                 Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), hostDevices],

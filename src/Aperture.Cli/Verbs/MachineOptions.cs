@@ -13,7 +13,6 @@ internal static class MachineOptions
         new("--initramfs", "FILE", "initial RAM file system for --kernel"),
         new("--cmdline", "TEXT", "command line for --kernel"),
         new("--firmware", "FILE", "image of up to 16 MiB, mapped to end at 4 GiB, started at the reset vector; with --kernel it starts that"),
-        new("--firmware-vars", "FILE[,template=FILE]", "the firmware's variables, in flash below its code; made from the template when FILE is not there"),
         new("--boot", "menu=on[,wait=MS]", "the firmware offers its boot menu (default: it does not)"),
         new("--cpus", "boot=N", "processors, 1 to 64 (default 1)"),
         new("--memory", "size=SIZE[,hugepages=on]", "RAM, such as 512M or 4G (default 512M)"),

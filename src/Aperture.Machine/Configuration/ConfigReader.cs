@@ -38,7 +38,6 @@ public static class ConfigReader
         "--initramfs" => config with { Initramfs = Path(name, value) },
         "--cmdline" => config with { CommandLine = value },
         "--firmware" => config with { Firmware = Path(name, value) },
-        "--firmware-vars" => config with { FirmwareVariables = Variables(value) },
         "--boot" => config with { BootMenu = BootMenu(value) },
         "--cpus" => config with { Cpus = Cpus(value) },
         "--memory" => Memory(config, value),
@@ -93,23 +92,10 @@ public static class ConfigReader
             throw new ApertureException("--screenshot needs a display; give --device vga too.");
         }
 
-        if (config.FirmwareVariables is not null && config.Firmware is null)
-        {
-            throw new ApertureException("--firmware-vars goes with --firmware; give the firmware's code too.");
-        }
-
         if (config.BootMenu is not null && config.Firmware is null)
         {
             throw new ApertureException("--boot is for firmware; give --firmware FILE, or leave --boot out.");
         }
-    }
-
-    private static FirmwareVariablesConfig Variables(string value)
-    {
-        OptionList list = OptionList.Parse("--firmware-vars", value);
-        list.AllowOnly("template", "file");
-        string path = list.Head.Length > 0 ? list.Head : list.Require("file");
-        return new FirmwareVariablesConfig(path, list.Find("template"));
     }
 
     private static TimeSpan? BootMenu(string value)
