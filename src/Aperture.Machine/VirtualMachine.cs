@@ -60,6 +60,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 throw missing!;
             }
 
+            VariableBank? variables = config.Variables is { } flash ? Own(VariableBank.Open(flash, sentence => _events.Write("flash.failed", json => json.WriteString("reason", sentence)))) : null;
             _vm = start.WaitForVm();
             _hostDevices = _plan.Topology.Assigned is { Count: > 0 } parts ? Own(new HostDevices(config.Vfio, parts, _vm, _events)) : null;
             _board = Own(new PciBoard(new BoardParts(
@@ -68,6 +69,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 Chipset = _plan.Chipset,
                 DebugConsoles = consoles.Ports,
                 Cpus = config.Cpus,
+                Variables = variables,
                 Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), .. _hostDevices is null ? (IFunctionMaker[])[] : [_hostDevices.Maker]],
             }));
             _plan.FirmwareBoot?.Attach(_board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)));
