@@ -58,6 +58,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 throw missing!;
             }
 
+            VariableBank? variables = config.Variables is { } flash ? Own(VariableBank.Open(flash, sentence => _events.Write("flash.failed", json => json.WriteString("reason", sentence)))) : null;
             _vm = start.WaitForVm();
             HostDevices hostDevices = Own(new HostDevices(config.Vfio, _plan.Topology.Assigned, _vm, _events));
             _board = Own(new PciBoard(new BoardParts(
@@ -66,6 +67,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 Chipset = _plan.Chipset,
                 DebugConsoles = consoles.Ports,
                 Cpus = config.Cpus,
+                Variables = variables,
                 Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), hostDevices],
             }));
             _plan.FirmwareBoot?.Attach(_board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)));
