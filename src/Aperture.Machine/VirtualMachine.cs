@@ -26,7 +26,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     private readonly VcpuGroup _vcpus;
     private readonly MachinePlan _plan;
     private readonly SlotListener _slots;
-    private readonly HostDevices? _hostDevices;
+    private readonly HostDevices _hostDevices;
     private readonly SerialConnection _serial;
     private readonly Supervision _supervision;
     private readonly ScreenOutput _screen;
@@ -61,30 +61,29 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             }
 
             _vm = start.WaitForVm();
-            _hostDevices = _plan.Topology.Assigned is { Count: > 0 } parts ? Own(new HostDevices(config.Vfio, parts, _vm, _events)) : null;
+            _hostDevices = Own(new HostDevices(config.Vfio, _plan.Topology.Assigned, _vm, _events));
             _board = Own(new PciBoard(new BoardParts(
                 _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)
             {
                 Chipset = _plan.Chipset,
                 DebugConsoles = consoles.Ports,
                 Cpus = config.Cpus,
-                Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), .. _hostDevices is null ? (IFunctionMaker[])[] : [_hostDevices.Maker]],
+                Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), _hostDevices],
             }));
             _plan.FirmwareBoot?.Attach(_board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)));
             _screen = Own(new ScreenOutput(config, _board.Display, clock));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
-            if (_hostDevices is not null)
-            {
-                // Between the vCPUs' end and the devices' closing: nothing may reach a device that is given back.
-                Own(new Quiescence(_board));
-            }
+
+            // Between the vCPUs' end and the devices' closing: nothing may reach a device that is given back.
+            Own(new Quiescence(_board, _hostDevices));
 
             _vcpus = Own(start.TakeVcpus(_board));
             _board.Memory.Barrier = new VcpuBarrier(_vcpus);
             _board.Memory.AddListener(_slots);
             _board.Memory.AddListener(new SlotEvents(_slots, _events));
-            _hostDevices?.Follow(_board.Memory);
-            _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail, _hostDevices is null ? null : new AssignedMappings(_hostDevices.Iommu)));
+            _hostDevices.Follow(_board.Memory);
+            _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail, new AssignedMappings(() => _hostDevices.Iommu)));
+            _hostDevices.Notices.Unplug = Own(new DeviceReturn(_supervision.Hotplug, _events)).Begin;
             if (config.ControlPath is { } control)
             {
                 _supervision.Listen(control, this);
@@ -263,9 +262,15 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     }
 
     /// <summary>Takes every BAR from the guest and the devices' DMA mappings, and resets the devices.</summary>
-    private sealed class Quiescence(PciBoard board) : IDisposable
+    private sealed class Quiescence(PciBoard board, HostDevices devices) : IDisposable
     {
-        public void Dispose() => board.Reset();
+        public void Dispose()
+        {
+            if (devices.Iommu is not null)
+            {
+                board.Reset();
+            }
+        }
     }
 
     private readonly record struct Pending(MachineRequest Kind, int ExitCode, string Reason, bool Failed);

@@ -2,60 +2,94 @@ using Aperture.Host;
 using Aperture.Kvm;
 using Aperture.Machine.Board;
 using Aperture.Machine.Events;
+using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Vfio;
 
 namespace Aperture.Machine.Assigned;
 
-/// <summary>A machine's way to the host's devices while it runs: the opened VFIO, what makes functions of its devices, and what their DMA reaches.</summary>
-internal sealed class HostDevices : IDisposable
+/// <summary>
+/// A machine's way to the host's devices while it runs: VFIO, what makes functions of its devices, and what their DMA reaches. VFIO is opened with the first
+/// device, which may come while the guest runs.
+/// </summary>
+internal sealed class HostDevices : IFunctionMaker, IDisposable
 {
-    private readonly VfioHost _host;
+    private readonly VfioPath _path;
+    private readonly KvmVm _vm;
     private readonly EventLog _events;
-    private readonly bool _peers;
+    private readonly AssignedFunctionMaker _maker;
+    private VfioHost? _host;
+    private AddressSpace? _memory;
+    private int _opened;
 
-    /// <summary>Opens VFIO for <paramref name="parts"/>; the devices themselves are opened when the board makes their functions.</summary>
+    // Set once, with _host; read by whoever reports.
+    private volatile IommuListener? _iommu;
+
+    /// <summary>Opens VFIO for <paramref name="parts"/>, if there are any; the devices themselves are opened when the board makes their functions.</summary>
     /// <exception cref="ApertureException">The kernel has no VFIO, or does not let this user have it.</exception>
     public HostDevices(VfioPath path, IReadOnlyList<AssignedPart> parts, KvmVm vm, EventLog events)
     {
+        _path = path;
+        _vm = vm;
         _events = events;
-        _peers = parts.Count > 1;
-        _host = VfioHost.Open(path, [.. parts.Select(AddressOf)], vm.AddVfioFile, vm.RemoveVfioFile);
         Notices = new AssignedNotices(events);
-        Maker = new AssignedFunctionMaker(part => _host.Open(AddressOf(part)), new KvmInterrupts(vm), Notices, events);
-        Iommu = new IommuListener(_host.Iommu);
-        events.Write("vfio.path", json =>
+        _maker = new AssignedFunctionMaker(Open, new KvmInterrupts(vm), Notices, events);
+        if (parts.Count > 0)
         {
-            json.WriteString("path", _host.Path == VfioPath.Iommufd ? "iommufd" : "container");
-            json.WriteString("why", _host.Why);
-        });
+            Start(parts);
+        }
     }
-
-    /// <summary>Makes the functions.</summary>
-    public IFunctionMaker Maker { get; }
 
     /// <summary>What happens to the devices.</summary>
     public AssignedNotices Notices { get; }
 
-    /// <summary>What the devices' DMA reaches.</summary>
-    public IommuListener Iommu { get; }
+    /// <summary>What the devices' DMA reaches; null while there was no device.</summary>
+    public IommuListener? Iommu => _iommu;
 
-    /// <summary>The addresses that the devices can be given, as the kernel says.</summary>
-    public IReadOnlyList<AddressRange> Ranges => _host.Iommu.Ranges;
+    /// <inheritdoc/>
+    public MadeFunction? Make(TopologyNode node, FunctionSite site) => _maker.Make(node, site);
 
-    /// <summary>Lets the devices reach what <paramref name="memory"/> shows, from now on.</summary>
+    /// <summary>Lets the devices reach what <paramref name="memory"/> shows, from now on; those that come later too.</summary>
     /// <exception cref="ApertureException">The kernel did not map RAM.</exception>
     public void Follow(AddressSpace memory)
     {
-        memory.AddListener(Iommu);
-        if (_peers)
+        _memory = memory;
+        if (_iommu is { } listener)
         {
-            memory.AddListener(new PeerEvents(Iommu, _events));
+            memory.AddListener(listener);
+            memory.AddListener(new PeerEvents(listener, _events, () => Volatile.Read(ref _opened) > 1));
         }
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _host.Dispose();
+    public void Dispose() => _host?.Dispose();
+
+    private VfioDevice Open(AssignedPart part)
+    {
+        VfioHost host = _host ?? Start([part]);
+        VfioDevice device = host.Open(AddressOf(part));
+        Interlocked.Increment(ref _opened);
+        return device;
+    }
+
+    private VfioHost Start(IReadOnlyList<AssignedPart> parts)
+    {
+        VfioHost host = VfioHost.Open(_path, [.. parts.Select(AddressOf)], _vm.AddVfioFile, _vm.RemoveVfioFile);
+        _host = host;
+        _iommu = new IommuListener(host.Iommu);
+        _events.Write("vfio.path", json =>
+        {
+            json.WriteString("path", host.Path == VfioPath.Iommufd ? "iommufd" : "container");
+            json.WriteString("why", host.Why);
+        });
+        if (_memory is { } memory)
+        {
+            // The guest runs already: its RAM is mapped before the device is there.
+            Follow(memory);
+        }
+
+        return host;
+    }
 
     private static VfioDeviceAddress AddressOf(AssignedPart part)
     {

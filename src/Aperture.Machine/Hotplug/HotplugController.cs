@@ -95,6 +95,23 @@ internal sealed class HotplugController : IConfigWriteSink
         return done;
     }
 
+    /// <summary>
+    /// Takes out at once what sits in no slot: its place reads all-ones from then on, and what it decoded is gone. Any thread, without the hierarchy's lock.
+    /// </summary>
+    public void Withdraw(PciFunction function)
+    {
+        ApertureException? failure;
+        lock (_gate)
+        {
+            failure = TakeOut(function, null, orderly: false);
+        }
+
+        if (failure is not null)
+        {
+            throw failure;
+        }
+    }
+
     /// <summary>The guest's reset: what it was asked to let go of it does not use any more. With the vCPUs stopped.</summary>
     public void Reset()
     {
@@ -120,10 +137,13 @@ internal sealed class HotplugController : IConfigWriteSink
         }
     }
 
-    private static void Describe(Utf8JsonWriter json, string id, PcieSlotPort port)
+    private static void Describe(Utf8JsonWriter json, string id, PcieSlotPort? port)
     {
         json.WriteString("function", id);
-        json.WriteString("port", port.Name);
+        if (port is not null)
+        {
+            json.WriteString("port", port.Name);
+        }
     }
 
     private PciFunction AttachNow(string spec)
@@ -237,7 +257,7 @@ internal sealed class HotplugController : IConfigWriteSink
         }
     }
 
-    private ApertureException? TakeOut(PciFunction function, PcieSlotPort port, bool orderly)
+    private ApertureException? TakeOut(PciFunction function, PcieSlotPort? port, bool orderly)
     {
         ApertureException? failure = null;
         try
