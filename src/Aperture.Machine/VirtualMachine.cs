@@ -5,7 +5,6 @@ using Aperture.Machine.Configuration;
 using Aperture.Machine.Console;
 using Aperture.Machine.Control;
 using Aperture.Machine.Events;
-using Aperture.Machine.Verification;
 using Aperture.Memory;
 using Aperture.Placement;
 
@@ -26,7 +25,6 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     private readonly VcpuGroup _vcpus;
     private readonly MachinePlan _plan;
     private readonly SlotListener _slots;
-    private readonly HostDevices? _hostDevices;
     private readonly SerialConnection _serial;
     private readonly Supervision _supervision;
     private readonly ScreenOutput _screen;
@@ -55,45 +53,35 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             _events = Own(config.EventsPath is { } path ? EventLog.Open(path, clock) : EventLog.None);
             _serial = Own(SerialConnection.Open(config));
             DebugConsoles consoles = Own(DebugConsoles.Open(_plan.DebugConsoleFiles));
-            FirmwareVariables? variables = config.FirmwareVariables is { } vars
-                ? Own(FirmwareVariables.Open(vars.Path, vars.Template, sentence => _events.Write("firmware.variables", json => json.WriteString("reason", sentence))))
-                : null;
             if (start is null || cpuid is null)
             {
                 throw missing!;
             }
 
+            VariableBank? variables = config.Variables is { } flash ? Own(VariableBank.Open(flash, sentence => _events.Write("flash.failed", json => json.WriteString("reason", sentence)))) : null;
             _vm = start.WaitForVm();
-            _hostDevices = _plan.Topology.Assigned is { Count: > 0 } parts ? Own(new HostDevices(config.Vfio, parts, _vm, _events)) : null;
+            HostDevices hostDevices = Own(new HostDevices(config.Vfio, _plan.Topology.Assigned, _vm, _events));
             _board = Own(new PciBoard(new BoardParts(
                 _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)
             {
                 Chipset = _plan.Chipset,
-                Variables = variables,
                 DebugConsoles = consoles.Ports,
                 Cpus = config.Cpus,
-                Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), .. _hostDevices is null ? (IFunctionMaker[])[] : [_hostDevices.Maker]],
+                Variables = variables,
+                Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), hostDevices],
             }));
             _plan.FirmwareBoot?.Attach(_board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)));
             _screen = Own(new ScreenOutput(config, _board.Display, clock));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
-            if (_hostDevices is not null)
-            {
-                // Between the vCPUs' end and the devices' closing: nothing may reach a device that is given back.
-                Own(new Quiescence(_board));
-            }
 
+            // Between the vCPUs' end and the devices' closing: nothing may reach a device that is given back.
+            Own(new Quiescence(_board, hostDevices));
             _vcpus = Own(start.TakeVcpus(_board));
             _board.Memory.Barrier = new VcpuBarrier(_vcpus);
             _board.Memory.AddListener(_slots);
             _board.Memory.AddListener(new SlotEvents(_slots, _events));
-            _hostDevices?.Follow(_board.Memory);
-            _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail, _hostDevices is null ? null : new AssignedMappings(_hostDevices.Iommu)));
-            if (_hostDevices is not null)
-            {
-                _hostDevices.Notices.Unplug = function => _supervision.Hotplug.Request(function.Name);
-            }
-
+            _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail, hostDevices));
+            hostDevices.Notices.Unplug = function => ThreadPool.UnsafeQueueUserWorkItem(_supervision.GiveBack, function.Name, preferLocal: false);
             if (config.ControlPath is { } control)
             {
                 _supervision.Listen(control, this);
@@ -272,9 +260,15 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     }
 
     /// <summary>Takes every BAR from the guest and the devices' DMA mappings, and resets the devices.</summary>
-    private sealed class Quiescence(PciBoard board) : IDisposable
+    private sealed class Quiescence(PciBoard board, HostDevices devices) : IDisposable
     {
-        public void Dispose() => board.Reset();
+        public void Dispose()
+        {
+            if (devices.AreOpen)
+            {
+                board.Reset();
+            }
+        }
     }
 
     private readonly record struct Pending(MachineRequest Kind, int ExitCode, string Reason, bool Failed);

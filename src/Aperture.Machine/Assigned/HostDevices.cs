@@ -2,60 +2,78 @@ using Aperture.Host;
 using Aperture.Kvm;
 using Aperture.Machine.Board;
 using Aperture.Machine.Events;
+using Aperture.Machine.Topology;
+using Aperture.Machine.Verification;
 using Aperture.Memory;
 using Aperture.Vfio;
 
 namespace Aperture.Machine.Assigned;
 
-/// <summary>A machine's way to the host's devices while it runs: the opened VFIO, what makes functions of its devices, and what their DMA reaches.</summary>
-internal sealed class HostDevices : IDisposable
+/// <summary>
+/// A machine's way to the host's devices while it runs. VFIO is opened with the first device, at start or when one is plugged in later: a machine without such
+/// devices does not touch it, and its RAM is not locked.
+/// </summary>
+/// <param name="path">Which way.</param>
+/// <param name="parts">The devices that the machine starts with.</param>
+/// <param name="vm">The virtual machine.</param>
+/// <param name="events">The machine's events.</param>
+internal sealed class HostDevices(VfioPath path, IReadOnlyList<AssignedPart> parts, KvmVm vm, EventLog events) : IFunctionMaker, IIommuMappings, IDisposable
 {
-    private readonly VfioHost _host;
-    private readonly EventLog _events;
-    private readonly bool _peers;
+    private readonly KvmInterrupts _interrupts = new(vm);
 
-    /// <summary>Opens VFIO for <paramref name="parts"/>; the devices themselves are opened when the board makes their functions.</summary>
-    /// <exception cref="ApertureException">The kernel has no VFIO, or does not let this user have it.</exception>
-    public HostDevices(VfioPath path, IReadOnlyList<AssignedPart> parts, KvmVm vm, EventLog events)
-    {
-        _events = events;
-        _peers = parts.Count > 1;
-        _host = VfioHost.Open(path, [.. parts.Select(AddressOf)], vm.AddVfioFile, vm.RemoveVfioFile);
-        Notices = new AssignedNotices(events);
-        Maker = new AssignedFunctionMaker(part => _host.Open(AddressOf(part)), new KvmInterrupts(vm), Notices, events);
-        Iommu = new IommuListener(_host.Iommu);
-        events.Write("vfio.path", json =>
-        {
-            json.WriteString("path", _host.Path == VfioPath.Iommufd ? "iommufd" : "container");
-            json.WriteString("why", _host.Why);
-        });
-    }
+    // One device is made at a time: by the board's constructor, then under the hot plug's gate. Others only look.
+    private volatile IommuListener? _iommu;
+    private VfioHost? _host;
+    private int _opened;
 
-    /// <summary>Makes the functions.</summary>
-    public IFunctionMaker Maker { get; }
+    /// <summary>True once a device was opened.</summary>
+    public bool AreOpen => _host is not null;
 
     /// <summary>What happens to the devices.</summary>
-    public AssignedNotices Notices { get; }
-
-    /// <summary>What the devices' DMA reaches.</summary>
-    public IommuListener Iommu { get; }
-
-    /// <summary>The addresses that the devices can be given, as the kernel says.</summary>
-    public IReadOnlyList<AddressRange> Ranges => _host.Iommu.Ranges;
-
-    /// <summary>Lets the devices reach what <paramref name="memory"/> shows, from now on.</summary>
-    /// <exception cref="ApertureException">The kernel did not map RAM.</exception>
-    public void Follow(AddressSpace memory)
-    {
-        memory.AddListener(Iommu);
-        if (_peers)
-        {
-            memory.AddListener(new PeerEvents(Iommu, _events));
-        }
-    }
+    public AssignedNotices Notices { get; } = new(events);
 
     /// <inheritdoc/>
-    public void Dispose() => _host.Dispose();
+    public MadeFunction? Make(TopologyNode node, FunctionSite site) =>
+        new AssignedFunctionMaker(part => Open(part, site.Memory), _interrupts, Notices, events).Make(node, site);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<IommuMapping>? Snapshot() => _iommu is { } iommu ? [.. iommu.Results.Select(r => new IommuMapping(r.Range, r.Region.Name, r.IsMapped, r.Reason))] : null;
+
+    /// <inheritdoc/>
+    public void Dispose() => _host?.Dispose();
+
+    private VfioDevice Open(AssignedPart part, AddressSpace memory)
+    {
+        if (new BarResizer().Apply(part) && HostReader.ReadLive().Find(part.Host.Address) is { } now)
+        {
+            BarResizer.CheckPins(part, now);
+        }
+
+        VfioHost host = _host ??= OpenHost(parts.Contains(part) ? parts : [part]);
+        if (_iommu is null)
+        {
+            // Before the first device: the kernel then refuses that device, with its reason, when RAM cannot be mapped for it.
+            IommuListener iommu = new(host.Iommu);
+            memory.AddListener(iommu);
+            memory.AddListener(new PeerEvents(iommu, () => _opened > 1, events));
+            _iommu = iommu;
+        }
+
+        VfioDevice device = host.Open(AddressOf(part));
+        _opened++;
+        return device;
+    }
+
+    private VfioHost OpenHost(IReadOnlyList<AssignedPart> first)
+    {
+        VfioHost host = VfioHost.Open(path, [.. first.Select(AddressOf)], vm.AddVfioFile, vm.RemoveVfioFile);
+        events.Write("vfio.path", json =>
+        {
+            json.WriteString("path", host.Path == VfioPath.Iommufd ? "iommufd" : "container");
+            json.WriteString("why", host.Why);
+        });
+        return host;
+    }
 
     private static VfioDeviceAddress AddressOf(AssignedPart part)
     {

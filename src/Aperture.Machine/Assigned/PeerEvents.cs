@@ -6,15 +6,17 @@ namespace Aperture.Machine.Assigned;
 
 /// <summary>Reports which BARs the devices' DMA reaches, as the kernel answered. Added after the listener that asks it.</summary>
 /// <param name="iommu">What is mapped.</param>
+/// <param name="wanted">True while there is a peer.</param>
 /// <param name="events">The machine's events.</param>
-internal sealed class PeerEvents(IommuListener iommu, EventLog events) : IFlatViewListener
+internal sealed class PeerEvents(IommuListener iommu, Func<bool> wanted, EventLog events) : IFlatViewListener
 {
+    private readonly HashSet<(string Region, string Reason)> _refused = [];
     private List<IommuResult> _known = [];
 
     /// <inheritdoc/>
     public void Commit(FlatView old, FlatView next, FlatViewDiff diff)
     {
-        if (!events.Enabled)
+        if (!events.Enabled || !wanted())
         {
             return;
         }
@@ -25,7 +27,8 @@ internal sealed class PeerEvents(IommuListener iommu, EventLog events) : IFlatVi
             Write("p2p.unmapped", result);
         }
 
-        foreach (IommuResult result in now.Except(_known))
+        // A guest toggles decoding often; a refusal is worth one line.
+        foreach (IommuResult result in now.Except(_known).Where(result => result.Reason is not { } reason || _refused.Add((result.Region.Name, reason))))
         {
             Write(result.IsMapped ? "p2p.mapped" : "p2p.refused", result);
         }

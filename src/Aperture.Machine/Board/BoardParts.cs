@@ -41,8 +41,8 @@ internal sealed record BoardParts(
     /// <summary>Processors.</summary>
     public int Cpus { get; init; } = 1;
 
-    /// <summary>The firmware's variables, in a bank of flash right below its code; null for none.</summary>
-    public FirmwareVariables? Variables { get; init; }
+    /// <summary>The flash bank with the firmware's variables, or null.</summary>
+    public VariableBank? Variables { get; init; }
 
     /// <summary>Debug consoles.</summary>
     public IReadOnlyList<DebugConsolePort> DebugConsoles { get; init; } = [];

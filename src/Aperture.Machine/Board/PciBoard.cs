@@ -23,7 +23,6 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     private readonly ConfigWriteEvents _writes;
     private readonly RamRouting _ram;
     private IReadOnlyList<IConfigWriteSink> _watchers = [];
-    private FlashBank? _variables;
     private (IReadOnlyList<AddressRange> Ram, AddressRange? Ecam) _limitsOf;
     private DecodeLimits _limits;
 
@@ -166,7 +165,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     {
         Pci.Reset(ResetKind.Cold);
         _devices.Reset();
-        _variables?.Reset();
+        _parts.Variables?.Reset();
         lock (Pci.Sync)
         {
             Apply();
@@ -191,11 +190,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         if (_parts.Firmware is { } firmware)
         {
             memory.Place(Region.ForRom("firmware", firmware, 0, firmware.Size, mustBeMapped: true), FirmwareImage.Address(firmware), RegionPriority.Firmware);
-            if (_parts.Variables is { } variables)
-            {
-                _variables = new FlashBank(Memory, "firmware-vars", variables.Content, variables.File, FirmwareImage.Address(firmware) - variables.Content.Size);
-                _variables.Place(memory);
-            }
+            _parts.Variables?.Place(Memory, memory, FirmwareImage.Address(firmware));
         }
 
         _devices.Place(ports, _parts);

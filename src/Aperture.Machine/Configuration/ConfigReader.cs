@@ -37,8 +37,7 @@ public static class ConfigReader
         "--kernel" => config with { Kernel = Path(name, value) },
         "--initramfs" => config with { Initramfs = Path(name, value) },
         "--cmdline" => config with { CommandLine = value },
-        "--firmware" => config with { Firmware = Path(name, value) },
-        "--firmware-vars" => config with { FirmwareVariables = Variables(value) },
+        "--firmware" => Firmware(config, value),
         "--boot" => config with { BootMenu = BootMenu(value) },
         "--cpus" => config with { Cpus = Cpus(value) },
         "--memory" => Memory(config, value),
@@ -93,23 +92,16 @@ public static class ConfigReader
             throw new ApertureException("--screenshot needs a display; give --device vga too.");
         }
 
-        if (config.FirmwareVariables is not null && config.Firmware is null)
-        {
-            throw new ApertureException("--firmware-vars goes with --firmware; give the firmware's code too.");
-        }
-
         if (config.BootMenu is not null && config.Firmware is null)
         {
             throw new ApertureException("--boot is for firmware; give --firmware FILE, or leave --boot out.");
         }
     }
 
-    private static FirmwareVariablesConfig Variables(string value)
+    private static MachineConfig Firmware(MachineConfig config, string value)
     {
-        OptionList list = OptionList.Parse("--firmware-vars", value);
-        list.AllowOnly("template", "file");
-        string path = list.Head.Length > 0 ? list.Head : list.Require("file");
-        return new FirmwareVariablesConfig(path, list.Find("template"));
+        (string image, FirmwareVariables? variables) = FirmwareVariables.Read(value);
+        return config with { Firmware = Path("--firmware", image), Variables = variables };
     }
 
     private static TimeSpan? BootMenu(string value)

@@ -7,7 +7,7 @@ internal sealed class ConfigSchema(string file)
 {
     internal static readonly string[] RootMembers =
     [
-        "$schema", "kernel", "initramfs", "cmdline", "firmware", "firmware_vars", "boot", "cpus", "memory", "machine", "serial", "events", "control", "screenshot", "accel", "reboot",
+        "$schema", "kernel", "initramfs", "cmdline", "firmware", "boot", "cpus", "memory", "machine", "serial", "events", "control", "screenshot", "accel", "reboot",
         "phys_bits", "mmio_window", "mmio32_window", "root_ports", "switches", "devices", "vfio", "mirror", "host",
     ];
 
@@ -53,9 +53,6 @@ internal sealed class ConfigSchema(string file)
                 break;
             case "memory":
                 Add("--memory", value, value.Kind == JsonTokenType.StartObject ? List(value, "", "memory", "size", "hugepages") : Item(value));
-                break;
-            case "firmware_vars":
-                Add("--firmware-vars", value, value.Kind == JsonTokenType.StartObject ? List(value, "", "firmware_vars", "file", "template") : Item(value));
                 break;
             case "boot":
                 Add("--boot", value, List(value, "", "boot", "menu", "wait"));

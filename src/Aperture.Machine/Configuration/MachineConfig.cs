@@ -58,11 +58,6 @@ public sealed record SwitchConfig(string Id, string Port, int DownstreamPorts)
     public PortRoom? Room { get; init; }
 }
 
-/// <summary>A bank of flash with a firmware's variables.</summary>
-/// <param name="Path">The machine's own file.</param>
-/// <param name="Template">What a new file starts as, or null.</param>
-public sealed record FirmwareVariablesConfig(string Path, string? Template);
-
 /// <summary>A device as the user described it: its type, its options, and where its BARs are pinned.</summary>
 /// <param name="Type">The leading word: <c>test</c>, <c>vfio</c> or <c>debug-exit</c>.</param>
 /// <param name="Options">What follows.</param>
@@ -95,8 +90,8 @@ public sealed record MachineConfig
     /// <summary>An image that ends at 4 GiB and is started at the reset vector.</summary>
     public string? Firmware { get; init; }
 
-    /// <summary>The file with the firmware's variables, and what it starts as when it is not there; null for none.</summary>
-    public FirmwareVariablesConfig? FirmwareVariables { get; init; }
+    /// <summary>Where <see cref="Firmware"/> keeps its variables: a flash bank below it; null for none.</summary>
+    public FirmwareVariables? Variables { get; init; }
 
     /// <summary>Whether firmware offers its boot menu, and how long it waits there; null for no menu.</summary>
     public TimeSpan? BootMenu { get; init; }

@@ -1,5 +1,3 @@
-using Aperture.Vfio;
-
 namespace Aperture.Machine.Verification;
 
 /// <summary>A run of guest memory as the IOMMU of assigned devices has it.</summary>
@@ -12,13 +10,6 @@ public readonly record struct IommuMapping(AddressRange Range, string Owner, boo
 /// <summary>Who knows what the IOMMU maps.</summary>
 public interface IIommuMappings
 {
-    /// <summary>All memory that was asked to be mapped, refused ranges included. A snapshot; any thread.</summary>
-    IReadOnlyList<IommuMapping> Snapshot();
-}
-
-/// <summary>The mappings that assigned devices have.</summary>
-internal sealed class AssignedMappings(IommuListener iommu) : IIommuMappings
-{
-    /// <inheritdoc/>
-    public IReadOnlyList<IommuMapping> Snapshot() => [.. iommu.Results.Select(r => new IommuMapping(r.Range, r.Region.Name, r.IsMapped, r.Reason))];
+    /// <summary>All memory that was asked to be mapped, refused ranges included; null while no device is assigned. A snapshot; any thread.</summary>
+    IReadOnlyList<IommuMapping>? Snapshot();
 }
