@@ -40,6 +40,7 @@ public sealed class IommuListener : IFlatViewListener
 
     // Replaced as a whole by Commit, read by whoever reports.
     private volatile IReadOnlyList<IommuResult> _results = [];
+    private volatile IReadOnlyList<IommuResult> _stale = [];
 
     /// <summary>Makes a listener over an empty I/O address space.</summary>
     public IommuListener(IIommuMap iommu)
@@ -50,6 +51,9 @@ public sealed class IommuListener : IFlatViewListener
 
     /// <summary>What is mapped and what is not and why, in address order. A snapshot.</summary>
     public IReadOnlyList<IommuResult> Results => _results;
+
+    /// <summary>What the host did not take back although the view has it no more. A snapshot.</summary>
+    public IReadOnlyList<IommuResult> Stale => _stale;
 
     /// <inheritdoc/>
     /// <exception cref="ApertureException">The host did not map RAM that the guest needs, or did not take a mapping back.</exception>
@@ -76,6 +80,7 @@ public sealed class IommuListener : IFlatViewListener
         string? missing = MapRest(wanted, results);
         results.Sort(static (left, right) => left.Range.CompareTo(right.Range));
         _results = results;
+        _stale = [.. _mapped.Where(each => !wanted.TryGetValue(each.Key, out MemorySlot slot) || slot != each.Value).Select(static each => new IommuResult(each.Value.Range, each.Value.Region, null))];
         if ((fault ?? missing) is { } sentence)
         {
             throw new ApertureException(sentence, ApertureException.HostFailure);

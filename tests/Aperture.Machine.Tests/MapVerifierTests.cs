@@ -149,6 +149,8 @@ public sealed class MapVerifierTests
         Assert.Equal("a mapping of gpu.bar4", Assert.Single(MapVerifier.Compare(Promise, AsPromised with { Iommu = stale })).Found);
         IommuMapping[] refused = [.. all[..2], all[2] with { IsMapped = false, Reason = "EINVAL" }];
         Assert.Equal(("not mapped", "EINVAL"), MapVerifier.Compare(Promise, AsPromised with { Iommu = refused }).Select(d => (d.Found, d.MovedBy!)).Single());
+        IommuMapping[] peer = [.. all[..2], all[2] with { IsMapped = false, Reason = "EFAULT", IsPeer = true }];
+        Assert.Empty(MapVerifier.Compare(Promise, AsPromised with { Iommu = peer }));
     }
 
     [Fact]

@@ -74,7 +74,7 @@ public enum LabNetworkKind
     Igb,
 }
 
-/// <summary>QEMU's teaching device: MMIO registers, a DMA engine that reaches 28 bits of address, INTx and MSI, no reset.</summary>
+/// <summary>QEMU's teaching device: MMIO registers, a DMA engine that reaches all addresses (not 28 bits of them, as by itself), INTx and MSI, no reset.</summary>
 /// <param name="Id">Its name.</param>
 /// <param name="Slot">Its device number on bus 0.</param>
 public sealed record LabEdu(string Id, int Slot) : LabDevice(Id)
@@ -82,5 +82,5 @@ public sealed record LabEdu(string Id, int Slot) : LabDevice(Id)
     internal override string Model => "edu";
 
     internal override IEnumerable<(string Option, string Value)> Options(LabDeviceContext context) =>
-        [("-device", $"edu,id={Id},bus=pcie.0,addr={Slot:x}")];
+        [("-device", $"edu,id={Id},bus=pcie.0,addr={Slot:x},dma_mask=0xffffffffffffffff")];
 }

@@ -73,9 +73,38 @@ internal sealed class AssignedResolver(HostMachine host)
 
     private ApertureException Missing(AssignedSpec spec, PciAddress address)
     {
+        if (FutureVf(address) is { } sentence)
+        {
+            return new ApertureException($"--device vfio,{spec.Device}: {sentence}");
+        }
+
         string? near = Suggestion.Nearest(address.ToString(), host.Functions.Select(f => f.Address.ToString()));
         string where = host.Origin.Kind == HostOriginKind.LiveSysfs ? "this host" : host.Origin.Name;
         return new ApertureException($"--device vfio,{spec.Device}: {where} has no function {address}; {(near is null ? "'aperture host' lists them" : $"did you mean {near}?")}");
+    }
+
+    // A VF's routing id is its PF's plus the offset plus n strides (PCI Express 5.0, section 9.2.1.2); both may change with the number of VFs.
+    private string? FutureVf(PciAddress address)
+    {
+        foreach (HostFunction pf in host.Functions)
+        {
+            if (pf.Sriov is not { } sriov || pf.Address.Domain != address.Domain)
+            {
+                continue;
+            }
+
+            int distance = address.Bdf.RoutingId - pf.Address.Bdf.RoutingId - sriov.FirstVfOffset;
+            int stride = Math.Max(1, (int)sriov.VfStride);
+            int number = (distance / stride) + 1;
+            if (distance >= 0 && distance % stride == 0 && number > sriov.NumVfs && number <= sriov.TotalVfs)
+            {
+                string now = sriov.NumVfs == 0 ? "none" : $"{sriov.NumVfs}";
+                string zero = sriov.NumVfs == 0 ? "" : $"echo 0 > /sys/bus/pci/devices/{pf.Address}/sriov_numvfs and ";
+                return $"{address} would be VF {number} of {pf.Address}, which has {now} now; make them with: {zero}echo {number} > /sys/bus/pci/devices/{pf.Address}/sriov_numvfs.";
+            }
+        }
+
+        return null;
     }
 
     private static List<BarDemand> Bars(string name, AssignedSpec spec, HostFunction function)

@@ -81,24 +81,6 @@ internal sealed class Supervision : IDisposable
         return differences;
     }
 
-    /// <summary>Asks the guest to let go of the device <paramref name="id"/>, because the host wants it back. Any thread.</summary>
-    public void GiveBack(string id)
-    {
-        try
-        {
-            Hotplug.Detach(id, surprise: false);
-        }
-        catch (ApertureException fault)
-        {
-            _events.Write("hotplug.refused", json =>
-            {
-                json.WriteString("device", id);
-                json.WriteString("reason", fault.Message);
-            });
-            System.Console.Error.WriteLine($"aperture: {fault.Message} End the guest to give {id} back.");
-        }
-    }
-
     /// <summary>The guest starts.</summary>
     public void Started() => _boot.Start();
 

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace Aperture.Machine.Events;
@@ -29,7 +30,9 @@ public sealed class EventLog : IDisposable
         this.name = name;
         this.clock = clock;
         start = clock.GetTimestamp();
-        writer = new Utf8JsonWriter(line);
+
+        // A file of lines is no part of a web page: only what JSON itself asks for is escaped.
+        writer = new Utf8JsonWriter(line, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
     }
 
     /// <summary>A log that keeps nothing.</summary>

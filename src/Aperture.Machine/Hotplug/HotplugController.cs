@@ -92,21 +92,22 @@ internal sealed class HotplugController : IConfigWriteSink
         return done;
     }
 
-    /// <summary>The host wants a device back: asks the guest for it, later and on another thread. Where that cannot be, an event says why.</summary>
-    public void Request(string id) => ThreadPool.UnsafeQueueUserWorkItem(
-        wanted =>
+    /// <summary>
+    /// Takes out at once what sits in no slot: its place reads all-ones from then on, and what it decoded is gone. Any thread, without the hierarchy's lock.
+    /// </summary>
+    public void Withdraw(PciFunction function)
+    {
+        ApertureException? failure;
+        lock (_gate)
         {
-            try
-            {
-                _ = Detach(wanted, surprise: false);
-            }
-            catch (ApertureException refused)
-            {
-                Refuse(wanted, refused.Message);
-            }
-        },
-        id,
-        preferLocal: false);
+            failure = TakeOut(function, null, orderly: false);
+        }
+
+        if (failure is not null)
+        {
+            throw failure;
+        }
+    }
 
     /// <summary>The guest's reset: what it was asked to let go of it does not use any more. With the vCPUs stopped.</summary>
     public void Reset()
@@ -148,10 +149,13 @@ internal sealed class HotplugController : IConfigWriteSink
         json.WriteString("reason", reason);
     });
 
-    private static void Describe(Utf8JsonWriter json, string id, PcieSlotPort port)
+    private static void Describe(Utf8JsonWriter json, string id, PcieSlotPort? port)
     {
         json.WriteString("function", id);
-        json.WriteString("port", port.Name);
+        if (port is not null)
+        {
+            json.WriteString("port", port.Name);
+        }
     }
 
     private PciFunction AttachNow(string spec)
@@ -275,7 +279,7 @@ internal sealed class HotplugController : IConfigWriteSink
         }
     }
 
-    private ApertureException? TakeOut(PciFunction function, PcieSlotPort port, bool orderly)
+    private ApertureException? TakeOut(PciFunction function, PcieSlotPort? port, bool orderly)
     {
         ApertureException? failure = null;
         try

@@ -1,3 +1,5 @@
+using Aperture.Vfio;
+
 namespace Aperture.Machine.Verification;
 
 /// <summary>A run of guest memory as the IOMMU of assigned devices has it.</summary>
@@ -5,11 +7,22 @@ namespace Aperture.Machine.Verification;
 /// <param name="Owner">The region's name.</param>
 /// <param name="IsMapped">Devices reach it.</param>
 /// <param name="Reason">Why they do not, in one sentence; null when they do.</param>
-public readonly record struct IommuMapping(AddressRange Range, string Owner, bool IsMapped, string? Reason);
+/// <param name="IsPeer">It is a BAR of an assigned device. Not every kernel maps those for others, and no promise is broken by that.</param>
+public readonly record struct IommuMapping(AddressRange Range, string Owner, bool IsMapped, string? Reason, bool IsPeer = false);
 
 /// <summary>Who knows what the IOMMU maps.</summary>
 public interface IIommuMappings
 {
     /// <summary>All memory that was asked to be mapped, refused ranges included; null while no device is assigned. A snapshot; any thread.</summary>
     IReadOnlyList<IommuMapping>? Snapshot();
+}
+
+/// <summary>The mappings that assigned devices have.</summary>
+/// <param name="iommu">Who makes them, if there is a device.</param>
+internal sealed class AssignedMappings(Func<IommuListener?> iommu) : IIommuMappings
+{
+    /// <inheritdoc/>
+    public IReadOnlyList<IommuMapping>? Snapshot() => iommu() is { } listener
+        ? [.. listener.Results.Concat(listener.Stale).Select(r => new IommuMapping(r.Range, r.Region.Name, r.IsMapped, r.Reason, r.IsPeerToPeer))]
+        : null;
 }

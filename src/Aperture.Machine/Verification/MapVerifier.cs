@@ -207,7 +207,7 @@ public static class MapVerifier
         {
             foreach (IommuMapping mapping in mappings)
             {
-                if (!mapping.IsMapped && mapping.Range.Size < Page)
+                if (!mapping.IsMapped && (mapping.IsPeer || mapping.Range.Size < Page))
                 {
                     continue;
                 }

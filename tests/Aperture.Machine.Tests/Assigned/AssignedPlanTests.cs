@@ -43,6 +43,18 @@ public class AssignedPlanTests
         Assert.Equal(0xA110_4000UL, Assert.Single(Bars(plan, SysfsHost.Vf1)).Address.Value);
     }
 
+    [Theory]
+    [InlineData("0000:06:10.4", "0000:06:10.4 would be VF 3 of 0000:06:00.0, which has 2 now; make them with: echo 0 > /sys/bus/pci/devices/0000:06:00.0/sriov_numvfs and echo 3 > ")]
+    [InlineData("0000:06:11.4", "0000:06:11.4 would be VF 7 of 0000:06:00.0")]
+    [InlineData("0000:06:11.6", "has no function 0000:06:11.6")]
+    [InlineData("0000:06:10.5", "has no function 0000:06:10.5")]
+    public void A_vf_that_was_not_made_is_named_with_how_to_make_it(string address, string sentence)
+    {
+        using SysfsHost host = new(sriov: true);
+        ApertureException refused = Assert.Throws<ApertureException>(() => Plan(host, $"--device vfio,host={address}"));
+        Assert.Contains(sentence, refused.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void What_the_devices_groups_reserve_is_kept_free_and_what_the_kernel_gives_up_is_not()
     {

@@ -27,7 +27,7 @@ internal sealed class SysfsHost : IDisposable
     private const ulong RomFlags = 0x4_6200;
     private readonly TreeBuilder _tree = new();
 
-    public SysfsHost(bool direct = true, string nvmeReserved = "", ulong nvmeBar = NvmeBar, string pfDriver = "igb")
+    public SysfsHost(bool direct = true, string nvmeReserved = "", ulong nvmeBar = NvmeBar, string pfDriver = "igb", bool sriov = false)
     {
         ushort acs = direct ? (ushort)0 : (ushort)0x1D;
         Bridge("pci0000:00", RootPort, ConfigBuilder.Bridge(1, 4, HostPortType.RootPort, 0x9000_0000, 0x1000_0000, GpuBar, 0x40_0000_0000), acs);
@@ -42,6 +42,11 @@ internal sealed class SysfsHost : IDisposable
         Endpoint("pci0000:00/0000:00:02.0", Nvme, 0x010802, 32, "vfio-pci", TreeBuilder.Line(nvmeBar, 16 << 10, Memory64));
         Bridge("pci0000:00", "0000:00:03.0", ConfigBuilder.Bridge(6, 6, HostPortType.RootPort, 0xA100_0000, 0x100_0000), acs);
         Endpoint("pci0000:00/0000:00:03.0", Pf, 0x020000, 33, pfDriver, TreeBuilder.Line(0xA100_0000, 128 << 10, Memory32));
+        if (sriov)
+        {
+            Sriov($"devices/pci0000:00/0000:00:03.0/{Pf}");
+        }
+
         Vf(Vf0, 34, 0xA110_0000);
         Vf(Vf1, 35, 0xA110_4000);
         _tree.Function("pci0000:00", "0000:00:00.0", new ConfigBuilder(vendor: 0x8086, classCode: 0x060000).Bytes, TreeBuilder.Lines());
@@ -50,6 +55,17 @@ internal sealed class SysfsHost : IDisposable
             string extra = group == 32 ? nvmeReserved : "";
             _tree.File($"kernel/iommu_groups/{group}/reserved_regions", $"0x0000000000000000 0x0000000000ffffff direct-relaxable\n0x00000000fee00000 0x00000000feefffff msi\n{extra}");
         }
+    }
+
+    /// <summary>What the kernel says of a PF with two of seven VFs, whose routing ids are 0x80 from its own and 2 apart.</summary>
+    private void Sriov(string place)
+    {
+        foreach ((string file, int value) in new[] { ("totalvfs", 7), ("numvfs", 2), ("offset", 128), ("stride", 2) })
+        {
+            _tree.File($"{place}/sriov_{file}", $"{value}\n");
+        }
+
+        _tree.File($"{place}/sriov_vf_device", "10ca\n");
     }
 
     public HostMachine Read() => _tree.Read();

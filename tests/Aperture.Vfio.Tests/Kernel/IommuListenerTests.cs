@@ -232,6 +232,11 @@ public sealed class IommuListenerTests : IDisposable
         ApertureException failure = Assert.Throws<ApertureException>(() => Change(change => change.Remove(ram)));
         Assert.Contains("did not take the devices' mapping of ram at 0x100000-0x101fff back", failure.Message, StringComparison.Ordinal);
         Assert.NotNull(_listener.Verify());
+        Assert.Equal(("ram", 0x10_0000UL), _listener.Stale.Select(s => (s.Region.Name, s.Range.Start.Value)).Single());
+
+        _iommu.Keeps = static _ => 0;
+        Change(change => change.Place(Region.Trapped("t", Page, new Silent()), new GuestAddress(0x30_0000), 0));
+        Assert.Empty(_listener.Stale);
     }
 
     private static void TryCommit(AddressChange change, bool mayFail)

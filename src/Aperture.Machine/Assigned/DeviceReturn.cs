@@ -1,0 +1,73 @@
+using Aperture.Machine.Events;
+using Aperture.Machine.Hotplug;
+using Aperture.Pci;
+
+namespace Aperture.Machine.Assigned;
+
+/// <summary>
+/// Gives devices back that the host asks for. What sits in a slot is asked from the guest as <c>detach</c> does, and pulled out when the guest keeps it longer than
+/// <see cref="Patience"/>; what sits elsewhere is taken at once, and the guest reads all-ones there. The host waits meanwhile and asks again now and then.
+/// </summary>
+internal sealed class DeviceReturn(HotplugController hotplug, EventLog events) : IDisposable
+{
+    /// <summary>How long a guest may take. Linux waits five seconds after the button before it begins.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    private readonly CancellationTokenSource _ended = new();
+    private readonly Dictionary<PciFunction, Task> _asked = [];
+
+    /// <summary>Begins to give <paramref name="function"/> back; once, however often the host asks. Any thread; does not wait.</summary>
+    public void Begin(PciFunction function)
+    {
+        lock (_asked)
+        {
+            if (!_ended.IsCancellationRequested && !_asked.ContainsKey(function))
+            {
+                _asked.Add(function, Task.Run(() => GiveBack(function)));
+            }
+        }
+    }
+
+    /// <summary>The machine ends, which gives back everything.</summary>
+    public void Dispose()
+    {
+        Task[] running;
+        lock (_asked)
+        {
+            _ended.Cancel();
+            running = [.. _asked.Values];
+        }
+
+        Task.WaitAll(running);
+        _ended.Dispose();
+    }
+
+    private void GiveBack(PciFunction function)
+    {
+        try
+        {
+            if (function.Bus?.Parent is not PcieSlotPort)
+            {
+                hotplug.Withdraw(function);
+                return;
+            }
+
+            if (!hotplug.Detach(function.Name, surprise: false).Wait(Patience, _ended.Token))
+            {
+                hotplug.Detach(function.Name, surprise: true).Wait(_ended.Token);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The machine ends.
+        }
+        catch (Exception fault) when (fault is ApertureException or AggregateException { InnerException: ApertureException })
+        {
+            events.Write("vfio.return-failed", json =>
+            {
+                json.WriteString("function", function.Name);
+                json.WriteString("reason", (fault as ApertureException ?? fault.InnerException!).Message);
+            });
+        }
+    }
+}
