@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Aperture.Kvm;
 
 namespace Aperture.Guest.Tests;
 
@@ -47,6 +48,8 @@ public sealed class LabOvmfTests
 
     private static FirmwareRun Boot(string last, params string[] arguments)
     {
+        Assert.SkipUnless(
+            KvmSystem.Probe64Bit().Runs64Bit, "the lab's QEMU ends on an assertion when a guest writes CR8 while an interrupt waits, which OVMF's timer handler does (docs/lab.md)");
         Assert.SkipUnless(File.Exists(Code), $"{Code} is not installed (package ovmf)");
         return FirmwareRun.Until(last, [.. s_firmware, .. arguments]);
     }
