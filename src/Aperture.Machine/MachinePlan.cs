@@ -29,6 +29,11 @@ public sealed class MachinePlan : IDisposable
             // Files before addresses: a kernel that is not there is the simpler story.
             KernelFiles? files = config.Kernel is null ? null : Own(KernelFiles.Open(config));
             Firmware = config.Firmware is { } image ? Own(FirmwareImage.Load(image)) : null;
+            if (Firmware is not null && config.Variables is { } variables)
+            {
+                VariableBank.Check(variables, Firmware.Size);
+            }
+
             Map = Topology.Result.Require();
             Boot = files is null || Firmware is not null ? null : new DirectBoot(config, Map, files);
             FirmwareBoot = Firmware is null ? null : Own(new FirmwareBoot(config, Map, files, Root, Firmware.Size));

@@ -10,9 +10,10 @@ internal static class DecodeCalculator
         State state = new(limits, previous);
         Visit(hierarchy.Root, state);
 
-        // First those that stay where they were, then the rest: of two that overlap the one already there wins.
-        state.Accept(stayingOnly: true);
-        state.Accept(stayingOnly: false);
+        // Pinned BARs keep their place against all others. Then those that stay where they were, then the rest: of two that overlap the one already there wins.
+        state.Accept(static (entry, _) => entry.IsPinned);
+        state.Accept(static (_, wasThere) => wasThere);
+        state.Accept(static (_, _) => true);
         return new DecodeMap([.. state.Memory], [.. state.Io], state.Refusals());
     }
 
@@ -48,7 +49,7 @@ internal static class DecodeCalculator
             entries.Add(entry);
         }
 
-        public void Accept(bool stayingOnly)
+        public void Accept(Func<Entry, bool, bool> chosen)
         {
             foreach (Entry entry in entries)
             {
@@ -59,7 +60,7 @@ internal static class DecodeCalculator
 
                 bool io = entry.Bar.Kind == BarKind.Io;
                 DecodedBar decoded = new(entry.Function, entry.Bar, new AddressRange(entry.Bar.DecodeAddress, entry.Bar.Size));
-                if (stayingOnly && !WasThere(decoded, io))
+                if (!chosen(entry, WasThere(decoded, io)))
                 {
                     continue;
                 }
@@ -192,11 +193,13 @@ internal static class DecodeCalculator
             return null;
         }
 
-        private sealed class Entry(PciFunction function, Bar bar, RefusedBar? refusal)
+        public sealed class Entry(PciFunction function, Bar bar, RefusedBar? refusal)
         {
             public PciFunction Function { get; } = function;
 
             public Bar Bar { get; } = bar;
+
+            public bool IsPinned { get; } = bar.Pin is not null && bar.PinPolicy != BarPinPolicy.Follow;
 
             public RefusedBar? Refusal { get; set; } = refusal;
 

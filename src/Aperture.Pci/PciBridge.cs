@@ -15,6 +15,10 @@ public class PciBridge : PciFunction
     // Parity error response, SERR enable, ISA enable, secondary bus reset. VGA forwarding is not offered: no legacy VGA lives behind our bridges.
     private const uint BridgeControlWritable = 0x0001 | 0x0002 | IsaEnable | SecondaryBusReset;
 
+    // By BridgeWindow. What the guest wrote to the registers of a locked window, which read as the lock, is kept by the register's place.
+    private readonly AddressRange?[] locked = new AddressRange?[3];
+    private readonly uint[] askedRegisters = new uint[(PciRegisters.PrefetchableLimitUpper >> 2) + 1];
+
     /// <summary>Makes a bridge with its empty secondary bus.</summary>
     /// <param name="name">What messages call it.</param>
     /// <param name="identity">Its ids; the class should be <see cref="PciIdentity.BridgeClass"/>.</param>
@@ -41,6 +45,8 @@ public class PciBridge : PciFunction
     /// <summary>The bus below.</summary>
     public PciBus Secondary { get; }
 
+    private bool HasLocks => locked[0] is not null || locked[1] is not null || locked[2] is not null;
+
     /// <summary>The primary bus number register.</summary>
     public byte PrimaryBus => (byte)Config.Get(PciRegisters.PrimaryBus);
 
@@ -61,9 +67,23 @@ public class PciBridge : PciFunction
     private protected override int BarRegisters => 2;
 
     /// <summary>The addresses in a window, or null while it is closed (base above limit). The command bits do not matter here.</summary>
-    public AddressRange? Window(BridgeWindow window)
+    public AddressRange? Window(BridgeWindow window) => Window(window, asked: false);
+
+    /// <summary>
+    /// Keeps <paramref name="window"/> open for <paramref name="range"/> whatever the guest writes, because a BAR below is pinned inside: its registers read as
+    /// that range, through every reset. What the guest asked for is forwarded as well, so that what it placed by its own account is reached too.
+    /// </summary>
+    /// <exception cref="ArgumentException">The range is not a multiple of the window's unit, or too high for it.</exception>
+    public void LockWindow(BridgeWindow window, AddressRange range)
     {
-        (ulong first, ulong last) = Bounds(window);
+        Ask(window);
+        ProgramWindow(window, range);
+        locked[(int)window] = range;
+    }
+
+    private AddressRange? Window(BridgeWindow window, bool asked)
+    {
+        (ulong first, ulong last) = Bounds(window, asked);
         if (first > last)
         {
             return null;
@@ -87,10 +107,12 @@ public class PciBridge : PciFunction
 
         if (!io)
         {
-            return Coverage.Covers(Window(BridgeWindow.Memory), Window(BridgeWindow.Prefetchable), range);
+            return Coverage.Covers(Window(BridgeWindow.Memory), Window(BridgeWindow.Prefetchable), range)
+                || (HasLocks && Coverage.Covers(Window(BridgeWindow.Memory, asked: true), Window(BridgeWindow.Prefetchable, asked: true), range));
         }
 
-        return Coverage.Covers(Window(BridgeWindow.Io), null, range) && !IsBlockedByIsaEnable(range);
+        bool inside = Coverage.Covers(Window(BridgeWindow.Io), null, range) || (HasLocks && Coverage.Covers(Window(BridgeWindow.Io, asked: true), null, range));
+        return inside && !IsBlockedByIsaEnable(range);
     }
 
     /// <summary>Programs the bus numbers as firmware does before the guest runs.</summary>
@@ -136,6 +158,11 @@ public class PciBridge : PciFunction
 
     private protected override ConfigChange HeaderWritten(in RegisterWrite write)
     {
+        if (HasLocks && LockOf(write.Register) is { } window && locked[(int)window] is { } range)
+        {
+            return LockedWindowWritten(window, range, write);
+        }
+
         if (write.Changed == 0)
         {
             return ConfigChange.None;
@@ -164,6 +191,7 @@ public class PciBridge : PciFunction
     protected override void OnReset(ResetKind kind)
     {
         base.OnReset(kind);
+        RestoreLocks();
         Bus?.Hierarchy?.InvalidateRoutes();
         ResetSecondary(kind == ResetKind.Cold ? ResetKind.Cold : ResetKind.Conventional);
     }
@@ -207,21 +235,63 @@ public class PciBridge : PciFunction
         (Config.Get(PciRegisters.InterruptLine) >> 16 & IsaEnable) != 0
         && ((range.Start.Value & 0x300) != 0 || (range.Last.Value & ~0xFFUL) != (range.Start.Value & ~0xFFUL));
 
-    private (ulong First, ulong Last) Bounds(BridgeWindow window)
+    private (ulong First, ulong Last) Bounds(BridgeWindow window, bool asked = false)
     {
+        uint Register(int offset) => asked && locked[(int)window] is not null ? askedRegisters[offset >> 2] : Config.Get(offset);
         switch (window)
         {
             case BridgeWindow.Io:
-                uint io = Config.Get(PciRegisters.IoBase);
+                uint io = Register(PciRegisters.IoBase);
                 return ((io & 0xF0) << 8, (io & 0xF000) | 0xFFF);
             case BridgeWindow.Memory:
-                uint memory = Config.Get(PciRegisters.MemoryBase);
+                uint memory = Register(PciRegisters.MemoryBase);
                 return ((memory & 0xFFF0) << 16, (memory & 0xFFF0_0000) | 0xF_FFFF);
             default:
-                uint low = Config.Get(PciRegisters.PrefetchableBase);
-                ulong first = (low & 0xFFF0) << 16 | (ulong)Config.Get(PciRegisters.PrefetchableBaseUpper) << 32;
-                ulong last = (low & 0xFFF0_0000) | 0xF_FFFF | (ulong)Config.Get(PciRegisters.PrefetchableLimitUpper) << 32;
+                uint low = Register(PciRegisters.PrefetchableBase);
+                ulong first = (low & 0xFFF0) << 16 | (ulong)Register(PciRegisters.PrefetchableBaseUpper) << 32;
+                ulong last = (low & 0xFFF0_0000) | 0xF_FFFF | (ulong)Register(PciRegisters.PrefetchableLimitUpper) << 32;
                 return (first, last);
+        }
+    }
+
+    private static BridgeWindow? LockOf(int register) => register switch
+    {
+        PciRegisters.IoBase => BridgeWindow.Io,
+        PciRegisters.MemoryBase => BridgeWindow.Memory,
+        PciRegisters.PrefetchableBase or PciRegisters.PrefetchableBaseUpper or PciRegisters.PrefetchableLimitUpper => BridgeWindow.Prefetchable,
+        _ => null,
+    };
+
+    private ConfigChange LockedWindowWritten(BridgeWindow window, AddressRange range, in RegisterWrite write)
+    {
+        ref uint asked = ref askedRegisters[write.Register >> 2];
+        uint before = asked;
+        asked = (asked & ~write.Lanes) | (write.Written & write.Lanes);
+        SetBounds(window, range.Start.Value, range.Last.Value);
+        return WindowChange(before ^ asked, window == BridgeWindow.Io ? PciCommand.IoSpace : PciCommand.MemorySpace);
+    }
+
+    // Takes the registers of a window as what the guest asked for.
+    private void Ask(BridgeWindow window)
+    {
+        for (int offset = PciRegisters.IoBase; offset <= PciRegisters.PrefetchableLimitUpper; offset += 4)
+        {
+            if (LockOf(offset) == window)
+            {
+                askedRegisters[offset >> 2] = Config.Get(offset);
+            }
+        }
+    }
+
+    private void RestoreLocks()
+    {
+        foreach (BridgeWindow window in Enum.GetValues<BridgeWindow>())
+        {
+            if (locked[(int)window] is { } range)
+            {
+                Ask(window);
+                SetBounds(window, range.Start.Value, range.Last.Value);
+            }
         }
     }
 

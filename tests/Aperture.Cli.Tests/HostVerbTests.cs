@@ -44,6 +44,7 @@ public sealed class HostVerbTests : IDisposable
         Assert.Equal(0, code);
         Assert.Contains("0000:00:02.0 and 0000:00:03.0", output, StringComparison.Ordinal);
         Assert.Contains("path: 0000:00:02.0 - 0000:00:03.0", output, StringComparison.Ordinal);
+        Assert.Contains("ATS of 0000:00:02.0: not known\nATS of 0000:00:03.0: not known\n", output, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -59,6 +60,27 @@ public sealed class HostVerbTests : IDisposable
     {
         CommandLine.Run([.. words.Select(word => word == "HOST" ? Host : word)]).IsOneSentence(2, part);
     }
+
+    [Theory]
+    [InlineData("table", "P2P")]
+    [InlineData("tree", "0000:00:02.0")]
+    [InlineData("json", "\"peers\"")]
+    [InlineData("svg", "<svg ")]
+    public void Devices_of_a_described_host_are_planned_in_every_format(string format, string part)
+    {
+        (int code, string output, string errors) = CommandLine.Run(
+            "plan", "--host", Host, "--phys-bits", "46", "--format", format,
+            "--device", "vfio,host=0000:00:02.0,bars=all=host", "--device", "vfio,host=0000:00:03.0,id=other,addr=05.0");
+        Assert.Equal((0, ""), (code, errors));
+        Assert.Contains(part, output, StringComparison.Ordinal);
+        Assert.Contains("0x380000000000", output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("no function 0000:00:04.0; did you mean 0000:00:0", "plan", "--host", "HOST", "--device", "vfio,host=00:04.0")]
+    [InlineData("there is no option bar=; did you mean bars=?", "plan", "--device", "vfio,host=00:02.0,bar=all")]
+    public void A_device_that_cannot_be_planned_is_one_sentence(string part, params string[] words) =>
+        CommandLine.Run([.. words.Select(word => word == "HOST" ? Host : word)]).IsOneSentence(2, part);
 
     [Theory]
     [InlineData("table", "same")]

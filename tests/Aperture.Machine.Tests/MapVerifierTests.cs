@@ -158,7 +158,7 @@ public sealed class MapVerifierTests
     {
         using TestBoard board = TestBoard.Direct(
             "--root-port id=rp0", "--switch id=sw,port=rp0,downstream=2", "--device test,id=a,port=sw.0,bar0=mem32:1M:ram,bar2=mem64p:64M:ram,bar4=io:256,rom=64K", "--device test,id=b,bar0=mem32:64K:trap");
-        WriteHistory history = new(TimeProvider.System);
+        WriteHistory history = new(TimeProvider.System, board.Events);
         board.Board.AddWatcher(history);
         MapCollector collector = new(board.Board, board.Slots, history, null);
         MapPromise promise = MapPromise.Of(board.Map, isDirect: true);
@@ -174,7 +174,7 @@ public sealed class MapVerifierTests
     public void Under_firmware_only_pins_and_RAM_are_promised()
     {
         using TestBoard board = TestBoard.Raw("--root-port id=rp0", "--device test,id=a,port=rp0,bar0=mem32:1M:ram,bar2=mem64p:64M:ram,bars=bar2@0x400000000");
-        WriteHistory history = new(TimeProvider.System);
+        WriteHistory history = new(TimeProvider.System, board.Events);
         MapPromise promise = MapPromise.Of(board.Map, isDirect: false);
         Assert.Equal([2], promise.Functions.SelectMany(f => f.Bars).Select(b => b.Index));
         Assert.Empty(MapVerifier.Compare(promise, new MapCollector(board.Board, board.Slots, history, null).Collect()));

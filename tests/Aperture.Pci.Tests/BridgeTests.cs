@@ -52,6 +52,43 @@ public class BridgeTests
     }
 
     [Fact]
+    public void A_locked_window_reads_as_its_lock_and_forwards_what_the_guest_asked_for_too()
+    {
+        PciBridge bridge = Bridge();
+        bridge.WriteConfig(PciRegisters.Command, 2, 3);
+        bridge.LockWindow(BridgeWindow.Memory, Build.Range(0xE000_0000, 0x20_0000));
+        Assert.Equal(ConfigChange.DecodeMap, bridge.WriteConfig(PciRegisters.MemoryBase, 4, 0xD01F_D010));
+        Assert.Equal(0xE010_E000u, bridge.ReadConfig(PciRegisters.MemoryBase, 4));
+        Assert.True(bridge.Forwards(Build.Range(0xE000_0000, 0x20_0000), io: false));
+        Assert.True(bridge.Forwards(Build.Range(0xD010_0000, 0x10_0000), io: false));
+        Assert.False(bridge.Forwards(Build.Range(0xD000_0000, 0x10_0000), io: false));
+        Assert.False(bridge.Forwards(Build.Range(0xE020_0000, 0x10_0000), io: false));
+
+        // The other windows are as ever.
+        bridge.WriteConfig(PciRegisters.IoBase, 2, 0x2010);
+        Assert.Equal(Build.Range(0x1000, 0x2000), bridge.Window(BridgeWindow.Io));
+        bridge.Reset(ResetKind.Conventional);
+        bridge.WriteConfig(PciRegisters.Command, 2, 2);
+        Assert.Equal(0xE010_E000u, bridge.ReadConfig(PciRegisters.MemoryBase, 4));
+        Assert.False(bridge.Forwards(Build.Range(0xD010_0000, 0x10_0000), io: false));
+    }
+
+    [Fact]
+    public void A_locked_64_bit_window_takes_the_guests_four_writes_one_by_one()
+    {
+        PciBridge bridge = Bridge();
+        bridge.WriteConfig(PciRegisters.Command, 2, 2);
+        bridge.LockWindow(BridgeWindow.Prefetchable, Build.Range(0x1000_0000_0000, 0x10_0000));
+        bridge.WriteConfig(PciRegisters.PrefetchableBase, 2, 0x0000);
+        bridge.WriteConfig(PciRegisters.PrefetchableBase + 2, 2, 0x0FF0);
+        bridge.WriteConfig(PciRegisters.PrefetchableBaseUpper, 4, 0x20);
+        bridge.WriteConfig(PciRegisters.PrefetchableLimitUpper, 4, 0x20);
+        Assert.Equal(Build.Range(0x1000_0000_0000, 0x10_0000), bridge.Window(BridgeWindow.Prefetchable));
+        Assert.True(bridge.Forwards(Build.Range(0x20_0000_0000, 0x1000_0000), io: false));
+        Assert.False(bridge.Forwards(Build.Range(0x20_1000_0000, 0x10_0000), io: false));
+    }
+
+    [Fact]
     public void Window_writes_ask_for_a_new_map_only_while_the_bridge_forwards()
     {
         PciBridge bridge = Bridge();

@@ -90,6 +90,13 @@ internal static class HostVerb
         {
             Console.Out.Write($"ACS of {port.Port}: {port.Acs?.Describe() ?? (port.Known ? "none" : "not known")}\n");
         }
+
+        foreach (HostFunction end in new[] { distance.From, distance.To }.Select(address => host.Find(address)!))
+        {
+            // With address translation on, a device may ask for the peer's address itself, and its requests pass ACS as translated.
+            string ats = end.Ats is { } known ? known.Enabled ? "on" : "off" : end.KnowsExtendedConfig ? "none" : "not known";
+            Console.Out.Write($"ATS of {end.Address}: {ats}\n");
+        }
     }
 
     private static int Save(string file, ParsedArguments arguments)

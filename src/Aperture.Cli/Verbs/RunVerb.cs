@@ -112,7 +112,7 @@ internal static class RunVerb
         {
             Hardware = hardware,
             VfioFunctions = hardware is null ? [] : [.. arguments.Values.SelectMany(v => FunctionsOf(v.Key, v.Value)).OfType<string>().Distinct()],
-            WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath }.Concat(config.Devices.Select(d => d.Type == "debugcon" ? d.Options.Find("file") : null)).OfType<string>().Select(DirectoryOf).Distinct()],
+            WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath, config.ScreenshotPath, config.Variables is { Snapshot: false } own ? own.Path : null }.Concat(config.Devices.Select(d => d.Type switch { "debugcon" => d.Options.Find("file"), "vga" => d.Options.Find("text"), _ => null })).OfType<string>().Select(DirectoryOf).Distinct()],
         };
         if (notice is not null)
         {

@@ -50,13 +50,18 @@ public sealed record LabSwitch(string Id, string Port, int Downstream) : LabDevi
 /// <param name="Kind">The controller.</param>
 public sealed record LabNetwork(string Id, string Port, LabNetworkKind Kind) : LabDevice(Id)
 {
+    /// <summary>Which function of a multi-function slot it is; null for a slot of its own. Functions of one slot share an IOMMU group. The last of them is function 0.</summary>
+    public int? Function { get; init; }
+
     internal override string Model => Kind == LabNetworkKind.Igb ? "igb" : "e1000e";
 
     internal override IEnumerable<(string Option, string Value)> Options(LabDeviceContext context) =>
     [
         ("-netdev", $"user,id=net-{Id},restrict=on"),
-        ("-device", $"{Model},id={Id},netdev=net-{Id},bus={Port},romfile="),
+        ("-device", $"{Model},id={Id},netdev=net-{Id},bus={Port},romfile={Place}"),
     ];
+
+    private string Place => Function is { } number ? $",addr=0.{number}{(number == 0 ? ",multifunction=on" : "")}" : "";
 }
 
 /// <summary>The network controllers that the lab has.</summary>

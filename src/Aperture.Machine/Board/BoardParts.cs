@@ -41,6 +41,9 @@ internal sealed record BoardParts(
     /// <summary>Processors.</summary>
     public int Cpus { get; init; } = 1;
 
+    /// <summary>The flash bank with the firmware's variables, or null.</summary>
+    public VariableBank? Variables { get; init; }
+
     /// <summary>Debug consoles.</summary>
     public IReadOnlyList<DebugConsolePort> DebugConsoles { get; init; } = [];
 

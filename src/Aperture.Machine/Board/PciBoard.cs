@@ -53,6 +53,11 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         try
         {
             _tree.Add(Pci.Root, parts.Root);
+            if (parts.Firmware is not null)
+            {
+                PinnedWindows.Lock(Pci, parts.Map);
+            }
+
             PlaceFixed();
             Apply();
         }
@@ -160,6 +165,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     {
         Pci.Reset(ResetKind.Cold);
         _devices.Reset();
+        _parts.Variables?.Reset();
         lock (Pci.Sync)
         {
             Apply();
@@ -184,6 +190,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         if (_parts.Firmware is { } firmware)
         {
             memory.Place(Region.ForRom("firmware", firmware, 0, firmware.Size, mustBeMapped: true), FirmwareImage.Address(firmware), RegionPriority.Firmware);
+            _parts.Variables?.Place(Memory, memory, FirmwareImage.Address(firmware));
         }
 
         _devices.Place(ports, _parts);

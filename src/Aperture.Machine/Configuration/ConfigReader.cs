@@ -37,7 +37,7 @@ public static class ConfigReader
         "--kernel" => config with { Kernel = Path(name, value) },
         "--initramfs" => config with { Initramfs = Path(name, value) },
         "--cmdline" => config with { CommandLine = value },
-        "--firmware" => config with { Firmware = Path(name, value) },
+        "--firmware" => Firmware(config, value),
         "--boot" => config with { BootMenu = BootMenu(value) },
         "--cpus" => config with { Cpus = Cpus(value) },
         "--memory" => Memory(config, value),
@@ -96,6 +96,12 @@ public static class ConfigReader
         {
             throw new ApertureException("--boot is for firmware; give --firmware FILE, or leave --boot out.");
         }
+    }
+
+    private static MachineConfig Firmware(MachineConfig config, string value)
+    {
+        (string image, FirmwareVariables? variables) = FirmwareVariables.Read(value);
+        return config with { Firmware = Path("--firmware", image), Variables = variables };
     }
 
     private static TimeSpan? BootMenu(string value)

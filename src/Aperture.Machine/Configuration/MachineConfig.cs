@@ -90,6 +90,9 @@ public sealed record MachineConfig
     /// <summary>An image that ends at 4 GiB and is started at the reset vector.</summary>
     public string? Firmware { get; init; }
 
+    /// <summary>Where <see cref="Firmware"/> keeps its variables: a flash bank below it; null for none.</summary>
+    public FirmwareVariables? Variables { get; init; }
+
     /// <summary>Whether firmware offers its boot menu, and how long it waits there; null for no menu.</summary>
     public TimeSpan? BootMenu { get; init; }
 

@@ -44,7 +44,7 @@ internal sealed class Supervision : IDisposable
         Board = board;
         _events = events;
         _promise = MapPromise.Of(plan.Map, isDirect: plan.Boot is not null);
-        _history = new WriteHistory(clock);
+        _history = new WriteHistory(clock, events);
         _collector = new MapCollector(board, slots, _history, iommu);
         _pins = new PinGuard(() => board.Decode, events, stop);
         Hotplug = new HotplugController(board, config, events) { Added = Promise, Removed = gone => _promise = _promise.Without(gone.Name) };
@@ -104,6 +104,7 @@ internal sealed class Supervision : IDisposable
     {
         _boot.Dispose();
         _server?.Dispose();
+        Hotplug.End();
     }
 
     private void Promise(PciFunction function) =>

@@ -41,6 +41,9 @@ public sealed class EventLog : IDisposable
     /// <summary>False when nothing is kept: callers need not gather what an event would say.</summary>
     public bool Enabled => stream is not null;
 
+    /// <summary>The time that an event written now would carry.</summary>
+    public TimeSpan Elapsed => clock.GetElapsedTime(start);
+
     /// <summary>Opens <paramref name="path"/> for writing, emptying it first.</summary>
     /// <exception cref="ApertureException">The file cannot be written.</exception>
     public static EventLog Open(string path, TimeProvider clock)
@@ -93,7 +96,7 @@ public sealed class EventLog : IDisposable
         line.SetLength(0);
         writer.Reset(line);
         writer.WriteStartObject();
-        writer.WriteNumber("t", Math.Round(clock.GetElapsedTime(start).TotalSeconds, 6));
+        writer.WriteNumber("t", Math.Round(Elapsed.TotalSeconds, 6));
         writer.WriteString("event", kind);
         fields?.Invoke(writer);
         writer.WriteEndObject();

@@ -19,6 +19,7 @@ internal sealed class HotplugController : IConfigWriteSink
 
     // One attach or removal at a time. Taken before the hierarchy's lock, never with it held.
     private readonly Lock _gate = new();
+    private bool _ended;
 
     // With the hierarchy's lock: slots whose button was pressed, and what tells that they are empty.
     private readonly Dictionary<PcieSlotPort, TaskCompletionSource> _asked = [];
@@ -51,11 +52,7 @@ internal sealed class HotplugController : IConfigWriteSink
         }
         catch (ApertureException refused)
         {
-            _events.Write("hotplug.refused", json =>
-            {
-                json.WriteString("device", spec);
-                json.WriteString("reason", refused.Message);
-            });
+            Refuse(spec, refused.Message);
             throw;
         }
     }
@@ -127,6 +124,15 @@ internal sealed class HotplugController : IConfigWriteSink
         }
     }
 
+    /// <summary>The machine ends: waits for a removal that is being made, and makes none after it.</summary>
+    public void End()
+    {
+        lock (_gate)
+        {
+            _ended = true;
+        }
+    }
+
     /// <inheritdoc/>
     public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
     {
@@ -136,6 +142,12 @@ internal sealed class HotplugController : IConfigWriteSink
             ThreadPool.UnsafeQueueUserWorkItem(Empty, port, preferLocal: false);
         }
     }
+
+    private void Refuse(string device, string reason) => _events.Write("hotplug.refused", json =>
+    {
+        json.WriteString("device", device);
+        json.WriteString("reason", reason);
+    });
 
     private static void Describe(Utf8JsonWriter json, string id, PcieSlotPort? port)
     {
@@ -239,6 +251,11 @@ internal sealed class HotplugController : IConfigWriteSink
         ApertureException? failure = null;
         lock (_gate)
         {
+            if (_ended)
+            {
+                return;
+            }
+
             bool orderly = port.IsReleased;
             foreach (PciFunction function in port.Secondary.Functions.ToArray())
             {

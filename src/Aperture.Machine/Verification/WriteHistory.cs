@@ -1,3 +1,4 @@
+using Aperture.Machine.Events;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Verification;
@@ -6,11 +7,10 @@ namespace Aperture.Machine.Verification;
 /// The guest's latest write of each BAR and of each bridge's windows, so that a difference can say who made it. Bounded by the registers there are.
 /// Used with the hierarchy's lock held.
 /// </summary>
-internal sealed class WriteHistory(TimeProvider clock) : IConfigWriteSink
+internal sealed class WriteHistory(TimeProvider clock, EventLog events) : IConfigWriteSink
 {
     // BARs, ROM and windows all lie in the header.
     private const int HeaderEnd = PciRegisters.FirstCapability;
-    private readonly long _start = clock.GetTimestamp();
     private readonly Dictionary<(PciFunction Function, int Register), Write> _writes = [];
 
     /// <summary>When the guest last wrote any configuration register, as the clock's timestamp; 0 before the first.</summary>
@@ -22,7 +22,7 @@ internal sealed class WriteHistory(TimeProvider clock) : IConfigWriteSink
         LastWrite = clock.GetTimestamp();
         if (offset is >= PciRegisters.Bar0 and < HeaderEnd)
         {
-            _writes[(function, offset & ~3)] = new Write(offset, value, clock.GetElapsedTime(_start));
+            _writes[(function, offset & ~3)] = new Write(offset, value, events.Elapsed);
         }
     }
 

@@ -1,4 +1,5 @@
 using Aperture.Devices;
+using Aperture.Host;
 using Aperture.Kvm;
 using Aperture.Machine.Board;
 using Aperture.Machine.Boot;
@@ -19,15 +20,15 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
     private readonly EventLog _events;
     private readonly CpuBus _bus;
 
-    private TestBoard(bool direct, Stream? events, string[] options)
+    private TestBoard(bool direct, Stream? events, string[] options, HostMachine? host = null, Func<EventLog, IFunctionMaker>? maker = null)
     {
         Config = ConfigReader.Read(
         [
             direct ? new("--kernel", "unused") : new("--firmware", "unused"),
             .. options.Select(o => o.Split(' ', 2)).Select(o => new KeyValuePair<string, string>(o[0], o[1])),
         ]);
-        IReadOnlyList<TopologyNode> root = TopologyBuilder.Build(Config);
-        Map = PlacementSolver.Solve(PlacementInput.For(Config, root, AddressBits)).Require();
+        IReadOnlyList<TopologyNode> root = TopologyBuilder.Build(Config, host);
+        Map = PlacementSolver.Solve(PlacementInput.For(Config, root, AddressBits, host)).Require();
         Ram = GuestRam.Create(RamLayout.Planned(Map.Ram));
         Firmware = direct ? null : RamBlock.Create("firmware", 0x2_0000);
         _events = events is null ? EventLog.None : EventLog.To(events, TimeProvider.System);
@@ -35,6 +36,7 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
             Ram, Firmware, Map, root, AddressBits, Line, this, this, NullSerialBackend.Instance, DebugExitPorts.Read(Config), TimeProvider.System, _events)
         {
             Chipset = Chipsets.For(Config.Board),
+            Makers = maker is null ? [] : [maker(_events)],
         });
         Slots = new SlotListener(Host);
         Board.Memory.AddListener(Slots);
@@ -75,6 +77,9 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
 
     /// <summary>As a firmware image finds it: reset state.</summary>
     public static TestBoard Raw(params string[] options) => new(false, null, options);
+
+    /// <summary>Direct, with devices of <paramref name="host"/> that <paramref name="maker"/> makes.</summary>
+    public static TestBoard WithHost(HostMachine host, Func<EventLog, IFunctionMaker> maker, params string[] options) => new(true, null, options, host, maker);
 
     /// <summary>Direct, with its events written to <paramref name="events"/>.</summary>
     public static TestBoard WithEvents(Stream events, params string[] options) => new(true, events, options);

@@ -45,6 +45,24 @@ public partial class SeaBiosTests
         Assert.Equal(said.Order(), Decoded(guest.Events).Order());
     }
 
+    [Fact]
+    public void Pinned_BARs_keep_their_place_and_answer_through_the_windows_that_SeaBIOS_moved()
+    {
+        using FirmwareGuest guest = FirmwareGuest.RunUntil(
+            FirmwareGuest.SeaBios, NoDisk, "--boot menu=on,wait=100", "--root-port id=rp0",
+            "--device test,id=a,port=rp0,bar0=mem32:1M:trap,bar2=mem64p:256M:ram,bar4=io:256,bars=bar0@0xe0000000,bar2@0x100000000000,bar4@0x3000",
+            "--device test,id=b,addr=05.0,bar0=mem32:1M:trap,bars=bar0@0xfeb00000",
+            "--device test,id=c,addr=06.0,bar0=mem32:1M:trap");
+        HashSet<string> decoded = Decoded(guest.Events);
+        Assert.Superset(new HashSet<string> { "01:00.0 bar0 0xe0000000 0x100000", "01:00.0 bar2 0x100000000000 0x10000000", "01:00.0 bar4 0x3000 0x100", "00:05.0 bar0 0xfeb00000 0x100000" }, decoded);
+
+        // SeaBIOS does not see that they stayed: it says it put them elsewhere, and gives c the place of b, where c does not answer.
+        Assert.Contains(guest.Log, line => line.StartsWith("PCI: map device bdf=00:06.0  bar 0, addr feb00000", StringComparison.Ordinal));
+        Assert.Equal(4, guest.Events.Where(e => e.GetProperty("event").GetString() == "bar.move_refused").Select(e => $"{e.GetProperty("bdf")} {e.GetProperty("bar")}").Distinct().Count());
+        JsonElement refused = Assert.Single(guest.Events, e => e.GetProperty("event").GetString() == "bar.refused");
+        Assert.Equal(("00:06.0", "Conflict"), (refused.GetProperty("bdf").GetString(), refused.GetProperty("reason").GetString()));
+    }
+
     [Theory]
     [InlineData("q35")]
     [InlineData("i440fx")]

@@ -1,0 +1,67 @@
+using System.Text.Json;
+using Aperture.Lab;
+
+namespace Aperture.Guest.Tests;
+
+/// <summary>An unmodified Linux guest drives devices of the lab's machine, whose BARs it finds where that machine has them.</summary>
+public sealed class LabPassthroughGuestTests
+{
+    private const string Drive = "0000:03:00.0";
+    private const string Network = "0000:04:00.0";
+
+    [Theory]
+    [InlineData("container")]
+    [InlineData("iommufd")]
+    public async Task A_drive_and_a_network_controller_below_their_switch_work_at_the_hosts_addresses(string path)
+    {
+        GuestRun run = await Boot("--vfio", path, "--mirror", $"{Drive},{Network}");
+        Assert.SkipWhen(run.Error.Contains("iommufd", StringComparison.Ordinal) && run.ExitCode == 3, "the lab's kernel has no iommufd");
+        Assert.True(run.ExitCode == 0, run.Error + run.Serial);
+        Assert.Equal(["disk-write", Drive, "ok"], Assert.Single(run.Lines("disk-write")));
+        Assert.Equal(["ping", Network, "ok"], Assert.Single(run.Lines("ping"))[..3]);
+        Assert.All(run.Lines("vectors"), line => Assert.Equal("msix", line[2]));
+        Assert.All(run.Lines("vectors"), line => Assert.True(int.Parse(line[4], System.Globalization.CultureInfo.InvariantCulture) > 0, string.Join(' ', line)));
+
+        // What the guest's kernel has is what the plan pinned: the addresses of the emulated machine's own firmware and kernel.
+        foreach (JsonElement decoded in run.EventsOf("bar.decoded").Where(e => e.GetProperty("function").GetString() is Drive or Network))
+        {
+            string bar = decoded.GetProperty("bar").GetString()![3..];
+            ulong address = Convert.ToUInt64(decoded.GetProperty("address").GetString(), 16);
+            string[] seen = Assert.Single(run.Lines("bar"), line => line[1] == decoded.GetProperty("function").GetString() && line[2] == bar);
+            Assert.Equal(address, Convert.ToUInt64(seen[3], 16));
+        }
+
+        Assert.Equal(path, Assert.Single(run.EventsOf("vfio.path")).GetProperty("path").GetString());
+        Assert.Equal([Drive, Network], run.EventsOf("vfio.opened").Select(e => e.GetProperty("host").GetString()).Order());
+        Assert.All(run.EventsOf("bar.move_refused"), e => Assert.Fail(e.ToString()));
+        if (path == "container")
+        {
+            Assert.Contains(run.EventsOf("p2p.mapped"), e => e.GetProperty("region").GetString()!.StartsWith(Network, StringComparison.Ordinal));
+        }
+    }
+
+    [Fact]
+    public async Task Virtual_functions_share_a_port_and_each_reaches_the_network()
+    {
+        string[] functions = ["0000:06:10.0", "0000:06:10.2"];
+        GuestRun run = await Boot(
+            "--root-port", "id=rp0", "--device", $"vfio,host={functions[0]},id=vf0,port=rp0,addr=00.0,bars=all=host", "--device", $"vfio,host={functions[1]},id=vf1,port=rp0,addr=00.1,bars=all=host");
+        Assert.SkipWhen(run.Error.Contains("igb", StringComparison.Ordinal) && run.ExitCode != 0, "the lab's emulator has no controller with virtual functions");
+        Assert.True(run.ExitCode == 0, run.Error + run.Serial);
+        Assert.Equal(["igbvf", "igbvf"], run.Lines("net").Select(line => line[3]));
+        Assert.All(run.Lines("ping"), line => Assert.Equal("ok", line[2]));
+        Assert.Equal(2, run.Lines("ping").Count);
+
+        // VF BAR 0 of the physical function, and the next one behind it.
+        ulong[] bars = [.. run.Lines("bar").Where(line => line[2] == "0").Select(line => Convert.ToUInt64(line[3], 16))];
+        Assert.Equal(0x4000UL, bars[1] - bars[0]);
+    }
+
+    private static async Task<GuestRun> Boot(params string[] options)
+    {
+        LabArtifacts artifacts = LabArtifacts.Locate();
+        Assert.SkipUnless(artifacts.HasOuter && artifacts.HasPassthrough, $"the lab's kernels are not in {artifacts.Folder}: run ./aperture lab prepare");
+        return await GuestRun.KernelAsync(
+            artifacts.PassthroughKernel, artifacts.PassthroughInitramfs, "aperture.script=assigned", ["--accel", "lab", "--lab-hardware", "passthrough", .. options]);
+    }
+}

@@ -1,0 +1,163 @@
+namespace Aperture.Guest.Tests;
+
+/// <summary>What guests, hosts and killed monitors do to passed-through devices. Each test is one lab run.</summary>
+public sealed class PassthroughFaultTests
+{
+    private static async Task<PassthroughLab> RunAsync(string script, bool iommu = true, int minutes = 8)
+    {
+        Assert.SkipUnless(PassthroughLab.Missing is null, PassthroughLab.Missing ?? "");
+        return await PassthroughLab.RunAsync(script, iommu, minutes: minutes);
+    }
+
+    [Fact]
+    public async Task Passthrough_without_an_IOMMU_is_refused_with_the_kernel_option_that_turns_it_on()
+    {
+        PassthroughLab lab = await RunAsync(
+            """
+            echo vfio-pci >/sys/bus/pci/devices/0000:03:00.0/driver_override
+            echo 0000:03:00.0 >/sys/bus/pci/devices/0000:03:00.0/driver/unbind
+            echo 0000:03:00.0 >/sys/bus/pci/drivers_probe
+            step refused vm x --device vfio,host=0000:03:00.0
+            """, iommu: false);
+        PassthroughStep refused = lab["refused"];
+        Assert.True(refused.ExitCode is 2 or 3, refused.Output);
+        Assert.Contains("0000:03:00.0", refused.Output, StringComparison.Ordinal);
+        Assert.Contains("intel_iommu=on", refused.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Passthrough_of_a_device_that_cannot_reset_works_and_says_that_it_was_not_reset()
+    {
+        PassthroughLab lab = await RunAsync(
+            """
+            bind-vfio 0000:00:17.0 >&2
+            step boot vm aperture.script=none --device vfio,host=0000:00:17.0,id=edu0
+            step events cat $events
+            """);
+        Assert.True(lab["boot"].ExitCode == 0 && lab["boot"].Lines("up").Count == 1, lab.All);
+        Assert.Contains("reset", lab["boot"].Output, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains("\"reset\":false", lab["events"].Output, StringComparison.Ordinal);
+    }
+
+    /// <summary>How often the monitor is killed; emulated, each time takes ten seconds. APERTURE_KILLS=50 for the whole of it.</summary>
+    private static readonly int Kills = int.TryParse(Environment.GetEnvironmentVariable("APERTURE_KILLS"), out int kills) ? kills : 5;
+
+    [Fact]
+    public async Task Passthrough_survives_a_monitor_killed_under_DMA_and_the_device_is_free_each_time()
+    {
+        PassthroughLab lab = await RunAsync(
+            $$"""
+            bind-vfio 0000:03:00.0 >&2
+            step pinned-before pinned
+            stalled=0 path=container
+            round() {
+                "$aperture" run --accel kvm --kernel "$kernel" --initramfs "$initramfs" --memory 256M --serial file=/tmp/serial --vfio $path \
+                    --cmdline "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check nohz=off highres=off mitigations=off aperture.script=load" \
+                    --device vfio,host=0000:03:00.0 </dev/null >/tmp/out 2>&1 &
+                monitor=$!
+                waited=0
+                while ! grep -q '^APERTURE loaded' /tmp/serial; do
+                    [ -d /proc/$monitor ] && [ $waited -lt 400 ] || break
+                    sleep 0.1
+                    waited=$((waited + 1))
+                done
+                [ -d /proc/$monitor ] || { cat /tmp/out; return 1; }
+                grep -q '^APERTURE loaded' /tmp/serial || stalled=$((stalled + 1))
+                sleep 0.2
+                kill -9 $monitor
+                wait $monitor
+                [ "$(holders)" = 0 ]
+            }
+            done=0
+            while [ $done -lt {{Kills}} ]; do
+                : >/tmp/serial
+                round >/tmp/round 2>&1 || break
+                done=$((done + 1))
+                [ -e /dev/iommu ] && if [ $path = container ]; then path=iommufd; else path=container; fi
+            done
+            step rounds sh -c "cat /tmp/round; echo $done $stalled"
+            step pinned pinned
+            step log sh -c "dmesg | grep -i 'dmar.*fault\|BUG\|WARNING' | head -n 5"
+            echo 0000:03:00.0 >/sys/bus/pci/drivers/vfio-pci/unbind
+            echo nvme >/sys/bus/pci/devices/0000:03:00.0/driver_override
+            echo 0000:03:00.0 >/sys/bus/pci/drivers_probe
+            sleep 1
+            step host-again head -n 1 /dev/nvme0n1
+            """, minutes: 3 + Kills);
+        string[] rounds = lab["rounds"].Output.Trim().Split('\n')[^1].Split(' ');
+        Assert.True(rounds[0] == $"{Kills}", lab.All);
+        Assert.True(int.Parse(rounds[1], System.Globalization.CultureInfo.InvariantCulture) * 2 < Kills, $"the guest did not come to transfer in {rounds[1]} of {rounds[0]} rounds");
+        Assert.Equal(lab["pinned-before"].Output.Trim(), lab["pinned"].Output.Trim());
+        Assert.StartsWith("APERTURE labnvme0 sector 0000000000000000", lab["host-again"].Output, StringComparison.Ordinal);
+    }
+
+    /// <summary>How often decoding is toggled; emulated, a thousand take a few seconds. APERTURE_TOGGLES=100000 for the whole of it.</summary>
+    private static readonly int Toggles = int.TryParse(Environment.GetEnvironmentVariable("APERTURE_TOGGLES"), out int toggles) ? toggles : 2000;
+
+    [Theory]
+    [InlineData("container")]
+    [InlineData("iommufd")]
+    public async Task Passthrough_survives_a_guest_that_misuses_its_device_which_works_again_after_its_driver_s_reset(string path)
+    {
+        PassthroughLab lab = await RunAsync(
+            $"""
+            bind-vfio 0000:03:00.0 >&2
+            step iommufd test -e /dev/iommu
+            [ {path} = container ] || [ -e /dev/iommu ] || exit 0
+            step pinned-before pinned
+            limit={120 + Toggles / 50}
+            step torment vm "aperture.script=torment aperture.count={Toggles} nvme_core.io_timeout=2" --vfio {path} --device vfio,host=0000:03:00.0,id=n0,bars=all=host
+            step pinned pinned
+            step holders holders
+            """, minutes: 8 + Toggles / 1000);
+        Assert.SkipUnless(path == "container" || lab["iommufd"].ExitCode == 0, "the lab's kernel has no iommufd: APERTURE_LAB_KERNEL names one that has");
+        PassthroughStep torment = lab["torment"];
+        Assert.True(torment.ExitCode == 0, torment.Output);
+        Assert.Equal(["msix", "busmaster", "decode", "garbage"], torment.Lines("torment").Select(l => l[1]));
+        Assert.All(torment.Lines("torment"), l => Assert.Equal("ok", l[3]));
+        Assert.Equal(4, torment.Lines("disk-read").Count);
+        Assert.All(torment.Lines("disk-read"), l => Assert.Equal(PassthroughLab.PatternHash("labnvme0"), l[2]));
+        Assert.All(torment.Lines("disk-write"), l => Assert.Equal("ok", l[2]));
+        Assert.Equal($"{Toggles * 2}", torment.Lines("torment")[2][4]);
+        Assert.Equal(lab["pinned-before"].Output.Trim(), lab["pinned"].Output.Trim());
+        Assert.Equal("0", lab["holders"].Output.Trim());
+    }
+
+    [Fact]
+    public async Task Passthrough_gives_a_device_back_that_the_host_unbinds_and_the_guest_goes_on()
+    {
+        PassthroughLab lab = await RunAsync(
+            """
+            bind-vfio 0000:03:00.0 >&2
+            : >/tmp/serial
+            "$aperture" run --accel kvm --kernel "$kernel" --initramfs "$initramfs" --memory 256M --serial file=/tmp/serial --events $events \
+                --cmdline "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check nohz=off highres=off mitigations=off aperture.script=unplugged" \
+                --root-port id=rp0 --device vfio,host=0000:03:00.0,id=n0,port=rp0,bars=all=host </dev/null >/tmp/out 2>&1 &
+            monitor=$!
+            waited=0
+            while ! grep -q '^APERTURE loaded' /tmp/serial && [ $waited -lt 600 ] && [ -d /proc/$monitor ]; do
+                sleep 0.1
+                waited=$((waited + 1))
+            done
+            step unbind timeout 60 sh -c 'echo 0000:03:00.0 >/sys/bus/pci/drivers/vfio-pci/unbind'
+            waited=0
+            while [ -d /proc/$monitor ] && [ $waited -lt 300 ]; do
+                sleep 0.1
+                waited=$((waited + 1))
+            done
+            step over test ! -d /proc/$monitor
+            kill -9 $monitor
+            step serial cat /tmp/serial /tmp/out
+            step events cat $events
+            echo nvme >/sys/bus/pci/devices/0000:03:00.0/driver_override
+            echo 0000:03:00.0 >/sys/bus/pci/drivers_probe
+            sleep 1
+            step host-again head -n 1 /dev/nvme0n1
+            """);
+        Assert.True(lab["unbind"].ExitCode == 0, lab.All);
+        Assert.True(lab["over"].ExitCode == 0, lab["serial"].Output);
+        Assert.Contains("\"event\":\"vfio.unplug-requested\",\"function\":\"n0\"", lab["events"].Output, StringComparison.Ordinal);
+        Assert.True(lab["serial"].Lines("unplugged").Count == 1, lab["serial"].Output);
+        Assert.StartsWith("APERTURE labnvme0 sector 0000000000000000", lab["host-again"].Output, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,169 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using Aperture.Lab;
+
+namespace Aperture.Guest.Tests;
+
+/// <summary>What one step of a script printed, and how it ended.</summary>
+/// <param name="ExitCode">The command's exit code; 124 when it had to be ended, -1 when the step never ran or never ended.</param>
+/// <param name="Output">Standard output and standard error.</param>
+internal sealed record PassthroughStep(int ExitCode, string Output)
+{
+    /// <summary>The guest's lines for programs, without their mark, that start with <paramref name="word"/>.</summary>
+    public IReadOnlyList<string[]> Lines(string word) =>
+        [.. Output.Split('\n').Select(l => l.Trim()).Where(l => l.StartsWith($"APERTURE {word} ", StringComparison.Ordinal)).Select(l => l.Split(' ')[1..])];
+}
+
+/// <summary>
+/// One run of the lab with its devices: a shell script in L1 whose steps start virtual machines with passed-through devices. Many steps share a run, because
+/// starting L1 costs seconds; each step has a name, its own output and its own exit code.
+/// </summary>
+internal sealed class PassthroughLab
+{
+    private readonly Dictionary<string, PassthroughStep> _steps;
+
+    private PassthroughLab(LabResult result)
+    {
+        All = result.Output + result.Error;
+        _steps = Parse(result.Output);
+        // A failure shows one step; whoever looks for its cause may want the rest.
+        if (Environment.GetEnvironmentVariable("APERTURE_TEST_KEEP") is { Length: > 0 } folder)
+        {
+            File.WriteAllText(Path.Combine(folder, $"passthrough-{DateTime.UtcNow:HHmmss}.txt"), All);
+        }
+    }
+
+    /// <summary>Everything that the script printed.</summary>
+    public string All { get; }
+
+    /// <summary>SHA-256, in hexadecimal, of the first 4 MiB of a new drive of the lab.</summary>
+    public static string PatternHash(string drive)
+    {
+        byte[] pattern = new byte[LabNvme.PatternBytes];
+        for (int sector = 0; sector < pattern.Length / 512; sector++)
+        {
+            LabNvme.Pattern(drive, sector, pattern.AsSpan(sector * 512, 512));
+        }
+
+        return Convert.ToHexStringLower(SHA256.HashData(pattern));
+    }
+
+    /// <summary>What a step left behind.</summary>
+    public PassthroughStep this[string name] =>
+        _steps.TryGetValue(name, out PassthroughStep? step) ? step : new PassthroughStep(-1, $"the step {name} did not run:\n{All}");
+
+    /// <summary>True where the virtual functions of the lab's network controller work.</summary>
+    public static bool HasVirtualFunctions => LabEmulator.Locate(LabArtifacts.Locate()).Has("igb");
+
+    /// <summary>Why the lab cannot run here, or null.</summary>
+    public static string? Missing
+    {
+        get
+        {
+            LabArtifacts artifacts = LabArtifacts.Locate();
+            return artifacts.HasOuter && artifacts.HasPassthrough && artifacts.HasGuest
+                ? null
+                : $"the lab's kernels are not in {artifacts.Folder}: run ./aperture lab prepare";
+        }
+    }
+
+    /// <summary>
+    /// Runs a script. It has these functions beside the shell's: <c>step NAME COMMAND...</c>; <c>vm CMDLINE OPTION...</c>, which is <c>aperture run</c> with the
+    /// passthrough guest, its serial port on standard output, its events in $events, behind the words of $wrap; <c>pinned</c>, pages pinned for devices; <c>holders</c>, open
+    /// descriptors of VFIO devices in all processes. A step whose virtual machine did not end in time is repeated, as emulated machines hang now and then.
+    /// </summary>
+    /// <param name="script">POSIX shell.</param>
+    /// <param name="iommu">Whether L1 uses its IOMMU.</param>
+    /// <param name="extra">Devices beside the preset's.</param>
+    /// <param name="minutes">Limit of the whole script.</param>
+    public static async Task<PassthroughLab> RunAsync(string script, bool iommu = true, IReadOnlyList<LabDevice>? extra = null, int minutes = 8)
+    {
+        LabArtifacts artifacts = LabArtifacts.Locate();
+        string program = Path.Combine(AppContext.BaseDirectory, "aperture");
+        Dictionary<string, string> environment = new()
+        {
+            ["aperture"] = program,
+            ["kernel"] = artifacts.PassthroughKernel,
+            ["initramfs"] = artifacts.PassthroughInitramfs,
+            ["cloud_kernel"] = artifacts.GuestKernel,
+            ["events"] = "/tmp/events.jsonl",
+        };
+        if (Environment.GetEnvironmentVariable("DOTNET_ROOT") is { Length: > 0 } root)
+        {
+            environment["DOTNET_ROOT"] = root;
+        }
+
+        LabRun run = new("/bin/sh", ["-c", Prelude + script])
+        {
+            Hardware = LabHardware.Passthrough with { Devices = [.. LabHardware.Passthrough.Devices, .. extra ?? []] },
+            Iommu = iommu,
+            Environment = environment,
+            WorkingDirectory = "/tmp",
+            Timeout = TimeSpan.FromMinutes(minutes),
+        };
+        return new PassthroughLab(await new LabRunner(artifacts, Console.Error).CaptureAsync(run, retries: 1));
+    }
+
+    // Periodic ticks in the guest: a lost timer interrupt is then one tick, not the last.
+    private const string Prelude =
+        """
+        limit=60
+        vm() {
+            line=$1
+            shift
+            timeout -k 5 $limit $wrap "$aperture" run --accel kvm --kernel "${vm_kernel:-$kernel}" --initramfs "$initramfs" --memory 256M --serial stdio --events $events \
+                --cmdline "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check nohz=off highres=off mitigations=off $line" "$@" </dev/null
+        }
+        step() {
+            name=$1
+            shift
+            for attempt in 1 2 3; do
+                echo "@@begin $name"
+                "$@" 2>&1
+                code=$?
+                echo
+                echo "@@end $name $code"
+                [ $code -eq 124 ] || break
+            done
+        }
+        pinned() {
+            # The counts of each processor are summed up now and then.
+            echo 1 >/proc/sys/vm/stat_refresh
+            awk '/^nr_foll_pin_acquired/ { a = $2 } /^nr_foll_pin_released/ { r = $2 } END { print a - r }' /proc/vmstat
+        }
+        holders() { ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c '/dev/vfio\|anon_inode:.*vfio\|/dev/iommu'; }
+
+        """;
+
+    private static Dictionary<string, PassthroughStep> Parse(string output)
+    {
+        Dictionary<string, PassthroughStep> steps = [];
+        string? name = null;
+        List<string> lines = [];
+        foreach (string line in output.Split('\n').Select(l => l.TrimEnd('\r')))
+        {
+            string[] words = line.Split(' ');
+            if (words[0] == "@@begin")
+            {
+                (name, lines) = (words[1], []);
+                steps[name] = new PassthroughStep(-1, "");
+            }
+            else if (words[0] == "@@end" && words[1] == name)
+            {
+                steps[name] = new PassthroughStep(int.Parse(words[2], CultureInfo.InvariantCulture), string.Join('\n', lines));
+                name = null;
+            }
+            else
+            {
+                lines.Add(line);
+            }
+        }
+
+        if (name is not null)
+        {
+            steps[name] = new PassthroughStep(-1, string.Join('\n', lines));
+        }
+
+        return steps;
+    }
+}
