@@ -39,6 +39,9 @@ public sealed class KvmVm : IDisposable
             {
                 KvmIoctl.CreateIrqchip(_vm);
                 KvmIoctl.CreatePit(_vm);
+
+                // Firmware that handles its tick slowly would otherwise get a storm of them and never go on.
+                KvmIoctl.DropMissedPitTicks(_vm);
                 Routes.ApplyNow();
                 _resetState = InterruptControllerState.Save(_vm);
             }

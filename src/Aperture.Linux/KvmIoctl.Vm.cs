@@ -34,6 +34,18 @@ public static partial class KvmIoctl
         Checked(TryCall(vm, KvmRequest.CreatePit2, ref config), "cannot create the in-kernel interval timer");
     }
 
+    /// <summary>
+    /// KVM_REINJECT_CONTROL (KVM API, capability KVM_CAP_REINJECT_CONTROL): ticks of the interval timer that a slow guest missed are not made up for, as
+    /// a real timer does not.
+    /// </summary>
+    public static void DropMissedPitTicks(SafeFileDescriptor vm)
+    {
+        // struct kvm_reinject_control: pit_reinject, then 31 reserved bytes.
+        Span<byte> control = stackalloc byte[32];
+        control.Clear();
+        Checked(TryCall(vm, KvmRequest.ReinjectControl, control), "cannot keep the interval timer from making up for missed ticks");
+    }
+
     /// <summary>KVM_IRQ_LINE (KVM API 4.25): sets the level of interrupt input <paramref name="gsi"/>. Allocates nothing; 0 or minus the errno.</summary>
     public static int TrySetIrqLine(SafeFileDescriptor vm, uint gsi, bool asserted)
     {

@@ -20,6 +20,7 @@ internal enum KvmRequest : uint
     SetIrqchip = 0x8208AE63,
     SetGsiRouting = 0x4008AE6A,
     Irqfd = 0x4020AE76,
+    ReinjectControl = 0xAE71,
     CreatePit2 = 0x4040AE77,
     IoEventFd = 0x4040AE79,
     GetPit2 = 0x8070AE9F,

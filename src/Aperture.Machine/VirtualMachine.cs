@@ -5,6 +5,7 @@ using Aperture.Machine.Configuration;
 using Aperture.Machine.Console;
 using Aperture.Machine.Control;
 using Aperture.Machine.Events;
+using Aperture.Machine.Verification;
 using Aperture.Memory;
 using Aperture.Placement;
 
@@ -25,6 +26,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     private readonly VcpuGroup _vcpus;
     private readonly MachinePlan _plan;
     private readonly SlotListener _slots;
+    private readonly HostDevices _hostDevices;
     private readonly SerialConnection _serial;
     private readonly Supervision _supervision;
     private readonly ScreenOutput _screen;
@@ -60,7 +62,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
 
             VariableBank? variables = config.Variables is { } flash ? Own(VariableBank.Open(flash, sentence => _events.Write("flash.failed", json => json.WriteString("reason", sentence)))) : null;
             _vm = start.WaitForVm();
-            HostDevices hostDevices = Own(new HostDevices(config.Vfio, _plan.Topology.Assigned, _vm, _events));
+            _hostDevices = Own(new HostDevices(config.Vfio, _plan.Topology.Assigned, _vm, _events));
             _board = Own(new PciBoard(new BoardParts(
                 _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)
             {
@@ -68,20 +70,21 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 DebugConsoles = consoles.Ports,
                 Cpus = config.Cpus,
                 Variables = variables,
-                Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), hostDevices],
+                Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), _hostDevices],
             }));
             _plan.FirmwareBoot?.Attach(_board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)));
             _screen = Own(new ScreenOutput(config, _board.Display, clock));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
 
             // Between the vCPUs' end and the devices' closing: nothing may reach a device that is given back.
-            Own(new Quiescence(_board, hostDevices));
+            Own(new Quiescence(_board, _hostDevices));
             _vcpus = Own(start.TakeVcpus(_board));
             _board.Memory.Barrier = new VcpuBarrier(_vcpus);
             _board.Memory.AddListener(_slots);
             _board.Memory.AddListener(new SlotEvents(_slots, _events));
-            _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail, hostDevices));
-            hostDevices.Notices.Unplug = Own(new DeviceReturn(_supervision.Hotplug, _events)).Begin;
+            _hostDevices.Follow(_board.Memory);
+            _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail, new AssignedMappings(() => _hostDevices.Iommu)));
+            _hostDevices.Notices.Unplug = Own(new DeviceReturn(_supervision.Hotplug, _events)).Begin;
             if (config.ControlPath is { } control)
             {
                 _supervision.Listen(control, this);
@@ -264,7 +267,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     {
         public void Dispose()
         {
-            if (devices.AreOpen)
+            if (devices.Iommu is not null)
             {
                 board.Reset();
             }

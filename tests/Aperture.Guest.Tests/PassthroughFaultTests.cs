@@ -35,7 +35,7 @@ public sealed class PassthroughFaultTests
             step events cat $events
             """);
         Assert.True(lab["boot"].ExitCode == 0 && lab["boot"].Lines("up").Count == 1, lab.All);
-        Assert.Contains("reset", lab["boot"].Output, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains("aperture: 0000:00:17.0 cannot be reset", lab["boot"].Output, StringComparison.Ordinal);
         Assert.Contains("\"reset\":false", lab["events"].Output, StringComparison.Ordinal);
     }
 

@@ -27,7 +27,7 @@ public sealed class PassthroughRefusalRun : IAsyncLifetime
 
     private const string Script =
         """
-        limit=30
+        limit=60
         step iommufd test -e /dev/iommu
         step pinned-before pinned
         step unbound vm x --device vfio,host=0000:05:00.0

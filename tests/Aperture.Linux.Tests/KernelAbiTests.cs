@@ -101,6 +101,7 @@ public class KernelAbiTests
         ("KVM_CREATE_IRQCHIP", (long)KvmRequest.CreateIrqchip), ("KVM_IRQ_LINE", (long)KvmRequest.IrqLine),
         ("KVM_GET_IRQCHIP", (long)KvmRequest.GetIrqchip), ("KVM_SET_IRQCHIP", (long)KvmRequest.SetIrqchip),
         ("KVM_SET_GSI_ROUTING", (long)KvmRequest.SetGsiRouting), ("KVM_IRQFD", (long)KvmRequest.Irqfd),
+        ("KVM_REINJECT_CONTROL", (long)KvmRequest.ReinjectControl),
         ("KVM_CREATE_PIT2", (long)KvmRequest.CreatePit2), ("KVM_IOEVENTFD", (long)KvmRequest.IoEventFd),
         ("KVM_GET_PIT2", (long)KvmRequest.GetPit2), ("KVM_SET_PIT2", (long)KvmRequest.SetPit2), ("KVM_SIGNAL_MSI", (long)KvmRequest.SignalMsi),
         ("KVM_CREATE_DEVICE", (long)KvmRequest.CreateDevice), ("KVM_SET_DEVICE_ATTR", (long)KvmRequest.SetDeviceAttribute),

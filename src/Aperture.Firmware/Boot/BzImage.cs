@@ -11,10 +11,18 @@ public sealed class BzImage : KernelImage
     /// <summary>The oldest protocol accepted, 2.12: the first with the 64-bit entry flagged in xloadflags.</summary>
     public const ushort OldestProtocol = 0x020C;
 
+    /// <summary>The oldest protocol that firmware starts, 2.04: the first in which the size of the protected-mode part is right. Firmware enters the 16-bit setup code.</summary>
+    public const ushort OldestProtocolUnderFirmware = 0x0204;
+
     internal const int HeaderStart = 0x1F1;
 
     /// <summary>End of the header's fields as of protocol 2.12 (handover_offset).</summary>
     private const int HeaderEnd212 = 0x268;
+
+    // The first protocols that have cmdline_size, and pref_address and init_size; those have other bytes, or code, there.
+    private const ushort WithCommandLineSize = 0x0206;
+    private const ushort WithInitSize = 0x020A;
+    private const uint OldCommandLineSize = 255;
 
     /// <summary>The jump at 0x200 has a one-byte displacement from 0x202, so the header cannot end past this.</summary>
     private const int HeaderEndMax = 0x202 + 0xFF;
@@ -33,9 +41,10 @@ public sealed class BzImage : KernelImage
         Alignment = Dword(0x230);
         IsRelocatable = header[0x234 - HeaderStart] != 0;
         ExtendedLoadFlags = Word(0x236);
-        CommandLineSize = Dword(0x238);
-        PreferredAddress = new GuestAddress(BinaryPrimitives.ReadUInt64LittleEndian(header.AsSpan(0x258 - HeaderStart)));
-        InitSize = Dword(0x260);
+        CommandLineSize = Protocol >= WithCommandLineSize ? Dword(0x238) : OldCommandLineSize;
+        bool saysWhere = Protocol >= WithInitSize;
+        PreferredAddress = new GuestAddress(saysWhere ? BinaryPrimitives.ReadUInt64LittleEndian(header.AsSpan(0x258 - HeaderStart)) : 1 << 20);
+        InitSize = saysWhere ? Dword(0x260) : Dword(0x1F4) * 16;
         int setupSectors = header[0];
         PayloadOffset = (ulong)(setupSectors == 0 ? 4 : setupSectors) * 512 + 512;
     }
@@ -88,7 +97,7 @@ public sealed class BzImage : KernelImage
         return BinaryPrimitives.ReadUInt32LittleEndian(magic) == HdrS;
     }
 
-    internal static BzImage Parse(BootFile file)
+    internal static BzImage Parse(BootFile file, bool byFirmware)
     {
         if (file.Length < HeaderEnd212)
         {
@@ -104,9 +113,16 @@ public sealed class BzImage : KernelImage
             throw Damaged(file, "is damaged: no 0xAA55 at 0x1FE");
         }
 
-        if (version < OldestProtocol)
+        ushort oldest = byFirmware ? OldestProtocolUnderFirmware : OldestProtocol;
+        if (version < oldest)
         {
-            throw Damaged(file, $"speaks boot protocol {version >> 8}.{version & 0xFF:d2}, but 2.12 or newer is needed");
+            throw Damaged(file, $"speaks boot protocol {version >> 8}.{version & 0xFF:d2}, but {oldest >> 8}.{oldest & 0xFF:d2} or newer is needed{(byFirmware ? "" : "; firmware starts older ones (--firmware)")}");
+        }
+
+        if (byFirmware)
+        {
+            // Fields that a protocol does not have may be code, and the file is long enough to read them.
+            return Checked(file, header, byFirmware);
         }
 
         if (end < HeaderEnd212 || end - HeaderStart > header.Length)
@@ -114,10 +130,10 @@ public sealed class BzImage : KernelImage
             throw Damaged(file, $"is damaged: its setup header claims to end at 0x{end:x}");
         }
 
-        return Checked(file, header[..(end - HeaderStart)]);
+        return Checked(file, header[..(end - HeaderStart)], byFirmware);
     }
 
-    private static BzImage Checked(BootFile file, byte[] header)
+    private static BzImage Checked(BootFile file, byte[] header, bool byFirmware)
     {
         var image = new BzImage(file, header);
         if ((image.LoadFlags & 1) == 0)
@@ -125,12 +141,12 @@ public sealed class BzImage : KernelImage
             throw Damaged(file, "is a zImage that loads below 1 MiB, which cannot be booted");
         }
 
-        if ((image.ExtendedLoadFlags & 1) == 0)
+        if (!byFirmware && (image.ExtendedLoadFlags & 1) == 0)
         {
-            throw Damaged(file, "has no 64-bit entry (it is a 32-bit kernel)");
+            throw Damaged(file, "has no 64-bit entry (it is a 32-bit kernel); firmware starts such kernels (--firmware)");
         }
 
-        if (!uint.IsPow2(image.Alignment))
+        if (!byFirmware && !uint.IsPow2(image.Alignment))
         {
             throw Damaged(file, $"is damaged: its alignment 0x{image.Alignment:x} is not a power of two");
         }

@@ -9,14 +9,16 @@ public abstract class KernelImage : IDisposable
     public BootFile File { get; }
 
     /// <summary>Opens <paramref name="path"/> and finds out what it is.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="byFirmware">Firmware will start it, at its 16-bit entry or as a UEFI program, so that it needs no 64-bit entry.</param>
     /// <returns>A <see cref="BzImage"/> or an <see cref="ElfImage"/>.</returns>
     /// <exception cref="ApertureException">The file cannot be read, is neither kind, or is damaged.</exception>
-    public static KernelImage Open(string path)
+    public static KernelImage Open(string path, bool byFirmware = false)
     {
         BootFile file = BootFile.Open(path, "kernel");
         try
         {
-            return Parse(file);
+            return Parse(file, byFirmware);
         }
         catch
         {
@@ -32,7 +34,7 @@ public abstract class KernelImage : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    private static KernelImage Parse(BootFile file)
+    private static KernelImage Parse(BootFile file, bool byFirmware)
     {
         Span<byte> start = stackalloc byte[(int)Math.Min(file.Length, 6)];
         file.Read(0, start);
@@ -43,7 +45,7 @@ public abstract class KernelImage : IDisposable
 
         if (BzImage.IsBzImage(file))
         {
-            return BzImage.Parse(file);
+            return BzImage.Parse(file, byFirmware);
         }
 
         if (Compression(start) is { } how)

@@ -102,7 +102,17 @@ internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open
         }
     }
 
-    private void Report(AssignedPart part, IVfioDevice device, AssignedFunction function) => events.Write("vfio.opened", json =>
+    private void Report(AssignedPart part, IVfioDevice device, AssignedFunction function)
+    {
+        if (!device.CanReset)
+        {
+            System.Console.Error.WriteLine($"aperture: {part.Host.Address} cannot be reset: the guest finds it as its last user left it, and its next user as the guest leaves it.");
+        }
+
+        events.Write("vfio.opened", json => Describe(json, part, device, function));
+    }
+
+    private static void Describe(System.Text.Json.Utf8JsonWriter json, AssignedPart part, IVfioDevice device, AssignedFunction function)
     {
         json.WriteString("function", part.Name);
         json.WriteString("host", part.Host.Address.ToString());
@@ -127,5 +137,5 @@ internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open
         }
 
         json.WriteEndArray();
-    });
+    }
 }

@@ -3,86 +3,106 @@ using Aperture.Kvm;
 using Aperture.Machine.Board;
 using Aperture.Machine.Events;
 using Aperture.Machine.Topology;
-using Aperture.Machine.Verification;
 using Aperture.Memory;
 using Aperture.Vfio;
 
 namespace Aperture.Machine.Assigned;
 
 /// <summary>
-/// A machine's way to the host's devices while it runs. VFIO is opened with the first device, at start or when one is plugged in later: a machine without such
-/// devices does not touch it, and its RAM is not locked.
+/// A machine's way to the host's devices while it runs: VFIO, what makes functions of its devices, and what their DMA reaches. VFIO is opened with the first
+/// device, which may come while the guest runs.
 /// </summary>
-/// <param name="path">Which way.</param>
-/// <param name="parts">The devices that the machine starts with.</param>
-/// <param name="vm">The virtual machine.</param>
-/// <param name="events">The machine's events.</param>
-internal sealed class HostDevices(VfioPath path, IReadOnlyList<AssignedPart> parts, KvmVm vm, EventLog events) : IFunctionMaker, IIommuMappings, IDisposable
+internal sealed class HostDevices : IFunctionMaker, IDisposable
 {
-    private readonly KvmInterrupts _interrupts = new(vm);
-
-    // One device is made at a time: by the board's constructor, then under the hot plug's gate. Others only look.
-    private volatile IommuListener? _iommu;
+    private readonly VfioPath _path;
+    private readonly KvmVm _vm;
+    private readonly EventLog _events;
+    private readonly AssignedFunctionMaker _maker;
     private VfioHost? _host;
+    private AddressSpace? _memory;
     private int _opened;
 
-    /// <summary>True once a device was opened.</summary>
-    public bool AreOpen => _host is not null;
+    // Set once, with _host; read by whoever reports.
+    private volatile IommuListener? _iommu;
+
+    /// <summary>Opens VFIO for <paramref name="parts"/>, if there are any; the devices themselves are opened when the board makes their functions.</summary>
+    /// <exception cref="ApertureException">The kernel has no VFIO, or does not let this user have it.</exception>
+    public HostDevices(VfioPath path, IReadOnlyList<AssignedPart> parts, KvmVm vm, EventLog events)
+    {
+        _path = path;
+        _vm = vm;
+        _events = events;
+        Notices = new AssignedNotices(events);
+        _maker = new AssignedFunctionMaker(Open, new KvmInterrupts(vm), Notices, events);
+        if (parts.Count > 0)
+        {
+            Start(parts);
+        }
+    }
 
     /// <summary>What happens to the devices.</summary>
-    public AssignedNotices Notices { get; } = new(events);
+    public AssignedNotices Notices { get; }
+
+    /// <summary>What the devices' DMA reaches; null while there was no device.</summary>
+    public IommuListener? Iommu => _iommu;
 
     /// <inheritdoc/>
-    public MadeFunction? Make(TopologyNode node, FunctionSite site) =>
-        new AssignedFunctionMaker(part => Open(part, site.Memory), _interrupts, Notices, events).Make(node, site);
+    public MadeFunction? Make(TopologyNode node, FunctionSite site) => _maker.Make(node, site);
 
-    /// <inheritdoc/>
-    public IReadOnlyList<IommuMapping>? Snapshot() => _iommu is { } iommu ? [.. iommu.Results.Concat(iommu.Stale).Select(r => new IommuMapping(r.Range, r.Region.Name, r.IsMapped, r.Reason, r.IsPeerToPeer))] : null;
+    /// <summary>Lets the devices reach what <paramref name="memory"/> shows, from now on; those that come later too.</summary>
+    /// <exception cref="ApertureException">The kernel did not map RAM.</exception>
+    public void Follow(AddressSpace memory)
+    {
+        _memory = memory;
+        if (_iommu is { } listener)
+        {
+            memory.AddListener(listener);
+            memory.AddListener(new PeerEvents(listener, _events, () => Volatile.Read(ref _opened) > 1));
+        }
+    }
 
     /// <inheritdoc/>
     public void Dispose() => _host?.Dispose();
 
-    private VfioDevice Open(AssignedPart part, AddressSpace memory)
+    private VfioDevice Open(AssignedPart part)
     {
         if (new BarResizer().Apply(part) && HostReader.ReadLive().Find(part.Host.Address) is { } now)
         {
             BarResizer.CheckPins(part, now);
         }
 
-        VfioHost host = _host ??= OpenHost(parts.Contains(part) ? parts : [part]);
-        if (_iommu is null)
-        {
-            // Before the first device: the kernel then refuses that device, with its reason, when RAM cannot be mapped for it.
-            IommuListener iommu = new(host.Iommu);
-            try
-            {
-                memory.AddListener(iommu);
-            }
-            catch
-            {
-                // Another device may be tried later, when there is more room for locked memory.
-                _host = null;
-                host.Dispose();
-                throw;
-            }
-
-            memory.AddListener(new PeerEvents(iommu, events, () => _opened > 1));
-            _iommu = iommu;
-        }
-
+        VfioHost host = _host ?? Start([part]);
         VfioDevice device = host.Open(AddressOf(part));
-        _opened++;
+        Interlocked.Increment(ref _opened);
         return device;
     }
 
-    private VfioHost OpenHost(IReadOnlyList<AssignedPart> first)
+    private VfioHost Start(IReadOnlyList<AssignedPart> parts)
     {
-        VfioHost host = VfioHost.Open(path, [.. first.Select(AddressOf)], vm.AddVfioFile, vm.RemoveVfioFile);
-        events.Write("vfio.path", json =>
+        VfioHost host = VfioHost.Open(_path, [.. parts.Select(AddressOf)], _vm.AddVfioFile, _vm.RemoveVfioFile);
+        _host = host;
+        _iommu = new IommuListener(host.Iommu);
+        _events.Write("vfio.path", json =>
         {
             json.WriteString("path", host.Path == VfioPath.Iommufd ? "iommufd" : "container");
             json.WriteString("why", host.Why);
         });
+        if (_memory is { } memory)
+        {
+            // The guest runs already: its RAM is mapped before the device is there.
+            try
+            {
+                Follow(memory);
+            }
+            catch
+            {
+                // Another attempt may find more room for locked memory.
+                (_host, _iommu) = (null, null);
+                host.Dispose();
+                throw;
+            }
+        }
+
         return host;
     }
 

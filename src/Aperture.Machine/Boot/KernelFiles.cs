@@ -12,7 +12,7 @@ internal sealed record KernelFiles(KernelImage Kernel, BootFile? Initramfs) : ID
     /// <exception cref="ApertureException">A file cannot be read or is not what it should be.</exception>
     public static KernelFiles Open(MachineConfig config)
     {
-        KernelImage kernel = KernelImage.Open(config.Kernel!);
+        KernelImage kernel = KernelImage.Open(config.Kernel!, byFirmware: config.Firmware is not null);
         try
         {
             return new KernelFiles(kernel, config.Initramfs is { } path ? BootFile.Open(path, "initramfs") : null);

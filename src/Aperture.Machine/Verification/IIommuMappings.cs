@@ -1,3 +1,5 @@
+using Aperture.Vfio;
+
 namespace Aperture.Machine.Verification;
 
 /// <summary>A run of guest memory as the IOMMU of assigned devices has it.</summary>
@@ -13,4 +15,14 @@ public interface IIommuMappings
 {
     /// <summary>All memory that was asked to be mapped, refused ranges included; null while no device is assigned. A snapshot; any thread.</summary>
     IReadOnlyList<IommuMapping>? Snapshot();
+}
+
+/// <summary>The mappings that assigned devices have.</summary>
+/// <param name="iommu">Who makes them, if there is a device.</param>
+internal sealed class AssignedMappings(Func<IommuListener?> iommu) : IIommuMappings
+{
+    /// <inheritdoc/>
+    public IReadOnlyList<IommuMapping>? Snapshot() => iommu() is { } listener
+        ? [.. listener.Results.Concat(listener.Stale).Select(r => new IommuMapping(r.Range, r.Region.Name, r.IsMapped, r.Reason, r.IsPeerToPeer))]
+        : null;
 }

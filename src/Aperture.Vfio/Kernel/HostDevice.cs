@@ -44,6 +44,14 @@ internal sealed record HostDevice(string Name, string Folder, bool IsPci, string
     /// <exception cref="ApertureException">Not bound to a VFIO driver, or without an IOMMU.</exception>
     internal void Require()
     {
+        // First: vfio-pci refuses a function without a group, so binding would not help.
+        if (Group is null)
+        {
+            throw VfioFailure.Make(
+                $"{Name} is in no IOMMU group, because the host has no IOMMU in use; turn VT-d or AMD-Vi on in the firmware setup and start the host's kernel with "
+                + "intel_iommu=on (Intel) or amd_iommu=on (AMD)");
+        }
+
         if (IsPci && Driver?.Contains("vfio", StringComparison.Ordinal) != true)
         {
             string sysfs = $"/sys/bus/pci/devices/{Name}";
@@ -51,13 +59,6 @@ internal sealed record HostDevice(string Name, string Folder, bool IsPci, string
             throw VfioFailure.Make(
                 $"{Name} is bound to {(Driver is null ? "no driver" : $"the driver {Driver}")}, not to vfio-pci; give it over with: modprobe vfio-pci; "
                 + $"echo vfio-pci > {sysfs}/driver_override; {unbind}echo {Name} > /sys/bus/pci/drivers_probe");
-        }
-
-        if (Group is null)
-        {
-            throw VfioFailure.Make(
-                $"{Name} is in no IOMMU group, because the host has no IOMMU in use; turn VT-d or AMD-Vi on in the firmware setup and start the host's kernel with "
-                + "intel_iommu=on (Intel) or amd_iommu=on (AMD)");
         }
     }
 

@@ -46,6 +46,17 @@ public partial class SeaBiosTests
     }
 
     [Fact]
+    public void SeaBIOS_keeps_free_behind_an_empty_port_what_the_port_asks_for()
+    {
+        using FirmwareGuest guest = FirmwareGuest.RunUntil(
+            FirmwareGuest.SeaBios, NoDisk, "--root-port id=rp0,memory=32M,prefetchable=64M,io=8K,buses=3");
+        Assert.Contains("PCI: secondary bus 1 size 00002000 type io", guest.Log);
+        Assert.Contains("PCI: secondary bus 1 size 02000000 type mem", guest.Log);
+        Assert.Contains("PCI: secondary bus 1 size 04000000 type prefmem", guest.Log);
+        Assert.Contains("PCI: QEMU resource reserve cap: bus = 3", guest.Log);
+    }
+
+    [Fact]
     public void Pinned_BARs_keep_their_place_and_answer_through_the_windows_that_SeaBIOS_moved()
     {
         using FirmwareGuest guest = FirmwareGuest.RunUntil(

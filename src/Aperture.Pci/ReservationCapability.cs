@@ -1,0 +1,53 @@
+namespace Aperture.Pci;
+
+/// <summary>
+/// What a port asks firmware to keep free behind it for devices that come later: a vendor-specific capability (PCI Local Bus 3.0, appendix H, id 9) that
+/// SeaBIOS and OVMF look for in ports of vendor 1B36 (QEMU docs/pcie_pci_bridge.txt). Zero in a property leaves that to the firmware.
+/// </summary>
+public sealed class ReservationCapability : StandardCapability
+{
+    /// <summary>Capability id.</summary>
+    public const byte CapabilityId = 0x09;
+
+    private const int Size = 32;
+    private const byte ReservationType = 1;
+
+    /// <summary>Makes the capability.</summary>
+    public ReservationCapability()
+        : base(CapabilityId, Size)
+    {
+    }
+
+    /// <summary>Bus numbers behind the secondary bus.</summary>
+    public uint Buses { get; init; }
+
+    /// <summary>Bytes of I/O ports.</summary>
+    public ulong Io { get; init; }
+
+    /// <summary>Bytes of the memory window, below 4 GiB.</summary>
+    public uint Memory { get; init; }
+
+    /// <summary>Bytes of the prefetchable window, which may then lie anywhere.</summary>
+    public ulong Prefetchable { get; init; }
+
+    /// <inheritdoc/>
+    protected override void Define()
+    {
+        Config.Define(Offset + 2, 1, Size);
+        Config.Define(Offset + 3, 1, ReservationType);
+        Config.Define(Offset + 4, 4, Buses == 0 ? uint.MaxValue : Buses);
+        Define(Offset + 8, Io);
+        Config.Define(Offset + 16, 4, Memory == 0 ? uint.MaxValue : Memory);
+
+        // A 32-bit prefetchable reservation excludes the 64-bit one that follows.
+        Config.Define(Offset + 20, 4, uint.MaxValue);
+        Define(Offset + 24, Prefetchable);
+    }
+
+    private void Define(int offset, ulong value)
+    {
+        ulong told = value == 0 ? ulong.MaxValue : value;
+        Config.Define(offset, 4, (uint)told);
+        Config.Define(offset + 4, 4, (uint)(told >> 32));
+    }
+}
