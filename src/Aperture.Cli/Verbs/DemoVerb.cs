@@ -35,7 +35,9 @@ internal static class DemoVerb
             IReadOnlyList<string> command = DemoMachine.RunArguments(
                 artifacts.GuestKernel, artifacts.GuestInitramfs, serial, events, arguments.Find("--accel") ?? "auto");
             int code = Boot(command, serial);
-            return Report(code, GuestReport.Read(LinesOf(serial)), EventReport.Read(LinesOf(events)), serial);
+            int result = Report(code, GuestReport.Read(LinesOf(serial)), EventReport.Read(LinesOf(events)), serial);
+            Console.WriteLine();
+            return FirmwareDemo.Show(folder) ? result : 1;
         }
         finally
         {
