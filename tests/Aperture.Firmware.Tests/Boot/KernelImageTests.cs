@@ -66,6 +66,30 @@ public class KernelImageTests
     public void A_damaged_bzImage_is_named_with_what_is_wrong(string fault, int at, byte[] bytes, string expected) =>
         AssertRefused(SyntheticKernels.BzImage(), fault, at, bytes, expected);
 
+    [Theory]
+    [InlineData(0x206, 0x07, 0x02)]
+    [InlineData(0x236, 0, 0)]
+    public void Firmware_starts_kernels_with_an_older_protocol_or_without_a_64_bit_entry(int at, byte low, byte high)
+    {
+        byte[] bytes = SyntheticKernels.BzImage();
+        (bytes[at], bytes[at + 1]) = (low, high);
+        string path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllBytes(path, bytes);
+            Assert.Throws<ApertureException>(() => KernelImage.Open(path));
+            using KernelImage kernel = KernelImage.Open(path, byFirmware: true);
+            Assert.Equal(5u * 512, Assert.IsType<BzImage>(kernel).PayloadOffset);
+            bytes[0x206] = 0x03;
+            File.WriteAllBytes(path, bytes);
+            AssertSentence(Assert.Throws<ApertureException>(() => KernelImage.Open(path, byFirmware: true)), path, "2.04 or newer");
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
     public static TheoryData<string, int, byte[], string> ElfFaults => new()
     {
         { "class", 4, [3], "neither 32 nor 64" },
