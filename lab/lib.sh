@@ -88,12 +88,17 @@ ensure_lab_packages() {
         "xz=xz-utils=unpacks a prepared lab kernel"
 }
 
-# Firmware to run guests through, and what makes a disk that both kinds boot.
-ensure_firmware_packages() {
+# Firmware to run guests through.
+ensure_boot_firmware() {
     ensure "/usr/share/seabios/bios-256k.bin=seabios=a PC BIOS for guests" \
         "/usr/share/qemu/linuxboot_dma.bin=qemu-system-data=starts --kernel under SeaBIOS" \
-        "/usr/share/OVMF/OVMF_CODE_4M.fd=ovmf=UEFI firmware for guests" \
-        "grub-mkrescue=grub-common=makes the bootable disk image" \
+        "/usr/share/OVMF/OVMF_CODE_4M.fd=ovmf=UEFI firmware for guests"
+}
+
+# The same, and what makes a disk that both kinds boot.
+ensure_firmware_packages() {
+    ensure_boot_firmware
+    ensure "grub-mkrescue=grub-common=makes the bootable disk image" \
         "/usr/lib/grub/i386-pc/boot.img=grub-pc-bin=GRUB for a PC BIOS" \
         "/usr/lib/grub/x86_64-efi/linux.mod=grub-efi-amd64-bin=GRUB for UEFI" \
         "xorriso=xorriso=writes the image" \

@@ -1,6 +1,7 @@
-/* aperture-peer copy EDU ADDRESS NUMBER    has the DMA engine of QEMU's edu at EDU fetch 2 KiB that NUMBER tells from guest memory, and store them at ADDRESS
-   aperture-peer show ADDRESS NUMBER        looks whether a processor finds them there
-   copy prints "done" or "stuck"; show prints "ok" or "wrong", and the first word it found. Addresses are the guest's.
+/* aperture-peer copy EDU ADDRESS NUMBER     has the DMA engine of QEMU's edu at EDU fetch 2 KiB that NUMBER tells from guest memory, and store them at ADDRESS
+   aperture-peer fetch EDU ADDRESS NUMBER    the other way: looks whether the engine finds them at ADDRESS
+   aperture-peer show DRIVE NUMBER           looks whether a processor finds them at the start of BAR 2
+   copy prints "done" or "stuck", the others "ok" or "wrong" and the first word there. Addresses are the guest's.
    The engine (QEMU's docs/specs/edu) has its own 4 KiB buffer at 0x40000, and copies between that and the bus. */
 #include <fcntl.h>
 #include <stdint.h>
@@ -58,26 +59,25 @@ static int transfer(volatile uint8_t *edu, uint64_t source, uint64_t target, uin
     return 0;
 }
 
-static int copy(const char *bdf, uint64_t address, uint64_t number)
+static uint64_t *memory(void)
 {
-    char path[80];
-    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/resource0", bdf);
-    volatile uint8_t *edu = map(path, 0, REGISTERS);
     uint64_t *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED | MAP_POPULATE, -1, 0);
     if (page == MAP_FAILED) {
         perror("memory");
-        return 1;
+        exit(1);
     }
-    for (int i = 0; i < WORDS; i++)
-        page[i] = word(number, i);
-    int done = transfer(edu, place_of(page), BUFFER, 0) && transfer(edu, BUFFER, address, FROM_BUFFER);
-    puts(done ? "done" : "stuck");
-    return !done;
+    return page;
 }
 
-static int show(uint64_t address, uint64_t number)
+static volatile uint8_t *registers(const char *bdf)
 {
-    volatile uint64_t *there = map("/dev/mem", address & ~(uint64_t)(PAGE - 1), PAGE);
+    char path[80];
+    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/resource0", bdf);
+    return map(path, 0, REGISTERS);
+}
+
+static int compare(volatile uint64_t *there, uint64_t number)
+{
     int wrong = 0;
     for (int i = 0; i < WORDS; i++)
         wrong |= there[i] != word(number, i);
@@ -85,12 +85,42 @@ static int show(uint64_t address, uint64_t number)
     return 0;
 }
 
+static int copy(const char *bdf, uint64_t address, uint64_t number)
+{
+    volatile uint8_t *edu = registers(bdf);
+    uint64_t *page = memory();
+    for (int i = 0; i < WORDS; i++)
+        page[i] = word(number, i);
+    int done = transfer(edu, place_of(page), BUFFER, 0) && transfer(edu, BUFFER, address, FROM_BUFFER);
+    puts(done ? "done" : "stuck");
+    return !done;
+}
+
+/* Zeros first: a transfer that fails leaves the buffer as it is. */
+static int fetch(const char *bdf, uint64_t address, uint64_t number)
+{
+    volatile uint8_t *edu = registers(bdf);
+    uint64_t *page = memory();
+    page[0] = 0;
+    int done = transfer(edu, place_of(page), BUFFER, 0) && transfer(edu, address, BUFFER, 0) && transfer(edu, BUFFER, place_of(page), FROM_BUFFER);
+    return done ? compare(page, number) : (puts("stuck"), 1);
+}
+
+static int show(const char *bdf, uint64_t number)
+{
+    char path[80];
+    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/resource2", bdf);
+    return compare(map(path, 0, PAGE), number);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 5 && strcmp(argv[1], "copy") == 0)
         return copy(argv[2], strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0));
+    if (argc == 5 && strcmp(argv[1], "fetch") == 0)
+        return fetch(argv[2], strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0));
     if (argc == 4 && strcmp(argv[1], "show") == 0)
-        return show(strtoull(argv[2], NULL, 0), strtoull(argv[3], NULL, 0));
-    fprintf(stderr, "usage: aperture-peer copy EDU ADDRESS NUMBER | aperture-peer show ADDRESS NUMBER\n");
+        return show(argv[2], strtoull(argv[3], NULL, 0));
+    fprintf(stderr, "usage: aperture-peer copy|fetch EDU ADDRESS NUMBER | aperture-peer show DRIVE NUMBER\n");
     return 2;
 }

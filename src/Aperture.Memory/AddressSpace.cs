@@ -67,9 +67,11 @@ public sealed class AddressSpace : IDisposable
         lock (_gate)
         {
             RefuseNesting();
-            _listeners.Add(listener);
             FlatView view = _view;
             listener.Commit(FlatView.Empty, view, FlatViewDiff.Between(FlatView.Empty, view));
+
+            // Only now: one that cannot follow the view is not asked again.
+            _listeners.Add(listener);
         }
     }
 

@@ -66,6 +66,15 @@ internal static class DemoMachine
         ]),
     ];
 
+    /// <summary>The options that make ports and devices, each followed by its value.</summary>
+    public static IReadOnlyList<string> Topology(IEnumerable<DemoDevice> devices) =>
+    [
+        "--root-port", "id=rp0",
+        "--root-port", "id=rp1",
+        "--switch", "id=sw0,port=rp0,downstream=2",
+        .. devices.SelectMany(d => new[] { "--device", d.Option() }),
+    ];
+
     /// <summary>The arguments of <c>aperture run</c>.</summary>
     public static IReadOnlyList<string> RunArguments(string kernel, string initramfs, string serial, string events, string accel) =>
     [
@@ -78,9 +87,6 @@ internal static class DemoMachine
         "--no-reboot",
         "--serial", "file=" + serial,
         "--events", events,
-        "--root-port", "id=rp0",
-        "--root-port", "id=rp1",
-        "--switch", "id=sw0,port=rp0,downstream=2",
-        .. Devices.SelectMany(d => new[] { "--device", d.Option() }),
+        .. Topology(Devices),
     ];
 }

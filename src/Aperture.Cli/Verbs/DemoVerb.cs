@@ -1,107 +1,48 @@
-using System.Diagnostics;
-using System.Text;
 using Aperture.Cli.CommandLine;
 using Aperture.Cli.Demo;
 using Aperture.Lab;
-using Aperture.Report;
 
 namespace Aperture.Cli.Verbs;
 
-/// <summary><c>aperture demo</c>: boots Debian's own kernel with pinned BARs and compares three accounts of where they are.</summary>
+/// <summary><c>aperture demo</c>: boots guests and compares independent accounts of where their BARs are.</summary>
 internal static class DemoVerb
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(4);
+    private static readonly (string Name, string Title, Func<DemoFolder, string, bool> Run)[] Parts =
+    [
+        ("bars", "Pinned BARs: Debian's kernel, booted directly", BarsDemo.Run),
+        ("firmware", "The same machine under SeaBIOS: the map that it chose", (folder, _) => FirmwareDemo.Run(folder)),
+        ("passthrough", "Passthrough: an NVMe drive and a network controller of the lab's machine, at that machine's addresses", PassthroughDemo.Run),
+    ];
 
     public static Verb Verb { get; } = new(
         "demo",
-        "boot Debian's kernel with pinned BARs and show where the guest sees them",
+        "boot guests with pinned BARs, through firmware and with passed-through devices, and show where they see them",
         [
-            new("--accel", "auto|kvm|lab", "as for run (default auto)"),
-            new("--keep", "DIRECTORY", "leave the guest's serial log and the events there"),
+            new("--part", "bars|firmware|passthrough", "only this part; default all three", Repeatable: true),
+            new("--accel", "auto|kvm|lab", "as for run (default auto), for bars; passthrough uses the lab, whose devices are known, and SeaBIOS any KVM"),
+            new("--keep", "DIRECTORY", "leave the guests' logs and the events there"),
         ],
-        "aperture demo",
+        "aperture demo --part bars",
         Run);
 
     private static int Run(ParsedArguments arguments)
     {
-        LabArtifacts artifacts = LabArtifacts.Locate();
-        artifacts.RequireGuest();
-        string? keep = arguments.Find("--keep");
-        DirectoryInfo folder = keep is null ? Directory.CreateTempSubdirectory("aperture-demo-") : Directory.CreateDirectory(keep);
-        try
+        LabArtifacts.Locate().RequireGuest();
+        string[] chosen = [.. arguments.Values.Where(v => v.Key == "--part").Select(v => v.Value)];
+        if (chosen.FirstOrDefault(name => Parts.All(p => p.Name != name)) is { } unknown)
         {
-            string serial = Path.Combine(folder.FullName, "serial.txt");
-            string events = Path.Combine(folder.FullName, "events.jsonl");
-            IReadOnlyList<string> command = DemoMachine.RunArguments(
-                artifacts.GuestKernel, artifacts.GuestInitramfs, serial, events, arguments.Find("--accel") ?? "auto");
-            int code = Boot(command, serial);
-            return Report(code, GuestReport.Read(LinesOf(serial)), EventReport.Read(LinesOf(events)), serial);
+            throw new ApertureException($"--part {unknown} is not a part of the demo; there are {string.Join(", ", Parts.Select(p => p.Name))}.");
         }
-        finally
+
+        using DemoFolder folder = DemoFolder.Make(arguments.Find("--keep"));
+        bool allRight = true;
+        foreach ((string name, string title, Func<DemoFolder, string, bool> run) in Parts.Where(p => chosen.Length == 0 || chosen.Contains(p.Name)))
         {
-            if (keep is null)
-            {
-                folder.Delete(recursive: true);
-            }
+            Console.WriteLine($"== {title}");
+            allRight &= run(folder, arguments.Find("--accel") ?? "auto");
+            Console.WriteLine();
         }
+
+        return allRight ? 0 : 1;
     }
-
-    private static int Boot(IReadOnlyList<string> command, string serial)
-    {
-        Console.Error.WriteLine($"demo: aperture {string.Join(' ', command.Select(Quoted))}");
-        using Process child = new() { StartInfo = new ProcessStartInfo(Environment.ProcessPath!, command) { RedirectStandardInput = true } };
-        using ProgressLine progress = new(serial);
-        child.Start();
-        child.StandardInput.Close();
-        if (child.WaitForExit(Limit))
-        {
-            return child.ExitCode;
-        }
-
-        child.Kill(entireProcessTree: true);
-        child.WaitForExit();
-        throw new ApertureException($"the demo's guest did not end within {Limit.TotalMinutes} minutes; try again, and see docs/lab.md if it repeats.", ApertureException.HostFailure);
-    }
-
-    private static int Report(int code, GuestReport guest, EventReport events, string serial)
-    {
-        if (code != 0 || !guest.IsComplete)
-        {
-            foreach (string line in LinesOf(serial).TakeLast(12))
-            {
-                Console.Error.WriteLine($"guest: {line}");
-            }
-
-            throw new ApertureException($"the demo's guest did not finish (exit code {code}); its last lines are above.", ApertureException.HostFailure);
-        }
-
-        List<DemoRow> rows = [.. DemoMachine.Devices.SelectMany(d => d.Bars.Select(b => DemoRow.Judge(d, b, guest, events)))];
-        Console.WriteLine($"Guest kernel: {guest.Kernel}. Every address below is what the guest's own lspci printed.");
-        Console.WriteLine();
-        Console.Write(Table(rows));
-        Console.WriteLine();
-        int wrong = rows.Count(r => !r.Agrees);
-        foreach (DemoDevice device in DemoMachine.Devices)
-        {
-            string? interrupt = events.Decoded($"{device.Id}.bar0") is { } place ? guest.Interrupt(place.Bdf) : null;
-            Console.WriteLine($"{device.Id}: interrupt {interrupt ?? "not taken"}");
-            wrong += interrupt?.EndsWith("ok", StringComparison.Ordinal) == true ? 0 : 1;
-        }
-
-        Console.WriteLine($"{rows.Count} BARs; {(wrong == 0 ? "guest and monitor agree on every one" : $"{wrong} WRONG")}; the run ended with {events.End}.");
-        return wrong == 0 && events.End == "guest.poweroff" ? 0 : 1;
-    }
-
-    private static string Table(List<DemoRow> rows)
-    {
-        TextTable table = new(DemoRow.Head);
-        rows.ForEach(row => table.Add(row.Cells));
-        StringBuilder text = new();
-        table.Write(text);
-        return text.ToString();
-    }
-
-    private static string[] LinesOf(string path) => File.Exists(path) ? File.ReadAllLines(path) : [];
-
-    private static string Quoted(string word) => word.Contains(' ', StringComparison.Ordinal) ? $"'{word}'" : word;
 }

@@ -124,6 +124,11 @@ internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open
             json.WriteString("bar", bar.Name);
             json.WriteString("kind", bar.Kind.Keyword());
             json.WriteString("size", $"0x{bar.Size:x}");
+            if (part.HostAddressOf(bar.Index) is { } host)
+            {
+                json.WriteString("host", host.ToString());
+            }
+
             json.WriteNumber("mapped", function.PartsOf(bar).Count(piece => piece.Region.Kind == RegionKind.Device));
             json.WriteNumber("trapped", function.PartsOf(bar).Count(piece => piece.Region.Kind == RegionKind.Trapped));
             json.WriteEndObject();

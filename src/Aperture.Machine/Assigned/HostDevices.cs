@@ -90,7 +90,17 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
         if (_memory is { } memory)
         {
             // The guest runs already: its RAM is mapped before the device is there.
-            Follow(memory);
+            try
+            {
+                Follow(memory);
+            }
+            catch
+            {
+                // Another attempt may find more room for locked memory.
+                (_host, _iommu) = (null, null);
+                host.Dispose();
+                throw;
+            }
         }
 
         return host;

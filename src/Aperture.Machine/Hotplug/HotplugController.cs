@@ -168,11 +168,6 @@ internal sealed class HotplugController : IConfigWriteSink
         // The same reader as at start, for a machine that has nothing but the port.
         TopologyNode node = TopologyBuilder.Build(_config with { RootPorts = [new RootPortConfig(portName, null)], Switches = [], Devices = [device], Mirror = null })
             .Single(n => n.Name == portName).Children.Single();
-        if (node.Kind == NodeKind.Assigned && !_config.Assigns)
-        {
-            throw new ApertureException($"{node.Name} cannot be attached: the machine was started without a device of the host, so its memory is not ready for DMA; start it with one --device vfio.");
-        }
-
         lock (_board.Pci.Sync)
         {
             if (port.IsOccupied)
