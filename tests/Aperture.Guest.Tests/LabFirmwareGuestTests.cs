@@ -41,13 +41,4 @@ public sealed class LabFirmwareGuestTests
             "--cmdline", "console=ttyS0 quiet lpj=1000000 tsc=reliable no_timer_check mitigations=off", "--memory", "768M");
         Assert.Contains("SeaBIOS", run.Screen, StringComparison.Ordinal);
     }
-
-    [Fact]
-    public void Memtest86_finds_the_RAM_that_the_machine_has()
-    {
-        // The last MiB's worth below 64 MiB is SeaBIOS's own.
-        FirmwareRun run = FirmwareRun.Until(
-            "Memory  :   63MB", "--firmware", FirmwareRun.SeaBios, "--kernel", FirmwareRun.Prepared("memtest86+x64.bin"), "--cmdline", "console=ttyS0,115200 nosmp", "--memory", "64M");
-        Assert.Contains("Memtest86+ v", run.Serial, StringComparison.Ordinal);
-    }
 }
