@@ -95,13 +95,9 @@ internal static class VfioDeviceOptions
             ? place
             : throw Fault($"addr={text} is not a place on a bus; write DEVICE.FUNCTION in hexadecimal, such as 04.0");
 
-    private static BarPinPolicy Policy(string? text) => text switch
-    {
-        null or "lock" => BarPinPolicy.Lock,
-        "follow" => BarPinPolicy.Follow,
-        "stop" => BarPinPolicy.Stop,
-        _ => throw Fault($"policy={text} is not a policy; write lock, follow or stop"),
-    };
+    private static BarPinPolicy Policy(string? text) => text is null
+        ? BarPinPolicy.Lock
+        : PinSyntax.TryParsePolicy(text, out BarPinPolicy policy, out _) ? policy : throw Fault($"policy={text} is not a policy; write lock, follow or stop");
 
     private static int? Clique(string? text) => text is null
         ? null

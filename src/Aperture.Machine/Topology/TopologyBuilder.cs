@@ -214,40 +214,25 @@ public sealed class TopologyBuilder
         }
     }
 
-    private void AddTest(TestDeviceSpec spec, IReadOnlyList<BarPin> pins)
+    private void AddTest(TestDeviceSpec spec, IReadOnlyList<BarPin> pins) =>
+        PlugIn(spec.Id, spec.Port, NodeKind.Test, spec.DeviceFunction, node => node with { Test = spec, Pins = pins });
+
+    private void Add(PcDevice device) =>
+        PlugIn(device.Id, device.Port, device.Kind, device.DeviceFunction, node => node with { Pc = device });
+
+    private void Add(AssignedPart part) =>
+        PlugIn(part.Name, part.Spec.Port, NodeKind.Assigned, part.Spec.DeviceFunction, node => node with { Assigned = part });
+
+    private void PlugIn(string id, string? below, NodeKind kind, byte? place, Func<TopologyNode, TopologyNode> describe)
     {
-        TopologyNode? port = spec.Port is null ? null : Port(spec.Id, spec.Port);
-        if (port is not null && spec.DeviceFunction is >= 8)
+        TopologyNode? port = below is null ? null : Port(id, below);
+        if (port is not null && place is >= 8)
         {
-            throw new ApertureException($"{spec.Id} cannot sit at device {spec.DeviceFunction >> 3:x2} below {spec.Port}: a port has only device 00; write addr=00.F.");
+            throw new ApertureException($"{id} cannot sit at device {place >> 3:x2} below {below}: a port has only device 00; write addr=00.F.");
         }
 
-        TopologyNode node = Add(port, spec.Id, NodeKind.Test, spec.DeviceFunction, []);
-        Replace(port, node, node with { Test = spec, Pins = pins });
-    }
-
-    private void Add(PcDevice device)
-    {
-        TopologyNode? port = device.Port is null ? null : Port(device.Id, device.Port);
-        if (port is not null && device.DeviceFunction is >= 8)
-        {
-            throw new ApertureException($"{device.Id} cannot sit at device {device.DeviceFunction >> 3:x2} below {device.Port}: a port has only device 00; write addr=00.F.");
-        }
-
-        TopologyNode node = Add(port, device.Id, device.Kind, device.DeviceFunction, []);
-        Replace(port, node, node with { Pc = device });
-    }
-
-    private void Add(AssignedPart part)
-    {
-        TopologyNode? port = part.Spec.Port is null ? null : Port(part.Name, part.Spec.Port);
-        if (port is not null && part.Spec.DeviceFunction is >= 8)
-        {
-            throw new ApertureException($"{part.Name} cannot sit at device {part.Spec.DeviceFunction >> 3:x2} below {part.Spec.Port}: a port has only device 00; write addr=00.F.");
-        }
-
-        TopologyNode node = Add(port, part.Name, NodeKind.Assigned, part.Spec.DeviceFunction, []);
-        Replace(port, node, node with { Assigned = part });
+        TopologyNode node = Add(port, id, kind, place, []);
+        Replace(port, node, describe(node));
     }
 
     private void KeepRoom(TopologyNode? parent, TopologyNode port, PortRoom? room)
