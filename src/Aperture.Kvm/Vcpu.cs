@@ -57,6 +57,9 @@ public sealed unsafe class Vcpu : IDisposable
     /// <summary>How often the guest left to this process. Read from another thread it may lag behind.</summary>
     public long ExitCount => Volatile.Read(ref _exitCount);
 
+    /// <summary>The kernel's own counters by its names (KVM API 4.133), exits by kind among them; empty where it has none (before Linux 5.14).</summary>
+    public IReadOnlyDictionary<string, ulong> Statistics => VcpuStatistics.Read(_vcpu);
+
     /// <summary>The general registers.</summary>
     /// <exception cref="LinuxException">KVM refused.</exception>
     public KvmRegisters Registers

@@ -50,4 +50,5 @@ internal enum KvmRequest : uint
     SetDebugRegisters = 0x4080AEA2,
     GetXcrs = 0x8188AEA6,
     SetXcrs = 0x4188AEA7,
+    GetStatisticsFile = 0xAECE,
 }

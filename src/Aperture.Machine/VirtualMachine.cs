@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Aperture.Kvm;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Board;
@@ -259,7 +260,26 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             json.WriteNumber("unclaimed_memory", _board.Unclaimed.Total);
             json.WriteNumber("unclaimed_ports", _board.UnclaimedPorts.Total);
             json.WriteNumber("dropped_messages", _vm.DroppedMessages);
+            WriteKernelCounts(json);
         });
+    }
+
+    // Exits that the kernel served are in these too.
+    private void WriteKernelCounts(Utf8JsonWriter json)
+    {
+        Dictionary<string, ulong> sums = new(StringComparer.Ordinal);
+        foreach ((string name, ulong count) in _vcpus.Vcpus.SelectMany(v => v.Statistics).Where(c => c.Key.EndsWith("exits", StringComparison.Ordinal) || c.Key == "insn_emulation"))
+        {
+            sums[name] = sums.GetValueOrDefault(name) + count;
+        }
+
+        json.WriteStartObject("kernel");
+        foreach ((string name, ulong count) in sums.OrderBy(c => c.Key, StringComparer.Ordinal))
+        {
+            json.WriteNumber(name, count);
+        }
+
+        json.WriteEndObject();
     }
 
     /// <summary>Takes every BAR from the guest and the devices' DMA mappings, and resets the devices.</summary>

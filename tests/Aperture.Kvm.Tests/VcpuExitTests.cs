@@ -40,6 +40,30 @@ public class VcpuExitTests
             guest.Run());
     }
 
+    [Fact]
+    public void The_kernels_counters_have_every_memory_access_that_left_the_guest_and_all_exits()
+    {
+        using KvmGuest guest = KvmGuest.Start(RomImage.Protected32(code =>
+        {
+            for (int i = 0; i < 20; i++)
+            {
+                code.@out(0x80, al);
+            }
+
+            for (int i = 0; i < 10; i++)
+            {
+                code.mov(eax, __dword_ptr[Device]);
+            }
+
+            PayloadParts.Done(code);
+        }));
+        guest.Run();
+        IReadOnlyDictionary<string, ulong> counters = guest.Vcpus.Vcpus[0].Statistics;
+        Assert.SkipWhen(counters.Count == 0, "this kernel's KVM keeps no statistics (KVM_GET_STATS_FD, Linux 5.14)");
+        Assert.InRange(counters["mmio_exits"], 10UL, 20UL);
+        Assert.True(counters["exits"] >= (ulong)guest.Vcpus.Vcpus[0].ExitCount);
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]

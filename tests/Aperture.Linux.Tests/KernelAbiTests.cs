@@ -115,6 +115,7 @@ public class KernelAbiTests
         ("KVM_SET_MP_STATE", (long)KvmRequest.SetMpState), ("KVM_GET_VCPU_EVENTS", (long)KvmRequest.GetVcpuEvents),
         ("KVM_SET_VCPU_EVENTS", (long)KvmRequest.SetVcpuEvents), ("KVM_GET_DEBUGREGS", (long)KvmRequest.GetDebugRegisters),
         ("KVM_SET_DEBUGREGS", (long)KvmRequest.SetDebugRegisters), ("KVM_GET_XCRS", (long)KvmRequest.GetXcrs), ("KVM_SET_XCRS", (long)KvmRequest.SetXcrs),
+        ("KVM_GET_STATS_FD", (long)KvmRequest.GetStatisticsFile),
         ("KVM_CAP_IRQCHIP", (long)KvmCapability.Irqchip), ("KVM_CAP_USER_MEMORY", (long)KvmCapability.UserMemory),
         ("KVM_CAP_SET_TSS_ADDR", (long)KvmCapability.SetTssAddress), ("KVM_CAP_EXT_CPUID", (long)KvmCapability.ExtendedCpuid),
         ("KVM_CAP_NR_VCPUS", (long)KvmCapability.RecommendedVcpus), ("KVM_CAP_NR_MEMSLOTS", (long)KvmCapability.MemorySlots),
