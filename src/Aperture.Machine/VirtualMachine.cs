@@ -74,7 +74,8 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), _hostDevices],
             }));
             _plan.FirmwareBoot?.Attach(_board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)));
-            _screen = Own(new ScreenOutput(config, _board.Display, clock));
+            CpuBus screen = new(_board, static _ => VcpuAction.Park);
+            _screen = Own(new ScreenOutput(config, _board.Display, clock, () => _vm.PostedWrites.Deliver(screen)));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
 
             // Between the vCPUs' end and the devices' closing: nothing may reach a device that is given back.
@@ -83,6 +84,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             _board.Memory.Barrier = new VcpuBarrier(_vcpus);
             _board.Memory.AddListener(_slots);
             _board.Memory.AddListener(new SlotEvents(_slots, _events));
+            _board.Memory.AddListener(new PostedWriteListener(new PostedWriteBackend(_vm.PostedWrites)));
             _hostDevices.Follow(_board.Memory);
             _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail, new AssignedMappings(() => _hostDevices.Iommu)));
             _hostDevices.Notices.Unplug = Own(new DeviceReturn(_supervision.Hotplug, _events)).Begin;
