@@ -101,6 +101,7 @@ ensure_firmware_packages() {
     ensure "grub-mkrescue=grub-common=makes the bootable disk image" \
         "/usr/lib/grub/i386-pc/boot.img=grub-pc-bin=GRUB for a PC BIOS" \
         "/usr/lib/grub/x86_64-efi/linux.mod=grub-efi-amd64-bin=GRUB for UEFI" \
+        "/usr/lib/grub/i386-efi/linux.mod=grub-efi-ia32-bin=GRUB for UEFI of 32-bit processors" \
         "xorriso=xorriso=writes the image" \
         "mformat=mtools=writes the image's EFI partition"
 }

@@ -30,6 +30,7 @@ public sealed class IommuListener : IFlatViewListener
     private const ulong LegacyEnd = 1UL << 20;
 
     private readonly IIommuMap _iommu;
+    private readonly Func<bool> _hasPeers;
 
     // By start address. Touched only inside Commit, under the space's change lock.
     private readonly SortedDictionary<ulong, MemorySlot> _mapped = [];
@@ -43,10 +44,16 @@ public sealed class IommuListener : IFlatViewListener
     private volatile IReadOnlyList<IommuResult> _stale = [];
 
     /// <summary>Makes a listener over an empty I/O address space.</summary>
-    public IommuListener(IIommuMap iommu)
+    /// <param name="iommu">What makes the mappings.</param>
+    /// <param name="hasPeers">
+    /// False while one device is alone: nobody could reach its BARs, so they are not mapped, and a guest that switches decoding pays for no change of the IOMMU's
+    /// tables. Asked at each change that touches memory; the first of a second device's BARs to decode is one. Always true when left out.
+    /// </param>
+    public IommuListener(IIommuMap iommu, Func<bool>? hasPeers = null)
     {
         ArgumentNullException.ThrowIfNull(iommu);
         _iommu = iommu;
+        _hasPeers = hasPeers ?? (static () => true);
     }
 
     /// <summary>What is mapped and what is not and why, in address order. A snapshot.</summary>
@@ -69,12 +76,20 @@ public sealed class IommuListener : IFlatViewListener
 
         SlotPlan plan = SlotPlan.For(next, int.MaxValue);
         SortedDictionary<ulong, MemorySlot> wanted = [];
+        List<IommuResult> results = [.. plan.Trapped.Select(static left => new IommuResult(left.Range, left.Region, left.Reason))];
+        bool hasPeers = _hasPeers();
         foreach (MemorySlot slot in plan.Slots)
         {
-            Cut(slot, wanted);
+            if (slot.Region.Kind == RegionKind.Device && !hasPeers)
+            {
+                results.Add(new IommuResult(slot.Range, slot.Region, "no other device is assigned"));
+            }
+            else
+            {
+                Cut(slot, wanted);
+            }
         }
 
-        List<IommuResult> results = [.. plan.Trapped.Select(static left => new IommuResult(left.Range, left.Region, left.Reason))];
         string? fault = UnmapOthers(wanted);
         _settled = fault is null;
         string? missing = MapRest(wanted, results);

@@ -224,6 +224,16 @@ public class CmosTests
     }
 
     [Fact]
+    public void Memory_sizes_follow_RAM_that_moved_and_the_checksum_with_them()
+    {
+        using Cmos cmos = Make();
+        cmos.SetMemorySize(new CmosMemorySize(32UL << 20, 1UL << 30));
+        Assert.Equal(256, Get(cmos, 0x34) | Get(cmos, 0x35) << 8);
+        Assert.Equal(1 << 14, Get(cmos, 0x5B) | Get(cmos, 0x5C) << 8 | Get(cmos, 0x5D) << 16);
+        Assert.Equal(Enumerable.Range(0x10, 0x1E).Sum(i => Get(cmos, i)), Get(cmos, 0x2E) << 8 | Get(cmos, 0x2F));
+    }
+
+    [Fact]
     public void Small_memory_reports_exactly_and_none_reports_zero()
     {
         using Cmos small = new(_clock, _line, new CmosMemorySize(32UL << 20, 0));

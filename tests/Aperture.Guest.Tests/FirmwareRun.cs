@@ -40,6 +40,13 @@ internal sealed class FirmwareRun
     /// <summary>Standard error.</summary>
     public string Error { get; }
 
+    /// <summary>The events of one kind.</summary>
+    public IReadOnlyList<JsonElement> EventsOf(string kind) => [.. Events.Where(e => e.GetProperty("event").GetString() == kind)];
+
+    /// <summary>The lines for programs whose first word is <paramref name="word"/>, without their mark, in words (docs/lab.md).</summary>
+    public IReadOnlyList<string[]> Lines(string word) =>
+        [.. Serial.Split('\n').Select(l => l.Trim()).Where(l => l.StartsWith($"APERTURE {word} ", StringComparison.Ordinal)).Select(l => l.Split(' ')[1..])];
+
     /// <summary>What <c>./aperture lab prepare firmware</c> made; the test is skipped where it is absent.</summary>
     public static string Prepared(string name)
     {

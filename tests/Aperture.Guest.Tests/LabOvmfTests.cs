@@ -1,58 +1,87 @@
 using System.Text.Json;
-using Aperture.Kvm;
 
 namespace Aperture.Guest.Tests;
 
 /// <summary>Debian's OVMF, unmodified, and what it starts. Each test reads what the guest printed.</summary>
 public sealed class LabOvmfTests
 {
-    private const string Code = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-    private const string Variables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+    /// <summary>The builds of OVMF.</summary>
+    public static TheoryData<string> Builds { get; } = new(OvmfImage.For32Bit, OvmfImage.For64Bit);
 
-    // OVMF makes page tables for all addresses that the processor has; without 1 GiB pages those of 48 bits fill more than all of this RAM.
-    private static readonly string[] s_firmware = ["--firmware", $"{Code},vars={Variables},snapshot=on", "--phys-bits", "40", "--memory", "512M"];
-
-    [Fact]
-    public void OVMF_reaches_its_shell_and_stores_its_variables_in_the_flash_bank()
+    [Theory]
+    [MemberData(nameof(Builds))]
+    public void OVMF_reaches_its_shell_and_stores_its_variables_in_the_flash_bank(string build)
     {
-        FirmwareRun run = Boot("Shell>");
+        FirmwareRun run = OvmfImage.Find(build).Boot("Shell>");
         Assert.Contains("UEFI Interactive Shell", run.Serial, StringComparison.Ordinal);
-        Assert.Contains(Of(run, "slot.removed"), e => e.GetProperty("region").GetString() == "flash-variables");
+        Assert.Contains(run.EventsOf("slot.removed"), e => e.GetProperty("region").GetString() == "flash-variables");
     }
 
-    [Fact]
-    public void Linux_under_OVMF_reads_every_BAR_where_Aperture_decodes_it()
+    [Theory]
+    [MemberData(nameof(Builds))]
+    public void OVMF_as_one_image_reaches_its_shell_without_a_flash_bank(string build)
     {
-        FirmwareRun run = Boot(
-            "APERTURE done", "--root-port", "id=rp0", "--device", "test,id=t0,port=rp0,bar0=mem32:1M:trap,bar2=mem64p:256M:ram",
-            "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"),
-            "--cmdline", $"{GuestRun.KernelOptions} aperture.ids=a9e7:0001");
-        string[] read = [.. run.Serial.Split('\n').Select(l => l.Trim()).Where(l => l.StartsWith("APERTURE bar ", StringComparison.Ordinal))];
-        Assert.NotEmpty(read);
+        FirmwareRun run = OvmfImage.Find(build).BootUnified("Shell>");
+        Assert.Contains("UEFI Interactive Shell", run.Serial, StringComparison.Ordinal);
+        Assert.DoesNotContain(run.EventsOf("slot.added"), e => e.GetProperty("region").GetString() == "flash-variables");
+        Assert.Contains(run.EventsOf("slot.added"), e => e.GetProperty("region").GetString() == "firmware" && e.GetProperty("address").GetString() == "0xffc00000");
+    }
+
+    [Theory]
+    [MemberData(nameof(Builds))]
+    public void Linux_under_OVMF_reads_every_BAR_where_Aperture_decodes_it(string build)
+    {
+        FirmwareRun run = Linux(build, "--root-port", "id=rp0", "--device", "test,id=t0,port=rp0,bar0=mem32:1M:trap,bar2=mem64p:256M:ram");
+        string[] read = [.. run.Lines("bar").Select(b => $"{b[2]} {b[3]}")];
         foreach (string bar in (string[])["bar0", "bar2"])
         {
-            JsonElement decoded = Of(run, "bar.decoded").Last(e => e.GetProperty("function").GetString() == "t0" && e.GetProperty("bar").GetString() == bar);
+            JsonElement decoded = run.EventsOf("bar.decoded").Last(e => e.GetProperty("function").GetString() == "t0" && e.GetProperty("bar").GetString() == bar);
             ulong address = Convert.ToUInt64(decoded.GetProperty("address").GetString(), 16);
-            Assert.Contains(read, l => l.Contains($" {bar[3]} 0x{address:x16} ", StringComparison.Ordinal));
+            Assert.Contains($"{bar[3]} 0x{address:x16}", read);
         }
 
-        Assert.Contains(run.Serial.Split('\n'), l => l.StartsWith("APERTURE touched ", StringComparison.Ordinal) && l.Trim().EndsWith(" 0", StringComparison.Ordinal));
+        Assert.Equal("0", Assert.Single(run.Lines("touched"))[2]);
     }
+
+    [Theory]
+    [MemberData(nameof(Builds))]
+    public void Pinned_BARs_on_the_root_bus_and_behind_a_port_survive_OVMF_and_then_Linux(string build) => PinnedMachine.AssertPinsHeld(Linux(build, [.. PinnedMachine.Options]));
 
     [Fact]
-    public void OVMF_boots_the_disk_that_SeaBIOS_boots_to_a_login_prompt()
+    public void What_OVMF_puts_on_a_pin_does_not_answer_until_Linux_has_moved_it()
     {
-        FirmwareRun run = Boot("login:", "--device", $"disk,file={FirmwareRun.Prepared("grub-disk.img")},snapshot=on,bootindex=0");
+        FirmwareRun run = Linux(
+            OvmfImage.For32Bit, "--device", "test,id=a,addr=05.0,bar0=mem32:1M:trap,bars=bar0@0x80000000", "--device", "test,id=b,addr=06.0,bar0=mem32:1M:trap,bar2=mem64p:256M:ram");
+        JsonElement refused = run.EventsOf("bar.refused")[0];
+        Assert.Equal(("b", "bar2", "0x80000000", "Conflict"), (Text(refused, "function"), Text(refused, "bar"), Text(refused, "address"), Text(refused, "reason")));
+        Dictionary<string, string> seen = run.Lines("bar").ToDictionary(b => $"{b[1]} {b[2]}", b => b[3]);
+        Assert.Equal("0x0000000080000000", seen["0000:00:05.0 0"]);
+        Assert.NotEqual("0x0000000080000000", seen["0000:00:06.0 2"]);
+        Assert.Equal("0", Assert.Single(run.Lines("touched"))[2]);
+    }
+
+    [Theory]
+    [MemberData(nameof(Builds))]
+    public void OVMF_keeps_free_behind_an_empty_port_what_the_port_asks_for(string build)
+    {
+        FirmwareRun run = Linux(build, "--root-port", "id=rp0,memory=32M,prefetchable=64M,io=8K,buses=2");
+        Assert.Equal([0x2000UL, 32 << 20, 64 << 20], run.Lines("bar").Where(b => b[1] == "0000:00:01.0").OrderBy(b => b[2]).Select(b => Convert.ToUInt64(b[4], 16) - Convert.ToUInt64(b[3], 16) + 1));
+        string config = Assert.Single(run.Lines("config"), c => c[1] == "0000:00:01.0")[2];
+        Assert.Equal("000103", config[(0x18 * 2)..(0x1B * 2)]); // primary, secondary and subordinate bus
+    }
+
+    [Theory]
+    [MemberData(nameof(Builds))]
+    public void OVMF_boots_the_disk_that_SeaBIOS_boots_to_a_login_prompt(string build)
+    {
+        FirmwareRun run = OvmfImage.Find(build).Boot("login:", "--device", $"disk,file={FirmwareRun.Prepared("grub-disk.img")},snapshot=on,bootindex=0");
         Assert.Contains("APERTURE grub efi", run.Serial, StringComparison.Ordinal);
+        Assert.Contains("APERTURE up ", run.Serial, StringComparison.Ordinal);
     }
 
-    private static FirmwareRun Boot(string last, params string[] arguments)
-    {
-        Assert.SkipUnless(
-            KvmSystem.Probe64Bit().Runs64Bit, "the lab's QEMU ends on an assertion when a guest writes CR8 while an interrupt waits, which OVMF's timer handler does (docs/lab.md)");
-        Assert.SkipUnless(File.Exists(Code), $"{Code} is not installed (package ovmf)");
-        return FirmwareRun.Until(last, [.. s_firmware, .. arguments]);
-    }
+    private static FirmwareRun Linux(string build, params string[] arguments) => OvmfImage.Find(build).Boot(
+        "APERTURE done",
+        [.. arguments, "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"), "--cmdline", PinnedMachine.KernelOptions]);
 
-    private static IEnumerable<JsonElement> Of(FirmwareRun run, string kind) => run.Events.Where(e => e.GetProperty("event").GetString() == kind);
+    private static string? Text(JsonElement e, string name) => e.GetProperty(name).GetString();
 }

@@ -61,7 +61,7 @@ internal sealed class PassthroughLab
         get
         {
             LabArtifacts artifacts = LabArtifacts.Locate();
-            return artifacts.HasOuter && artifacts.HasPassthrough && artifacts.HasGuest
+            return artifacts.HasOuter && artifacts.HasPassthrough && artifacts.HasGuest && File.Exists(BareKernel(artifacts))
                 ? null
                 : $"the lab's kernels are not in {artifacts.Folder}: run ./aperture lab prepare";
         }
@@ -69,7 +69,8 @@ internal sealed class PassthroughLab
 
     /// <summary>
     /// Runs a script. It has these functions beside the shell's: <c>step NAME COMMAND...</c>; <c>vm CMDLINE OPTION...</c>, which is <c>aperture run</c> with the
-    /// passthrough guest, its serial port on standard output, its events in $events, behind the words of $wrap; <c>pinned</c>, pages pinned for devices; <c>holders</c>, open
+    /// passthrough guest, its serial port on standard output, its events in $events, behind the words of $wrap; <c>bare LINE OPTION...</c>, the same without events for
+    /// lab/guest/bare, whose command line is LINE; <c>pinned</c>, pages pinned for devices; <c>holders</c>, open
     /// descriptors of VFIO devices in all processes. A step whose virtual machine did not end in time is repeated, as emulated machines hang now and then.
     /// </summary>
     /// <param name="script">POSIX shell.</param>
@@ -79,14 +80,19 @@ internal sealed class PassthroughLab
     public static async Task<PassthroughLab> RunAsync(string script, bool iommu = true, IReadOnlyList<LabDevice>? extra = null, int minutes = 8)
     {
         LabArtifacts artifacts = LabArtifacts.Locate();
-        string program = Path.Combine(AppContext.BaseDirectory, "aperture");
+        // Another build of the program, such as a published one, by its path.
+        string program = Environment.GetEnvironmentVariable("APERTURE_TEST_PROGRAM") is { Length: > 0 } other ? other : Path.Combine(AppContext.BaseDirectory, "aperture");
         Dictionary<string, string> environment = new()
         {
             ["aperture"] = program,
             ["kernel"] = artifacts.PassthroughKernel,
             ["initramfs"] = artifacts.PassthroughInitramfs,
             ["cloud_kernel"] = artifacts.GuestKernel,
+            ["bare_kernel"] = BareKernel(artifacts),
             ["events"] = "/tmp/events.jsonl",
+
+            // Counting for later is wasted on programs that live for seconds.
+            ["DOTNET_TieredPGO"] = "0",
         };
         if (Environment.GetEnvironmentVariable("DOTNET_ROOT") is { Length: > 0 } root)
         {
@@ -104,6 +110,8 @@ internal sealed class PassthroughLab
         return new PassthroughLab(await new LabRunner(artifacts, Console.Error).CaptureAsync(run, retries: 1));
     }
 
+    private static string BareKernel(LabArtifacts artifacts) => Path.Combine(artifacts.Folder, "passthrough-bare");
+
     // Periodic ticks in the guest: a lost timer interrupt is then one tick, not the last.
     private const string Prelude =
         """
@@ -113,6 +121,11 @@ internal sealed class PassthroughLab
             shift
             timeout -k 5 $limit $wrap "$aperture" run --accel kvm --kernel "${vm_kernel:-$kernel}" --initramfs "$initramfs" --memory 256M --serial stdio --events $events \
                 --cmdline "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check nohz=off highres=off mitigations=off $line" "$@" </dev/null
+        }
+        bare() {
+            line=$1
+            shift
+            timeout -k 5 $limit $wrap "$aperture" run --accel kvm --kernel "$bare_kernel" --memory 64M --serial stdio --cmdline "$line" "$@" </dev/null
         }
         step() {
             name=$1

@@ -59,6 +59,7 @@ public class RamHoleTests
         board.Write(Hub, 0x98, 0x40 | ((0x40 + 12 - 1) << 16));
         board.Write(Hub, 0xA0, (0x1000u + 768) << 16 | 0x10);
         board.Write(Hub, 0xB0, 256 << 4, 2);
+        Assert.Equal(((256 - 16) * 16, 768 * 16), CmosSizes(board));
         Assert.Null(board.Host.At(256UL << 20));
         Assert.Null(board.Host.At((1UL << 30) - 4096));
         for (ulong at = 16UL << 20; at < 1UL << 30; at += 16UL << 20)
@@ -69,6 +70,7 @@ public class RamHoleTests
         }
 
         board.Board.Reset();
+        Assert.Equal(((1024 - 16) * 16, 0), CmosSizes(board));
         for (ulong at = 16UL << 20; at < 1UL << 30; at += 16UL << 20)
         {
             Assert.Equal((at ^ 0x1234_5678) & uint.MaxValue, board.Load(at));
@@ -87,6 +89,18 @@ public class RamHoleTests
         board.Write(Hub, 0xB0, 512 << 4, 2);
         Assert.Equal("ram-low", board.Answers(0x1000_0000));
         Assert.Empty(board.Board.Decode.Memory);
+    }
+
+    // Above 16 MiB and above 4 GiB, in units of 64 KiB.
+    private static (int Low, int High) CmosSizes(TestBoard board)
+    {
+        int Byte(byte index)
+        {
+            board.Cpu.PortWrite(0x70, 1, index);
+            return (byte)board.Cpu.PortRead(0x71, 1);
+        }
+
+        return (Byte(0x34) | Byte(0x35) << 8, Byte(0x5B) | Byte(0x5C) << 8 | Byte(0x5D) << 16);
     }
 
     // Probes addresses around everything that the registers name, and some by chance; answers how many had RAM.

@@ -61,6 +61,16 @@ public sealed class Cmos : IAccessHandler, IByteRegisters, IResettable, IDisposa
         _alarm = clock.CreateTimer(static state => ((Cmos)state!).OnAlarm(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
+    /// <summary>Makes the memory-size bytes say <paramref name="memory"/>, because RAM moved; whatever the guest wrote there is gone. Any thread.</summary>
+    public void SetMemorySize(CmosMemorySize memory)
+    {
+        lock (_gate)
+        {
+            memory.Store(_ram);
+            StoreChecksum();
+        }
+    }
+
     /// <inheritdoc/>
     public AccessResult Read(ulong offset, int size, out ulong value) => AccessLanes.ReadBytes(this, Length, offset, size, out value);
 

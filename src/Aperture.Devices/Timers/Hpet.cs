@@ -19,6 +19,9 @@ public sealed class Hpet : IAccessHandler, IWordRegisters, IResettable, IDisposa
     /// <summary>The counter's period in femtoseconds: 10 ns.</summary>
     public const uint Period = 10_000_000;
 
+    /// <summary>The shortest period of a periodic timer without lost interrupts, in ticks: the most that the table's field holds, 655 us. The host's timers need 1 ms.</summary>
+    public const ushort ShortestPeriod = 0xFFFF;
+
     /// <summary>The IOAPIC inputs that any timer may use when the board names no others: 20 to 23, which are shared with PCI.</summary>
     public const uint DefaultRoutes = 0x00F0_0000;
 

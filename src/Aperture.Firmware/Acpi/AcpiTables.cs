@@ -7,7 +7,7 @@ public static class AcpiTables
     public const int Alignment = 64;
 
     /// <summary>
-    /// Builds RSDP, XSDT, FACS, DSDT, FADT, MADT and, with an ECAM window, MCFG, packed upward from <paramref name="baseAddress"/>. The size
+    /// Builds RSDP, XSDT, FACS, DSDT, FADT, MADT and, where the machine has them, MCFG and HPET, packed upward from <paramref name="baseAddress"/>. The size
     /// depends only on the description, so a caller that wants them at the end of RAM builds once to learn it.
     /// </summary>
     /// <param name="platform">The machine.</param>
@@ -24,33 +24,38 @@ public static class AcpiTables
 
         byte[] dsdt = Dsdt.Build(platform);
         byte[] madt = Madt.Build(platform);
-        byte[]? mcfg = platform.Ecam is { } ecam ? Mcfg.Build(ecam) : null;
+        List<(string Signature, byte[] Bytes)> optional = [];
+        if (platform.Ecam is { } ecam)
+        {
+            optional.Add(("MCFG", Mcfg.Build(ecam)));
+        }
+
+        if (platform.Hpet is { } hpet)
+        {
+            optional.Add(("HPET", HpetTable.Build(hpet)));
+        }
 
         // The pointers come first, so that the RSDP is at the base; what they point to follows.
-        int pointed = mcfg is null ? 2 : 3;
+        int pointed = 2 + optional.Count;
         var place = new Placer(baseAddress);
         GuestAddress rsdpAt = place.Next(RootTables.RsdpSize);
         GuestAddress xsdtAt = place.Next(AcpiTableBuilder.HeaderSize + 8 * pointed);
         GuestAddress facsAt = place.Next(RootTables.FacsSize);
         GuestAddress fadtAt = place.Next(Fadt.Size);
         GuestAddress madtAt = place.Next(madt.Length);
-        GuestAddress mcfgAt = place.Next(mcfg?.Length ?? 0);
+        List<AcpiTable> placed = [.. optional.Select(table => new AcpiTable(table.Signature, place.Next(table.Bytes.Length), table.Bytes))];
         GuestAddress dsdtAt = place.Next(dsdt.Length);
 
         List<AcpiTable> tables =
         [
             new("RSD PTR ", rsdpAt, RootTables.Rsdp(xsdtAt)),
-            new("XSDT", xsdtAt, RootTables.Xsdt(mcfg is null ? [fadtAt, madtAt] : [fadtAt, madtAt, mcfgAt])),
+            new("XSDT", xsdtAt, RootTables.Xsdt([fadtAt, madtAt, .. placed.Select(table => table.Address)])),
             new("FACS", facsAt, RootTables.Facs()),
             new("FACP", fadtAt, Fadt.Build(platform, facsAt, dsdtAt)),
             new("APIC", madtAt, madt),
+            .. placed,
+            new("DSDT", dsdtAt, dsdt),
         ];
-        if (mcfg is not null)
-        {
-            tables.Add(new AcpiTable("MCFG", mcfgAt, mcfg));
-        }
-
-        tables.Add(new AcpiTable("DSDT", dsdtAt, dsdt));
         return new AcpiTableSet(rsdpAt, Area(baseAddress, dsdtAt + ((ulong)dsdt.Length - 1)), tables);
     }
 

@@ -7,7 +7,7 @@ internal static class Dsdt
     {
         // Revision 2 makes AML integers 64 bits wide.
         var table = new AcpiTableBuilder("DSDT", 2);
-        table.Append(Aml.Scope("\\_SB", [.. Processors(platform), HostBridgeAml.Device(platform), Motherboard(platform)]).Bytes);
+        table.Append(Aml.Scope("\\_SB", [.. Processors(platform), HostBridgeAml.Device(platform), Motherboard(platform), .. Timers(platform)]).Bytes);
         table.Append(SoftOff(platform).Bytes);
         return table.Finish();
     }
@@ -46,6 +46,11 @@ internal static class Dsdt
             Aml.Name("_UID", 1),
             Aml.Name("_CRS", Aml.ResourceTemplate([.. resources])));
     }
+
+    // Without legacy replacement the timers have no ISA interrupt of their own.
+    private static IEnumerable<AmlTerm> Timers(PlatformDescription platform) => platform.Hpet is { } hpet
+        ? [Aml.Device("HPET", Aml.Name("_HID", Aml.EisaId("PNP0103")), Aml.Name("_UID", 0), Aml.Name("_CRS", Aml.ResourceTemplate(AmlResource.Memory32Fixed(hpet.Range))))]
+        : [];
 
     /// <summary>SLP_TYPa and SLP_TYPb of the soft-off state (ACPI 6.5 7.4.2.6). No other sleep state is offered.</summary>
     private static AmlTerm SoftOff(PlatformDescription platform) =>

@@ -16,6 +16,7 @@ internal static class PlatformCheck
         CheckWindows(platform.HostBridge);
         Demand(platform.IoApic.Address.Value <= uint.MaxValue, $"the I/O APIC at {platform.IoApic.Address} lies above 4 GiB");
         Demand(platform.LocalApic.Value <= uint.MaxValue, $"the local APIC at {platform.LocalApic} lies above 4 GiB");
+        Demand(platform.Hpet is null || platform.Hpet.Range.Last.Value <= uint.MaxValue, $"the event timers at {platform.Hpet?.Range} lie above 4 GiB");
         if (platform.Ecam is { } ecam)
         {
             ulong size = (ulong)(ecam.LastBus - ecam.FirstBus + 1) << 20;

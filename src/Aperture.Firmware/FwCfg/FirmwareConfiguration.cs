@@ -5,7 +5,8 @@ public sealed record FirmwareConfiguration
 {
     /// <summary>
     /// The machine as its registers stand. Called once when the items are built, and again on a vCPU's thread, under the configuration device's
-    /// lock, when firmware first reads the ACPI files after a reset; an <see cref="ApertureException"/> is then reported, not thrown.
+    /// lock, when firmware reads the memory map or first reads the ACPI files after a reset; an <see cref="ApertureException"/> from their tables is then
+    /// reported, not thrown.
     /// </summary>
     public required Func<PlatformDescription> Platform { get; init; }
 

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
 
@@ -7,7 +6,6 @@ namespace Aperture.Firmware;
 /// <summary>Builds what firmware reads.</summary>
 public static class FirmwareItems
 {
-    private const int E820EntrySize = 20;
     private const string BootOrderFile = "bootorder";
 
     // One byte per sleep state from S0 on; bit 7: it exists. There is neither S3 nor S4.
@@ -58,7 +56,7 @@ public static class FirmwareItems
             [RelocatableAcpi.TablesFile] = acpi.Tables,
             [RelocatableAcpi.RootPointerFile] = acpi.RootPointer,
             [RelocatableAcpi.ScriptFile] = acpi.Script,
-            ["etc/e820"] = new BytesItem(E820(platform, configuration.Reservations)),
+            ["etc/e820"] = new FirmwareMemoryMap(platform, configuration),
             ["etc/smbios/smbios-anchor"] = new BytesItem(smbios.Anchor),
             ["etc/smbios/smbios-tables"] = new BytesItem(smbios.Structures),
             ["etc/system-states"] = new BytesItem(s_systemStates),
@@ -114,23 +112,6 @@ public static class FirmwareItems
             // OVMF parses decimal text.
             files["opt/ovmf/X-PciMmio64Mb"] = new BytesItem(Encoding.ASCII.GetBytes(megabytes.ToString(CultureInfo.InvariantCulture)));
         }
-    }
-
-    // RAM from address 0 is one entry up to the low hole: both firmwares take its length for the size of low memory and cut out the holes themselves.
-    private static byte[] E820(PlatformDescription platform, IReadOnlyList<MemoryMapEntry> reservations)
-    {
-        IReadOnlyList<MemoryMapEntry> map = MemoryMap.Build(platform.Ram, reservations);
-        byte[] bytes = new byte[E820EntrySize * map.Count];
-        Span<byte> entry = bytes;
-        foreach (MemoryMapEntry range in map)
-        {
-            BinaryPrimitives.WriteUInt64LittleEndian(entry, range.Range.Start.Value);
-            BinaryPrimitives.WriteUInt64LittleEndian(entry[8..], range.Range.Size);
-            BinaryPrimitives.WriteUInt32LittleEndian(entry[16..], (uint)range.Kind);
-            entry = entry[E820EntrySize..];
-        }
-
-        return bytes;
     }
 
     private static GuestAddress LowRamEnd(PlatformDescription platform) =>

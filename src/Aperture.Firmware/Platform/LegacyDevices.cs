@@ -9,6 +9,12 @@ public sealed record SerialPortDescription(ushort Port, byte Irq)
     public static SerialPortDescription Com1 { get; } = new(0x3F8, 4);
 }
 
+/// <summary>High precision event timers (IA-PC HPET Specification 1.0a), PNP0103.</summary>
+/// <param name="Range">The registers, below 4 GiB.</param>
+/// <param name="BlockId">The low half of the capability register (2.3.4).</param>
+/// <param name="ShortestPeriod">The shortest period of a periodic timer that loses no interrupt, in ticks of the counter.</param>
+public sealed record HpetDescription(AddressRange Range, uint BlockId, ushort ShortestPeriod);
+
 /// <summary>The register that resets the machine (ACPI 6.5 4.8.3.6), an I/O port.</summary>
 /// <param name="Port">The port, one byte wide.</param>
 /// <param name="Value">What to write.</param>

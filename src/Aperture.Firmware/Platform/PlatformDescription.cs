@@ -57,6 +57,9 @@ public sealed record PlatformDescription
     /// <summary>A CMOS clock at ports 0x70-0x71, interrupt 8.</summary>
     public bool HasRtc { get; init; } = true;
 
+    /// <summary>The event timers, or null for none.</summary>
+    public HpetDescription? Hpet { get; init; }
+
     /// <summary>A keyboard controller at ports 0x60 and 0x64.</summary>
     public bool HasI8042 { get; init; } = true;
 

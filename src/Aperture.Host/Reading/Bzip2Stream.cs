@@ -3,28 +3,9 @@ using ICSharpCode.SharpZipLib.BZip2;
 namespace Aperture.Host;
 
 /// <summary>Unpacks bzip2, also when several streams follow each other, as parallel packers write them.</summary>
-internal sealed class Bzip2Stream(Stream packed) : Stream
+internal sealed class Bzip2Stream(Stream packed) : ForwardStream
 {
     private BZip2InputStream? stream = Next(packed);
-
-    /// <inheritdoc/>
-    public override bool CanRead => true;
-
-    /// <inheritdoc/>
-    public override bool CanSeek => false;
-
-    /// <inheritdoc/>
-    public override bool CanWrite => false;
-
-    /// <inheritdoc/>
-    public override long Length => throw new NotSupportedException();
-
-    /// <inheritdoc/>
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     /// <inheritdoc/>
     public override int Read(byte[] buffer, int offset, int count)
@@ -43,20 +24,6 @@ internal sealed class Bzip2Stream(Stream packed) : Stream
 
         return 0;
     }
-
-    /// <inheritdoc/>
-    public override void Flush()
-    {
-    }
-
-    /// <inheritdoc/>
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    /// <inheritdoc/>
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    /// <inheritdoc/>
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

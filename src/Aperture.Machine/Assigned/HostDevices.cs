@@ -57,12 +57,15 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
         if (_iommu is { } listener)
         {
             memory.AddListener(listener);
-            memory.AddListener(new PeerEvents(listener, _events, () => Volatile.Read(ref _opened) > 1));
+            memory.AddListener(new PeerEvents(listener, _events, HasPeers));
         }
     }
 
     /// <inheritdoc/>
     public void Dispose() => _host?.Dispose();
+
+    // A device that was taken out again still counts: what is mapped for nobody does no harm.
+    private bool HasPeers() => Volatile.Read(ref _opened) > 1;
 
     private VfioDevice Open(AssignedPart part)
     {
@@ -81,7 +84,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
     {
         VfioHost host = VfioHost.Open(_path, [.. parts.Select(AddressOf)], _vm.AddVfioFile, _vm.RemoveVfioFile);
         _host = host;
-        _iommu = new IommuListener(host.Iommu);
+        _iommu = new IommuListener(host.Iommu, HasPeers);
         _events.Write("vfio.path", json =>
         {
             json.WriteString("path", host.Path == VfioPath.Iommufd ? "iommufd" : "container");

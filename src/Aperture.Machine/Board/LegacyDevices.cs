@@ -75,6 +75,19 @@ internal sealed class LegacyDevices : IResettable, IDisposable
         }
     }
 
+    /// <summary>Tells the guest, in the CMOS, how much RAM is where.</summary>
+    public void SetMemorySize(IReadOnlyList<AddressRange> ram)
+    {
+        ulong low = 0;
+        ulong high = 0;
+        foreach (AddressRange range in ram)
+        {
+            (low, high) = range.Start < GuestRam.HighBase ? (low + range.Size, high) : (low, high + range.Size);
+        }
+
+        Cmos.SetMemorySize(new CmosMemorySize(low, high));
+    }
+
     /// <summary>Puts the devices with memory at their addresses.</summary>
     public void PlaceMemory(AddressChange change) =>
         change.Place(Region.Trapped("hpet", HighPrecisionTimer.Length, Hpet), new GuestAddress(HighPrecisionTimer.DefaultAddress), RegionPriority.Legacy);

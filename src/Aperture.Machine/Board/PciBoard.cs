@@ -139,7 +139,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         _chipset.Update(memory);
         _pm.Update(ports, _chipset.PmBase);
         _router.Update(_chipset);
-        UpdateLimits();
+        FollowRam();
         _bars.Update(memory, ports, _limits);
         ports.Commit();
         memory.Commit();
@@ -204,8 +204,14 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
         memory.Commit();
     }
 
-    private void UpdateLimits()
+    // What else depends on where RAM and the ECAM window are.
+    private void FollowRam()
     {
+        if (_limitsOf.Ram != _ram.Ranges)
+        {
+            _devices.SetMemorySize(_ram.Ranges);
+        }
+
         if (_limitsOf.Ram != _ram.Ranges || _limitsOf.Ecam != _chipset.Ecam)
         {
             _limitsOf = (_ram.Ranges, _chipset.Ecam);

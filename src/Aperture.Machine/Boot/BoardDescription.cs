@@ -24,6 +24,7 @@ internal static class BoardDescription
         HostBridge = windows,
         InterruptRoutes = Chipsets.Wiring(config.Board).Routes,
         SoftOffSleepType = AcpiPmBlock.SoftOffSleepType,
+        Hpet = new HpetDescription(new AddressRange(new GuestAddress(Hpet.DefaultAddress), Hpet.Length), Hpet.BlockId, Hpet.ShortestPeriod),
         HasVga = config.Devices.Any(d => d.Type == "vga"),
     };
 

@@ -41,9 +41,12 @@ internal static class SamplePlatforms
             InterruptRoutes = [],
             IsaOverrides = [],
             Pm = new PmBlocks(0x600, 0, 0, 0),
+            Hpet = null,
         },
         _ => throw new ArgumentOutOfRangeException(nameof(name)),
     };
+
+    public static HpetDescription Timers { get; } = new(Range(0xFED0_0000, 0x400), 0x8086_2201, 0x1234);
 
     public static AddressRange Range(ulong start, ulong size) => new(new GuestAddress(start), size);
 
@@ -54,6 +57,7 @@ internal static class SamplePlatforms
         ApicIds = [.. Enumerable.Range(0, processors).Select(static id => (uint)id)],
         Ram = [Range(0, 0x8000_0000), Range(0x1_0000_0000, 0x8000_0000)],
         Ecam = ecam,
+        Hpet = Timers,
         HostBridge = new HostBridgeWindows(
             0,
             ecam?.LastBus ?? 255,

@@ -73,6 +73,16 @@ public class TableStructureTests
     }
 
     [Fact]
+    public void HPET_names_the_timers_registers_and_is_absent_without_them()
+    {
+        AcpiTable hpet = AcpiTables.Build(SamplePlatforms.Get("small"), SamplePlatforms.TablesAt).Tables.Single(static table => table.Signature == "HPET");
+        Assert.Equal("01228680" + "00400000" + "0000D0FE00000000" + "00" + "3412" + "00", Convert.ToHexString(hpet.Bytes.Span[36..]));
+        Assert.DoesNotContain(
+            AcpiTables.Build(SamplePlatforms.Get("bare"), SamplePlatforms.TablesAt).Tables,
+            static table => table.Signature == "HPET");
+    }
+
+    [Fact]
     public void MADT_lists_processors_the_IO_APIC_overrides_and_the_NMI()
     {
         PlatformDescription platform = SamplePlatforms.Get("no-ecam") with { ApicIds = [0, 254] };

@@ -9,6 +9,8 @@ public class FirmwareItemsTests
 {
     private static FirmwareConfiguration Configuration(string platform = "small") => new() { Platform = () => SamplePlatforms.Get(platform) };
 
+    private static string Spare { get; } = new('0', 2 * 40);
+
     private static byte[] Key(FirmwareItemSet items, ushort key) => LittleFirmware.Read(items.Keys[key]);
 
     private static byte[] File(FirmwareItemSet items, string name) => LittleFirmware.Read(items.Files[name]);
@@ -21,8 +23,28 @@ public class FirmwareItemsTests
         Assert.Equal(
             "0000000000000000" + "0000008000000000" + "01000000"
             + "0000000001000000" + "0000008000000000" + "01000000"
-            + "00000000FD000000" + "0000000003000000" + "02000000",
+            + "00000000FD000000" + "0000000003000000" + "02000000" + Spare,
             Convert.ToHexString(File(items, "etc/e820")));
+    }
+
+    [Fact]
+    public void The_memory_map_is_that_of_the_moment_it_is_read_in_a_file_of_the_size_that_was_told()
+    {
+        PlatformDescription now = SamplePlatforms.Get("small") with { Ram = [SamplePlatforms.Range(0, 0x4000_0000)] };
+        List<string> reports = [];
+        FirmwareItemSet items = FirmwareItems.Build(new FirmwareConfiguration { Platform = () => now, Report = reports.Add });
+        Assert.Equal("0000000000000000" + "0000004000000000" + "01000000" + Spare, Convert.ToHexString(File(items, "etc/e820")));
+        now = now with { Ram = [SamplePlatforms.Range(0, 0x1000_0000), SamplePlatforms.Range(0x1_0000_0000, 0x3000_0000)] };
+        Assert.Equal(
+            "0000000000000000" + "0000001000000000" + "01000000"
+            + "0000000001000000" + "0000003000000000" + "01000000"
+            + "0000000000000000" + "0000000000000000" + "00000000",
+            Convert.ToHexString(File(items, "etc/e820")));
+        Assert.Empty(reports);
+        string before = Convert.ToHexString(File(items, "etc/e820"));
+        now = now with { Ram = [.. Enumerable.Range(0, 4).Select(n => SamplePlatforms.Range((ulong)n << 28, 0x100_0000))] };
+        Assert.Equal(before, Convert.ToHexString(File(items, "etc/e820")));
+        Assert.Contains("grew to 4 ranges", Assert.Single(reports), StringComparison.Ordinal);
     }
 
     [Fact]

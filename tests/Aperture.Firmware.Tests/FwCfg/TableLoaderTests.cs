@@ -160,7 +160,7 @@ public partial class TableLoaderTests
         silly = true;
         LittleFirmware firmware = new(items.Files, subtracts: false);
         firmware.Run();
-        Assert.Equal(4, Walk(firmware).Count - 1);
+        Assert.Equal(["APIC", "DSDT", "FACP", "HPET", "MCFG", "XSDT"], Walk(firmware).Keys.Order(StringComparer.Ordinal));
         Assert.Contains("ECAM", Assert.Single(reports), StringComparison.Ordinal);
     }
 

@@ -209,6 +209,26 @@ public sealed class IommuListenerTests : IDisposable
     }
 
     [Fact]
+    public void BARs_of_a_lone_device_are_mapped_once_there_is_another_to_reach_them()
+    {
+        bool hasPeers = false;
+        IommuListener listener = new(_iommu, () => hasPeers);
+        _space.AddListener(listener);
+        Change(change => change.Place(Ram("ram", 0, 4), new GuestAddress(0x10_0000), 0));
+        Change(change => change.Place(Region.ForDevice("first bar0", _bar, 0, 4 * Page, new Silent()), new GuestAddress(0xC000_0000), 0));
+        Assert.Equal(["ram"], listener.Results.Where(r => r.IsMapped).Select(r => r.Region.Name));
+        Assert.Equal("no other device is assigned", listener.Results.Single(r => !r.IsMapped).Reason);
+        Assert.Single(_iommu.Table);
+        Assert.Null(listener.Verify());
+
+        hasPeers = true;
+        Change(change => change.Place(Region.ForDevice("second bar0", _bar, 4 * Page, 4 * Page, new Silent()), new GuestAddress(0xD000_0000), 0));
+        Assert.All(listener.Results, r => Assert.True(r.IsMapped));
+        Assert.Equal(3, _iommu.Table.Count);
+        Assert.Null(listener.Verify());
+    }
+
+    [Fact]
     public void Read_only_memory_is_mapped_for_reading_and_is_no_failure_when_refused()
     {
         _space.AddListener(_listener);
