@@ -40,21 +40,6 @@ public sealed class LabPassthroughGuestTests
         }
     }
 
-    [Fact]
-    public async Task Virtual_functions_share_a_port_with_their_bars_where_the_host_has_them()
-    {
-        string[] functions = ["0000:06:10.0", "0000:06:10.2"];
-        GuestRun run = await Boot(
-            "--root-port", "id=rp0", "--device", $"vfio,host={functions[0]},id=vf0,port=rp0,addr=00.0,bars=all=host", "--device", $"vfio,host={functions[1]},id=vf1,port=rp0,addr=00.1,bars=all=host");
-        Assert.SkipWhen(run.Error.Contains("igb", StringComparison.Ordinal) && run.ExitCode != 0, "the lab's emulator has no controller with virtual functions");
-        Assert.True(run.ExitCode == 0, run.Error + run.Serial);
-        Assert.Equal(["igbvf", "igbvf"], run.Lines("net").Select(line => line[3]));
-
-        // VF BAR 0 of the physical function, and the next one behind it.
-        ulong[] bars = [.. run.Lines("bar").Where(line => line[2] == "0").Select(line => Convert.ToUInt64(line[3], 16))];
-        Assert.Equal(0x4000UL, bars[1] - bars[0]);
-    }
-
     private static async Task<GuestRun> Boot(params string[] options)
     {
         LabArtifacts artifacts = LabArtifacts.Locate();

@@ -56,6 +56,33 @@ public sealed class PassthroughRefusalRun : IAsyncLifetime
         step memlock limited --vfio container
         step memlock-cdev limited --vfio iommufd
 
+        # The limit meets a guest that runs already: it goes on without the device, and gets it once the limit is raised.
+        late() (
+            ulimit -l 65536
+            wrap="setpriv --bounding-set=-ipc_lock,-sys_resource --inh-caps=-ipc_lock,-sys_resource"
+            events=/tmp/late.jsonl limit=200
+            vm aperture.script=plug\ aperture.watch=1 --vfio container --root-port id=rp0 --control /tmp/late.control
+        )
+        ask() { timeout 90 "$aperture" "$@" --control /tmp/late.control; }
+        guest_says() {
+            waited=0
+            while ! grep -q "$1" /tmp/late.txt && [ $waited -lt 900 ]; do
+                sleep 0.1
+                waited=$((waited + 1))
+            done
+        }
+        late >/tmp/late.txt 2>&1 &
+        guest_says 'plug waiting 1'
+        step late-refused ask attach --device vfio,host=0000:03:00.0,id=n0,port=rp0
+        step late-verify ask verify
+        step late-holders holders
+        prlimit --pid "$(pgrep -x aperture)" --memlock=unlimited
+        step late-attach ask attach --device vfio,host=0000:03:00.0,id=n0,port=rp0
+        guest_says 'plug used 1'
+        step late-detach ask detach n0 --wait 60
+        wait $!
+        step late-guest cat /tmp/late.txt
+
         chmod 666 /dev/kvm
         nobody() (
             wrap="setpriv --reuid=65534 --regid=65534 --clear-groups"
@@ -143,6 +170,23 @@ public sealed class PassthroughRefusalTests(PassthroughRefusalRun run) : IClassF
             // In KiB; the guest has 256 MiB, of which 384 KiB below 1 MiB are no RAM for devices.
             Assert.True(int.Parse(number, System.Globalization.CultureInfo.InvariantCulture) >= 261_000, step.Output);
         }
+    }
+
+    [Fact]
+    public void Passthrough_of_a_device_that_comes_later_is_refused_with_the_number_needed_while_the_guest_goes_on_and_works_once_the_limit_is_raised()
+    {
+        PassthroughStep refused = Step("late-refused");
+        Assert.True(refused.ExitCode != 0, refused.Output);
+        Assert.Contains("RLIMIT_MEMLOCK", refused.Output, StringComparison.Ordinal);
+        Assert.Matches("ulimit -l 3[0-9]{5}", refused.Output);
+        Assert.True(Step("late-verify").ExitCode == 0, Step("late-verify").Output);
+        Assert.Equal("0", Step("late-holders").Output.Trim());
+
+        Assert.True(Step("late-attach").ExitCode == 0, Step("late-attach").Output);
+        Assert.True(Step("late-detach").ExitCode == 0, Step("late-detach").Output);
+        PassthroughStep guest = Step("late-guest");
+        Assert.Equal(PassthroughLab.PatternHash("labnvme0"), Assert.Single(guest.Lines("disk-read"))[2]);
+        Assert.Equal(["gone", "1"], guest.Lines("plug")[^1][1..]);
     }
 
     [Fact]

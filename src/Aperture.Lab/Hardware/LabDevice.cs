@@ -53,12 +53,15 @@ public sealed record LabNetwork(string Id, string Port, LabNetworkKind Kind) : L
     /// <summary>Which function of a multi-function slot it is; null for a slot of its own. Functions of one slot share an IOMMU group. The last of them is function 0.</summary>
     public int? Function { get; init; }
 
+    /// <summary>The image in its expansion ROM; empty for none.</summary>
+    public string RomFile { get; init; } = "";
+
     internal override string Model => Kind == LabNetworkKind.Igb ? "igb" : "e1000e";
 
     internal override IEnumerable<(string Option, string Value)> Options(LabDeviceContext context) =>
     [
         ("-netdev", $"user,id=net-{Id},restrict=on"),
-        ("-device", $"{Model},id={Id},netdev=net-{Id},bus={Port},romfile={Place}"),
+        ("-device", $"{Model},id={Id},netdev=net-{Id},bus={Port},romfile={RomFile}{Place}"),
     ];
 
     private string Place => Function is { } number ? $",addr=0.{number}{(number == 0 ? ",multifunction=on" : "")}" : "";
