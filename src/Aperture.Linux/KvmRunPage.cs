@@ -12,7 +12,7 @@ public sealed class KvmRunPage : SafeHandle
     public KvmRunPage(SafeFileDescriptor vcpu, int size)
         : base(-1, ownsHandle: true)
     {
-        int errno = MemoryMap.MapShared(vcpu, (ulong)size, reserve: true, out HostAddress address);
+        int errno = MemoryMap.MapShared(vcpu, (ulong)size, out HostAddress address);
         if (errno != 0)
         {
             throw new LinuxException("cannot map a vCPU's shared page", errno);

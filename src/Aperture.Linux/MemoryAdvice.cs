@@ -3,6 +3,12 @@ namespace Aperture.Linux;
 /// <summary>Advice about a mapping (madvise(2); asm-generic/mman-common.h).</summary>
 public enum MemoryAdvice
 {
+    /// <summary>Leave the range out of the processes that this one starts (MADV_DONTFORK).</summary>
+    DoNotFork = 10,
+
+    /// <summary>Back the range with huge pages wherever a whole one fits and can be had (MADV_HUGEPAGE).</summary>
+    HugePage = 14,
+
     /// <summary>Leave the range out of core dumps (MADV_DONTDUMP).</summary>
     DoNotDump = 16,
 }

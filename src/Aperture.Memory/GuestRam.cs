@@ -3,12 +3,12 @@ namespace Aperture.Memory;
 /// <summary>A run of guest RAM at its addresses.</summary>
 /// <param name="Region">What shows it.</param>
 /// <param name="Range">Where.</param>
-public readonly record struct RamPiece(Region Region, AddressRange Range);
+public sealed record RamPiece(Region Region, AddressRange Range);
 
 /// <summary>Where a part of the guest's memory shows.</summary>
 /// <param name="Range">The addresses.</param>
 /// <param name="Offset">The memory's byte at the first of them.</param>
-public readonly record struct RamPlace(AddressRange Range, ulong Offset);
+public sealed record RamPlace(AddressRange Range, ulong Offset);
 
 /// <summary>
 /// The guest's main memory: one block, shown in pieces by rising address. A PC has one piece from address 0 up to the hole below 4 GiB and, if there is more,

@@ -1,12 +1,11 @@
 using System.Runtime.CompilerServices;
 using Aperture.Linux;
-using Microsoft.Win32.SafeHandles;
 
 namespace Aperture.Memory;
 
 /// <summary>
-/// A piece of host memory that a guest can be given: a memory file (memfd), sealed against resizing and mapped shared, so that another
-/// process or the kernel can map the same bytes. Ordinary pages are taken when they are first touched: a block of 64 GiB costs nothing until then.
+/// A piece of host memory that a guest can be given, this process's own. Ordinary pages are taken when they are first touched, 2 MiB at a time where the host has
+/// them in one piece: a block of 64 GiB costs nothing until then, and what the kernel does page by page (faults, pinning for DMA) is done 512 times less often.
 /// <para>
 /// Lifetime: the creator holds one reference and gives it up with <see cref="Dispose"/>; an <see cref="AddressSpace"/> in which a region of the
 /// block was ever placed holds another until the space is disposed. The memory is unmapped when the last is gone, so a reader that got the
@@ -20,7 +19,6 @@ namespace Aperture.Memory;
 // SAFETY: the only pointer is the mapping's base; it is private, and At checks every offset against the size and the mapping's life.
 public sealed unsafe class RamBlock : IDisposable
 {
-    private readonly SafeFileHandle _file;
     private readonly byte* _base;
     private readonly ulong _mappedSize;
 
@@ -32,14 +30,13 @@ public sealed unsafe class RamBlock : IDisposable
     private int _references = 1;
     private int _disposed;
 
-    private RamBlock(string name, ulong size, ulong mappedSize, RamPages pages, SafeFileHandle file, HostAddress address)
+    private RamBlock(string name, ulong size, ulong mappedSize, RamPages pages, HostAddress address)
     {
         Name = name;
         Size = size;
         Pages = pages;
         _mappedSize = mappedSize;
         _reach = size;
-        _file = file;
         HostAddress = address;
         // SAFETY: only stores the address that mmap returned; every use checks its offset against the mapped size.
         _base = (byte*)address.Value;
@@ -52,10 +49,9 @@ public sealed unsafe class RamBlock : IDisposable
         HostAddress = address;
         IsForeign = true;
         _owner = owner;
-        _file = new SafeFileHandle(-1, ownsHandle: false);
     }
 
-    /// <summary>What the block is for; also the memory file's name in /proc.</summary>
+    /// <summary>What the block is for.</summary>
     public string Name { get; }
 
     /// <summary>The size in bytes as asked for. The mapping is rounded up to whole pages.</summary>
@@ -66,9 +62,6 @@ public sealed unsafe class RamBlock : IDisposable
 
     /// <summary>Where the block starts in this process; aligned to its pages.</summary>
     public HostAddress HostAddress { get; }
-
-    /// <summary>The memory file, for handing the block to another process or the kernel. Owned by the block; an invalid handle when the block is foreign.</summary>
-    public SafeFileHandle File => _file;
 
     /// <summary>True for memory that this process must never touch.</summary>
     public bool IsForeign { get; }
@@ -85,28 +78,21 @@ public sealed unsafe class RamBlock : IDisposable
         }
 
         ulong mappedSize = (size + page - 1) & ~(page - 1);
-        int hugeBits = pages == RamPages.Ordinary ? 0 : pages.PageBits();
-        Check(MemoryMap.CreateMemfd(name, hugeBits, out SafeFileHandle file), name, size, pages, "create the memory file");
-        try
+        HostAddress address;
+        if (pages == RamPages.Ordinary)
         {
-            Check(MemoryMap.SetLength(file, mappedSize), name, size, pages, "size the memory file");
-
-            // A kernel without seals for huge pages (before 4.16) still gives usable memory; nobody but us has the file.
-            _ = MemoryMap.AddSeals(file, MemorySeals.Shrink | MemorySeals.Grow | MemorySeals.Seal);
-
+            Check(MapOrdinary(mappedSize, out address), name, size, pages);
+        }
+        else
+        {
             // Huge pages are reserved at once: a missing one must be an error here, not a SIGBUS in a vCPU later.
-            bool reserve = pages != RamPages.Ordinary;
-            Check(MemoryMap.MapShared(file, mappedSize, reserve, out HostAddress address), name, size, pages, "map the memory");
+            Check(MemoryMap.MapPrivateMemory(mappedSize, pages.PageBits(), out address), name, size, pages);
+        }
 
-            // Best effort: a core dump of the monitor should not hold the guest.
-            _ = MemoryMap.Advise(address, mappedSize, MemoryAdvice.DoNotDump);
-            return new RamBlock(name, size, mappedSize, pages, file, address);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
+        // Best effort: neither a core dump of the monitor nor a process that it starts should hold the guest.
+        _ = MemoryMap.Advise(address, mappedSize, MemoryAdvice.DoNotDump);
+        _ = MemoryMap.Advise(address, mappedSize, MemoryAdvice.DoNotFork);
+        return new RamBlock(name, size, mappedSize, pages, address);
     }
 
     /// <summary>
@@ -202,7 +188,6 @@ public sealed unsafe class RamBlock : IDisposable
             }
 
             _ = MemoryMap.Unmap(HostAddress, _mappedSize);
-            _file.Dispose();
         }
     }
 
@@ -231,12 +216,41 @@ public sealed unsafe class RamBlock : IDisposable
         throw new ArgumentOutOfRangeException(nameof(offset), $"0x{length:x} bytes at 0x{offset:x} are not inside {Name} of 0x{Size:x} bytes");
     }
 
-    private static void Check(int errno, string name, ulong size, RamPages pages, string step)
+    // Memory that can hold a huge page starts at a multiple of one, as guest addresses do: only then can KVM and the IOMMU map it by huge pages too.
+    private static int MapOrdinary(ulong size, out HostAddress address)
+    {
+        ulong alignment = RamPages.Huge2M.PageSize();
+        if (size < alignment)
+        {
+            return MemoryMap.MapPrivateMemory(size, 0, out address);
+        }
+
+        int errno = MemoryMap.MapPrivateMemory(size + alignment, 0, out address);
+        if (errno != 0)
+        {
+            return errno;
+        }
+
+        ulong skip = (0 - address.Value) & (alignment - 1);
+        if (skip != 0)
+        {
+            _ = MemoryMap.Unmap(address, skip);
+        }
+
+        address += skip;
+        _ = MemoryMap.Unmap(address + size, alignment - skip);
+
+        // Best effort: a kernel without transparent huge pages gives small ones.
+        _ = MemoryMap.Advise(address, size, MemoryAdvice.HugePage);
+        return 0;
+    }
+
+    private static void Check(int errno, string name, ulong size, RamPages pages)
     {
         if (errno != 0)
         {
             throw pages == RamPages.Ordinary
-                ? new ApertureException($"{name}: the host did not {step} of {ByteSize.Format(size)}: {MemoryMap.Describe(errno)}", ApertureException.HostFailure)
+                ? new ApertureException($"{name}: the host did not map {ByteSize.Format(size)} of memory: {MemoryMap.Describe(errno)}", ApertureException.HostFailure)
                 : HugePages.Failure(name, size, pages, errno);
         }
     }

@@ -3,7 +3,7 @@ namespace Aperture.Pci;
 /// <summary>A range that no BAR may take.</summary>
 /// <param name="Range">The addresses.</param>
 /// <param name="Name">What is there: RAM, ECAM, LAPIC...</param>
-public readonly record struct DecodeObstacle(AddressRange Range, string Name);
+public sealed record DecodeObstacle(AddressRange Range, string Name);
 
 /// <summary>What the host bridge lets a BAR decode: its windows, and what wins over BARs. Immutable; make a new one when RAM or the ECAM window moves.</summary>
 public sealed class DecodeLimits

@@ -8,7 +8,7 @@ namespace Aperture.Vfio;
 /// <param name="Range">The guest addresses, which are the devices' too.</param>
 /// <param name="Region">The region there.</param>
 /// <param name="Reason">Null when it is mapped, otherwise why not, as the end of a sentence.</param>
-public readonly record struct IommuResult(AddressRange Range, Region Region, string? Reason)
+public sealed record IommuResult(AddressRange Range, Region Region, string? Reason)
 {
     /// <summary>Devices reach the range.</summary>
     public bool IsMapped => Reason is null;

@@ -31,7 +31,6 @@ public sealed class DeviceMemoryTests : IDisposable
         Assert.Throws<InvalidOperationException>(() => _block.Write(8, 1U));
         Assert.Throws<InvalidOperationException>(() => _block.Read(Page, bytes));
         Assert.Throws<InvalidOperationException>(() => _block.Write(Size - 8, bytes.AsSpan()));
-        Assert.True(_block.File.IsInvalid);
         Assert.True(_block.IsForeign);
     }
 

@@ -5,7 +5,7 @@ namespace Aperture.Firmware;
 /// <param name="FileOffset">Where its content begins in the file.</param>
 /// <param name="FileSize">Bytes of content.</param>
 /// <param name="MemorySize">Bytes in memory; those past the content are zero.</param>
-public readonly record struct ElfSegment(GuestAddress Address, ulong FileOffset, ulong FileSize, ulong MemorySize)
+public sealed record ElfSegment(GuestAddress Address, ulong FileOffset, ulong FileSize, ulong MemorySize)
 {
     /// <summary>The memory it takes.</summary>
     public AddressRange Range => new(Address, MemorySize);

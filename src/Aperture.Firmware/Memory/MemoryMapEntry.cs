@@ -22,4 +22,4 @@ public enum MemoryKind : uint
 /// <summary>One range of the memory map.</summary>
 /// <param name="Range">Its addresses; not empty.</param>
 /// <param name="Kind">What is there.</param>
-public readonly record struct MemoryMapEntry(AddressRange Range, MemoryKind Kind);
+public sealed record MemoryMapEntry(AddressRange Range, MemoryKind Kind);

@@ -57,7 +57,7 @@ internal sealed class PeerEvents(IommuListener iommu, EventLog events, Func<bool
     {
         bool isPiece = result.Range.Size < (ulong)Environment.SystemPageSize;
         string key = isPiece ? $"a piece of {BarOf(result.Region.Name)}" : result.Region.Name;
-        if (_refused.TryGetValue(key, out IommuResult told) && (isPiece || told == result))
+        if (_refused.TryGetValue(key, out IommuResult? told) && (isPiece || told == result))
         {
             return;
         }

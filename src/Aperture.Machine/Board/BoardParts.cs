@@ -52,4 +52,4 @@ internal sealed record BoardParts(
 }
 
 /// <summary>A debug console at its port.</summary>
-internal readonly record struct DebugConsolePort(ushort Port, ISerialBackend Backend);
+internal sealed record DebugConsolePort(ushort Port, ISerialBackend Backend);

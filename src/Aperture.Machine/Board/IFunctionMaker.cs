@@ -20,13 +20,13 @@ internal interface IFunctionMaker
 internal sealed record FunctionSite(AddressSpace Memory, Dispatcher MemoryDispatcher, Func<ushort> NextSlot, bool IsExpress);
 
 /// <summary>What a function answers at addresses that no BAR moves, in memory or ports.</summary>
-internal readonly record struct FixedRange(Region Region, GuestAddress Start, bool IsPorts);
+internal sealed record FixedRange(Region Region, GuestAddress Start, bool IsPorts);
 
 /// <summary>What answers behind a BAR, or behind a piece of it.</summary>
 /// <param name="Bar">The BAR.</param>
 /// <param name="Region">What answers.</param>
 /// <param name="Offset">Bytes from the BAR's start.</param>
-internal readonly record struct BarRegion(Bar Bar, Region Region, ulong Offset = 0);
+internal sealed record BarRegion(Bar Bar, Region Region, ulong Offset = 0);
 
 /// <summary>A function with what answers behind its BARs.</summary>
 /// <param name="Function">The function.</param>

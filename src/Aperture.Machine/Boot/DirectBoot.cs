@@ -58,11 +58,13 @@ internal sealed class DirectBoot
     private static PlatformDescription Describe(MachineConfig config, PlacementMap map)
     {
         HostBridgePlacement bridge = map.HostBridges[0];
-        byte lastBus = map.Ecam is { } window ? (byte)((window.Size >> 20) - 1) : byte.MaxValue;
+
+        // Linux looks for devices on every bus that MCFG covers, in 64 exits each: so only those that the tree has or keeps for later.
+        byte lastBus = map.Functions.Select(static f => f.Bridge?.Subordinate ?? f.Address.Bus).Append(bridge.FirstBus).Max();
         HostBridgeWindows windows = new(bridge.FirstBus, lastBus, HostBridgeWindows.StandardIo, bridge.Mmio32Windows, bridge.Mmio64Windows);
         return BoardDescription.Of(config, [.. map.Ram.Pieces], windows) with
         {
-            Ecam = map.Ecam is { } ecam ? new EcamRegion(ecam, (ushort)bridge.Segment, 0, lastBus) : null,
+            Ecam = map.Ecam is { } ecam ? new EcamRegion(new AddressRange(ecam.Start, (lastBus + 1UL) << 20), (ushort)bridge.Segment, 0, lastBus) : null,
         };
     }
 

@@ -8,7 +8,7 @@ namespace Aperture.Machine.Verification;
 /// <param name="IsMapped">Devices reach it.</param>
 /// <param name="Reason">Why they do not, in one sentence; null when they do.</param>
 /// <param name="IsPeer">It is a BAR of an assigned device. Not every kernel maps those for others, and no promise is broken by that.</param>
-public readonly record struct IommuMapping(AddressRange Range, string Owner, bool IsMapped, string? Reason, bool IsPeer = false);
+public sealed record IommuMapping(AddressRange Range, string Owner, bool IsMapped, string? Reason, bool IsPeer = false);
 
 /// <summary>Who knows what the IOMMU maps.</summary>
 public interface IIommuMappings

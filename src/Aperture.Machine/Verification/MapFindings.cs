@@ -27,13 +27,13 @@ public sealed record FoundFunction(string Name, Bdf Place, IReadOnlyList<FoundBa
 /// <param name="Owner">The region's name.</param>
 /// <param name="IsRam">Memory stands behind it; else accesses go to a device.</param>
 /// <param name="IsReadOnly">The guest's writes do not reach that memory.</param>
-public readonly record struct FoundRange(AddressRange Range, string Owner, bool IsRam, bool IsReadOnly = false);
+public sealed record FoundRange(AddressRange Range, string Owner, bool IsRam, bool IsReadOnly = false);
 
 /// <summary>Memory that is in no slot.</summary>
 /// <param name="Range">The addresses.</param>
 /// <param name="Owner">The region's name.</param>
 /// <param name="Reason">Why, in one sentence.</param>
-public readonly record struct FoundTrapped(AddressRange Range, string Owner, string Reason);
+public sealed record FoundTrapped(AddressRange Range, string Owner, string Reason);
 
 /// <summary>What a running machine has: its registers, its flat view, its memory slots, its IOMMU mappings. A snapshot.</summary>
 public sealed record MapFindings

@@ -7,7 +7,7 @@ namespace Aperture.Machine.Verification;
 /// <param name="Index">0 to 5, or <see cref="BarKinds.RomIndex"/>.</param>
 /// <param name="Address">The address.</param>
 /// <param name="IsPinned">The user chose it.</param>
-public readonly record struct PromisedBar(int Index, GuestAddress Address, bool IsPinned);
+public sealed record PromisedBar(int Index, GuestAddress Address, bool IsPinned);
 
 /// <summary>A bridge's bus numbers and windows.</summary>
 /// <param name="Secondary">The bus behind it.</param>

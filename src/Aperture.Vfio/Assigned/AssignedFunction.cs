@@ -217,8 +217,8 @@ public sealed class AssignedFunction : PciFunction, IDisposable
 
     private static int PowerRegister(byte[] config)
     {
-        FoundCapability power = CapabilityWalk.Standard(config).Find(c => c.Id == PciCapabilityIds.PowerManagement && c.Room >= 8);
-        return power.Offset == 0 ? 0 : power.Offset + 4;
+        FoundCapability? power = CapabilityWalk.Standard(config).Find(c => c.Id == PciCapabilityIds.PowerManagement && c.Room >= 8);
+        return power is null ? 0 : power.Offset + 4;
     }
 
     private void AddHeader(byte[] config)

@@ -8,7 +8,7 @@ namespace Aperture.Vfio;
 /// <param name="Version">Version of an extended capability; 0 for a standard one.</param>
 /// <param name="Offset">Bytes from the start of configuration space.</param>
 /// <param name="Room">Bytes up to the next capability, or the end of the space: what it can have at most.</param>
-internal readonly record struct FoundCapability(ushort Id, byte Version, int Offset, int Room);
+internal sealed record FoundCapability(ushort Id, byte Version, int Offset, int Room);
 
 /// <summary>
 /// Follows the capability lists of a device's configuration space. The device is not trusted: pointers may loop, leave the space or point into
