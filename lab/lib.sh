@@ -114,6 +114,18 @@ ensure_test_packages() {
         "iasl=acpica-tools=checks the ACPI tables"
 }
 
+# fetch_native: puts the compiler that src/Aperture.Cli/ReadyToRun.targets uses into NuGet's folder. Without it the program only starts slower, so a failure
+# is no error, and is not repeated before the next day.
+fetch_native() {
+    local packages=${NUGET_PACKAGES:-$HOME/.nuget/packages} tried=$cache/native-compiler-tried
+    compgen -G "$packages/microsoft.netcore.app.crossgen2.linux-x64/*" >/dev/null && return
+    [ -z "$(find "$tried" -mtime -1 2>/dev/null)" ] || return
+    mkdir -p "$cache"
+    touch "$tried"
+    timeout 120 dotnet restore "$repo/src/Aperture.Cli" -p:FetchReadyToRun=true >/dev/null 2>&1 </dev/null ||
+        say "the ahead-of-time compiler could not be fetched: the program starts slower without it"
+}
+
 # True when this host's KVM runs 64-bit guests: the vendor's own module is there, not a paravirtual stand-in.
 kvm_is_complete() {
     [ -r /dev/kvm ] && [ -w /dev/kvm ] && { [ -d /sys/module/kvm_intel ] || [ -d /sys/module/kvm_amd ]; } && [ ! -d /sys/module/kvm_pvm ]
