@@ -32,6 +32,7 @@ public sealed class KvmVm : IDisposable
             KvmIoctl.SetIdentityMapAddress(_vm, options.ReservedPages.Value);
             KvmIoctl.SetTssAddress(_vm, checked((uint)(options.ReservedPages.Value + 0x1000)));
             Memory = new KvmMemorySlots(_vm);
+            PostedWrites = new PostedWrites(_vm);
             Routes = new MsiRoutes(
                 options.InterruptControllers ? KvmIoctl.CheckExtension(_vm, KvmCapability.IrqRouting) : 0,
                 table => KvmIoctl.SetGsiRouting(_vm, table));
@@ -55,6 +56,9 @@ public sealed class KvmVm : IDisposable
 
     /// <summary>The memory slots.</summary>
     public KvmMemorySlots Memory { get; }
+
+    /// <summary>Writes that the kernel collects; it can once the vCPUs are made.</summary>
+    public PostedWrites PostedWrites { get; }
 
     /// <summary>The table of interrupt numbers (GSIs) and where they go.</summary>
     public MsiRoutes Routes { get; }

@@ -27,6 +27,15 @@ public sealed record LabArtifacts(string Folder)
     /// <summary>Its initial file system: the guest's with modules that the kernel needs and the programs of lab/guest/*.c.</summary>
     public string PassthroughInitramfs => Path.Combine(Folder, "passthrough-initramfs.cpio.gz");
 
+    /// <summary>OVMF for 32-bit processors, the bank with its code.</summary>
+    public string Ovmf32Code => Path.Combine(Folder, "OVMF32_CODE_4M.fd");
+
+    /// <summary>The bank with its variables, as delivered.</summary>
+    public string Ovmf32Variables => Path.Combine(Folder, "OVMF32_VARS_4M.fd");
+
+    /// <summary>True when both banks are here.</summary>
+    public bool HasOvmf32 => File.Exists(Ovmf32Code) && File.Exists(Ovmf32Variables);
+
     /// <summary>True when the guest for passed-through devices is here.</summary>
     public bool HasPassthrough => File.Exists(PassthroughKernel) && File.Exists(PassthroughInitramfs);
 

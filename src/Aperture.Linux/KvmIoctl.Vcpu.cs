@@ -120,6 +120,13 @@ public static partial class KvmIoctl
     /// <summary>KVM_SET_VCPU_EVENTS (KVM API 4.32) from <see cref="KvmStateSize.VcpuEvents"/> bytes.</summary>
     public static void SetVcpuEvents(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetVcpuEvents, state, KvmStateSize.VcpuEvents, "cannot set a vCPU's pending events");
 
+    /// <summary>KVM_GET_STATS_FD (KVM API 4.133): a file with the vCPU's counters, or null where the kernel has none (before Linux 5.14).</summary>
+    public static SafeFileDescriptor? TryGetStatistics(SafeFileDescriptor vcpu)
+    {
+        int result = TryCall(vcpu, KvmRequest.GetStatisticsFile, 0);
+        return result < 0 ? null : new SafeFileDescriptor(result);
+    }
+
     private static void Transfer(SafeFileDescriptor vcpu, KvmRequest request, Span<byte> state, int size, string sentence)
     {
         CheckSize(state, size);

@@ -53,6 +53,20 @@ public static partial class KvmIoctl
         return TryCall(vm, KvmRequest.IrqLine, ref level);
     }
 
+    /// <summary>KVM_REGISTER_COALESCED_MMIO (KVM API 4.116): writes to these addresses go to the ring. 0 or minus the errno.</summary>
+    public static int TryCollectWrites(SafeFileDescriptor vm, ulong address, uint size)
+    {
+        KvmCoalescedZone zone = new() { Address = address, Size = size };
+        return TryCall(vm, KvmRequest.CollectMmio, ref zone);
+    }
+
+    /// <summary>KVM_UNREGISTER_COALESCED_MMIO: ends it for the same addresses. 0 or minus the errno.</summary>
+    public static int TryStopCollecting(SafeFileDescriptor vm, ulong address, uint size)
+    {
+        KvmCoalescedZone zone = new() { Address = address, Size = size };
+        return TryCall(vm, KvmRequest.StopCollectingMmio, ref zone);
+    }
+
     /// <summary>KVM_SIGNAL_MSI (KVM API 4.71). Allocates nothing.</summary>
     /// <returns>Above 0 when delivered, 0 when the guest blocked it, or minus the errno.</returns>
     public static int TrySignalMsi(SafeFileDescriptor vm, ulong address, uint data)

@@ -42,6 +42,9 @@ public enum KvmCapability
     /// <summary>KVM_CAP_IOEVENTFD.</summary>
     IoEventFd = 36,
 
+    /// <summary>KVM_CAP_COALESCED_MMIO: the page of a vCPU's mapping that holds the ring of collected writes.</summary>
+    CoalescedMmio = 15,
+
     /// <summary>KVM_CAP_SET_IDENTITY_MAP_ADDR.</summary>
     SetIdentityMapAddress = 37,
 

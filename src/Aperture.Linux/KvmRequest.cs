@@ -16,6 +16,8 @@ internal enum KvmRequest : uint
     SetIdentityMapAddress = 0x4008AE48,
     CreateIrqchip = 0xAE60,
     IrqLine = 0x4008AE61,
+    CollectMmio = 0x4010AE67,
+    StopCollectingMmio = 0x4010AE68,
     GetIrqchip = 0xC208AE62,
     SetIrqchip = 0x8208AE63,
     SetGsiRouting = 0x4008AE6A,
@@ -50,4 +52,5 @@ internal enum KvmRequest : uint
     SetDebugRegisters = 0x4080AEA2,
     GetXcrs = 0x8188AEA6,
     SetXcrs = 0x4188AEA7,
+    GetStatisticsFile = 0xAECE,
 }

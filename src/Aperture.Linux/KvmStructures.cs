@@ -32,6 +32,17 @@ internal struct KvmIrqLevel
     public uint Level;
 }
 
+/// <summary>struct kvm_coalesced_mmio_zone.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct KvmCoalescedZone
+{
+    public ulong Address;
+    public uint Size;
+
+    /// <summary>1 for ports.</summary>
+    public uint IsPort;
+}
+
 /// <summary>struct kvm_msi.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 32)]
 internal struct KvmMsi

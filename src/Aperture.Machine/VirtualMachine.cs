@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Aperture.Kvm;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Board;
@@ -73,7 +74,8 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), _hostDevices],
             }));
             _plan.FirmwareBoot?.Attach(_board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)));
-            _screen = Own(new ScreenOutput(config, _board.Display, clock));
+            CpuBus screen = new(_board, static _ => VcpuAction.Park);
+            _screen = Own(new ScreenOutput(config, _board.Display, clock, () => _vm.PostedWrites.Deliver(screen)));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
 
             // Between the vCPUs' end and the devices' closing: nothing may reach a device that is given back.
@@ -82,6 +84,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             _board.Memory.Barrier = new VcpuBarrier(_vcpus);
             _board.Memory.AddListener(_slots);
             _board.Memory.AddListener(new SlotEvents(_slots, _events));
+            _board.Memory.AddListener(new PostedWriteListener(new PostedWriteBackend(_vm.PostedWrites)));
             _hostDevices.Follow(_board.Memory);
             _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail, new AssignedMappings(() => _hostDevices.Iommu)));
             _hostDevices.Notices.Unplug = Own(new DeviceReturn(_supervision.Hotplug, _events)).Begin;
@@ -259,7 +262,26 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             json.WriteNumber("unclaimed_memory", _board.Unclaimed.Total);
             json.WriteNumber("unclaimed_ports", _board.UnclaimedPorts.Total);
             json.WriteNumber("dropped_messages", _vm.DroppedMessages);
+            WriteKernelCounts(json);
         });
+    }
+
+    // Exits that the kernel served are in these too.
+    private void WriteKernelCounts(Utf8JsonWriter json)
+    {
+        Dictionary<string, ulong> sums = new(StringComparer.Ordinal);
+        foreach ((string name, ulong count) in _vcpus.Vcpus.SelectMany(v => v.Statistics).Where(c => c.Key.EndsWith("exits", StringComparison.Ordinal) || c.Key == "insn_emulation"))
+        {
+            sums[name] = sums.GetValueOrDefault(name) + count;
+        }
+
+        json.WriteStartObject("kernel");
+        foreach ((string name, ulong count) in sums.OrderBy(c => c.Key, StringComparer.Ordinal))
+        {
+            json.WriteNumber(name, count);
+        }
+
+        json.WriteEndObject();
     }
 
     /// <summary>Takes every BAR from the guest and the devices' DMA mappings, and resets the devices.</summary>

@@ -67,6 +67,12 @@ public sealed class Region
     /// </summary>
     public bool MustBeMapped { get; private init; }
 
+    /// <summary>
+    /// True for a trapped region whose writes have no effect that the guest could see but by a later access: they may be collected and dispatched together,
+    /// in order, before that access. A display's memory is such a region.
+    /// </summary>
+    public bool IsPosted { get; private init; }
+
     /// <summary>Reads dispatched to the region so far: exits, and DMA that was aimed at it when it is not RAM.</summary>
     public ulong Reads => (ulong)Interlocked.Read(ref _reads);
 
@@ -74,10 +80,10 @@ public sealed class Region
     public ulong Writes => (ulong)Interlocked.Read(ref _writes);
 
     /// <summary>A region whose every access goes to <paramref name="handler"/>.</summary>
-    public static Region Trapped(string name, ulong size, IAccessHandler handler)
+    public static Region Trapped(string name, ulong size, IAccessHandler handler, bool posted = false)
     {
         ArgumentNullException.ThrowIfNull(handler);
-        return new Region(name, size, RegionKind.Trapped) { Handler = handler };
+        return new Region(name, size, RegionKind.Trapped) { Handler = handler, IsPosted = posted };
     }
 
     /// <summary>Memory that reads and writes reach directly: <paramref name="size"/> bytes of <paramref name="block"/> from <paramref name="offset"/>.</summary>

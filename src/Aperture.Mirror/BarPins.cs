@@ -71,7 +71,7 @@ internal sealed class BarPins(MirrorUse use, MirrorNotes notes)
             else
             {
                 Noteworthy(bar, name);
-                pins.Add(new BarPin(node, new BarDemand(bar.Index, bar.Kind, bar.Size, address), bar.Enabled, bar.Size));
+                pins.Add(new BarPin(node, new BarDemand(bar.Index, bar.Kind, bar.Size, address) { PinIsHosts = true }, bar.Enabled, bar.Size));
             }
         }
 
@@ -108,7 +108,7 @@ internal sealed class BarPins(MirrorUse use, MirrorNotes notes)
             }
 
             ulong unit = Math.Max(bar.Size, SystemPage);
-            pins.Add(new BarPin(node, new BarDemand(BarIndex.Vf0 + bar.Index, bar.Kind, bar.Size, address), function.Sriov!.NumVfs > 0, unit * (ulong)sriov.TotalVfs));
+            pins.Add(new BarPin(node, new BarDemand(BarIndex.Vf0 + bar.Index, bar.Kind, bar.Size, address) { PinIsHosts = true }, function.Sriov!.NumVfs > 0, unit * (ulong)sriov.TotalVfs));
         }
     }
 

@@ -12,6 +12,9 @@ namespace Aperture.Placement;
 /// <param name="Pin">The address the user wants, or null for one the solver picks.</param>
 public sealed record BarDemand(int Index, BarKind Kind, ulong Size, GuestAddress? Pin = null)
 {
+    /// <summary>True when <see cref="Pin"/> is the address that a host's device has its BAR at, rather than one that the user spelled.</summary>
+    public bool PinIsHosts { get; init; }
+
     /// <summary>
     /// The sizes, in bytes, that a Resizable BAR capability offers (PCIe 5.0, 7.8.6), in any order; empty for a BAR of one size.
     /// When given, <see cref="Size"/> is one of them.

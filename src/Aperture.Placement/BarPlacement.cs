@@ -29,10 +29,13 @@ public sealed record PlacementReason(PlacementReasonKind Kind)
     /// <summary>Who holds the place below, for <see cref="PlacementReasonKind.Pushed"/>.</summary>
     public string? PushedBy { get; init; }
 
+    /// <summary>For <see cref="PlacementReasonKind.Pinned"/>: the pin is where the host's device has its BAR.</summary>
+    public bool AsOnHost { get; init; }
+
     /// <summary>The same as a phrase for people, naming the other party where there is one.</summary>
     public string Text => Kind switch
     {
-        PlacementReasonKind.Pinned => "the user pinned it here",
+        PlacementReasonKind.Pinned => AsOnHost ? "pinned where the host has it" : "the user pinned it here",
         PlacementReasonKind.BridgeWindow => $"it lies in {Window}, {WindowRange}",
         PlacementReasonKind.Pushed => $"the lowest free multiple of {ByteSize.Format(Alignment)} in {Window}: the place below is taken by {PushedBy}",
         _ => $"the lowest multiple of {ByteSize.Format(Alignment)} in {Window}",

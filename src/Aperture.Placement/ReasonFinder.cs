@@ -21,7 +21,7 @@ internal sealed class ReasonFinder
         ulong unit = bar.Spec.Unit;
         if (!bar.Floats)
         {
-            return new PlacementReason(PlacementReasonKind.Pinned) { Alignment = unit };
+            return new PlacementReason(PlacementReasonKind.Pinned) { Alignment = unit, AsOnHost = bar.Spec.Demand.PinIsHosts };
         }
 
         if (bar.Parent is { } window)

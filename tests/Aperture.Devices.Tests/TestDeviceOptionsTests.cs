@@ -86,6 +86,12 @@ public class TestDeviceOptionsTests
     [InlineData("id=x,bar1=io:16,bar0=mem64:1M", "upper half of the 64-bit bar0")]
     [InlineData("id=x,rom=1K", "2K to 16M")]
     [InlineData("id=x,rom=3K", "2K to 16M")]
+    [InlineData("id=x,rom=no-such-file.rom", "no such file")]
+    [InlineData("id=x,rom=", "2K to 16M")]
+    [InlineData("id=x,ids=8086", "VENDOR:DEVICE")]
+    [InlineData("id=x,ids=8086:10d3:1", "VENDOR:DEVICE")]
+    [InlineData("id=x,ids=18086:10d3", "VENDOR:DEVICE")]
+    [InlineData("id=x,ids=ffff:0001", "not ffff")]
     [InlineData("id=x,msi=3", "power of two from 1 to 32")]
     [InlineData("id=x,msi=0", "power of two from 1 to 32")]
     [InlineData("id=x,bar0=mem32:1M,msix=2049", "1 to 2048")]
@@ -109,7 +115,7 @@ public class TestDeviceOptionsTests
     [Fact]
     public void Only_options_of_the_device_are_claimed()
     {
-        Assert.All(["id", "addr", "port", "rom", "msi", "msix", "bar0", "bar5"], key => Assert.True(TestDeviceOptions.OwnsKey(key)));
+        Assert.All(["id", "addr", "port", "rom", "ids", "msi", "msix", "bar0", "bar5"], key => Assert.True(TestDeviceOptions.OwnsKey(key)));
         Assert.All(["bars", "fixed-bars", "bar6", "bar", "bar10", ""], key => Assert.False(TestDeviceOptions.OwnsKey(key)));
     }
 }

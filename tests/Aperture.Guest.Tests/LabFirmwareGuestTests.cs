@@ -33,6 +33,42 @@ public sealed class LabFirmwareGuestTests
     }
 
     [Fact]
+    public void SeaBIOS_copies_iPXE_from_a_devices_expansion_ROM_and_runs_it_unmodified()
+    {
+        FirmwareRun run = FirmwareRun.Until(
+            "No more network devices", "--firmware", FirmwareRun.SeaBios, "--memory", "256M",
+            "--device", $"test,id=nic,addr=05.0,bar0=mem32:128K,ids=8086:10d3,rom={FirmwareRun.Prepared("ipxe-e1000e.rom")}");
+
+        // Its first line is of the time when SeaBIOS initialises ROMs, the others of its turn in the boot order.
+        Assert.Contains("iPXE (http://ipxe.org) 00:05.0", run.Screen, StringComparison.Ordinal);
+        Assert.Contains("Booting from ROM...", run.Screen, StringComparison.Ordinal);
+        Assert.Contains("iPXE (PCI 00:05.0) starting execution...ok", run.Screen, StringComparison.Ordinal);
+        Assert.Contains("Open Source Network Boot Firmware", run.Screen, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Memtest86_plus_finds_the_memory_and_the_machines_name_and_no_error()
+    {
+        // Test 6 is some seconds in. The screen is drawn in place, so what is read is a whole screen.
+        FirmwareRun run = FirmwareRun.Until(
+            "Test #6 ", "--firmware", FirmwareRun.SeaBios, "--kernel", FirmwareRun.Prepared("memtest86+x64.bin"), "--cmdline", "nosmp", "--memory", "64M");
+        string last = run.Screen[run.Screen.LastIndexOf("Memtest86+", StringComparison.Ordinal)..];
+        Assert.Matches(@"Memory +: +63MB", last);
+        Assert.Contains("of 63.4MB]", run.Screen, StringComparison.Ordinal);
+        Assert.Contains("CPU: 1 Cores 1 Threads", last, StringComparison.Ordinal);
+        Assert.Contains("Errors: 0", last, StringComparison.Ordinal);
+        Assert.Contains("Aperture Q35 virtual machine", last, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Pinned_BARs_on_the_root_bus_and_behind_a_port_survive_SeaBIOS_and_then_Linux() => PinnedMachine.AssertPinsHeld(FirmwareRun.Until(
+        "APERTURE done",
+        [
+            "--firmware", FirmwareRun.SeaBios, "--memory", "512M", .. PinnedMachine.Options,
+            "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"), "--cmdline", PinnedMachine.KernelOptions,
+        ]));
+
+    [Fact]
     public void Debians_installer_reaches_its_first_dialog()
     {
         // Its dialogs name their priority between brackets.

@@ -5,8 +5,6 @@ namespace Aperture.Guest.Tests;
 /// <summary>Debian's OVMF, unmodified, and what it starts. Each test reads what the guest printed.</summary>
 public sealed class LabOvmfTests
 {
-    private const string KernelOptions = $"{GuestRun.KernelOptions} aperture.ids=a9e7:0001";
-
     /// <summary>The builds of OVMF.</summary>
     public static TheoryData<string> Builds { get; } = new(OvmfImage.For32Bit, OvmfImage.For64Bit);
 
@@ -47,24 +45,7 @@ public sealed class LabOvmfTests
 
     [Theory]
     [MemberData(nameof(Builds))]
-    public void Pinned_BARs_on_the_root_bus_and_behind_a_port_survive_OVMF_and_then_Linux(string build)
-    {
-        FirmwareRun run = Linux(
-            build, "--root-port", "id=rp0", "--root-port", "id=rp1",
-            "--device", "test,id=a,addr=05.0,bar0=mem32:1M:trap,bar2=mem64p:256M:ram,bars=bar0@0xd8000000,bar2@0xb00000000",
-            "--device", "test,id=b,port=rp1,bar0=mem32:1M:trap,bar1=mem32:64K:trap,bar2=mem64p:256M:ram,bar4=io:256,bars=bar0@0xd0300000,bar2@0xc00000000,bar4@0x9000");
-        Dictionary<string, string> seen = run.Lines("bar").ToDictionary(b => $"{b[1]} {b[2]}", b => b[3]);
-        Assert.Equal("0x00000000d8000000", seen["0000:00:05.0 0"]);
-        Assert.Equal("0x0000000b00000000", seen["0000:00:05.0 2"]);
-        Assert.Equal("0x00000000d0300000", seen["0000:02:00.0 0"]);
-        Assert.Equal("0x0000000c00000000", seen["0000:02:00.0 2"]);
-        Assert.Equal("0x0000000000009000", seen["0000:02:00.0 4"]);
-        Assert.Equal(["touched", "10", "0"], Assert.Single(run.Lines("touched")));
-
-        // OVMF asked each of them to go elsewhere.
-        string[] asked = [.. run.EventsOf("bar.move_refused").Select(e => $"{e.GetProperty("function").GetString()} {e.GetProperty("bar").GetString()}").Distinct().Order()];
-        Assert.Equal(["a bar0", "a bar2", "b bar0", "b bar2", "b bar4"], asked);
-    }
+    public void Pinned_BARs_on_the_root_bus_and_behind_a_port_survive_OVMF_and_then_Linux(string build) => PinnedMachine.AssertPinsHeld(Linux(build, [.. PinnedMachine.Options]));
 
     [Fact]
     public void What_OVMF_puts_on_a_pin_does_not_answer_until_Linux_has_moved_it()
@@ -100,7 +81,7 @@ public sealed class LabOvmfTests
 
     private static FirmwareRun Linux(string build, params string[] arguments) => OvmfImage.Find(build).Boot(
         "APERTURE done",
-        [.. arguments, "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"), "--cmdline", KernelOptions]);
+        [.. arguments, "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"), "--cmdline", PinnedMachine.KernelOptions]);
 
     private static string? Text(JsonElement e, string name) => e.GetProperty(name).GetString();
 }

@@ -40,6 +40,58 @@ public class VcpuExitTests
             guest.Run());
     }
 
+    [Fact]
+    public void Collected_writes_arrive_once_each_in_order_and_before_the_access_that_follows_them()
+    {
+        using KvmGuest guest = KvmGuest.Start(RomImage.Protected32(code =>
+        {
+            // More than the ring holds.
+            for (uint i = 0; i < 400; i++)
+            {
+                code.mov(__dword_ptr[Device + (4 * i)], i);
+            }
+
+            code.mov(__byte_ptr[Device + 0x7FF], 0x5A);
+            code.mov(al, 0x8F);
+            code.@out(0x80, al);
+            code.mov(__word_ptr[Device + 2], 0x1234);
+            code.mov(eax, __dword_ptr[Device]);
+            PayloadParts.Done(code);
+        }));
+        Assert.SkipUnless(guest.Vm.PostedWrites.TryAdd(new AddressRange(new GuestAddress(Device), 0x1000)), "this KVM collects no writes (KVM_CAP_COALESCED_MMIO)");
+        Assert.Equal(
+            [
+                .. Enumerable.Range(0, 400).Select(i => $"write4 {Device + (4 * i):x} {i:x}"), $"write1 {Device + 0x7FF:x} 5a", "out1 80 8f",
+                $"write2 {Device + 2:x} 1234", $"read4 {Device:x} ffffffff",
+            ],
+            guest.Run());
+        Assert.True(guest.Vcpus.Vcpus[0].ExitCount < 50, $"{guest.Vcpus.Vcpus[0].ExitCount} exits");
+    }
+
+    [Fact]
+    public void The_kernels_counters_have_every_memory_access_that_left_the_guest_and_all_exits()
+    {
+        using KvmGuest guest = KvmGuest.Start(RomImage.Protected32(code =>
+        {
+            for (int i = 0; i < 20; i++)
+            {
+                code.@out(0x80, al);
+            }
+
+            for (int i = 0; i < 10; i++)
+            {
+                code.mov(eax, __dword_ptr[Device]);
+            }
+
+            PayloadParts.Done(code);
+        }));
+        guest.Run();
+        IReadOnlyDictionary<string, ulong> counters = guest.Vcpus.Vcpus[0].Statistics;
+        Assert.SkipWhen(counters.Count == 0, "this kernel's KVM keeps no statistics (KVM_GET_STATS_FD, Linux 5.14)");
+        Assert.InRange(counters["mmio_exits"], 10UL, 20UL);
+        Assert.True(counters["exits"] >= (ulong)guest.Vcpus.Vcpus[0].ExitCount);
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]

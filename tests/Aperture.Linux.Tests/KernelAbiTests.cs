@@ -10,6 +10,7 @@ public class KernelAbiTests
     private static readonly (Type Ours, string Theirs, string[] Fields)[] Structures =
     [
         (typeof(KvmMemoryRegion), "struct kvm_userspace_memory_region", ["Slot=slot", "Flags=flags", "GuestPhysicalAddress=guest_phys_addr", "MemorySize=memory_size", "UserspaceAddress=userspace_addr"]),
+        (typeof(KvmCoalescedZone), "struct kvm_coalesced_mmio_zone", ["Address=addr", "Size=size", "IsPort=pio"]),
         (typeof(KvmIrqLevel), "struct kvm_irq_level", ["Irq=irq", "Level=level"]),
         (typeof(KvmMsi), "struct kvm_msi", ["AddressLow=address_lo", "AddressHigh=address_hi", "Data=data", "Flags=flags", "DeviceId=devid"]),
         (typeof(KvmIrqfd), "struct kvm_irqfd", ["Descriptor=fd", "Gsi=gsi", "Flags=flags", "ResampleDescriptor=resamplefd"]),
@@ -115,6 +116,9 @@ public class KernelAbiTests
         ("KVM_SET_MP_STATE", (long)KvmRequest.SetMpState), ("KVM_GET_VCPU_EVENTS", (long)KvmRequest.GetVcpuEvents),
         ("KVM_SET_VCPU_EVENTS", (long)KvmRequest.SetVcpuEvents), ("KVM_GET_DEBUGREGS", (long)KvmRequest.GetDebugRegisters),
         ("KVM_SET_DEBUGREGS", (long)KvmRequest.SetDebugRegisters), ("KVM_GET_XCRS", (long)KvmRequest.GetXcrs), ("KVM_SET_XCRS", (long)KvmRequest.SetXcrs),
+        ("KVM_REGISTER_COALESCED_MMIO", (long)KvmRequest.CollectMmio), ("KVM_UNREGISTER_COALESCED_MMIO", (long)KvmRequest.StopCollectingMmio),
+        ("KVM_CAP_COALESCED_MMIO", (long)KvmCapability.CoalescedMmio),
+        ("KVM_GET_STATS_FD", (long)KvmRequest.GetStatisticsFile),
         ("KVM_CAP_IRQCHIP", (long)KvmCapability.Irqchip), ("KVM_CAP_USER_MEMORY", (long)KvmCapability.UserMemory),
         ("KVM_CAP_SET_TSS_ADDR", (long)KvmCapability.SetTssAddress), ("KVM_CAP_EXT_CPUID", (long)KvmCapability.ExtendedCpuid),
         ("KVM_CAP_NR_VCPUS", (long)KvmCapability.RecommendedVcpus), ("KVM_CAP_NR_MEMSLOTS", (long)KvmCapability.MemorySlots),

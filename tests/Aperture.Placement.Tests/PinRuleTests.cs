@@ -11,6 +11,15 @@ public class PinRuleTests
         BarPlacement bar = Build.Map(Request(Device("gpu0", 1, Bar(2, BarKind.Memory64Prefetchable, 64 * G, 0x6b80_0000_0000)))).Bar("gpu0", 2);
         Assert.Equal(Range(0x6b80_0000_0000, 64 * G), bar.Range);
         Assert.Equal(PlacementReasonKind.Pinned, bar.Why.Kind);
+        Assert.Equal("the user pinned it here", bar.Why.Text);
+    }
+
+    [Fact]
+    public void A_pin_to_the_hosts_address_says_so_and_one_that_has_a_place_of_its_own_does_not()
+    {
+        BarDemand asHost = Bar(2, BarKind.Memory64Prefetchable, 64 * G, 0x6b80_0000_0000) with { PinIsHosts = true };
+        Assert.Equal("pinned where the host has it", Build.Map(Request(Device("gpu0", 1, asHost))).Bar("gpu0", 2).Why.Text);
+        Assert.DoesNotContain("host", Build.Map(Request(Device("gpu0", 1, asHost with { Pin = null }))).Bar("gpu0", 2).Why.Text.Replace("host bridge", "", StringComparison.Ordinal), StringComparison.Ordinal);
     }
 
     [Fact]

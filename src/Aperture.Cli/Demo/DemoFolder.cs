@@ -18,6 +18,19 @@ internal sealed class DemoFolder : IDisposable
     /// <summary>The lines of a file in it; none when the guest never made it.</summary>
     public string[] Lines(string name) => System.IO.File.Exists(File(name)) ? System.IO.File.ReadAllLines(File(name)) : [];
 
+    /// <summary>The text of a file that a guest is still writing; empty before it exists.</summary>
+    public static string ReadShared(string path)
+    {
+        if (!System.IO.File.Exists(path))
+        {
+            return "";
+        }
+
+        using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        using StreamReader reader = new(file);
+        return reader.ReadToEnd();
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

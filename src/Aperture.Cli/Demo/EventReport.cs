@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Aperture.Pci;
 
 namespace Aperture.Cli.Demo;
 
@@ -7,6 +8,7 @@ namespace Aperture.Cli.Demo;
 internal sealed class EventReport
 {
     private readonly Dictionary<string, (Bdf Bdf, GuestAddress Address)> _decoded = [];
+    private readonly Dictionary<(string Function, int Bar), ulong> _written = [];
     private readonly HashSet<(string Region, GuestAddress Address)> _slots = [];
 
     /// <summary>How the run ended: the last <c>guest.*</c> or <c>machine.exit</c> event.</summary>
@@ -32,6 +34,11 @@ internal sealed class EventReport
         return report;
     }
 
+    /// <summary>
+    /// What the guest wrote last to each BAR's registers, put together. Pinned BARs read and decode elsewhere.
+    /// </summary>
+    public IReadOnlyDictionary<(string Function, int Bar), ulong> Written => _written;
+
     /// <summary>Where <c>FUNCTION.bar</c> decoded last, and the function's routing id then; null when it never did.</summary>
     public (Bdf Bdf, GuestAddress Address)? Decoded(string region) => _decoded.TryGetValue(region, out var found) ? found : null;
 
@@ -45,6 +52,12 @@ internal sealed class EventReport
         {
             case "bar.decoded" when Bdf.TryParse(Text(json, "bdf"), out Bdf bdf):
                 _decoded[$"{Text(json, "function")}.{Text(json, "bar")}"] = (bdf, Address(json));
+                break;
+            case "bar.programmed":
+                _written[(Text(json, "function"), Bar(json))] = Address(json).Value;
+                break;
+            case "bar.move_refused":
+                _written[(Text(json, "function"), Bar(json))] = Number(Text(json, "asked"));
                 break;
             case "slot.added":
                 _slots.Add((Text(json, "region"), Address(json)));
@@ -60,7 +73,10 @@ internal sealed class EventReport
 
     private static string Text(JsonElement json, string name) => json.TryGetProperty(name, out JsonElement value) ? value.GetString() ?? "" : "";
 
-    private static GuestAddress Address(JsonElement json) =>
-        ByteSize.TryParseNumber(Text(json, "address"), out ulong address) ? new GuestAddress(address) : throw new JsonException(
-            string.Create(CultureInfo.InvariantCulture, $"'{Text(json, "address")}' is not an address"));
+    private static GuestAddress Address(JsonElement json) => new(Number(Text(json, "address")));
+
+    private static ulong Number(string text) =>
+        ByteSize.TryParseNumber(text, out ulong number) ? number : throw new JsonException(string.Create(CultureInfo.InvariantCulture, $"'{text}' is not an address"));
+
+    private static int Bar(JsonElement json) => Text(json, "bar") is ['b', 'a', 'r', >= '0' and <= '5' and char index] ? index - '0' : BarKinds.RomIndex;
 }

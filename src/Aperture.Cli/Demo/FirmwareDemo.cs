@@ -1,8 +1,6 @@
-using System.Globalization;
 using System.Text;
-using System.Text.RegularExpressions;
-using Aperture.Machine;
 using Aperture.Machine.Configuration;
+using Aperture.Machine.Topology;
 using Aperture.Pci;
 using Aperture.Placement;
 using Aperture.Report;
@@ -10,113 +8,99 @@ using Aperture.Report;
 namespace Aperture.Cli.Demo;
 
 /// <summary>
-/// Starts Debian's SeaBIOS on the demo's machine and sets the map that it says it made beside what the monitor decodes and what Aperture planned. SeaBIOS needs only
-/// 32-bit guests, so it runs on any KVM; where there is none, or no SeaBIOS, this part says so and is left out.
+/// Starts SeaBIOS and OVMF on a machine like the demo's, and sets the map that each chose beside what Aperture planned and what the monitor decodes. What cannot be
+/// started here is said in one sentence and left out.
 /// </summary>
-internal static partial class FirmwareDemo
+internal static class FirmwareDemo
 {
-    private const string SeaBios = "/usr/share/seabios/bios-256k.bin";
-    private const string Done = "No bootable device.";
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+    // What the lab's guests have; the plan does not depend on it as long as the pins fit.
+    private const int PhysicalAddressBits = 48;
 
-    // SeaBIOS gives up on a machine with a 32-bit prefetchable BAR beside one that no 32-bit window can hold: a bridge has one prefetchable window.
-    private static readonly DemoDevice[] s_devices =
-        [.. DemoMachine.Devices.Select(d => d with { Bars = [.. d.Bars.Select(b => b.Kind == BarKind.Memory32Prefetchable ? b with { Kind = BarKind.Memory32 } : b)] })];
+    private const ulong MiB = 1UL << 20;
+    private const ulong GiB = 1UL << 30;
 
-    [GeneratedRegex("PCI: map device bdf=([0-9a-f]{2}:[0-9a-f]{2}\\.[0-7])  bar ([0-6]), addr ([0-9a-f]+), size")]
-    private static partial Regex MapLine();
+    // A bridge has one prefetchable window, and SeaBIOS puts a 64-bit BAR beside a 32-bit one there only below 4 GiB; 32-bit OVMF places nothing at all on a machine
+    // with a BAR larger than the low hole, and its ECAM window covers 0xe0000000-0xefffffff, where the demo's low pin is.
+    private static readonly DemoDevice[] s_devices = [.. DemoMachine.Devices.Select(d => d with { Bars = [.. d.Bars.Select(Suited)] })];
 
-    /// <summary>Runs it and prints the table. False when something contradicts itself.</summary>
-    public static bool Run(DemoFolder folder)
+    private static readonly KeyValuePair<string, string>[] s_machine =
+    [
+        new("--memory", "512M"), .. DemoMachine.Topology(s_devices).Chunk(2).Select(pair => new KeyValuePair<string, string>(pair[0], pair[1])),
+    ];
+
+    private static DemoBar Suited(DemoBar bar) => bar with
     {
-        if (!File.Exists(SeaBios))
+        Kind = bar.Kind == BarKind.Memory32Prefetchable ? BarKind.Memory32 : bar.Kind,
+        Size = bar.Size > GiB ? 256 * MiB : bar.Size,
+        Pin = bar.Pin is { } pin && pin.Value < 4 * GiB ? new GuestAddress(0xd100_0000) : bar.Pin,
+    };
+
+    /// <summary>Runs both and prints the table. False when something contradicts itself.</summary>
+    public static bool Run(DemoFolder folder, string accel)
+    {
+        PlacementMap plan = MachineTopology.Of(ConfigReader.Read(s_machine, boots: false), PhysicalAddressBits).Result.Require();
+        List<FunctionPlacement> functions = [.. plan.HostBridges.SelectMany(b => All(b.Functions)).Where(f => f.Bars.Count > 0)];
+        List<FirmwareAccount> accounts = [];
+        if (SeaBiosDemo.Run(folder, s_machine, functions.ToDictionary(f => f.Address.ToString(), f => f.Name)) is { } seaBios)
         {
-            Console.WriteLine($"SeaBIOS is not installed here ({SeaBios}, package seabios), so its map is not shown.");
-            return true;
+            accounts.Add(seaBios);
         }
 
-        string log = folder.File("seabios.txt");
-        string events = folder.File("seabios.jsonl");
-        PlacementMap plan;
-        try
+        if (OvmfDemo.Run(folder, accel, s_machine, functions.Select(f => f.Name)) is { } ovmf)
         {
-            plan = Boot(log, events);
-        }
-        catch (ApertureException failure) when (failure.ExitCode == ApertureException.HostFailure)
-        {
-            Console.WriteLine($"SeaBIOS was not started: {failure.Message}");
-            return true;
+            accounts.Add(ovmf);
         }
 
-        return Print(log, EventReport.Read(File.ReadAllLines(events)), plan);
+        return accounts.Count == 0 || Print(functions, accounts);
     }
 
-    private static PlacementMap Boot(string log, string events)
+    private static bool Print(List<FunctionPlacement> functions, List<FirmwareAccount> accounts)
     {
-        KeyValuePair<string, string>[] options =
-        [
-            new("--firmware", SeaBios), new("--serial", "null"), new("--memory", "256M"), new("--events", events), new("--device", $"debugcon,file={log}"),
-            .. DemoMachine.Topology(s_devices).Chunk(2).Select(pair => new KeyValuePair<string, string>(pair[0], pair[1])),
-        ];
-        using VirtualMachine machine = VirtualMachine.Create(ConfigReader.Read(options), TimeProvider.System);
-        using CancellationTokenSource ended = new(Limit);
-        Thread watch = new(() =>
-        {
-            while (!ended.Token.WaitHandle.WaitOne(50) && !ReadShared(log).Contains(Done, StringComparison.Ordinal))
-            {
-            }
-
-            machine.Stop("SeaBIOS has nothing to boot");
-        });
-        watch.Start();
-        machine.Run();
-        ended.Cancel();
-        watch.Join();
-        return machine.Map;
-    }
-
-    private static bool Print(string log, EventReport events, PlacementMap plan)
-    {
-        string text = ReadShared(log);
-        Dictionary<string, ulong> said = MapLine().Matches(text)
-            .ToDictionary(m => $"{m.Groups[1].Value} {BarKinds.BarName(m.Groups[2].Value[0] - '0')}", m => ulong.Parse(m.Groups[3].Value, NumberStyles.HexNumber, CultureInfo.InvariantCulture));
-        TextTable table = new("FUNCTION", "DEVICE", "BAR", ">SIZE", ">SEABIOS SAYS", ">IT ANSWERS AT", ">APERTURE'S PLAN", "");
+        TextTable table = new(["FUNCTION", "DEVICE", "BAR", ">SIZE", .. accounts.Select(a => ">" + a.Name), ">APERTURE'S PLAN", ""]);
         int rows = 0;
-        bool good = text.Contains(Done, StringComparison.Ordinal);
-        foreach (FunctionPlacement function in plan.HostBridges.SelectMany(b => All(b.Functions)).Where(f => f.Bars.Count > 0))
+        int wrong = 0;
+        foreach (FunctionPlacement function in functions)
         {
             foreach (BarPlacement bar in function.Bars)
             {
-                string name = BarKinds.BarName(bar.Demand.Index);
-                GuestAddress? answers = events.Decoded($"{function.Name}.{name}")?.Address;
-                bool pinned = bar.Demand.Pin is not null;
-                ulong? place = said.TryGetValue($"{function.Address} {name}", out ulong address) ? address : null;
-                bool agrees = pinned ? answers == bar.Demand.Pin : answers?.Value == place || (answers is null && bar.Demand.Kind == BarKind.Rom);
-                good &= agrees;
+                bool agrees = accounts.All(a => Agrees(a, function.Name, bar));
                 rows++;
+                wrong += agrees ? 0 : 1;
                 table.Add(
-                    function.Address.ToString(), function.Name, name, ByteSize.Format(bar.Demand.Size), place is { } told ? $"0x{told:x}" : "-", answers?.ToString() ?? "-",
-                    bar.Address.ToString(), !agrees ? "WRONG" : pinned ? "pinned: it stays" : answers is null ? "off: SeaBIOS ran no ROM" : "as SeaBIOS says");
+                    [
+                        function.Address.ToString(), function.Name, BarKinds.BarName(bar.Demand.Index), ByteSize.Format(bar.Demand.Size),
+                        .. accounts.Select(a => a.Chose.TryGetValue((function.Name, bar.Demand.Index), out ulong address) ? $"0x{address:x}" : "-"), bar.Address.ToString(), Remark(bar, agrees),
+                    ]);
             }
         }
 
         StringBuilder lines = new();
         table.Write(lines);
-        Console.WriteLine($"{text.Split('\n')[0]} on the same machine, its 32-bit BARs not prefetchable, to its boot attempt:");
+        Console.WriteLine("The same machine under each firmware, to its boot attempt or shell; 32-bit BARs not prefetchable, the 64G one 256M, the low pin elsewhere:");
         Console.WriteLine();
         Console.Write(lines);
         Console.WriteLine();
-        Console.WriteLine($"{rows} BARs under SeaBIOS; {(good ? "each answers where SeaBIOS put it or where it is pinned" : "something is WRONG")}.");
-        return good;
+        foreach (FirmwareAccount account in accounts)
+        {
+            Console.WriteLine($"{account.Name}: {account.Version}");
+        }
+
+        Console.WriteLine($"{rows} BARs; {(wrong == 0 ? "each answers where the firmware put it, or where it is pinned" : $"{wrong} WRONG")}.");
+        return wrong == 0;
+    }
+
+    private static string Remark(BarPlacement bar, bool agrees) =>
+        !agrees ? "WRONG" : bar.Demand.Pin is not null ? "pinned: stays as planned" : bar.Demand.Kind == BarKind.Rom ? "off, but while it is read" : "";
+
+    // What the monitor decoded last against what the firmware chose. A ROM answers only while the firmware reads it, if it does.
+    private static bool Agrees(FirmwareAccount account, string function, BarPlacement bar)
+    {
+        ulong? answers = account.Events.Decoded($"{function}.{BarKinds.BarName(bar.Demand.Index)}")?.Address.Value;
+        return bar.Demand.Pin is { } pin
+            ? answers == pin.Value
+            : account.Chose.TryGetValue((function, bar.Demand.Index), out ulong chosen) && (answers == chosen || (answers is null && bar.Demand.Kind == BarKind.Rom));
     }
 
     private static IEnumerable<FunctionPlacement> All(IEnumerable<FunctionPlacement> functions) =>
         functions.SelectMany(f => f.Bridge is { } bridge ? All(bridge.Functions).Prepend(f) : [f]);
-
-    private static string ReadShared(string path)
-    {
-        using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-        using StreamReader reader = new(file);
-        return reader.ReadToEnd();
-    }
 }

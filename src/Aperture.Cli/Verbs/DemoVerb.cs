@@ -10,7 +10,7 @@ internal static class DemoVerb
     private static readonly (string Name, string Title, Func<DemoFolder, string, bool> Run)[] Parts =
     [
         ("bars", "Pinned BARs: Debian's kernel, booted directly", BarsDemo.Run),
-        ("firmware", "The same machine under SeaBIOS: the map that it chose", (folder, _) => FirmwareDemo.Run(folder)),
+        ("firmware", "SeaBIOS and OVMF on one machine: the map that each chose", FirmwareDemo.Run),
         ("passthrough", "Passthrough: an NVMe drive and a network controller of the lab's machine, at that machine's addresses", PassthroughDemo.Run),
     ];
 
@@ -19,7 +19,7 @@ internal static class DemoVerb
         "boot guests with pinned BARs, through firmware and with passed-through devices, and show where they see them",
         [
             new("--part", "bars|firmware|passthrough", "only this part; default all three", Repeatable: true),
-            new("--accel", "auto|kvm|lab", "as for run (default auto), for bars; passthrough uses the lab, whose devices are known, and SeaBIOS any KVM"),
+            new("--accel", "auto|kvm|lab", "as for run (default auto), for bars and OVMF; passthrough uses the lab, whose devices are known, and SeaBIOS any KVM"),
             new("--keep", "DIRECTORY", "leave the guests' logs and the events there"),
         ],
         "aperture demo --part bars",

@@ -18,7 +18,7 @@ internal static class MachineOptions
         new("--cpus", "boot=N", "processors, 1 to 64 (default 1)"),
         new("--memory", "size=SIZE[,hugepages=on]", "RAM, such as 512M or 4G (default 512M)"),
         new("--machine", "q35|i440fx", "the board (default q35); i440fx has conventional PCI without ECAM and PCI Express ports"),
-        new("--device", "test,id=ID[,addr=DD.F|,port=PORT][,barN=KIND:SIZE[:trap|ram]...][,rom=SIZE][,msi=N][,msix=N][,bars=barN@ADDRESS,...][,policy=lock|follow|stop]",
+        new("--device", "test,id=ID[,addr=DD.F|,port=PORT][,barN=KIND:SIZE[:trap|ram]...][,rom=SIZE|FILE][,ids=VVVV:DDDD][,msi=N][,msix=N][,bars=barN@ADDRESS,...][,policy=lock|follow|stop]",
             "a PCI test device; KIND is io, mem32, mem32p, mem64 or mem64p; bars= (or fixed-bars=) pins BARs to addresses, policy= says what a guest that moves one gets", Repeatable: true),
         new("--device", "vfio,host=DDDD:BB:DD.F[,id=ID][,addr=DD.F|,port=PORT][,bars=all=host|barN=host|barN@ADDRESS,...][,policy=lock|follow|stop][,rom=off|FILE][,resize=barN@SIZE][,x_nv_gpudirect_clique=N]",
             "a device of this host (docs/passthrough.md), also named by sysfs=PATH or fd=N; bars=all=host gives its BARs the addresses they have on the host", Repeatable: true),

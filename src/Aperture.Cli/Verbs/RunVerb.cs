@@ -68,8 +68,9 @@ internal static class RunVerb
     private static bool UseLab(MachineConfig config, out string? notice)
     {
         notice = null;
-        // A firmware image may well be 16- or 32-bit code, which every KVM runs; only a kernel is known to need 64 bits.
-        if (config.Accel != AccelKind.Auto || config.Kernel is null)
+        // A firmware image may well be 16- or 32-bit code, which every KVM runs; a kernel is known to need 64 bits, and firmware with a bank of variables is UEFI's, whose
+        // 32-bit build too uses what a limited KVM does not emulate.
+        if (config.Accel != AccelKind.Auto || (config.Kernel is null && config.Variables is null))
         {
             return config.Accel == AccelKind.Lab;
         }

@@ -1,11 +1,12 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using System.Numerics;
 using Aperture.Pci;
 
 namespace Aperture.Devices;
 
 /// <summary>
-/// Reads <c>--device test,id=ID,addr=01.0,bar0=mem32:1M:trap,bar2=mem64p:64G:ram,bar4=io:256,rom=64K,port=ID,msi=N,msix=N</c>.
+/// Reads <c>--device test,id=ID,addr=01.0,bar0=mem32:1M:trap,bar2=mem64p:64G:ram,bar4=io:256,rom=64K,port=ID,msi=N,msix=N,ids=VVVV:DDDD</c>.
 /// Each refusal is one sentence that names the device, the option and what is legal. Placement options (pins) belong to the machine, which takes them out first.
 /// </summary>
 public sealed class TestDeviceOptions
@@ -20,6 +21,8 @@ public sealed class TestDeviceOptions
     private string? _port;
     private byte? _deviceFunction;
     private uint _romSize;
+    private string? _romFile;
+    private (ushort Vendor, ushort Device) _ids = (TestFunction.TestVendor, TestFunction.TestDevice);
     private int _msi;
     private int _msix;
 
@@ -28,7 +31,7 @@ public sealed class TestDeviceOptions
     }
 
     /// <summary>True for the options that <see cref="TryParse"/> knows.</summary>
-    public static bool OwnsKey(string key) => key is "id" or "addr" or "port" or "rom" or "msi" or "msix" || BarIndex(key) >= 0;
+    public static bool OwnsKey(string key) => key is "id" or "addr" or "port" or "rom" or "ids" or "msi" or "msix" || BarIndex(key) >= 0;
 
     /// <summary>Reads the options after <c>test</c>, in any order.</summary>
     /// <param name="options">Keys and values as the user wrote them.</param>
@@ -69,10 +72,11 @@ public sealed class TestDeviceOptions
         "addr" => TakeAddress(value),
         "port" => TakePort(value),
         "rom" => TakeRom(value),
+        "ids" => TakeIds(value),
         "msi" => TakeVectors(value, 32, true, ref _msi),
         "msix" => TakeVectors(value, 2048, false, ref _msix),
         _ when BarIndex(key) is >= 0 and int index => TakeBar(index, value),
-        _ => "there is no such option; the options are id, addr, port, bar0 to bar5, rom, msi and msix",
+        _ => "there is no such option; the options are id, addr, port, bar0 to bar5, rom, ids, msi and msix",
     };
 
     private static bool IsName(string text) =>
@@ -97,10 +101,24 @@ public sealed class TestDeviceOptions
         return valid ? null : "the address must be DEVICE.FUNCTION in hexadecimal, 00.0 to 1f.7";
     }
 
+    // A size starts with a digit, anything else is a file.
     private string? TakeRom(string value)
     {
         ulong smallest = BarRules.SmallestSize(BarKind.Rom);
         ulong largest = BarRules.LargestSize(BarKind.Rom);
+        if (value.Length > 0 && !char.IsAsciiDigit(value[0]))
+        {
+            FileInfo file = new(value);
+            if (!file.Exists || file.Length == 0 || (ulong)file.Length > largest)
+            {
+                return $"there is no such file of at most {ByteSize.Format(largest)} (a size starts with a digit, a file's name must not)";
+            }
+
+            _romFile = value;
+            _romSize = (uint)ExpansionRom.SizeFor((int)file.Length);
+            return null;
+        }
+
         if (!TryPowerOfTwo(value, smallest, largest, out ulong size))
         {
             return $"a ROM's size must be a power of two from {ByteSize.Format(smallest)} to {ByteSize.Format(largest)}";
@@ -108,6 +126,18 @@ public sealed class TestDeviceOptions
 
         _romSize = (uint)size;
         return null;
+    }
+
+    private string? TakeIds(string value)
+    {
+        string[] parts = value.Split(':');
+        bool valid = parts.Length == 2;
+        valid &= ushort.TryParse(parts[0], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ushort vendor) & ushort.TryParse(
+            parts[^1], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ushort device);
+        _ids = (vendor, device);
+
+        // A vendor id of all ones means that there is no function (PCI Local Bus 3.0, section 6.2.1).
+        return valid && vendor != 0xFFFF ? null : "the ids must be VENDOR:DEVICE in hexadecimal, and the vendor's not ffff";
     }
 
     private static string? TakeVectors(string value, int most, bool powerOfTwo, ref int vectors)
@@ -187,6 +217,9 @@ public sealed class TestDeviceOptions
             Port = _port,
             Bars = _bars,
             RomSize = _romSize,
+            RomFile = _romFile,
+            Vendor = _ids.Vendor,
+            Device = _ids.Device,
             MsiVectors = _msi,
             MsixVectors = _msix,
         };

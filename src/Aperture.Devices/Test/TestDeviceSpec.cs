@@ -52,6 +52,15 @@ public sealed record TestDeviceSpec
     /// <summary>Bytes of expansion ROM, a power of two; 0 for none.</summary>
     public uint RomSize { get; init; }
 
+    /// <summary>The file with the expansion ROM's content; null for one that does nothing.</summary>
+    public string? RomFile { get; init; }
+
+    /// <summary>Vendor id that the function shows.</summary>
+    public ushort Vendor { get; init; } = TestFunction.TestVendor;
+
+    /// <summary>Device id that it shows.</summary>
+    public ushort Device { get; init; } = TestFunction.TestDevice;
+
     /// <summary>MSI vectors, a power of two to 32; 0 for no MSI capability.</summary>
     public int MsiVectors { get; init; }
 

@@ -27,7 +27,7 @@ public sealed class TestFunction : PciFunction
     /// <param name="spec">What it has.</param>
     /// <param name="dmaFor">Gives a function its way to guest memory; called once. Bus mastering need not be looked at there.</param>
     public TestFunction(TestDeviceSpec spec, Func<PciFunction, IDma> dmaFor)
-        : base(NameOf(spec), new PciIdentity(TestVendor, TestDevice, UnassignedClass, 1, TestVendor, TestDevice))
+        : base(NameOf(spec), new PciIdentity(spec.Vendor, spec.Device, UnassignedClass, 1, TestVendor, TestDevice))
     {
         ArgumentNullException.ThrowIfNull(dmaFor);
         Spec = spec;
@@ -101,7 +101,7 @@ public sealed class TestFunction : PciFunction
         if (Spec.RomSize != 0)
         {
             AddBar(BarKinds.RomIndex, BarKind.Rom, Spec.RomSize);
-            Rom = new TestRom(Spec.Id, Identity, Spec.RomSize);
+            Rom = Spec.RomFile is { } file ? new TestRom(file, Spec.RomSize) : new TestRom(Spec.Id, Identity, Spec.RomSize);
             _handlers[BarKinds.RomIndex] = Rom;
         }
     }

@@ -6,7 +6,7 @@ namespace Aperture.Devices;
 
 /// <summary>
 /// A test device's expansion ROM: one image of 2 KiB that any firmware accepts and that does nothing, then bytes of 0xFF (PCI Local Bus 3.0, section 6.3.1;
-/// PCI Firmware 3.2, section 5.1). The id stands in it as text at <see cref="IdOffset"/>, ended by a zero. Writes are dropped.
+/// PCI Firmware 3.2, section 5.1), or the content of a file. The id stands in the former as text at <see cref="IdOffset"/>, ended by a zero. Writes are dropped.
 /// </summary>
 public sealed class TestRom : IAccessHandler, IByteRegisters
 {
@@ -22,8 +22,10 @@ public sealed class TestRom : IAccessHandler, IByteRegisters
     private const byte FarReturn = 0xCB;
     private const byte LastImage = 0x80;
 
-    private readonly byte[] _image = new byte[ImageSize];
+    private readonly byte[] _image;
     private readonly uint _size;
+
+    private static ReadOnlySpan<byte> Signature => [0x55, 0xAA];
 
     /// <summary>Makes the ROM of the device called <paramref name="id"/>.</summary>
     /// <param name="id">At most 256 ASCII characters.</param>
@@ -35,15 +37,37 @@ public sealed class TestRom : IAccessHandler, IByteRegisters
         ArgumentOutOfRangeException.ThrowIfGreaterThan(id.Length, 256, nameof(id));
         ArgumentOutOfRangeException.ThrowIfLessThan(size, (uint)ImageSize);
         _size = size;
+        _image = new byte[ImageSize];
         Span<byte> image = _image;
-        image[0] = 0x55;
-        image[1] = 0xAA;
+        Signature.CopyTo(image);
         image[2] = ImageSize / Block;
         image[3] = FarReturn; // what firmware calls
         BinaryPrimitives.WriteUInt16LittleEndian(image[0x18..], StructureOffset);
         WriteStructure(image[StructureOffset..], identity);
         Encoding.ASCII.GetBytes(id, image[IdOffset..]);
         image[^1] = Complement(image);
+    }
+
+    /// <summary>Makes a ROM of a file's content.</summary>
+    /// <param name="path">At most as many bytes as the BAR has, starting with 55 AA.</param>
+    /// <param name="size">Bytes of the ROM BAR.</param>
+    /// <exception cref="ApertureException">The file cannot be read, or is no expansion ROM.</exception>
+    public TestRom(string path, uint size)
+    {
+        _size = size;
+        try
+        {
+            _image = File.ReadAllBytes(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ApertureException($"the expansion ROM {path} cannot be read: {e.Message}", innerException: e);
+        }
+
+        if (_image.Length > size || !_image.AsSpan().StartsWith(Signature))
+        {
+            throw new ApertureException($"{path} is no expansion ROM of at most {size} bytes: one starts with the bytes 55 aa");
+        }
     }
 
     /// <summary>The image.</summary>
@@ -56,7 +80,7 @@ public sealed class TestRom : IAccessHandler, IByteRegisters
     public AccessResult Write(ulong offset, int size, ulong value) =>
         AccessLanes.Starts(offset, size, _size) ? AccessResult.Ok : AccessResult.Unclaimed;
 
-    byte IByteRegisters.ReadByte(uint offset) => offset < ImageSize ? _image[offset] : (byte)0xFF;
+    byte IByteRegisters.ReadByte(uint offset) => offset < (uint)_image.Length ? _image[offset] : (byte)0xFF;
 
     void IByteRegisters.WriteByte(uint offset, byte value)
     {

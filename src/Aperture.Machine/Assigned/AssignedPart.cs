@@ -113,12 +113,12 @@ internal sealed class AssignedResolver(HostMachine host)
         foreach (HostBar bar in function.Bars.Where(b => b.Size != 0 && !b.Fixed))
         {
             ulong size = Size(name, spec, function, bar);
-            bars.Add(new BarDemand(bar.Index, bar.Kind, size, PinOf(name, spec, bar, size)));
+            bars.Add(new BarDemand(bar.Index, bar.Kind, size, PinOf(name, spec, bar, size)) { PinIsHosts = !spec.Pins.Any(p => p.Index == bar.Index) });
         }
 
         if (Rom(spec, function) is { } rom)
         {
-            bars.Add(rom with { Pin = PinOf(name, spec, function.Rom ?? new HostBar(BarKinds.RomIndex, BarKind.Rom, null, 0, SizeOrigin.Unknown), rom.Size) });
+            bars.Add(rom with { PinIsHosts = !spec.Pins.Any(p => p.Index == BarKinds.RomIndex), Pin = PinOf(name, spec, function.Rom ?? new HostBar(BarKinds.RomIndex, BarKind.Rom, null, 0, SizeOrigin.Unknown), rom.Size) });
         }
 
         foreach (int index in spec.Pins.Select(p => p.Index).Concat(spec.HostPins).Concat(spec.Resizes.Select(r => r.Key)))

@@ -37,7 +37,7 @@ internal sealed class PcDeviceMaker(Action<string> report) : IFunctionMaker
         {
             Fixed =
             [
-                new FixedRange(Region.Trapped("vga-window", StandardVga.WindowRange.Size, function.LegacyWindow), StandardVga.WindowRange.Start, IsPorts: false),
+                new FixedRange(Region.Trapped("vga-window", StandardVga.WindowRange.Size, function.LegacyWindow, posted: true), StandardVga.WindowRange.Start, IsPorts: false),
                 new FixedRange(Region.Trapped("vga-ports", StandardVga.PortCount, function.LegacyPorts), new GuestAddress(StandardVga.FirstPort), IsPorts: true),
                 new FixedRange(Region.Trapped("vga-dispi", StandardVga.DispiPortCount, function.BochsPorts), new GuestAddress(StandardVga.FirstDispiPort), IsPorts: true),
             ],

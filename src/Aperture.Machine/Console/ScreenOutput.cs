@@ -10,16 +10,21 @@ internal sealed class ScreenOutput : IDisposable
     private readonly string? _picture;
     private readonly StandardVga? _display;
     private readonly TextLog? _text;
+    private readonly Action _catchUp;
 
-    /// <summary>Starts writing <paramref name="display"/>'s text to where <paramref name="config"/> says, if it does.</summary>
+    /// <summary>
+    /// Starts writing <paramref name="display"/>'s text to where <paramref name="config"/> says, if it does. <paramref name="catchUp"/> brings the display to what
+    /// the guest has written; called before every look at it, from any thread.
+    /// </summary>
     /// <exception cref="ApertureException">A file cannot be written.</exception>
-    public ScreenOutput(MachineConfig config, StandardVga? display, TimeProvider clock)
+    public ScreenOutput(MachineConfig config, StandardVga? display, TimeProvider clock, Action catchUp)
     {
         _picture = config.ScreenshotPath;
         _display = display;
+        _catchUp = catchUp;
         if (display is not null && config.Devices.FirstOrDefault(d => d.Type == "vga")?.Options.Find("text") is { } path)
         {
-            _text = new TextLog(display.ReadText, new StreamWriter(Open(path)) { AutoFlush = true }, clock, Interval);
+            _text = new TextLog(Read, new StreamWriter(Open(path)) { AutoFlush = true }, clock, Interval);
         }
     }
 
@@ -28,6 +33,7 @@ internal sealed class ScreenOutput : IDisposable
     public void Capture()
     {
         _text?.Look();
+        _catchUp();
         if (_picture is { } path)
         {
             _display?.Capture().SavePng(path);
@@ -36,6 +42,12 @@ internal sealed class ScreenOutput : IDisposable
 
     /// <summary>Ends the text.</summary>
     public void Dispose() => _text?.Dispose();
+
+    private TextScreen? Read()
+    {
+        _catchUp();
+        return _display!.ReadText();
+    }
 
     private static FileStream Open(string path)
     {
