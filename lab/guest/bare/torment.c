@@ -104,7 +104,8 @@ struct queue {
 };
 
 static struct command commands[2][DEPTH] __attribute__((aligned(PAGE)));
-static volatile struct completion completions[2][DEPTH] __attribute__((aligned(PAGE)));
+/* Each queue on a page of its own, of which it uses the beginning. */
+static volatile struct completion completions[2][PAGE / sizeof(struct completion)] __attribute__((aligned(PAGE)));
 static u8 buffer[IN_FLIGHT][2 * PAGE] __attribute__((aligned(PAGE)));
 static struct queue queues[2];
 
@@ -159,6 +160,10 @@ static void read_on(u32 registers)
     u16 status = complete(&queues[0], stride);
     submit(&queues[0], CREATE_SUBMISSION, (u32)commands[1], 0, (DEPTH - 1) << 16 | 1, 1 << 16 | 1, 0);
     status |= complete(&queues[0], stride);
+    if (status != 0) {
+        print("APERTURE load wrong\n");
+        out16(PM_CONTROL, SOFT_OFF);
+    }
     for (u32 i = 0;; i++) {
         u8 *to = buffer[i % IN_FLIGHT];
         submit(&queues[1], READ, (u32)to, (u32)to + PAGE, i % 4096 * 16, 0, 15);
