@@ -81,6 +81,9 @@ public class PciBridge : PciFunction
         locked[(int)window] = range;
     }
 
+    /// <summary>The range that <see cref="LockWindow"/> keeps a window at, or null.</summary>
+    public AddressRange? LockedWindow(BridgeWindow window) => locked[(int)window];
+
     private AddressRange? Window(BridgeWindow window, bool asked)
     {
         (ulong first, ulong last) = Bounds(window, asked);

@@ -18,7 +18,7 @@ internal sealed class FirmwareRun
 
     // Waiting for the lab, which other runs may hold, does not count as the guest's time: its files appear when it starts.
     private static readonly TimeSpan Queue = TimeSpan.FromMinutes(20);
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(200);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(360);
 
     private FirmwareRun(string serial, string screen, IReadOnlyList<JsonElement> events, string error)
     {

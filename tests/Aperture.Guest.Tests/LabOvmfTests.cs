@@ -28,10 +28,14 @@ public sealed class LabOvmfTests
     }
 
     [Theory]
-    [MemberData(nameof(Builds))]
-    public void Linux_under_OVMF_reads_every_BAR_where_Aperture_decodes_it(string build)
+    [InlineData(OvmfImage.For32Bit, "q35", "port=rp0")]
+    [InlineData(OvmfImage.For32Bit, "i440fx", "addr=05.0")]
+    [InlineData(OvmfImage.For64Bit, "q35", "port=rp0")]
+    [InlineData(OvmfImage.For64Bit, "i440fx", "addr=05.0")]
+    public void Linux_under_OVMF_reads_every_BAR_where_Aperture_decodes_it(string build, string board, string place)
     {
-        FirmwareRun run = Linux(build, "--root-port", "id=rp0", "--device", "test,id=t0,port=rp0,bar0=mem32:1M:trap,bar2=mem64p:256M:ram");
+        string[] port = board == "q35" ? ["--root-port", "id=rp0"] : [];
+        FirmwareRun run = Linux(build, ["--machine", board, .. port, "--device", $"test,id=t0,{place},bar0=mem32:1M:trap,bar2=mem64p:256M:ram"]);
         string[] read = [.. run.Lines("bar").Select(b => $"{b[2]} {b[3]}")];
         foreach (string bar in (string[])["bar0", "bar2"])
         {
@@ -57,6 +61,22 @@ public sealed class LabOvmfTests
         Dictionary<string, string> seen = run.Lines("bar").ToDictionary(b => $"{b[1]} {b[2]}", b => b[3]);
         Assert.Equal("0x0000000080000000", seen["0000:00:05.0 0"]);
         Assert.NotEqual("0x0000000080000000", seen["0000:00:06.0 2"]);
+        Assert.Equal("0", Assert.Single(run.Lines("touched"))[2]);
+    }
+
+    [Fact]
+    public void A_BAR_larger_than_the_low_hole_makes_32_bit_OVMF_place_nothing_and_Linux_then_places_everything()
+    {
+        FirmwareRun run = Linux(OvmfImage.For32Bit, "--device", "test,id=a,addr=05.0,bar0=mem32:1M:trap,bar2=mem64p:8G:ram", "--device", "test,id=b,addr=06.0,bar0=mem32:1M:trap");
+        Dictionary<string, ulong> seen = run.Lines("bar").Where(b => b[1] is "0000:00:05.0" or "0000:00:06.0").ToDictionary(b => $"{b[1]} {b[2]}", b => Convert.ToUInt64(b[3], 16));
+        Assert.Equal(3, seen.Count);
+        foreach (JsonElement first in run.EventsOf("bar.decoded").Where(e => Text(e, "function") is "a" or "b").DistinctBy(e => $"{Text(e, "function")} {Text(e, "bar")}"))
+        {
+            // The first place of each is Linux's: OVMF switched none of them on.
+            Assert.Equal(seen[$"0000:{Text(first, "bdf")} {Text(first, "bar")![3]}"], Convert.ToUInt64(Text(first, "address"), 16));
+        }
+
+        Assert.True(seen["0000:00:05.0 2"] >= 1UL << 32);
         Assert.Equal("0", Assert.Single(run.Lines("touched"))[2]);
     }
 

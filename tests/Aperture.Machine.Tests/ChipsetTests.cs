@@ -45,6 +45,33 @@ public class ChipsetTests
         Assert.Equal(reachesBus100, board.Answers(start + (100UL << 20)) == "ecam");
     }
 
+    [Theory]
+    [InlineData("addr=04.0", "0xe8000000", 128)]
+    [InlineData("port=rp0", "0xe8000000", 128)]
+    [InlineData("addr=04.0", "0xe8080000", 128)]
+    [InlineData("addr=04.0", "0xe1000000", 16)]
+    public void An_ECAM_that_the_guest_puts_on_a_pinned_BAR_ends_below_it(string place, string pin, int buses)
+    {
+        using TestBoard board = TestBoard.Raw("--root-port id=rp0", $"--device test,id=a,{place},bar0=mem32:512K:trap,bars=bar0@{pin}");
+        SetEcam(board, 0xE000_0001);
+        ulong size = (ulong)buses << 20;
+        Assert.Equal(new AddressRange(new GuestAddress(0xE000_0000), size), board.Board.Chipset.Ecam);
+        Assert.Equal("ecam", board.Answers(0xE000_0000 + size - 1));
+        Assert.NotEqual("ecam", board.Answers(0xE000_0000 + size));
+        Assert.Equal(0xE000_0001u, board.Read(Hub, PciExBar.Offset));
+    }
+
+    [Theory]
+    [InlineData("bars=bar0@0xe0f00000")]
+    [InlineData("bars=bar0@0xe8000000,policy=follow")]
+    [InlineData("bars=bar0@0xf0000000")]
+    public void An_ECAM_is_whole_where_a_pin_would_leave_too_few_buses_or_may_move_or_is_elsewhere(string pins)
+    {
+        using TestBoard board = TestBoard.Raw($"--device test,id=a,addr=04.0,bar0=mem32:512K:trap,{pins}");
+        SetEcam(board, 0xE000_0001);
+        Assert.Equal(256UL << 20, board.Board.Chipset.Ecam!.Value.Size);
+    }
+
     [Fact]
     public void A_rewritten_PCIEXBAR_moves_the_ECAM_and_clearing_its_enable_bit_removes_it()
     {

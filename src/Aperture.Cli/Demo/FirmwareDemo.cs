@@ -20,7 +20,7 @@ internal static class FirmwareDemo
     private const ulong GiB = 1UL << 30;
 
     // A bridge has one prefetchable window, and SeaBIOS puts a 64-bit BAR beside a 32-bit one there only below 4 GiB; 32-bit OVMF places nothing at all on a machine
-    // with a BAR larger than the low hole, and its ECAM window covers 0xe0000000-0xefffffff, where the demo's low pin is.
+    // with a BAR larger than the low hole, and the demo's low pin is where SeaBIOS puts the disk's large BAR.
     private static readonly DemoDevice[] s_devices = [.. DemoMachine.Devices.Select(d => d with { Bars = [.. d.Bars.Select(Suited)] })];
 
     private static readonly KeyValuePair<string, string>[] s_machine =
