@@ -88,12 +88,10 @@ public sealed unsafe class PostedWrites
         // SAFETY: an entry inside the ring; at most its 8 bytes of data are read.
         GuestAddress address = new(*(ulong*)entry);
         int length = Math.Min(*(int*)(entry + LengthOffset), sizeof(ulong));
-        ulong data = *(ulong*)(entry + DataOffset);
         for (int offset = 0; offset < length;)
         {
-            int left = length - offset;
-            int size = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-            exits.MmioWrite(address + (ulong)offset, size, data >> (8 * offset) & AccessWidth.AllOnes(size));
+            int size = Vcpu.PieceOf(length - offset);
+            exits.MmioWrite(address + (ulong)offset, size, Vcpu.Load(entry + DataOffset + offset, size));
             offset += size;
         }
     }

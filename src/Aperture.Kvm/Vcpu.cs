@@ -244,8 +244,7 @@ public sealed unsafe class Vcpu : IDisposable
         // One round but for what is left of an access that crosses a page: 3, 5, 6 or 7 bytes go in powers of two.
         for (int offset = 0; offset < length;)
         {
-            int left = length - offset;
-            int size = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+            int size = PieceOf(length - offset);
             if (isWrite)
             {
                 _exits.MmioWrite(address + (ulong)offset, size, Load(data + offset, size));
@@ -295,8 +294,11 @@ public sealed unsafe class Vcpu : IDisposable
         }
     }
 
-    // SAFETY of both: callers pass a place in the run page with size bytes behind it; x86 allows unaligned accesses.
-    private static ulong Load(byte* data, int size) => size switch
+    /// <summary>The size of the next access when <paramref name="left"/> bytes are left: 1, 2, 4 or 8.</summary>
+    internal static int PieceOf(int left) => left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+
+    // SAFETY of both: callers pass a place in a page shared with the kernel with size bytes behind it; x86 allows unaligned accesses.
+    internal static ulong Load(byte* data, int size) => size switch
     {
         1 => *data,
         2 => *(ushort*)data,

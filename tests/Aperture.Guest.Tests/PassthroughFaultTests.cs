@@ -53,7 +53,8 @@ public sealed class PassthroughFaultTests
             stalled=0 path=container
             start() {
                 if [ $done -lt 5 ]; then
-                    set -- --kernel "$kernel" --initramfs "$initramfs" --memory 256M                         --cmdline "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check nohz=off highres=off mitigations=off aperture.script=load"
+                    set -- --kernel "$kernel" --initramfs "$initramfs" --memory 256M \
+                        --cmdline "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check nohz=off highres=off mitigations=off aperture.script=load"
                 else
                     set -- --kernel "$bare_kernel" --memory 64M --cmdline load
                 fi

@@ -52,6 +52,21 @@ internal sealed class PassthroughLab
     public PassthroughStep this[string name] =>
         _steps.TryGetValue(name, out PassthroughStep? step) ? step : new PassthroughStep(-1, $"the step {name} did not run:\n{All}");
 
+    /// <summary>What the step called <paramref name="name"/> left behind in <paramref name="lab"/>; skips the test where the lab cannot run.</summary>
+    public static PassthroughStep Step(PassthroughLab? lab, string name)
+    {
+        Assert.SkipUnless(Missing is null, Missing ?? "");
+        return lab![name];
+    }
+
+    /// <summary>The same for a step of VFIO's newer interface, which Debian's kernels lack. The script has a step <c>iommufd</c> that tells.</summary>
+    public static PassthroughStep CdevStep(PassthroughLab? lab, string name)
+    {
+        PassthroughStep step = Step(lab, name);
+        Assert.SkipUnless(lab!["iommufd"].ExitCode == 0, "the lab's kernel has no iommufd: APERTURE_LAB_KERNEL names one that has");
+        return step;
+    }
+
     /// <summary>True where the virtual functions of the lab's network controller work.</summary>
     public static bool HasVirtualFunctions => LabEmulator.Locate(LabArtifacts.Locate()).Has("igb");
 

@@ -116,19 +116,9 @@ public sealed class PassthroughRefusalRun : IAsyncLifetime
 /// <param name="run">What every test here reads.</param>
 public sealed class PassthroughRefusalTests(PassthroughRefusalRun run) : IClassFixture<PassthroughRefusalRun>
 {
-    private PassthroughStep Step(string name)
-    {
-        Assert.SkipUnless(PassthroughLab.Missing is null, PassthroughLab.Missing ?? "");
-        return run.Lab![name];
-    }
+    private PassthroughStep Step(string name) => PassthroughLab.Step(run.Lab, name);
 
-    /// <summary>The step of VFIO's newer interface, which Debian's kernels lack.</summary>
-    private PassthroughStep CdevStep(string name)
-    {
-        PassthroughStep step = Step(name);
-        Assert.SkipUnless(run.Lab!["iommufd"].ExitCode == 0, "the lab's kernel has no iommufd: APERTURE_LAB_KERNEL names one that has");
-        return step;
-    }
+    private PassthroughStep CdevStep(string name) => PassthroughLab.CdevStep(run.Lab, name);
 
     /// <summary>The host's failure in one line with every word in it.</summary>
     private static void Refused(PassthroughStep step, params string[] words)

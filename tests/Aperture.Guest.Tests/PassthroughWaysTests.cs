@@ -99,18 +99,9 @@ public sealed class PassthroughWaysRun : IAsyncLifetime
 /// <param name="run">What every test here reads.</param>
 public sealed class PassthroughWaysTests(PassthroughWaysRun run) : IClassFixture<PassthroughWaysRun>
 {
-    private PassthroughStep Step(string name)
-    {
-        Assert.SkipUnless(PassthroughLab.Missing is null, PassthroughLab.Missing ?? "");
-        return run.Lab![name];
-    }
+    private PassthroughStep Step(string name) => PassthroughLab.Step(run.Lab, name);
 
-    private PassthroughStep CdevStep(string name)
-    {
-        PassthroughStep step = Step(name);
-        Assert.SkipUnless(run.Lab!["iommufd"].ExitCode == 0, "the lab's kernel has no iommufd: APERTURE_LAB_KERNEL names one that has");
-        return step;
-    }
+    private PassthroughStep CdevStep(string name) => PassthroughLab.CdevStep(run.Lab, name);
 
     private static string Hash(byte[] image) => Convert.ToHexStringLower(SHA256.HashData(image));
 

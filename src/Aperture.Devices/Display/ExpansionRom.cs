@@ -23,11 +23,15 @@ public sealed class ExpansionRom : IDisposable
     /// <summary>Reads an image.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="ApertureException">The file cannot be read, or is no expansion ROM.</exception>
-    public static ExpansionRom Load(string path)
+    public static ExpansionRom Load(string path) => FromImage(path, ReadFile(path));
+
+    /// <summary>The bytes of the file <paramref name="path"/>, whatever they are.</summary>
+    /// <exception cref="ApertureException">The file cannot be read.</exception>
+    internal static byte[] ReadFile(string path)
     {
         try
         {
-            return FromImage(path, File.ReadAllBytes(path));
+            return File.ReadAllBytes(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

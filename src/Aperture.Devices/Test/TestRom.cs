@@ -55,15 +55,7 @@ public sealed class TestRom : IAccessHandler, IByteRegisters
     public TestRom(string path, uint size)
     {
         _size = size;
-        try
-        {
-            _image = File.ReadAllBytes(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new ApertureException($"the expansion ROM {path} cannot be read: {e.Message}", innerException: e);
-        }
-
+        _image = ExpansionRom.ReadFile(path);
         if (_image.Length > size || !_image.AsSpan().StartsWith(Signature))
         {
             throw new ApertureException($"{path} is no expansion ROM of at most {size} bytes: one starts with the bytes 55 aa");

@@ -113,12 +113,12 @@ internal sealed class AssignedResolver(HostMachine host)
         foreach (HostBar bar in function.Bars.Where(b => b.Size != 0 && !b.Fixed))
         {
             ulong size = Size(name, spec, function, bar);
-            bars.Add(new BarDemand(bar.Index, bar.Kind, size, PinOf(name, spec, bar, size)) { PinIsHosts = !spec.Pins.Any(p => p.Index == bar.Index) });
+            bars.Add(new BarDemand(bar.Index, bar.Kind, size, PinOf(name, spec, bar, size)) { PinIsHosts = IsHosts(spec, bar.Index) });
         }
 
         if (Rom(spec, function) is { } rom)
         {
-            bars.Add(rom with { PinIsHosts = !spec.Pins.Any(p => p.Index == BarKinds.RomIndex), Pin = PinOf(name, spec, function.Rom ?? new HostBar(BarKinds.RomIndex, BarKind.Rom, null, 0, SizeOrigin.Unknown), rom.Size) });
+            bars.Add(rom with { PinIsHosts = IsHosts(spec, BarKinds.RomIndex), Pin = PinOf(name, spec, function.Rom ?? new HostBar(BarKinds.RomIndex, BarKind.Rom, null, 0, SizeOrigin.Unknown), rom.Size) });
         }
 
         foreach (int index in spec.Pins.Select(p => p.Index).Concat(spec.HostPins).Concat(spec.Resizes.Select(r => r.Key)))
@@ -173,6 +173,9 @@ internal sealed class AssignedResolver(HostMachine host)
             ? (ulong)file.Length
             : throw new ApertureException(file.Exists ? $"rom={path} has {file.Length} bytes; an expansion ROM has 1 byte to 16 MiB." : $"rom={path} does not exist.");
     }
+
+    // What is pinned without an address of the user's goes to the host's.
+    private static bool IsHosts(AssignedSpec spec, int index) => !spec.Pins.Any(p => p.Index == index);
 
     private static GuestAddress? PinOf(string name, AssignedSpec spec, HostBar bar, ulong size)
     {

@@ -207,12 +207,13 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     // What else depends on where RAM and the ECAM window are.
     private void FollowRam()
     {
-        if (_limitsOf.Ram != _ram.Ranges)
+        bool moved = _limitsOf.Ram != _ram.Ranges;
+        if (moved)
         {
             _devices.SetMemorySize(_ram.Ranges);
         }
 
-        if (_limitsOf.Ram != _ram.Ranges || _limitsOf.Ecam != _chipset.Ecam)
+        if (moved || _limitsOf.Ecam != _chipset.Ecam)
         {
             _limitsOf = (_ram.Ranges, _chipset.Ecam);
             _limits = BoardLimits.For(_parts, _limitsOf.Ram, _limitsOf.Ecam);
