@@ -3,6 +3,7 @@
 
 cache=$repo/.cache
 artefacts=${APERTURE_LAB_DIR:-$cache/lab}
+program=$repo/bin/aperture
 
 say() { printf 'aperture: %s\n' "$*" >&2; }
 
@@ -106,24 +107,74 @@ ensure_firmware_packages() {
         "mformat=mtools=writes the image's EFI partition"
 }
 
+# What compiles the program ahead of time; it can do without.
+ensure_native_packages() {
+    ensure "gcc=gcc=links the program that is compiled ahead of time" \
+        "/usr/include/stdio.h=libc6-dev=the C library for the same"
+}
+
 ensure_test_packages() {
-    ensure "gcc=gcc=compares structures with the kernel's headers" \
-        "/usr/include/stdio.h=libc6-dev=headers for the same" \
-        "/usr/include/linux/kvm.h=linux-libc-dev=headers for the same" \
+    ensure_native_packages
+    ensure "/usr/include/linux/kvm.h=linux-libc-dev=headers for the same" \
         "as=binutils=assembles bare-metal payloads" \
         "iasl=acpica-tools=checks the ACPI tables"
 }
 
-# fetch_native: puts the compiler that src/Aperture.Cli/ReadyToRun.targets uses into NuGet's folder. Without it the program only starts slower, so a failure
-# is no error, and is not repeated before the next day.
-fetch_native() {
-    local packages=${NUGET_PACKAGES:-$HOME/.nuget/packages} tried=$cache/native-compiler-tried
-    compgen -G "$packages/microsoft.netcore.app.crossgen2.linux-x64/*" >/dev/null && return
-    [ -z "$(find "$tried" -mtime -1 2>/dev/null)" ] || return
-    mkdir -p "$cache"
+# native_compiler: true when .NET's ahead-of-time compiler is at hand, fetching it first. Without it the program is the same but starts slower, so its absence
+# is no error, and a failed fetch is not repeated before the next day.
+native_compiler() {
+    local tried=$cache/native-compiler-tried
+    if ! echo 'int main(void) { return 0; }' | gcc -x c -o "$cache/linked" - 2>/dev/null; then
+        say "without gcc and the C library's headers the program is not compiled ahead of time and starts slower (apt-get install gcc libc6-dev)"
+        return 1
+    fi
+    rm "$cache/linked"
+    [ -z "$(find "$tried" -mtime -1 2>/dev/null)" ] || return 1
+    timeout 300 dotnet restore "$repo/src/Aperture.Cli" -p:Native=true >"$cache/restore-native.log" 2>&1 </dev/null && return
     touch "$tried"
-    timeout 120 dotnet restore "$repo/src/Aperture.Cli" -p:FetchReadyToRun=true >/dev/null 2>&1 </dev/null ||
-        say "the ahead-of-time compiler could not be fetched: the program starts slower without it"
+    say "the ahead-of-time compiler could not be fetched: the program starts slower without it (log: .cache/restore-native.log)"
+    return 1
+}
+
+# changed STAMP FOLDER...: true when a source in the folders is newer than the stamp.
+changed() {
+    local stamp=$1
+    shift
+    [ -f "$stamp" ] || return 0
+    [ -n "$(cd "$repo" && find "$@" Directory.Build.props Directory.Packages.props global.json .editorconfig \
+        \( -name bin -o -name obj \) -prune -o -newer "$stamp" -print -quit)" ]
+}
+
+# build_program: makes bin/aperture, the program that users get, where a source is newer. The log is shown only if it fails.
+build_program() {
+    local project stamp=$cache/built-program log=$cache/build-program.log made=$cache/program.new
+    local options=(-p:Native=true --no-restore)
+    [ -x "$program" ] && ! changed "$stamp" src && return
+    mkdir -p "$cache"
+    # One build at a time; whoever waited finds it done. The lock is not passed on: build servers outlive the build.
+    exec 9>"$cache/build.lock"
+    flock 9
+    if [ -x "$program" ] && ! changed "$stamp" src; then
+        exec 9>&-
+        return
+    fi
+    # Sources that change during the build are newer than this and get built the next time; folders count, so the build's own are made first.
+    for project in "$repo"/src/*/; do mkdir -p "$project/bin" "$project/obj"; done
+    touch "$stamp.started"
+    native_compiler 9>&- || options=()
+    say "building the program${options:+ and compiling it ahead of time, which takes a minute}"
+    rm -rf "$made"
+    if ! dotnet publish "$repo/src/Aperture.Cli" -c Release "${options[@]}" -o "$made" -v quiet --nologo >"$log" 2>&1 </dev/null 9>&-; then
+        cat "$log" >&2
+        die "the build failed; the log above is also in .cache/build-program.log."
+    fi
+    # A program that runs meanwhile keeps its file.
+    rm -rf "$cache/program.old"
+    [ ! -d "${program%/*}" ] || mv "${program%/*}" "$cache/program.old"
+    mv "$made" "${program%/*}"
+    rm -rf "$cache/program.old"
+    mv "$stamp.started" "$stamp"
+    exec 9>&-
 }
 
 # True when this host's KVM runs 64-bit guests: the vendor's own module is there, not a paravirtual stand-in.

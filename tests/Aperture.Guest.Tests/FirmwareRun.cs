@@ -68,7 +68,7 @@ internal sealed class FirmwareRun
                 "run", "--accel", KvmSystem.Probe64Bit().Runs64Bit ? "kvm" : "lab", "--serial", $"file={At("serial")}", "--events", At("events"),
                 "--device", $"vga,text={At("screen")}", "--no-reboot", .. arguments,
             ];
-            ProcessStartInfo start = new(Path.Combine(AppContext.BaseDirectory, "aperture"), all) { RedirectStandardError = true, RedirectStandardInput = true };
+            ProcessStartInfo start = new(Checkout.Program, all) { RedirectStandardError = true, RedirectStandardInput = true };
             using Process child = Process.Start(start)!;
             child.StandardInput.Close();
             Task<string> error = child.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);

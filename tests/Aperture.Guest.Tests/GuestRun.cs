@@ -108,8 +108,7 @@ internal sealed class GuestRun
 
     private static Process Start(string[] arguments)
     {
-        string program = Path.Combine(AppContext.BaseDirectory, "aperture");
-        ProcessStartInfo start = new(program, arguments) { RedirectStandardError = true, RedirectStandardInput = true };
+        ProcessStartInfo start = new(Checkout.Program, arguments) { RedirectStandardError = true, RedirectStandardInput = true };
         Process child = Process.Start(start)!;
         child.StandardInput.Close();
         return child;

@@ -18,7 +18,7 @@ public sealed class LabHotplugTests
         {
             LabRun run = new("/bin/bash",
             [
-                Path.Combine(Checkout.Root(), "lab", "hotplug"), folder.FullName, Path.Combine(AppContext.BaseDirectory, "aperture"), artifacts.GuestKernel, artifacts.GuestInitramfs, GuestRun.KernelOptions,
+                Path.Combine(Checkout.Root(), "lab", "hotplug"), folder.FullName, Checkout.Program, artifacts.GuestKernel, artifacts.GuestInitramfs, GuestRun.KernelOptions,
             ])
             {
                 WritableDirectories = [folder.FullName],

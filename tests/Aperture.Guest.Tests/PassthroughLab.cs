@@ -95,19 +95,14 @@ internal sealed class PassthroughLab
     public static async Task<PassthroughLab> RunAsync(string script, bool iommu = true, IReadOnlyList<LabDevice>? extra = null, int minutes = 8)
     {
         LabArtifacts artifacts = LabArtifacts.Locate();
-        // Another build of the program, such as a published one, by its path.
-        string program = Environment.GetEnvironmentVariable("APERTURE_TEST_PROGRAM") is { Length: > 0 } other ? other : Path.Combine(AppContext.BaseDirectory, "aperture");
         Dictionary<string, string> environment = new()
         {
-            ["aperture"] = program,
+            ["aperture"] = Checkout.Program,
             ["kernel"] = artifacts.PassthroughKernel,
             ["initramfs"] = artifacts.PassthroughInitramfs,
             ["cloud_kernel"] = artifacts.GuestKernel,
             ["bare_kernel"] = BareKernel(artifacts),
             ["events"] = "/tmp/events.jsonl",
-
-            // Counting for later is wasted on programs that live for seconds.
-            ["DOTNET_TieredPGO"] = "0",
         };
         if (Environment.GetEnvironmentVariable("DOTNET_ROOT") is { Length: > 0 } root)
         {

@@ -30,7 +30,7 @@ internal sealed class PassthroughScript : IAsyncDisposable
         DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-passthrough-");
         LabRun run = new("/bin/bash",
         [
-            Path.Combine(Checkout.Root(), "lab", name), folder.FullName, Path.Combine(AppContext.BaseDirectory, "aperture"), kernel, initramfs, GuestRun.KernelOptions,
+            Path.Combine(Checkout.Root(), "lab", name), folder.FullName, Checkout.Program, kernel, initramfs, GuestRun.KernelOptions,
         ])
         {
             Hardware = LabHardware.Passthrough,
