@@ -39,8 +39,11 @@ public sealed class PassthroughFaultTests
         Assert.Contains("\"reset\":false", lab["events"].Output, StringComparison.Ordinal);
     }
 
-    /// <summary>How often the monitor is killed; the first five times Linux's driver makes the transfers, then a guest that starts sooner. APERTURE_KILLS=50 for the whole of it.</summary>
-    private static readonly int Kills = int.TryParse(Environment.GetEnvironmentVariable("APERTURE_KILLS"), out int kills) ? kills : 5;
+    /// <summary>How often the monitor is killed; the first five times Linux's driver makes the transfers, then a guest that starts sooner.</summary>
+    private const int Kills = 50;
+
+    /// <summary>In how many of them the guest may stand still before it transfers, as the emulated machine's guests do now and then.</summary>
+    private const int StalledGuests = 3;
 
     [Fact]
     public async Task Passthrough_survives_a_monitor_killed_under_DMA_and_the_device_is_free_each_time()
@@ -58,7 +61,7 @@ public sealed class PassthroughFaultTests
                 else
                     set -- --kernel "$bare_kernel" --memory 64M --cmdline load
                 fi
-                exec "$aperture" run --accel kvm "$@" --serial file=/tmp/serial --vfio $path --device vfio,host=0000:03:00.0 </dev/null >/tmp/out 2>&1
+                exec "$aperture" run --accel kvm "$@" --serial file=/tmp/serial --vfio $path --device vfio,host=0000:03:00.0,bars=all=host </dev/null >/tmp/out 2>&1
             }
             round() {
                 start &
@@ -71,6 +74,7 @@ public sealed class PassthroughFaultTests
                 done
                 [ -d /proc/$monitor ] || { cat /tmp/out /tmp/serial; return 1; }
                 grep -q '^APERTURE loaded' /tmp/serial || stalled=$((stalled + 1))
+                [ $stalled -le {{StalledGuests}} ] || { echo "the guest did not come to transfer in $stalled rounds, on the path $path just now"; cat /tmp/out /tmp/serial; return 1; }
                 sleep 0.2
                 kill -9 $monitor
                 wait $monitor
@@ -83,7 +87,7 @@ public sealed class PassthroughFaultTests
                 done=$((done + 1))
                 [ -e /dev/iommu ] && if [ $path = container ]; then path=iommufd; else path=container; fi
             done
-            step rounds sh -c "cat /tmp/round; cut -d' ' -f1 /proc/uptime; echo $done $stalled"
+            step rounds sh -c "cat /tmp/round; cut -d' ' -f1 /proc/uptime; echo $done"
             step pinned pinned
             step log sh -c "dmesg | grep -i 'dmar.*fault\|BUG\|WARNING' | head -n 5"
             echo 0000:03:00.0 >/sys/bus/pci/drivers/vfio-pci/unbind
@@ -91,10 +95,8 @@ public sealed class PassthroughFaultTests
             echo 0000:03:00.0 >/sys/bus/pci/drivers_probe
             sleep 1
             step host-again head -n 1 /dev/nvme0n1
-            """, minutes: 5 + Kills / 2);
-        string[] rounds = lab["rounds"].Output.Trim().Split('\n')[^1].Split(' ');
-        Assert.True(rounds[0] == $"{Kills}", lab.All);
-        Assert.True(int.Parse(rounds[1], System.Globalization.CultureInfo.InvariantCulture) * 2 < Kills, $"the guest did not come to transfer in {rounds[1]} of {rounds[0]} rounds");
+            """, minutes: 10);
+        Assert.True(lab["rounds"].Output.Trim().Split('\n')[^1] == $"{Kills}", lab.All);
         Assert.Equal(lab["pinned-before"].Output.Trim(), lab["pinned"].Output.Trim());
         Assert.StartsWith("APERTURE labnvme0 sector 0000000000000000", lab["host-again"].Output, StringComparison.Ordinal);
     }

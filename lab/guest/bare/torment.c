@@ -185,6 +185,10 @@ __attribute__((used)) void enter(u32 information)
         out16(PM_CONTROL, SOFT_OFF);
     }
     u32 registers = config(device, BAR0) & ~0xFu;
+    if (config(device, BAR0 + 4) != 0) {
+        print("APERTURE torment registers above 4 GiB, out of reach: pin them, as with bars=all=host\n");
+        out16(PM_CONTROL, SOFT_OFF);
+    }
     select(device, COMMAND);
     out16(CONFIG_DATA, MASTER | MEMORY);
     for (const char *at = line; *at; at++)
