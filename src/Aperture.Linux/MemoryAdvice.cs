@@ -11,4 +11,7 @@ public enum MemoryAdvice
 
     /// <summary>Leave the range out of core dumps (MADV_DONTDUMP).</summary>
     DoNotDump = 16,
+
+    /// <summary>Take all of the range's pages now, for writing, as if each were touched (MADV_POPULATE_WRITE, since Linux 5.14; EINVAL before).</summary>
+    PopulateWrite = 23,
 }

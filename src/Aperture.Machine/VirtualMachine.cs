@@ -53,6 +53,12 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             HypervisorStart? start = system is null || cpuid is null ? null : Own(new HypervisorStart(system, cpuid, config.Cpus, Stopped));
             _plan = Own(MachinePlan.Create(config, cpuid?.PhysicalAddressBits ?? HostCpu.PhysicalAddressBits(config.PhysicalAddressBits)));
             _ram = Own(GuestRam.Create(RamLayout.Planned(Map.Ram), config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
+            if (_plan.Topology.Assigned.Count > 0)
+            {
+                // All of it is pinned once the devices are there.
+                Own(new RamPopulation(_ram.Block));
+            }
+
             _events = Own(config.EventsPath is { } path ? EventLog.Open(path, clock) : EventLog.None);
             _serial = Own(SerialConnection.Open(config));
             DebugConsoles consoles = Own(DebugConsoles.Open(_plan.DebugConsoleFiles));

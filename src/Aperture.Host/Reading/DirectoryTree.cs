@@ -3,6 +3,9 @@ namespace Aperture.Host;
 /// <summary>A tree that is a directory of this machine: sysfs itself, or an unpacked capture.</summary>
 internal sealed class DirectoryTree(string root) : IHostTree
 {
+    // What .NET says of a file that is not there.
+    private const FileAttributes Missing = (FileAttributes)(-1);
+
     /// <inheritdoc/>
     public string Name => root;
 
@@ -11,13 +14,12 @@ internal sealed class DirectoryTree(string root) : IHostTree
     {
         try
         {
-            FileInfo info = new(Full(path));
-            if (info.LinkTarget is not null && path.Length != 0)
-            {
-                return TreeNodeKind.Link;
-            }
-
-            return Directory.Exists(info.FullName) ? TreeNodeKind.Directory : info.Exists ? TreeNodeKind.File : TreeNodeKind.None;
+            // One system call for all of them; a link to a directory has both marks.
+            FileAttributes marks = new FileInfo(Full(path)).Attributes;
+            return marks == Missing ? TreeNodeKind.None
+                : marks.HasFlag(FileAttributes.ReparsePoint) && path.Length != 0 ? TreeNodeKind.Link
+                : marks.HasFlag(FileAttributes.Directory) ? TreeNodeKind.Directory
+                : TreeNodeKind.File;
         }
         catch (Exception error) when (IsFileFailure(error))
         {

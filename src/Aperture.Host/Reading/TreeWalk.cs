@@ -5,6 +5,9 @@ internal sealed class TreeWalk(IHostTree tree)
 {
     private readonly Dictionary<string, string?> directories = new(StringComparer.Ordinal);
 
+    // Paths without links that were seen to be directories: every path below one passes through it, and asking costs a system call each time.
+    private readonly HashSet<string> seen = new(StringComparer.Ordinal);
+
     /// <summary>The tree that is walked.</summary>
     internal IHostTree Tree => tree;
 
@@ -17,36 +20,20 @@ internal sealed class TreeWalk(IHostTree tree)
     /// <summary>Everything before the last name of a path.</summary>
     internal static string ParentOf(string path) => path.LastIndexOf('/') is var slash && slash < 0 ? "" : path[..slash];
 
-    /// <summary>The path without links that <paramref name="path"/> leads to, and what is there; null when it leads nowhere.</summary>
+    /// <summary>The path without links that <paramref name="path"/> leads to; null when it leads nowhere.</summary>
     /// <exception cref="ApertureException">Links go round in circles.</exception>
-    internal string? Resolve(string path)
-    {
-        string parent = ParentOf(path);
-        if (parent.Length == 0)
-        {
-            return Follow(path);
-        }
-
-        // Attributes of one device share their directory: it is resolved once.
-        if (!directories.TryGetValue(parent, out string? place))
-        {
-            place = Follow(parent);
-            directories.Add(parent, place);
-        }
-
-        return place is null ? null : Follow(Join(place, NameOf(path)));
-    }
+    internal string? Resolve(string path) => Resolve(path, out _);
 
     /// <summary>True when <paramref name="path"/> leads to a directory.</summary>
-    internal bool IsDirectory(string path) => Resolve(path) is { } place && tree.Kind(place) == TreeNodeKind.Directory;
+    internal bool IsDirectory(string path) => Resolve(path, out TreeNodeKind kind) is not null && kind == TreeNodeKind.Directory;
 
     /// <summary>The names in the directory that <paramref name="path"/> leads to; none when there is no such directory.</summary>
     internal IReadOnlyList<string> List(string path) =>
-        Resolve(path) is { } place && tree.Kind(place) == TreeNodeKind.Directory ? tree.List(place) : [];
+        Resolve(path, out TreeNodeKind kind) is { } place && kind == TreeNodeKind.Directory ? tree.List(place) : [];
 
     /// <summary>The bytes of the file that <paramref name="path"/> leads to; null when there is none.</summary>
     internal byte[]? Read(string path, int limit) =>
-        Resolve(path) is { } place && tree.Kind(place) == TreeNodeKind.File ? tree.Read(place, limit) : null;
+        Resolve(path, out TreeNodeKind kind) is { } place && kind == TreeNodeKind.File ? tree.Read(place, limit) : null;
 
     /// <summary>The last name of the target of the link at <paramref name="path"/>, whether or not anything is there; null when it is no link.</summary>
     internal string? LinkName(string path)
@@ -61,12 +48,49 @@ internal sealed class TreeWalk(IHostTree tree)
         return name is "" or "." or ".." ? null : name;
     }
 
-    private string? Follow(string path)
+    private string? Resolve(string path, out TreeNodeKind kind)
+    {
+        string parent = ParentOf(path);
+        if (parent.Length == 0)
+        {
+            return Follow(path, out kind);
+        }
+
+        // Attributes of one device share their directory: it is resolved once.
+        if (!directories.TryGetValue(parent, out string? place))
+        {
+            place = Follow(parent, out _);
+            directories.Add(parent, place);
+        }
+
+        kind = TreeNodeKind.None;
+        return place is null ? null : Follow(Join(place, NameOf(path)), out kind);
+    }
+
+    private TreeNodeKind KindOf(string place)
+    {
+        if (seen.Contains(place))
+        {
+            return TreeNodeKind.Directory;
+        }
+
+        TreeNodeKind kind = tree.Kind(place);
+        if (kind == TreeNodeKind.Directory)
+        {
+            seen.Add(place);
+        }
+
+        return kind;
+    }
+
+    /// <summary>Follows <paramref name="path"/> name by name from the top; <paramref name="kind"/> is what is at its end, never a link.</summary>
+    private string? Follow(string path, out TreeNodeKind kind)
     {
         List<string> done = [];
         Stack<string> todo = new();
         Push(todo, path);
         int links = 0;
+        kind = TreeNodeKind.Directory;
         while (todo.TryPop(out string? name))
         {
             if (name == "..")
@@ -76,12 +100,14 @@ internal sealed class TreeWalk(IHostTree tree)
                     done.RemoveAt(done.Count - 1);
                 }
 
+                kind = TreeNodeKind.Directory;
                 continue;
             }
 
             done.Add(name);
             string place = string.Join('/', done);
-            switch (tree.Kind(place))
+            kind = KindOf(place);
+            switch (kind)
             {
                 case TreeNodeKind.None:
                 case TreeNodeKind.File when todo.Count > 0:
@@ -97,6 +123,7 @@ internal sealed class TreeWalk(IHostTree tree)
                     }
 
                     Push(todo, target);
+                    kind = TreeNodeKind.Directory;
                     break;
                 default:
                     break;
