@@ -158,7 +158,7 @@ public sealed unsafe class Vcpu : IDisposable
         _ = _seat.Wait();
     }
 
-    // Compiled fully at once: the first exits of a short run would otherwise be served by unoptimised code.
+    // For the program that is compiled while it runs: fully at once, or the first exits of a short run would be served by unoptimised code.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Loop()
     {
@@ -227,7 +227,7 @@ public sealed unsafe class Vcpu : IDisposable
         }
     }
 
-    // Not AggressiveOptimization, here and below: the runtime then learns who answers, and inlines the way from here to the device.
+    // Not AggressiveOptimization, here and below: a runtime that compiles then learns who answers, and inlines the way from here to the device.
     private void Mmio()
     {
         // SAFETY: the fields of the exit that the kernel just filled in; at most 8 bytes of data are touched.
