@@ -136,25 +136,23 @@ native_compiler() {
     return 1
 }
 
-# changed STAMP FOLDER...: true when a source in the folders is newer than the stamp.
-changed() {
-    local stamp=$1
-    shift
-    [ -f "$stamp" ] || return 0
-    [ -n "$(cd "$repo" && find "$@" Directory.Build.props Directory.Packages.props global.json .editorconfig \
-        \( -name bin -o -name obj \) -prune -o -newer "$stamp" -print -quit)" ]
+# program_is_current STAMP: true when the program is there and no source is newer than the stamp.
+program_is_current() {
+    [ -x "$program" ] && [ -f "$1" ] &&
+        [ -z "$(cd "$repo" && find src Directory.Build.props Directory.Packages.props global.json .editorconfig \
+            \( -name bin -o -name obj \) -prune -o -newer "$1" -print -quit)" ]
 }
 
 # build_program: makes bin/aperture, the program that users get, where a source is newer. The log is shown only if it fails.
 build_program() {
     local project stamp=$cache/built-program log=$cache/build-program.log made=$cache/program.new
     local options=(-p:Native=true --no-restore)
-    [ -x "$program" ] && ! changed "$stamp" src && return
+    program_is_current "$stamp" && return
     mkdir -p "$cache"
     # One build at a time; whoever waited finds it done. The lock is not passed on: build servers outlive the build.
     exec 9>"$cache/build.lock"
     flock 9
-    if [ -x "$program" ] && ! changed "$stamp" src; then
+    if program_is_current "$stamp"; then
         exec 9>&-
         return
     fi

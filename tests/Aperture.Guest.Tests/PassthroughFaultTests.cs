@@ -3,16 +3,10 @@ namespace Aperture.Guest.Tests;
 /// <summary>What guests, hosts and killed monitors do to passed-through devices. Each test is one lab run.</summary>
 public sealed class PassthroughFaultTests
 {
-    private static async Task<PassthroughLab> RunAsync(string script, bool iommu = true, int minutes = 8)
-    {
-        Assert.SkipUnless(PassthroughLab.Missing is null, PassthroughLab.Missing ?? "");
-        return await PassthroughLab.RunAsync(script, iommu, minutes: minutes);
-    }
-
     [Fact]
     public async Task Passthrough_without_an_IOMMU_is_refused_with_the_kernel_option_that_turns_it_on()
     {
-        PassthroughLab lab = await RunAsync(
+        PassthroughLab lab = await PassthroughLab.RunAsync(
             """
             echo vfio-pci >/sys/bus/pci/devices/0000:03:00.0/driver_override
             echo 0000:03:00.0 >/sys/bus/pci/devices/0000:03:00.0/driver/unbind
@@ -28,7 +22,7 @@ public sealed class PassthroughFaultTests
     [Fact]
     public async Task Passthrough_of_a_device_that_cannot_reset_works_and_says_that_it_was_not_reset()
     {
-        PassthroughLab lab = await RunAsync(
+        PassthroughLab lab = await PassthroughLab.RunAsync(
             """
             bind-vfio 0000:00:17.0 >&2
             step boot vm aperture.script=none --device vfio,host=0000:00:17.0,id=edu0
@@ -48,7 +42,7 @@ public sealed class PassthroughFaultTests
     [Fact]
     public async Task Passthrough_survives_a_monitor_killed_under_DMA_and_the_device_is_free_each_time()
     {
-        PassthroughLab lab = await RunAsync(
+        PassthroughLab lab = await PassthroughLab.RunAsync(
             $$"""
             bind-vfio 0000:03:00.0 >&2
             step pinned-before pinned
@@ -108,7 +102,7 @@ public sealed class PassthroughFaultTests
     [Fact]
     public async Task Passthrough_shows_a_BAR_exactly_while_it_decodes_however_often_a_guest_switches_that()
     {
-        PassthroughLab lab = await RunAsync(
+        PassthroughLab lab = await PassthroughLab.RunAsync(
             $$"""
             bind-vfio 0000:03:00.0 >&2
             step pinned-before pinned
@@ -148,7 +142,7 @@ public sealed class PassthroughFaultTests
     [InlineData("iommufd")]
     public async Task Passthrough_survives_a_guest_that_misuses_its_device_which_works_again_after_its_driver_s_reset(string path)
     {
-        PassthroughLab lab = await RunAsync(
+        PassthroughLab lab = await PassthroughLab.RunAsync(
             $"""
             bind-vfio 0000:03:00.0 >&2
             step iommufd test -e /dev/iommu
@@ -175,7 +169,7 @@ public sealed class PassthroughFaultTests
     [Fact]
     public async Task Passthrough_gives_a_device_back_that_the_host_unbinds_and_the_guest_goes_on()
     {
-        PassthroughLab lab = await RunAsync(
+        PassthroughLab lab = await PassthroughLab.RunAsync(
             """
             bind-vfio 0000:03:00.0 >&2
             : >/tmp/serial

@@ -94,6 +94,7 @@ internal sealed class PassthroughLab
     /// <param name="minutes">Limit of the whole script.</param>
     public static async Task<PassthroughLab> RunAsync(string script, bool iommu = true, IReadOnlyList<LabDevice>? extra = null, int minutes = 8)
     {
+        Assert.SkipUnless(Missing is null, Missing ?? "");
         LabArtifacts artifacts = LabArtifacts.Locate();
         Dictionary<string, string> environment = new()
         {
