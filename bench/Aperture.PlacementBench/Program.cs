@@ -2,9 +2,14 @@ using System.Diagnostics;
 using System.Globalization;
 using Aperture;
 using Aperture.Host;
+using Aperture.Host.Model;
 using Aperture.Mirror;
 using Aperture.Pci;
 using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
+using Aperture.Placement.Reasons;
+using Aperture.Placement.Request;
 
 // Times the solver: synthetic machines of growing size with the fitted exponent of the growth, then every captured host named on
 // the command line, mirrored whole. Prints a Markdown table. Times are the best of several runs after one that compiles the code.

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Numerics;
-using Aperture.Placement;
+using Aperture.Placement.Map;
 
 namespace Aperture.Emission;
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Request;
 
 namespace Aperture.Emission;
 

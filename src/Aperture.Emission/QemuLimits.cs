@@ -1,5 +1,7 @@
 using System.Numerics;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
+using Aperture.Placement.Request;
 
 namespace Aperture.Emission;
 

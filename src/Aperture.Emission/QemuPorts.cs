@@ -1,5 +1,6 @@
 using System.Globalization;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Emission;
 

@@ -1,5 +1,6 @@
-using Aperture.Placement;
-using ReservedRange = Aperture.Placement.ReservedRange;
+using Aperture.Placement.Map;
+using Aperture.Placement.Request;
+using ReservedRange = Aperture.Placement.Request.ReservedRange;
 
 namespace Aperture.Emission;
 

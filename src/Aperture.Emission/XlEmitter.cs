@@ -1,6 +1,7 @@
 using System.Globalization;
-using Aperture.Placement;
-using ReservedRange = Aperture.Placement.ReservedRange;
+using Aperture.Placement.Platforms;
+using Aperture.Placement.Request;
+using ReservedRange = Aperture.Placement.Request.ReservedRange;
 
 namespace Aperture.Emission;
 

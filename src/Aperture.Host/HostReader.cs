@@ -1,4 +1,7 @@
 using System.Text;
+using Aperture.Host.Building;
+using Aperture.Host.Model;
+using Aperture.Host.Reading;
 
 namespace Aperture.Host;
 

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Aperture.Linux;
+using Aperture.Linux.Kvm;
 
 namespace Aperture.Kvm;
 

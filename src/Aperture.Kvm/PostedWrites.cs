@@ -1,4 +1,5 @@
 using Aperture.Linux;
+using Aperture.Linux.Kvm;
 
 namespace Aperture.Kvm;
 

@@ -1,5 +1,7 @@
 using System.Runtime.CompilerServices;
+using Aperture.Kvm.X86;
 using Aperture.Linux;
+using Aperture.Linux.Kvm;
 
 namespace Aperture.Kvm;
 

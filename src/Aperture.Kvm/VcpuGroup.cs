@@ -1,4 +1,6 @@
+using Aperture.Kvm.X86;
 using Aperture.Linux;
+using Aperture.Linux.Kvm;
 
 namespace Aperture.Kvm;
 

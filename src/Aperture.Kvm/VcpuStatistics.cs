@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using Aperture.Linux;
+using Aperture.Linux.Kvm;
 
 namespace Aperture.Kvm;
 

@@ -1,3 +1,5 @@
+using Aperture.Lab.Hardware;
+
 namespace Aperture.Lab;
 
 /// <summary>

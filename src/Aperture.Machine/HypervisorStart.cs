@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using Aperture.Kvm;
+using Aperture.Kvm.X86;
 using Aperture.Machine.Board;
 
 namespace Aperture.Machine;

@@ -1,11 +1,10 @@
 using Aperture.Machine.Board;
 using Aperture.Machine.Boot;
 using Aperture.Machine.Configuration;
-using Aperture.Machine.Events;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
 
 namespace Aperture.Machine;
 
@@ -57,7 +56,7 @@ public sealed class MachinePlan : IDisposable
     /// <summary>The tree, what the solver was asked, and the host's devices in it.</summary>
     public MachineTopology Topology { get; }
 
-    internal Func<PciHierarchy, EventLog, IChipset> Chipset { get; }
+    internal Func<PciHierarchy, IEventSink, IChipset> Chipset { get; }
 
     internal IReadOnlyList<ushort> DebugExits { get; }
 

@@ -1,14 +1,15 @@
 using System.Text.Json;
 using Aperture.Kvm;
+using Aperture.Kvm.X86;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Console;
 using Aperture.Machine.Control;
-using Aperture.Machine.Events;
 using Aperture.Machine.Verification;
 using Aperture.Memory;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Watch;
 
 namespace Aperture.Machine;
 

@@ -1,5 +1,5 @@
-using Aperture.Host;
-using Aperture.Placement;
+using Aperture.Host.Model;
+using Aperture.Placement.Request;
 
 namespace Aperture.Mirror;
 

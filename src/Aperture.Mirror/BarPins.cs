@@ -1,6 +1,6 @@
-using Aperture.Host;
+using Aperture.Host.Model;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Request;
 
 namespace Aperture.Mirror;
 

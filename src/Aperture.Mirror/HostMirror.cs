@@ -1,6 +1,11 @@
 using System.Numerics;
-using Aperture.Host;
+using Aperture.Host.Analysis;
+using Aperture.Host.Model;
 using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
+using Aperture.Placement.Reasons;
+using Aperture.Placement.Request;
 
 namespace Aperture.Mirror;
 

@@ -1,5 +1,5 @@
 using System.Collections.Immutable;
-using Aperture.Host;
+using Aperture.Host.Model;
 
 namespace Aperture.Mirror;
 

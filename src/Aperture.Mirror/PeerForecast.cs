@@ -1,6 +1,8 @@
-using Aperture.Host;
+using Aperture.Host.Analysis;
+using Aperture.Host.Model;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Request;
 
 namespace Aperture.Mirror;
 

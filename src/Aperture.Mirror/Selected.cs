@@ -1,4 +1,5 @@
-using Aperture.Host;
+using Aperture.Host.Model;
+using Aperture.Host.Reports;
 using Aperture.Pci;
 
 namespace Aperture.Mirror;

@@ -1,4 +1,5 @@
-using Aperture.Host;
+using Aperture.Host.Analysis;
+using Aperture.Host.Model;
 
 namespace Aperture.Mirror;
 

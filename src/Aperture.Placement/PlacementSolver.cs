@@ -1,4 +1,9 @@
 using Aperture.Pci;
+using Aperture.Placement.Checks;
+using Aperture.Placement.Map;
+using Aperture.Placement.Reasons;
+using Aperture.Placement.Request;
+using Aperture.Placement.Search;
 
 namespace Aperture.Placement;
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
-using Aperture.Placement;
+using Aperture.Placement.Reasons;
+using Aperture.Placement.Request;
 
 namespace Aperture.Report;
 

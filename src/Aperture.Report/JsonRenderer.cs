@@ -3,8 +3,11 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Aperture.Pci;
-using Aperture.Placement;
-using ReservedRange = Aperture.Placement.ReservedRange;
+using Aperture.Placement.Map;
+using Aperture.Placement.Reasons;
+using Aperture.Placement.Request;
+using Aperture.Placement.Search;
+using ReservedRange = Aperture.Placement.Request.ReservedRange;
 
 namespace Aperture.Report;
 

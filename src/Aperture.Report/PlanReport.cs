@@ -1,5 +1,6 @@
 using System.Globalization;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Request;
 
 namespace Aperture.Report;
 

@@ -1,7 +1,8 @@
 using System.Numerics;
+using Aperture.Assignment;
 using Aperture.Linux;
+using Aperture.Linux.Vfio;
 using Aperture.Memory;
-using Aperture.Vfio.Kernel;
 
 namespace Aperture.Vfio;
 

@@ -1,5 +1,6 @@
+using Aperture.Assignment;
 using Aperture.Linux;
-using Aperture.Vfio.Kernel;
+using Aperture.Linux.Vfio;
 
 namespace Aperture.Vfio;
 

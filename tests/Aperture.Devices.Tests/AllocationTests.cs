@@ -1,4 +1,10 @@
+using Aperture.Devices.Pc;
+using Aperture.Devices.Serial;
+using Aperture.Devices.TestDevice;
+using Aperture.Devices.Tests.Fakes;
 using Aperture.Pci;
+using Aperture.Virtio.Block;
+using Aperture.Virtio.Transport;
 
 namespace Aperture.Devices.Tests;
 

@@ -1,3 +1,5 @@
+using Aperture.Devices.Pc;
+using Aperture.Devices.Tests.Fakes;
 using FsCheck;
 using FsCheck.Fluent;
 

@@ -1,3 +1,6 @@
+using Aperture.Devices.Pc;
+using Aperture.Devices.Tests.Fakes;
+
 namespace Aperture.Devices.Tests;
 
 public sealed class HpetTests : IDisposable

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
+using Aperture.Devices.Display;
+using Aperture.Devices.Tests.Fakes;
 using Aperture.Pci;
 
 namespace Aperture.Devices.Tests;

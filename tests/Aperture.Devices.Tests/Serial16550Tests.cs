@@ -1,4 +1,6 @@
 using System.Text;
+using Aperture.Devices.Serial;
+using Aperture.Devices.Tests.Fakes;
 
 namespace Aperture.Devices.Tests;
 

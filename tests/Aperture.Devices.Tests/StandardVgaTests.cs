@@ -1,3 +1,5 @@
+using Aperture.Devices.Display;
+using Aperture.Devices.Tests.Fakes;
 using Aperture.Memory;
 using Aperture.Pci;
 

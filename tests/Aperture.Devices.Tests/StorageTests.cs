@@ -1,3 +1,5 @@
+using Aperture.Virtio.Block;
+
 namespace Aperture.Devices.Tests;
 
 public sealed class StorageTests : IDisposable

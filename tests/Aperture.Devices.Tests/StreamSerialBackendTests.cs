@@ -1,3 +1,5 @@
+using Aperture.Devices.Serial;
+
 namespace Aperture.Devices.Tests;
 
 public class StreamSerialBackendTests

@@ -1,3 +1,6 @@
+using Aperture.Devices.TestDevice;
+using Aperture.Devices.Tests.Fakes;
+
 namespace Aperture.Devices.Tests;
 
 public class TestDeviceCoreTests

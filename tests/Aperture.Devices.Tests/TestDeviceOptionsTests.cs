@@ -1,3 +1,4 @@
+using Aperture.Devices.TestDevice;
 using Aperture.Pci;
 
 namespace Aperture.Devices.Tests;

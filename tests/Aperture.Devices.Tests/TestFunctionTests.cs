@@ -1,4 +1,6 @@
 using System.Text;
+using Aperture.Devices.TestDevice;
+using Aperture.Devices.Tests.Fakes;
 using Aperture.Pci;
 
 namespace Aperture.Devices.Tests;

@@ -1,5 +1,8 @@
 using System.Text;
+using Aperture.Devices.Tests.Fakes;
 using Aperture.Pci;
+using Aperture.Virtio.Block;
+using Aperture.Virtio.Transport;
 
 namespace Aperture.Devices.Tests;
 

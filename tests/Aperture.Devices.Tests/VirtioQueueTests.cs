@@ -1,4 +1,7 @@
 using System.Buffers.Binary;
+using Aperture.Devices.Tests.Fakes;
+using Aperture.Virtio.Block;
+using Aperture.Virtio.Transport;
 
 namespace Aperture.Devices.Tests;
 

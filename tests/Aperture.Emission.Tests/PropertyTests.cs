@@ -1,5 +1,5 @@
 using System.Xml.Linq;
-using Aperture.Placement;
+using Aperture.Placement.Map;
 using FsCheck.Fluent;
 
 namespace Aperture.Emission.Tests;

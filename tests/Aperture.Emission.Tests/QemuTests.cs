@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
 
 namespace Aperture.Emission.Tests;
 

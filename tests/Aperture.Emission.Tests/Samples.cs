@@ -1,6 +1,8 @@
 using Aperture.Pci;
 using Aperture.Placement;
-using ReservedRange = Aperture.Placement.ReservedRange;
+using Aperture.Placement.Platforms;
+using Aperture.Placement.Request;
+using ReservedRange = Aperture.Placement.Request.ReservedRange;
 
 namespace Aperture.Emission.Tests;
 

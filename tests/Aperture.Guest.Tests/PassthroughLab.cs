@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using Aperture.Lab;
+using Aperture.Lab.Hardware;
 
 namespace Aperture.Guest.Tests;
 

@@ -1,4 +1,4 @@
-using Aperture.Lab;
+using Aperture.Lab.Hardware;
 
 namespace Aperture.Guest.Tests;
 

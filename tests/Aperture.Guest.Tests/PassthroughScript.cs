@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Aperture.Lab;
+using Aperture.Lab.Hardware;
 
 namespace Aperture.Guest.Tests;
 

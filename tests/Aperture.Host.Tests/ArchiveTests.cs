@@ -1,6 +1,7 @@
 using System.Formats.Tar;
 using System.IO.Compression;
 using System.Text;
+using Aperture.Host.Model;
 
 namespace Aperture.Host.Tests;
 

@@ -1,3 +1,7 @@
+using Aperture.Host.Capture;
+using Aperture.Host.Model;
+using Aperture.Host.Reports;
+
 namespace Aperture.Host.Tests;
 
 public class CaptureTests

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Aperture.Host.Model;
 
 namespace Aperture.Host.Tests;
 

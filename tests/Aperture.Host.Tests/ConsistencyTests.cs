@@ -1,3 +1,4 @@
+using Aperture.Host.Model;
 using FsCheck;
 using FsCheck.Fluent;
 

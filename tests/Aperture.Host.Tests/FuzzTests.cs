@@ -1,6 +1,9 @@
 using System.Formats.Tar;
 using System.IO.Compression;
 using System.Text;
+using Aperture.Host.Analysis;
+using Aperture.Host.Model;
+using Aperture.Host.Reports;
 using FsCheck;
 using FsCheck.Fluent;
 

@@ -1,3 +1,4 @@
+using Aperture.Host.Model;
 using Aperture.Pci;
 
 namespace Aperture.Host.Tests;

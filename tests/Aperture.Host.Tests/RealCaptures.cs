@@ -1,3 +1,5 @@
+using Aperture.Host.Model;
+
 namespace Aperture.Host.Tests;
 
 /// <summary>

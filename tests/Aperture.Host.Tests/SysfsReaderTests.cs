@@ -1,3 +1,5 @@
+using Aperture.Host.Analysis;
+using Aperture.Host.Model;
 using Aperture.Pci;
 
 namespace Aperture.Host.Tests;

@@ -1,5 +1,8 @@
 using System.Text;
 using System.Text.Json;
+using Aperture.Host.Analysis;
+using Aperture.Host.Model;
+using Aperture.Host.Reports;
 
 namespace Aperture.Host.Tests;
 

@@ -1,5 +1,6 @@
 using System.Formats.Tar;
 using System.Text;
+using Aperture.Host.Model;
 
 namespace Aperture.Host.Tests;
 

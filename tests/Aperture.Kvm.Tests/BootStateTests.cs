@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
-using Aperture.Linux;
+using Aperture.Firmware.Boot.X86;
+using Aperture.Kvm.X86;
+using Aperture.Linux.Kvm;
 
 namespace Aperture.Kvm.Tests;
 

@@ -1,5 +1,6 @@
 using System.Globalization;
-using Aperture.Linux;
+using Aperture.Kvm.X86;
+using Aperture.Linux.Kvm;
 using FsCheck.Fluent;
 
 namespace Aperture.Kvm.Tests;

@@ -1,3 +1,4 @@
+using Aperture.Kvm.X86;
 using Aperture.TestPayloads;
 
 namespace Aperture.Kvm.Tests;

@@ -1,3 +1,5 @@
+using Aperture.Kvm.X86;
+
 namespace Aperture.Kvm.Tests;
 
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]

@@ -1,4 +1,4 @@
-using Aperture.Linux;
+using Aperture.Linux.Kvm;
 
 namespace Aperture.Kvm.Tests;
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Aperture.Linux;
+using Aperture.Linux.Kvm;
 
 namespace Aperture.Kvm.Tests;
 

@@ -1,3 +1,5 @@
+using Aperture.Firmware.Boot.X86;
+using Aperture.Kvm.X86;
 using Aperture.TestPayloads;
 using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;

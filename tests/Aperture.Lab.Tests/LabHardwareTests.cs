@@ -1,4 +1,5 @@
 using System.Text;
+using Aperture.Lab.Hardware;
 
 namespace Aperture.Lab.Tests;
 

@@ -1,3 +1,5 @@
+using Aperture.Lab.Hardware;
+
 namespace Aperture.Lab.Tests;
 
 /// <summary>The lab's devices as docs/lab.md lists them, and their way to vfio-pci.</summary>

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Aperture.Linux.Vfio;
 using FsCheck;
 using FsCheck.Fluent;
 

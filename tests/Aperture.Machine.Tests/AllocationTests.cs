@@ -1,4 +1,5 @@
-using Aperture.Devices;
+using Aperture.Devices.TestDevice;
+using Aperture.Machine.Tests.Fakes;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Tests;

@@ -1,3 +1,5 @@
+using Aperture.Placement.Map;
+using Aperture.Machine.Tests.Fakes;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Tests;
@@ -43,10 +45,10 @@ public class BarTests
     public void Direct_boot_programs_what_placement_says_and_turns_decoding_on()
     {
         using TestBoard board = TestBoard.Direct("--root-port id=rp", "--switch id=sw,port=rp,downstream=2", A, "--device test,id=c,port=sw.1,bar0=mem32:1M:trap,bar2=mem64p:64G:ram,bars=bar2@0x100000000000");
-        foreach (Placement.FunctionPlacement placed in board.Map.Functions)
+        foreach (FunctionPlacement placed in board.Map.Functions)
         {
             Assert.Equal(placed.Address, board.Function(placed.Name).Bdf);
-            foreach (Placement.BarPlacement bar in placed.Bars.Where(b => b.Demand.Kind != BarKind.Rom))
+            foreach (BarPlacement bar in placed.Bars.Where(b => b.Demand.Kind != BarKind.Rom))
             {
                 Assert.Equal(bar.Address.Value, board.BarAt(placed.Name, bar.Demand.Index));
                 Assert.Equal(bar.Range, board.Board.Decode.Find(board.Function(placed.Name).FindBar(bar.Demand.Index)!));

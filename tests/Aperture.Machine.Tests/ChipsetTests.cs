@@ -1,4 +1,5 @@
 using Aperture.Machine.Board;
+using Aperture.Machine.Tests.Fakes;
 using Aperture.Memory;
 using Aperture.Pci;
 
@@ -260,7 +261,7 @@ public class ChipsetTests
 
     private static void PlacementExceptionCheck(string option)
     {
-        ApertureException refused = Assert.Throws<Aperture.Placement.PlacementException>(() => TestBoard.Direct(option));
+        ApertureException refused = Assert.Throws<Aperture.Placement.Reasons.PlacementException>(() => TestBoard.Direct(option));
         Assert.Contains("the pages that KVM keeps for itself", refused.Message, StringComparison.Ordinal);
     }
 

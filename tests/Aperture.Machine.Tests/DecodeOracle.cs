@@ -1,3 +1,4 @@
+using Aperture.Machine.Tests.Fakes;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Tests;

@@ -1,7 +1,8 @@
 using System.Text;
 using System.Text.Json;
-using Aperture.Machine.Events;
+using Aperture.Machine.Tests.Fakes;
 using Aperture.Pci;
+using Aperture.Watch;
 
 namespace Aperture.Machine.Tests;
 

@@ -1,4 +1,5 @@
 using Aperture.Machine.Boot;
+using Aperture.Machine.Tests.Fakes;
 using Aperture.Memory;
 using Aperture.Pci;
 using FsCheck;

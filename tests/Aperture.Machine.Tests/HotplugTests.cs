@@ -1,5 +1,6 @@
 using System.Text;
 using Aperture.Machine.Hotplug;
+using Aperture.Machine.Tests.Fakes;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Tests;

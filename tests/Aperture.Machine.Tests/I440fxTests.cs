@@ -1,4 +1,5 @@
 using Aperture.Machine.Configuration;
+using Aperture.Machine.Tests.Fakes;
 using Aperture.Machine.Topology;
 
 namespace Aperture.Machine.Tests;

@@ -1,3 +1,4 @@
+using Aperture.Machine.Tests.Fakes;
 using Aperture.Machine.Verification;
 
 namespace Aperture.Machine.Tests;

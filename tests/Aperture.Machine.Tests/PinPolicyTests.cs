@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
+using Aperture.Machine.Tests.Fakes;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
 

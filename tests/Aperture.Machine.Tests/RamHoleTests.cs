@@ -1,3 +1,4 @@
+using Aperture.Machine.Tests.Fakes;
 using Aperture.Memory;
 using FsCheck;
 using FsCheck.Fluent;

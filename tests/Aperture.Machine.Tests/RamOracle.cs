@@ -1,4 +1,6 @@
 
+using Aperture.Machine.Tests.Fakes;
+
 namespace Aperture.Machine.Tests;
 
 /// <summary>Where RAM shows by the raw registers of the memory controller hub, address by address (Intel 3 Series datasheet, system address map).</summary>

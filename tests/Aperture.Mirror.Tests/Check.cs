@@ -1,5 +1,7 @@
-using Aperture.Host;
-using Aperture.Placement;
+using Aperture.Host.Model;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
+using Aperture.Placement.Request;
 
 namespace Aperture.Mirror.Tests;
 

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using Aperture.Host;
-using Aperture.Placement;
+using Aperture.Host.Model;
+using Aperture.Placement.Map;
+using Aperture.Placement.Request;
 
 namespace Aperture.Mirror.Tests;
 

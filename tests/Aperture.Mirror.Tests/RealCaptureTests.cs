@@ -1,6 +1,7 @@
-using Aperture.Host;
+using Aperture.Host.Analysis;
+using Aperture.Host.Model;
 using Aperture.Host.Tests;
-using Aperture.Placement;
+using Aperture.Placement.Map;
 
 namespace Aperture.Mirror.Tests;
 

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
 using Aperture.Host;
+using Aperture.Host.Model;
 
 namespace Aperture.Mirror.Tests;
 

@@ -1,4 +1,8 @@
 using Aperture.Pci;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
+using Aperture.Placement.Reasons;
+using Aperture.Placement.Request;
 
 namespace Aperture.Placement.Tests;
 
@@ -22,9 +26,9 @@ internal static class Build
 
     public static AddressRange Range(ulong start, ulong size) => new(new GuestAddress(start), size);
 
-    public static PlacementRequest Request(params FunctionDemand[] functions) => Request(Platform, functions);
+    public static PlacementRequest RequestFor(params FunctionDemand[] functions) => RequestFor(Platform, functions);
 
-    public static PlacementRequest Request(PlatformLimits platform, params FunctionDemand[] functions) =>
+    public static PlacementRequest RequestFor(PlatformLimits platform, params FunctionDemand[] functions) =>
         new(platform, [new HostBridgeDemand("pcie.0", functions)]);
 
     /// <summary>Solves, expects a map, and has the independent checker look at it.</summary>

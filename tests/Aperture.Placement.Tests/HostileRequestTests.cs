@@ -1,4 +1,8 @@
 using Aperture.Pci;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
+using Aperture.Placement.Reasons;
+using Aperture.Placement.Request;
 using FsCheck.Fluent;
 using static Aperture.Placement.Tests.Build;
 
@@ -30,7 +34,7 @@ public class HostileRequestTests
             function = Bridge($"b{depth}", 0, function);
         }
 
-        Assert.Equal(PlacementConflictKind.BusNumbers, PlacementSolver.Solve(Request(function)).Conflicts[0].Kind);
+        Assert.Equal(PlacementConflictKind.BusNumbers, PlacementSolver.Solve(RequestFor(function)).Conflicts[0].Kind);
     }
 
     [Fact]
@@ -42,7 +46,7 @@ public class HostileRequestTests
             function = Bridge($"b{depth}", 0, function, Device($"d{depth}", 1, Bar(0, BarKind.Memory32, 4 * K), Bar(2, BarKind.Memory64Prefetchable, M)));
         }
 
-        Build.Map(Request(function));
+        Build.Map(RequestFor(function));
     }
 
     [Fact]
@@ -60,8 +64,8 @@ public class HostileRequestTests
     public void Sixty_five_thousand_VFs_need_room_and_bus_numbers()
     {
         FunctionDemand With(ushort stride) => Device("nic", 0, Bar(BarIndex.Vf0, BarKind.Memory64Prefetchable, 16 * K)) with { Sriov = new SriovDemand(ushort.MaxValue) { Stride = stride } };
-        Assert.Equal(ushort.MaxValue * 16 * K, Build.Map(Request(Platform with { PhysicalAddressBits = 52 }, With(1))).Bar("nic", BarIndex.Vf0).Range.Size);
-        PlacementConflict conflict = Build.Conflict(Request(Platform, With(2)));
+        Assert.Equal(ushort.MaxValue * 16 * K, Build.Map(RequestFor(Platform with { PhysicalAddressBits = 52 }, With(1))).Bar("nic", BarIndex.Vf0).Range.Size);
+        PlacementConflict conflict = Build.Conflict(RequestFor(Platform, With(2)));
         Assert.Equal(PlacementConflictKind.BusNumbers, conflict.Kind);
         Assert.Equal(RemedyKind.FewerVfs, conflict.Remedy!.Kind);
     }
@@ -70,13 +74,13 @@ public class HostileRequestTests
     public void Many_reserved_ranges_cost_no_more_than_sorting_them()
     {
         List<ReservedRange> reserved = [.. Enumerable.Range(0, 50_000).Select(index => new ReservedRange(Range(0xC000_0000 + (ulong)index * 8192, 4096), "a page"))];
-        PlacementMap map = Build.Map(Request(Platform with { Reserved = reserved }, Device("a", 1, Bar(0, BarKind.Memory32, 4 * K), Bar(1, BarKind.Memory32, 8 * K))));
+        PlacementMap map = Build.Map(RequestFor(Platform with { Reserved = reserved }, Device("a", 1, Bar(0, BarKind.Memory32, 4 * K), Bar(1, BarKind.Memory32, 8 * K))));
         Assert.Equal(0xC000_1000UL, map.At("a", 0));
     }
 
     private static void CheckNonsense(int seed)
     {
-        PlacementRequest request = new Nonsense(seed).Request();
+        PlacementRequest request = new Nonsense(seed).RequestFor();
         PlacementResult result = PlacementSolver.Solve(request);
         Assert.NotEqual(result.Map is null, result.Conflicts.Count == 0);
         if (result.Map is not null)
@@ -98,14 +102,14 @@ public class HostileRequestTests
             });
         }
 
-        return Request(PlatformLimits.Q35(8 * G, 52), [.. bridges]);
+        return RequestFor(PlatformLimits.Q35(8 * G, 52), [.. bridges]);
     }
 
     private sealed class Nonsense(int seed)
     {
         private readonly Random _random = new(seed);
 
-        public PlacementRequest Request()
+        public PlacementRequest RequestFor()
         {
             bool sane = _random.Next(3) > 0;
             PlatformLimits platform = PlatformLimits.Q35(sane ? 2 * G : Number(), sane ? 52 : _random.Next(-1, 66));

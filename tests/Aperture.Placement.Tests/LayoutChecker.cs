@@ -1,4 +1,7 @@
 using Aperture.Pci;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
+using Aperture.Placement.Request;
 
 namespace Aperture.Placement.Tests;
 

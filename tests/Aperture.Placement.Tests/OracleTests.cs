@@ -1,4 +1,8 @@
 using Aperture.Pci;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
+using Aperture.Placement.Reasons;
+using Aperture.Placement.Request;
 using FsCheck.Fluent;
 
 namespace Aperture.Placement.Tests;
@@ -48,7 +52,7 @@ public class OracleTests
                 Mmio64Window = Build.Range(HighBase, 16 * Page),
                 Reserved = reserved,
             };
-            PlacementRequest request = Build.Request(platform, [.. functions]);
+            PlacementRequest request = Build.RequestFor(platform, [.. functions]);
             PlacementResult result = PlacementSolver.Solve(request);
             bool exists = Exists([.. bars.OrderBy(bar => bar.Pin is null)], 0, taken[0] | taken[1] << 16);
             Assert.True(exists == result.Map is not null, string.Join('\n', result.Conflicts));
@@ -117,7 +121,7 @@ public class OracleTests
                 Build.Bridge("b2", 21, [.. buses[2].Select((bar, device) => Build.Device($"y{device}", device, bar with { Index = 0 }))]),
             ];
             PlatformLimits platform = Build.Platform with { Mmio32Window = Build.Range(LowBase, 16 * Unit) };
-            PlacementRequest request = Build.Request(platform, functions);
+            PlacementRequest request = Build.RequestFor(platform, functions);
             PlacementResult result = PlacementSolver.Solve(request);
             bool oracle = ExistsBehind([.. bars.OrderBy(bar => bar.Pin is null).ThenByDescending(bar => bar.Units)], 0, [0, 0, 0]);
             if (result.Map is not null)

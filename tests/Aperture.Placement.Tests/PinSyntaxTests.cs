@@ -1,4 +1,5 @@
 using Aperture.Pci;
+using Aperture.Placement.Request;
 
 namespace Aperture.Placement.Tests;
 

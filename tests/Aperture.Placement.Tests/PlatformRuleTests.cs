@@ -1,4 +1,8 @@
 using Aperture.Pci;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
+using Aperture.Placement.Reasons;
+using Aperture.Placement.Request;
 using static Aperture.Placement.Tests.Build;
 
 namespace Aperture.Placement.Tests;
@@ -8,7 +12,7 @@ public class PlatformRuleTests
     [Fact]
     public void RAM_moves_aside_for_a_pin_above_4_GiB()
     {
-        PlacementMap map = Build.Map(Request(PlatformLimits.Q35(16 * G, 46), Device("gpu", 1, Bar(0, BarKind.Memory64Prefetchable, G, 0x2_0000_0000))));
+        PlacementMap map = Build.Map(RequestFor(PlatformLimits.Q35(16 * G, 46), Device("gpu", 1, Bar(0, BarKind.Memory64Prefetchable, G, 0x2_0000_0000))));
         Assert.Equal([Range(0x1_0000_0000, 4 * G), Range(0x2_4000_0000, 16 * G - 4 * G - 0xB000_0000)], map.Ram.HighPieces);
         Assert.Equal(map.Ram.HighPieces[0], map.Ram.High);
     }
@@ -17,7 +21,7 @@ public class PlatformRuleTests
     public void RAM_keeps_out_of_the_HyperTransport_range()
     {
         PlatformLimits platform = PlatformLimits.Q35(1100 * G, 46) with { Reserved = [.. PlatformLimits.Q35Reserved, PlatformLimits.HyperTransport] };
-        PlacementMap map = Build.Map(Request(platform));
+        PlacementMap map = Build.Map(RequestFor(platform));
         Assert.Equal(0xFD_0000_0000UL - 1, map.Ram.HighPieces[0].Last.Value);
         Assert.Equal(0x100_0000_0000UL, map.Ram.HighPieces[1].Start.Value);
     }
@@ -29,19 +33,19 @@ public class PlatformRuleTests
     public void Low_RAM_keeps_out_of_what_a_device_cannot_reach(ReservedKind kind, int pieces)
     {
         PlatformLimits platform = Platform with { Reserved = [.. Platform.Reserved, new(Range(0x7000_0000, M), "a region", kind)] };
-        Assert.Equal(pieces, Build.Map(Request(platform)).Ram.LowPieces.Count);
+        Assert.Equal(pieces, Build.Map(RequestFor(platform)).Ram.LowPieces.Count);
     }
 
     [Fact]
     public void The_remap_registers_say_where_hidden_RAM_reappears()
     {
         // 8 GiB with TOLUD at 0xb0000000: the 1.25 GiB under the hole come back from 8 GiB on.
-        MemoryRegisters registers = Build.Map(Request(PlatformLimits.Q35(8 * G, 40))).Ram.Registers;
+        MemoryRegisters registers = Build.Map(RequestFor(PlatformLimits.Q35(8 * G, 40))).Ram.Registers;
         Assert.True(registers.RemapEnabled && registers.FitsRegisters);
         Assert.Equal((8 * G, 0xB000_0000UL, 0x2_5000_0000UL), (registers.Tom.Value, registers.Tolud.Value, registers.Touud.Value));
         Assert.Equal((0x2_0000_0000UL, 0x2_4FFF_FFFFUL), (registers.RemapBase.Value, registers.RemapLimit.Value));
         Assert.Equal((0xB000, 0x2500, 0x80, 0x93, 0x80), (registers.ToludRegister, registers.TouudRegister, registers.RemapBaseRegister, registers.RemapLimitRegister, registers.TomRegister));
-        Assert.False(Build.Map(Request()).Ram.Registers.RemapEnabled);
+        Assert.False(Build.Map(RequestFor()).Ram.Registers.RemapEnabled);
     }
 
     [Fact]
@@ -49,9 +53,9 @@ public class PlatformRuleTests
     {
         PlatformLimits platform = PlatformLimits.Q35(8 * G, 40) with { Hole = LowHole.Compact, Ecam = new EcamDemand(256 * M, null) };
         FunctionDemand[] functions = [Device("a", 1, Bar(0, BarKind.Memory32, 64 * M)), Device("b", 2, Bar(0, BarKind.Memory32, 32 * M))];
-        PlacementMap map = Build.Map(Request(platform, functions));
+        PlacementMap map = Build.Map(RequestFor(platform, functions));
         Assert.Equal(0xE000_0000UL, map.Ram.LowHoleStart.Value);
-        PlacementMap usual = Build.Map(Request(platform with { Hole = LowHole.Usual }, functions));
+        PlacementMap usual = Build.Map(RequestFor(platform with { Hole = LowHole.Usual }, functions));
         Assert.True(map.Metrics.HoleSize < usual.Metrics.HoleSize && map.Metrics.LargestGap.Size < usual.Metrics.LargestGap.Size);
         Assert.Equal(256 * M + 96 * M, map.Metrics.HoleUsed);
         Assert.Equal(map.Metrics.HoleSize - map.Metrics.HoleUsed, map.Metrics.LargestGap.Size);
@@ -86,7 +90,7 @@ public class PlatformRuleTests
     public void A_port_keeps_its_reserve_and_aligns_it_for_one_large_BAR()
     {
         FunctionDemand port = Bridge("rp0", 1) with { Bridge = new BridgeDemand([]) { Reserve = new HotplugReserve { Buses = 3, Io = 1, Memory = 3 * M, Prefetchable = 64 * G } } };
-        BridgePlacement bridge = Build.Map(Request(port)).Bridge("rp0");
+        BridgePlacement bridge = Build.Map(RequestFor(port)).Bridge("rp0");
         Assert.Equal((4 * K, 3 * M, 64 * G), (bridge.Io!.Value.Size, bridge.Memory!.Value.Size, bridge.Prefetchable!.Value.Size));
         Assert.Equal(0UL, bridge.Prefetchable.Value.Start.Value % (64 * G));
         Assert.Equal(bridge.Secondary + 3, bridge.Subordinate);
@@ -96,7 +100,7 @@ public class PlatformRuleTests
     public void A_pinned_window_is_kept_and_holds_what_floats_inside()
     {
         FunctionDemand port = Bridge("rp0", 1) with { Bridge = new BridgeDemand([Device("d", 0, Bar(0, BarKind.Memory32, M))]) { MemoryWindow = Range(0xD000_0000, 16 * M) } };
-        PlacementMap map = Build.Map(Request(port));
+        PlacementMap map = Build.Map(RequestFor(port));
         Assert.Equal(Range(0xD000_0000, 16 * M), map.Bridge("rp0").Memory);
         Assert.Equal(0xD000_0000UL, map.At("d", 0));
     }
@@ -105,7 +109,7 @@ public class PlatformRuleTests
     public void A_pinned_BAR_outside_its_bridge_s_pinned_window_is_a_conflict()
     {
         FunctionDemand port = Bridge("rp0", 1) with { Bridge = new BridgeDemand([Device("d", 0, Bar(0, BarKind.Memory32, M, 0xC000_0000))]) { MemoryWindow = Range(0xD000_0000, 16 * M) } };
-        PlacementConflict conflict = Build.Conflict(Request(port));
+        PlacementConflict conflict = Build.Conflict(RequestFor(port));
         Assert.Contains("it is not inside the memory window of rp0, which is pinned at 0xd0000000-0xd0ffffff", conflict.Sentence, StringComparison.Ordinal);
         Assert.Equal((RemedyKind.MovePin, 0xD000_0000UL), (conflict.Remedy!.Kind, conflict.Remedy.Value));
     }
@@ -114,21 +118,21 @@ public class PlatformRuleTests
     public void Pinned_bus_numbers_may_come_in_any_order()
     {
         FunctionDemand Pinned(string name, int device, byte bus) => Bridge(name, device, Bridge(name + "x", 0)) with { Bridge = new BridgeDemand([Bridge(name + "x", 0)]) { SecondaryBus = bus } };
-        PlacementMap map = Build.Map(Request(Pinned("a", 1, 0x40), Pinned("b", 2, 0x05), Bridge("c", 3)));
+        PlacementMap map = Build.Map(RequestFor(Pinned("a", 1, 0x40), Pinned("b", 2, 0x05), Bridge("c", 3)));
         Assert.Equal((0x40, 0x05, 0x01), (map.Bridge("a").Secondary, map.Bridge("b").Secondary, map.Bridge("c").Secondary));
     }
 
     [Fact]
     public void A_pin_past_the_address_width_is_remedied_by_a_wider_one()
     {
-        PlacementConflict conflict = Build.Conflict(Request(Platform with { PhysicalAddressBits = 40 }, Device("g", 1, Bar(0, BarKind.Memory64Prefetchable, G, 0x6b80_0000_0000))));
+        PlacementConflict conflict = Build.Conflict(RequestFor(Platform with { PhysicalAddressBits = 40 }, Device("g", 1, Bar(0, BarKind.Memory64Prefetchable, G, 0x6b80_0000_0000))));
         Assert.Equal((RemedyKind.WiderAddress, 47UL), (conflict.Remedy!.Kind, conflict.Remedy.Value));
     }
 
     [Fact]
     public void An_explanation_names_the_windows_and_the_neighbours()
     {
-        PlacementMap map = Build.Map(Request(Bridge("rp0", 1, Device("a", 0, Bar(0, BarKind.Memory32, M)), Device("b", 1, Bar(0, BarKind.Memory32, M)))));
+        PlacementMap map = Build.Map(RequestFor(Bridge("rp0", 1, Device("a", 0, Bar(0, BarKind.Memory32, M)), Device("b", 1, Bar(0, BarKind.Memory32, M)))));
         Assert.True(PlacementExplainer.TryExplain(map, "b", 0, out IReadOnlyList<string>? lines));
         Assert.Equal(
         [

@@ -1,3 +1,6 @@
+using Aperture.Placement.Map;
+using Aperture.Placement.Reasons;
+using Aperture.Placement.Request;
 using FsCheck.Fluent;
 
 namespace Aperture.Placement.Tests;

@@ -1,4 +1,7 @@
 using Aperture.Pci;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
+using Aperture.Placement.Request;
 
 namespace Aperture.Placement.Tests;
 
@@ -70,7 +73,7 @@ internal sealed class RandomRequests(int seed)
             3 => platform with { Mmio64Window = Build.Range(64 * Build.G, 32 * Build.G), Reserved = [.. platform.Reserved, new(Build.Range(80 * Build.G, Build.M), "a reserved page")] },
             _ => platform,
         };
-        return Build.Request(platform, [.. Functions(0)]);
+        return Build.RequestFor(platform, [.. Functions(0)]);
     }
 
     private List<FunctionDemand> Functions(int depth)

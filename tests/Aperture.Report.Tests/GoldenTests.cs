@@ -1,4 +1,4 @@
-using Aperture.Placement;
+using Aperture.Placement.Reasons;
 
 namespace Aperture.Report.Tests;
 

@@ -1,7 +1,8 @@
 using System.Globalization;
 using System.Text.Json;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Request;
 
 namespace Aperture.Report.Tests;
 

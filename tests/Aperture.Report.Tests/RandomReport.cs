@@ -1,6 +1,7 @@
 using Aperture.Pci;
-using Aperture.Placement;
-using ReservedRange = Aperture.Placement.ReservedRange;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
+using ReservedRange = Aperture.Placement.Request.ReservedRange;
 
 namespace Aperture.Report.Tests;
 

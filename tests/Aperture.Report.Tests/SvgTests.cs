@@ -1,6 +1,6 @@
 using System.Xml.Linq;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
 using Aperture.Report.Svg;
 using FsCheck;
 using FsCheck.Fluent;

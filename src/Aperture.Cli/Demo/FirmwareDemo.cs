@@ -2,7 +2,7 @@ using System.Text;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
 using Aperture.Report;
 
 namespace Aperture.Cli.Demo;

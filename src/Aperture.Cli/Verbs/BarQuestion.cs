@@ -1,5 +1,7 @@
 using System.Globalization;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Reasons;
+using Aperture.Placement.Request;
 
 namespace Aperture.Cli.Verbs;
 

@@ -1,5 +1,9 @@
 using Aperture.Cli.CommandLine;
 using Aperture.Host;
+using Aperture.Host.Analysis;
+using Aperture.Host.Capture;
+using Aperture.Host.Model;
+using Aperture.Host.Reports;
 
 namespace Aperture.Cli.Verbs;
 

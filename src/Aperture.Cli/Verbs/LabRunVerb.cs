@@ -1,5 +1,6 @@
 using Aperture.Cli.CommandLine;
 using Aperture.Lab;
+using Aperture.Lab.Hardware;
 
 namespace Aperture.Cli.Verbs;
 

@@ -1,9 +1,11 @@
 using Aperture.Host;
+using Aperture.Host.Model;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Mirror;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Request;
 using Aperture.Report;
 
 namespace Aperture.Cli.Verbs;

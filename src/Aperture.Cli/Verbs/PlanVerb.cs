@@ -1,7 +1,7 @@
 using Aperture.Cli.CommandLine;
 using Aperture.Emission;
 using Aperture.Machine.Configuration;
-using Aperture.Placement;
+using Aperture.Placement.Reasons;
 using Aperture.Report;
 
 namespace Aperture.Cli.Verbs;

@@ -1,7 +1,9 @@
 using System.Runtime.InteropServices;
 using Aperture.Cli.CommandLine;
 using Aperture.Kvm;
+using Aperture.Kvm.X86;
 using Aperture.Lab;
+using Aperture.Lab.Hardware;
 using Aperture.Machine;
 using Aperture.Machine.Configuration;
 

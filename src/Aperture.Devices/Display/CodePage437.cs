@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.Display;
 
 /// <summary>The character set of PC text modes as Unicode.</summary>
 internal static class CodePage437

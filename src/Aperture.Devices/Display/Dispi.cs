@@ -1,6 +1,6 @@
 using Aperture.Memory;
 
-namespace Aperture.Devices;
+namespace Aperture.Devices.Display;
 
 /// <summary>The high-resolution mode that the Bochs registers describe (Bochs, VBE display API).</summary>
 /// <param name="Enabled">True while it replaces the VGA modes.</param>

@@ -2,7 +2,7 @@ using System.Numerics;
 using Aperture.Memory;
 using Aperture.Pci;
 
-namespace Aperture.Devices;
+namespace Aperture.Devices.Display;
 
 /// <summary>A function's expansion ROM from a file, in memory that the board maps read-only (PCI Local Bus 3.0, section 6.3).</summary>
 public sealed class ExpansionRom : IDisposable

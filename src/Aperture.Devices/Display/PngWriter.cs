@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 
-namespace Aperture.Devices;
+namespace Aperture.Devices.Display;
 
 /// <summary>Writes PNG (ISO/IEC 15948): 8 bits a channel, RGBA, no filter, no interlace.</summary>
 internal static class PngWriter

@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.Display;
 
 /// <summary>A picture of a screen.</summary>
 /// <param name="Width">Pixels a line.</param>

@@ -1,6 +1,6 @@
 using Aperture.Memory;
 
-namespace Aperture.Devices;
+namespace Aperture.Devices.Display;
 
 /// <summary>
 /// Makes a picture of what the adapter shows: text with the guest's own font, 16-colour planar and 256-colour modes, and the Bochs modes. A blanked

@@ -1,7 +1,7 @@
 using Aperture.Memory;
 using Aperture.Pci;
 
-namespace Aperture.Devices;
+namespace Aperture.Devices.Display;
 
 /// <summary>
 /// A display adapter that firmware and systems know as the Bochs or QEMU standard VGA, 1234:1111: legacy ports and window, the Bochs display registers, the
@@ -57,7 +57,7 @@ public sealed class StandardVga : PciFunction, IBarBacking, IDisposable
     /// <param name="rom">Its video BIOS, owned by the adapter from then on; null for none.</param>
     /// <exception cref="ApertureException">The host has no memory for the framebuffer.</exception>
     public StandardVga(string name, ExpansionRom? rom)
-        : base(name, new PciIdentity(VgaVendor, VgaDevice, VgaClass, RevisionWithExtensions, VirtioPciFunction.VirtioVendor, 0x1100), ConfigSpace.ConventionalSize)
+        : base(name, new PciIdentity(VgaVendor, VgaDevice, VgaClass, RevisionWithExtensions, PciIds.VirtioVendor, 0x1100), ConfigSpace.ConventionalSize)
     {
         _rom = rom;
         _memory = RamBlock.Create($"{name}.framebuffer", FramebufferSize);

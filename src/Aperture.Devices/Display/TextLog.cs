@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.Display;
 
 /// <summary>
 /// Writes the text on a screen as a stream: whenever a look finds other text than the one before, the whole screen is appended after a line

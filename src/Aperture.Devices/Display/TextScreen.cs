@@ -1,7 +1,7 @@
 using System.Text;
 using Aperture.Memory;
 
-namespace Aperture.Devices;
+namespace Aperture.Devices.Display;
 
 /// <summary>The text on a screen in text mode.</summary>
 /// <param name="Columns">Characters a line.</param>

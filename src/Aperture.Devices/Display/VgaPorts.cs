@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.Display;
 
 /// <summary>
 /// The legacy ports 0x3B0-0x3DF (IBM VGA Technical Reference): sequencer, graphics and CRT controllers, attributes, palette. Index and data may be

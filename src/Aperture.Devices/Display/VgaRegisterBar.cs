@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.Display;
 
 /// <summary>
 /// BAR 2 of the standard VGA: the ports 0x3C0-0x3DF at 0x400, the Bochs registers as 16-bit words at 0x500, and at 0x600 the extension block: its

@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.Display;
 
 /// <summary>Index numbers of VGA registers (IBM VGA Technical Reference; FreeVGA names them the same).</summary>
 internal static class VgaIndex

@@ -1,6 +1,6 @@
 using Aperture.Memory;
 
-namespace Aperture.Devices;
+namespace Aperture.Devices.Display;
 
 /// <summary>
 /// The legacy window 0xA0000-0xBFFFF: planar memory through latches, odd/even for text, chained for 256 colours (IBM VGA Technical Reference,

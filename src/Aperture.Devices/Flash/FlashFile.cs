@@ -1,7 +1,7 @@
 using Aperture.Memory;
 using Microsoft.Win32.SafeHandles;
 
-namespace Aperture.Devices;
+namespace Aperture.Devices.Flash;
 
 /// <summary>
 /// The file that keeps a flash bank's content (OVMF's variables). Changes are written through as they happen, so they outlive a crash of the

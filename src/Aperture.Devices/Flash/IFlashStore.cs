@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.Flash;
 
 /// <summary>Where the content of a flash bank outlives the machine.</summary>
 public interface IFlashStore

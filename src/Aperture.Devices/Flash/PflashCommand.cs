@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.Flash;
 
 /// <summary>Command bytes of Intel's basic command set (CFI command set 0001h; Intel 28FxxxJ3 data sheet, "Command Definitions").</summary>
 internal static class PflashCommand

@@ -1,6 +1,6 @@
 using Aperture.Memory;
 
-namespace Aperture.Devices;
+namespace Aperture.Devices.Flash;
 
 /// <summary>
 /// A bank of parallel flash, eight bits wide, with Intel's command set (JEDEC JESD68; Intel 28FxxxJ3 data sheet), as OVMF's variable driver drives it.

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Numerics;
 
-namespace Aperture.Devices;
+namespace Aperture.Devices.Flash;
 
 /// <summary>What a flash chip answers to the query command (JEDEC JESD68, "CFI Query Identification String" and what follows it).</summary>
 internal static class PflashQuery

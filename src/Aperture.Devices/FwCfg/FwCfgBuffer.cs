@@ -1,4 +1,6 @@
-namespace Aperture.Devices;
+using Aperture.Firmware.FwCfg;
+
+namespace Aperture.Devices.FwCfg;
 
 /// <summary>An item that the guest may overwrite, such as <c>etc/ramfb</c>; it starts as zeros and keeps its size.</summary>
 public sealed class FwCfgBuffer : IFirmwareItem

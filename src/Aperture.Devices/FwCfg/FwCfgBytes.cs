@@ -1,4 +1,6 @@
-namespace Aperture.Devices;
+using Aperture.Firmware.FwCfg;
+
+namespace Aperture.Devices.FwCfg;
 
 /// <summary>A read-only item of bytes in memory.</summary>
 /// <param name="bytes">Its content.</param>

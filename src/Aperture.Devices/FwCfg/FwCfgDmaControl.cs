@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.FwCfg;
 
 /// <summary>The control word of a DMA request (QEMU docs/specs/fw_cfg.rst, "Guest-side DMA Interface").</summary>
 /// <param name="Value">The word, in host order.</param>

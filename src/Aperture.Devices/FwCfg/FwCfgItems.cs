@@ -1,10 +1,11 @@
 using System.Buffers.Binary;
 using System.Text;
+using Aperture.Firmware.FwCfg;
 
-namespace Aperture.Devices;
+namespace Aperture.Devices.FwCfg;
 
 /// <summary>
-/// What a <see cref="FwCfg"/> device offers: items with a key of their own and files, which get keys from 0x20 on in the order of their names
+/// What a <see cref="FwCfgDevice"/> device offers: items with a key of their own and files, which get keys from 0x20 on in the order of their names
 /// (QEMU docs/specs/fw_cfg.rst). Filled by the board, then handed to the device, which takes a copy.
 /// </summary>
 public sealed class FwCfgItems

@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.FwCfg;
 
 /// <summary>Selector keys (QEMU docs/specs/fw_cfg.rst; the numbers below 0x20 are listed in QEMU's include/standard-headers/linux/qemu_fw_cfg.h).</summary>
 public static class FwCfgKey

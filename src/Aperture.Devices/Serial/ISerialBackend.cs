@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.Serial;
 
 /// <summary>Where a byte-wise output device (serial port, debug console) sends its bytes.</summary>
 public interface ISerialBackend

@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.Serial;
 
 /// <summary>The receiver's bytes: 16 in FIFO mode, one otherwise, each with the break mark that travels beside it. Not thread-safe.</summary>
 internal sealed class ReceiveFifo

@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.Serial;
 
 /// <summary>
 /// A 16550A UART at eight ports (National Semiconductor PC16550D data sheet). Transmission takes no time, so the transmitter is

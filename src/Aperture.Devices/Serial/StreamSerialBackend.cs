@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.Serial;
 
 /// <summary>
 /// Writes bytes to a stream that may be slow. Writers put a byte into a bounded ring; one background thread moves the ring to the

@@ -1,4 +1,4 @@
-namespace Aperture.Devices;
+namespace Aperture.Devices.Serial;
 
 /// <summary>Interrupt enable register (16550 data sheet, IER).</summary>
 internal readonly record struct InterruptEnable(byte Value)

@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Acpi;
 
 /// <summary>One finished ACPI structure and the place its pointers count on.</summary>
 /// <param name="Signature">Four characters; <c>RSD PTR </c> for the root pointer.</param>

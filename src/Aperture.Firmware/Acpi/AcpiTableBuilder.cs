@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Acpi;
 
 /// <summary>A growing system description table: the standard header (ACPI 6.5 5.2.6), then whatever is appended.</summary>
 internal sealed class AcpiTableBuilder

@@ -1,4 +1,6 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Platform;
+
+namespace Aperture.Firmware.Acpi;
 
 /// <summary>Builds every ACPI table of a machine.</summary>
 public static class AcpiTables

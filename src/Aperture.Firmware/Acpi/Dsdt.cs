@@ -1,4 +1,7 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Aml;
+using Aperture.Firmware.Platform;
+
+namespace Aperture.Firmware.Acpi;
 
 /// <summary>The differentiated table: the machine's devices in AML (ACPI 6.5 5.2.11.1).</summary>
 internal static class Dsdt
@@ -7,7 +10,7 @@ internal static class Dsdt
     {
         // Revision 2 makes AML integers 64 bits wide.
         var table = new AcpiTableBuilder("DSDT", 2);
-        table.Append(Aml.Scope("\\_SB", [.. Processors(platform), HostBridgeAml.Device(platform), Motherboard(platform), .. Timers(platform)]).Bytes);
+        table.Append(Asl.Scope("\\_SB", [.. Processors(platform), HostBridgeAml.Device(platform), Motherboard(platform), .. Timers(platform)]).Bytes);
         table.Append(SoftOff(platform).Bytes);
         return table.Finish();
     }
@@ -17,10 +20,10 @@ internal static class Dsdt
         for (int i = 0; i < platform.ApicIds.Count; i++)
         {
             // A hexadecimal number keeps four-character names apart up to 256 processors.
-            yield return Aml.Device(
+            yield return Asl.Device(
                 $"CP{i:X2}",
-                Aml.Name("_HID", Aml.String("ACPI0007")),
-                Aml.Name("_UID", (ulong)i));
+                Asl.Name("_HID", Asl.String("ACPI0007")),
+                Asl.Name("_UID", (ulong)i));
         }
     }
 
@@ -40,19 +43,19 @@ internal static class Dsdt
                 : AmlResource.QWordMemoryConsumer(ecam.Range));
         }
 
-        return Aml.Device(
+        return Asl.Device(
             "MBRD",
-            Aml.Name("_HID", Aml.EisaId("PNP0C02")),
-            Aml.Name("_UID", 1),
-            Aml.Name("_CRS", Aml.ResourceTemplate([.. resources])));
+            Asl.Name("_HID", Asl.EisaId("PNP0C02")),
+            Asl.Name("_UID", 1),
+            Asl.Name("_CRS", Asl.ResourceTemplate([.. resources])));
     }
 
     // Without legacy replacement the timers have no ISA interrupt of their own.
     private static IEnumerable<AmlTerm> Timers(PlatformDescription platform) => platform.Hpet is { } hpet
-        ? [Aml.Device("HPET", Aml.Name("_HID", Aml.EisaId("PNP0103")), Aml.Name("_UID", 0), Aml.Name("_CRS", Aml.ResourceTemplate(AmlResource.Memory32Fixed(hpet.Range))))]
+        ? [Asl.Device("HPET", Asl.Name("_HID", Asl.EisaId("PNP0103")), Asl.Name("_UID", 0), Asl.Name("_CRS", Asl.ResourceTemplate(AmlResource.Memory32Fixed(hpet.Range))))]
         : [];
 
     /// <summary>SLP_TYPa and SLP_TYPb of the soft-off state (ACPI 6.5 7.4.2.6). No other sleep state is offered.</summary>
     private static AmlTerm SoftOff(PlatformDescription platform) =>
-        Aml.Name("\\_S5", Aml.Package(platform.SoftOffSleepType, platform.SoftOffSleepType, 0, 0));
+        Asl.Name("\\_S5", Asl.Package(platform.SoftOffSleepType, platform.SoftOffSleepType, 0, 0));
 }

@@ -1,4 +1,6 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Platform;
+
+namespace Aperture.Firmware.Acpi;
 
 /// <summary>The fixed description table, revision 6.3 (ACPI 6.5 5.2.9).</summary>
 internal static class Fadt

@@ -1,4 +1,7 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Aml;
+using Aperture.Firmware.Platform;
+
+namespace Aperture.Firmware.Acpi;
 
 /// <summary>The PCI host bridge as a device of the namespace, with the ISA devices behind its LPC bridge.</summary>
 internal static class HostBridgeAml
@@ -19,21 +22,21 @@ internal static class HostBridgeAml
         List<AmlTerm> terms = [];
         if (express)
         {
-            terms.Add(Aml.Name("_HID", Aml.EisaId("PNP0A08")));
-            terms.Add(Aml.Name("_CID", Aml.EisaId("PNP0A03")));
+            terms.Add(Asl.Name("_HID", Asl.EisaId("PNP0A08")));
+            terms.Add(Asl.Name("_CID", Asl.EisaId("PNP0A03")));
         }
         else
         {
-            terms.Add(Aml.Name("_HID", Aml.EisaId("PNP0A03")));
+            terms.Add(Asl.Name("_HID", Asl.EisaId("PNP0A03")));
         }
 
-        terms.Add(Aml.Name("_UID", 0));
-        terms.Add(Aml.Name("_SEG", platform.Ecam?.Segment ?? 0u));
-        terms.Add(Aml.Name("_BBN", platform.HostBridge.FirstBus));
-        terms.Add(Aml.Name("_CRS", Resources(platform.HostBridge)));
+        terms.Add(Asl.Name("_UID", 0));
+        terms.Add(Asl.Name("_SEG", platform.Ecam?.Segment ?? 0u));
+        terms.Add(Asl.Name("_BBN", platform.HostBridge.FirstBus));
+        terms.Add(Asl.Name("_CRS", Resources(platform.HostBridge)));
         if (platform.InterruptRoutes.Count != 0)
         {
-            terms.Add(Aml.Name("_PRT", Routes(platform.InterruptRoutes)));
+            terms.Add(Asl.Name("_PRT", Routes(platform.InterruptRoutes)));
         }
 
         if (express)
@@ -43,7 +46,7 @@ internal static class HostBridgeAml
 
         terms.Add(Dsm(platform.PreserveBootConfiguration));
         terms.Add(LpcBridge(platform));
-        return Aml.Device("PCI0", [.. terms]);
+        return Asl.Device("PCI0", [.. terms]);
     }
 
     private static AmlValue Resources(HostBridgeWindows windows)
@@ -71,7 +74,7 @@ internal static class HostBridgeAml
             resources.Add(AmlResource.QWordMemory(memory));
         }
 
-        return Aml.ResourceTemplate([.. resources]);
+        return Asl.ResourceTemplate([.. resources]);
     }
 
     /// <summary>Each entry names every function of a device (0xFFFF), a pin, and the global interrupt itself instead of a link device (ACPI 6.5 6.2.13).</summary>
@@ -81,10 +84,10 @@ internal static class HostBridgeAml
         for (int i = 0; i < entries.Length; i++)
         {
             PciInterruptRoute route = routes[i];
-            entries[i] = Aml.Package((ulong)route.Device << 16 | 0xFFFF, route.Pin, 0, route.Gsi);
+            entries[i] = Asl.Package((ulong)route.Device << 16 | 0xFFFF, route.Pin, 0, route.Gsi);
         }
 
-        return Aml.Package(entries);
+        return Asl.Package(entries);
     }
 
     /// <summary>
@@ -93,25 +96,25 @@ internal static class HostBridgeAml
     /// </summary>
     private static AmlTerm Osc(uint granted)
     {
-        AmlTarget status = Aml.Path("CDW1");
-        AmlTarget control = Aml.Path("CDW3");
-        AmlTarget kept = Aml.Local(0);
-        AmlTerm Fail(ulong bit) => Aml.Or(status, bit, status);
-        return Aml.Method(
+        AmlTarget status = Asl.Path("CDW1");
+        AmlTarget control = Asl.Path("CDW3");
+        AmlTarget kept = Asl.Local(0);
+        AmlTerm Fail(ulong bit) => Asl.Or(status, bit, status);
+        return Asl.Method(
             "_OSC",
             4,
             serialized: true,
-            Aml.CreateDWordField(Aml.Arg(3), 0, "CDW1"),
-            Aml.If(Aml.LNot(Aml.LEqual(Aml.Arg(0), Aml.ToUuid(OscUuid))), Fail(4), Aml.Return(Aml.Arg(3))),
+            Asl.CreateDWordField(Asl.Arg(3), 0, "CDW1"),
+            Asl.If(Asl.LNot(Asl.LEqual(Asl.Arg(0), Asl.ToUuid(OscUuid))), Fail(4), Asl.Return(Asl.Arg(3))),
 
             // Fewer than three dwords have no control field to answer in.
-            Aml.If(Aml.LLess(Aml.Arg(2), 3), Fail(2), Aml.Return(Aml.Arg(3))),
-            Aml.CreateDWordField(Aml.Arg(3), 8, "CDW3"),
-            Aml.If(Aml.LNot(Aml.LEqual(Aml.Arg(1), 1)), Fail(8), Aml.Store(0, control), Aml.Return(Aml.Arg(3))),
-            Aml.And(control, granted, kept),
-            Aml.If(Aml.LNot(Aml.LEqual(kept, control)), Fail(0x10)),
-            Aml.Store(kept, control),
-            Aml.Return(Aml.Arg(3)));
+            Asl.If(Asl.LLess(Asl.Arg(2), 3), Fail(2), Asl.Return(Asl.Arg(3))),
+            Asl.CreateDWordField(Asl.Arg(3), 8, "CDW3"),
+            Asl.If(Asl.LNot(Asl.LEqual(Asl.Arg(1), 1)), Fail(8), Asl.Store(0, control), Asl.Return(Asl.Arg(3))),
+            Asl.And(control, granted, kept),
+            Asl.If(Asl.LNot(Asl.LEqual(kept, control)), Fail(0x10)),
+            Asl.Store(kept, control),
+            Asl.Return(Asl.Arg(3)));
     }
 
     /// <summary>
@@ -120,26 +123,26 @@ internal static class HostBridgeAml
     /// </summary>
     private static AmlTerm Dsm(bool preserve)
     {
-        AmlValue function = Aml.Arg(2);
+        AmlValue function = Asl.Arg(2);
         byte supported = 1 << 0 | 1 << (int)PreserveFunction;
-        return Aml.Method(
+        return Asl.Method(
             "_DSM",
             4,
             serialized: false,
-            Aml.If(
-                Aml.LAnd(
-                    Aml.LEqual(Aml.Arg(0), Aml.ToUuid(DsmUuid)),
-                    Aml.LOr(Aml.LEqual(Aml.Arg(1), 1), Aml.LEqual(Aml.Arg(1), 2))),
-                Aml.If(Aml.LEqual(function, 0), Aml.Return(Aml.Buffer(supported))),
-                Aml.If(Aml.LEqual(function, PreserveFunction), Aml.Return(preserve ? 0u : 1u))),
-            Aml.Return(Aml.Buffer(0)));
+            Asl.If(
+                Asl.LAnd(
+                    Asl.LEqual(Asl.Arg(0), Asl.ToUuid(DsmUuid)),
+                    Asl.LOr(Asl.LEqual(Asl.Arg(1), 1), Asl.LEqual(Asl.Arg(1), 2))),
+                Asl.If(Asl.LEqual(function, 0), Asl.Return(Asl.Buffer(supported))),
+                Asl.If(Asl.LEqual(function, PreserveFunction), Asl.Return(preserve ? 0u : 1u))),
+            Asl.Return(Asl.Buffer(0)));
     }
 
     /// <summary>The ISA bridge: 1F.0 on Q35, 01.0 on i440fx, with the legacy devices behind it.</summary>
     private static AmlTerm LpcBridge(PlatformDescription platform)
     {
         ulong address = platform.Board == BoardKind.Q35 ? 0x1F_0000u : 0x1_0000u;
-        List<AmlTerm> terms = [Aml.Name("_ADR", address)];
+        List<AmlTerm> terms = [Asl.Name("_ADR", address)];
         for (int i = 0; i < platform.SerialPorts.Count; i++)
         {
             SerialPortDescription port = platform.SerialPorts[i];
@@ -156,13 +159,13 @@ internal static class HostBridgeAml
             terms.Add(Legacy("KBD", "PNP0303", 0, AmlResource.IO(0x60, 1), AmlResource.IO(0x64, 1), AmlResource.IrqNoFlags(1)));
         }
 
-        return Aml.Device("LPC", [.. terms]);
+        return Asl.Device("LPC", [.. terms]);
     }
 
-    private static AmlTerm Legacy(string name, string id, ulong unit, params ReadOnlySpan<AmlResource> resources) => Aml.Device(
+    private static AmlTerm Legacy(string name, string id, ulong unit, params ReadOnlySpan<AmlResource> resources) => Asl.Device(
         name,
-        Aml.Name("_HID", Aml.EisaId(id)),
-        Aml.Name("_UID", unit),
-        Aml.Name("_STA", 0xF),
-        Aml.Name("_CRS", Aml.ResourceTemplate(resources)));
+        Asl.Name("_HID", Asl.EisaId(id)),
+        Asl.Name("_UID", unit),
+        Asl.Name("_STA", 0xF),
+        Asl.Name("_CRS", Asl.ResourceTemplate(resources)));
 }

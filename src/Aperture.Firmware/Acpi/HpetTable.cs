@@ -1,4 +1,6 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Platform;
+
+namespace Aperture.Firmware.Acpi;
 
 /// <summary>Where the event timers are (IA-PC HPET Specification 1.0a 3.2.4), without which no guest looks for them.</summary>
 internal static class HpetTable

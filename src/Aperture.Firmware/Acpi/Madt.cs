@@ -1,4 +1,6 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Platform;
+
+namespace Aperture.Firmware.Acpi;
 
 /// <summary>The interrupt controllers (ACPI 6.5 5.2.12).</summary>
 internal static class Madt

@@ -1,4 +1,6 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Platform;
+
+namespace Aperture.Firmware.Acpi;
 
 /// <summary>Where configuration space is mapped (PCI Firmware 3.3 4.1.2). The address is that of bus 0, whatever the first bus is.</summary>
 internal static class Mcfg

@@ -1,4 +1,6 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Platform;
+
+namespace Aperture.Firmware.Acpi;
 
 /// <summary>Refuses descriptions whose numbers the tables' fields cannot hold.</summary>
 internal static class PlatformCheck

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Acpi;
 
 /// <summary>The tables that only point: RSDP (ACPI 6.5 5.2.5), XSDT (5.2.8), and the FACS (5.2.10), which the guest writes to.</summary>
 internal static class RootTables

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Aml;
 
 /// <summary>The byte forms every AML object is made of: package lengths, names and integers (ACPI 6.5 20.2.2 to 20.2.4).</summary>
 internal static class AmlEncoding

@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Aml;
 
 /// <summary>Where an operation region lies (ACPI 6.5 19.6.100).</summary>
 public enum AmlRegionSpace : byte

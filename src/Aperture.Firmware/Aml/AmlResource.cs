@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Aml;
 
 /// <summary>One descriptor of a resource template (ACPI 6.5 6.4).</summary>
 public sealed class AmlResource

@@ -1,8 +1,8 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Aml;
 
 /// <summary>
 /// An encoded piece of AML (ACPI 6.5 20.2) that may stand in a term list: a statement or the definition of a named object. Made by
-/// <see cref="Aml"/>.
+/// <see cref="Asl"/>.
 /// </summary>
 public class AmlTerm
 {
@@ -21,7 +21,7 @@ public class AmlValue : AmlTerm
     }
 
     /// <summary>An integer constant.</summary>
-    public static implicit operator AmlValue(ulong value) => Aml.Integer(value);
+    public static implicit operator AmlValue(ulong value) => Asl.Integer(value);
 }
 
 /// <summary>A piece of AML that can be stored to: a local, an argument or a named object (SuperName).</summary>

@@ -1,6 +1,6 @@
 using Microsoft.Win32.SafeHandles;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Boot;
 
 /// <summary>A file that is loaded into the guest, open for reading. Nothing is read before it is asked for.</summary>
 public sealed class BootFile : IDisposable

@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Boot;
 
 /// <summary>The processor mode a kernel is entered in.</summary>
 public enum BootMode

@@ -1,4 +1,6 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Memory;
+
+namespace Aperture.Firmware.Boot;
 
 /// <summary>What a direct boot is asked to do beside its kernel.</summary>
 public sealed record BootRequest

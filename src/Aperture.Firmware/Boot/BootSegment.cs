@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Boot;
 
 /// <summary>A run of guest memory to fill before the first instruction: bytes made here, or a slice of a file that is read only when asked.</summary>
 public sealed class BootSegment

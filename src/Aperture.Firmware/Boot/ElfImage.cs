@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Boot;
 
 /// <summary>A part of an ELF kernel that is loaded.</summary>
 /// <param name="Address">Physical address (p_paddr).</param>

@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Boot;
 
 /// <summary>Walks the notes of an ELF file: name size, descriptor size, type, name, descriptor, the last two filled up to four bytes.</summary>
 internal sealed class ElfNotes(BootFile file)

@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Boot;
 
 /// <summary>A program header in one shape for both word sizes.</summary>
 internal readonly record struct ElfProgramHeader(uint Type, ulong Offset, ulong PhysicalAddress, ulong FileSize, ulong MemorySize)

@@ -1,4 +1,6 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Boot.X86;
+
+namespace Aperture.Firmware.Boot;
 
 /// <summary>A kernel file of a kind that can be booted directly. Only its headers are read; the rest stays in the file until it is loaded.</summary>
 public abstract class KernelImage : IDisposable

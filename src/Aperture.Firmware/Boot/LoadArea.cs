@@ -1,4 +1,6 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Memory;
+
+namespace Aperture.Firmware.Boot;
 
 /// <summary>The RAM below 4 GiB that a boot may fill, less what it has taken already.</summary>
 internal sealed class LoadArea

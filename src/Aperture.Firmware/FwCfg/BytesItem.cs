@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.FwCfg;
 
 /// <summary>An item whose bytes are in memory; little-endian where it is a number.</summary>
 internal sealed class BytesItem(ReadOnlyMemory<byte> bytes) : IFirmwareItem

@@ -1,4 +1,6 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Boot;
+
+namespace Aperture.Firmware.FwCfg;
 
 /// <summary>A part of a host file, read when the guest reads it. The file stays its opener's.</summary>
 internal sealed class FileItem(BootFile file, ulong start, ulong length) : IFirmwareItem

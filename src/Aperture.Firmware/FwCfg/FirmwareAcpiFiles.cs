@@ -1,4 +1,7 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Acpi;
+using Aperture.Firmware.Platform;
+
+namespace Aperture.Firmware.FwCfg;
 
 /// <summary>
 /// The three files of the ACPI tables. Firmware reads them after it has programmed the chipset, so they are built again when it first selects

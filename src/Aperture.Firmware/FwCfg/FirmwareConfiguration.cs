@@ -1,4 +1,9 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Boot;
+using Aperture.Firmware.Memory;
+using Aperture.Firmware.Platform;
+using Aperture.Firmware.Smbios;
+
+namespace Aperture.Firmware.FwCfg;
 
 /// <summary>What firmware is told beyond what it finds out by itself.</summary>
 public sealed record FirmwareConfiguration

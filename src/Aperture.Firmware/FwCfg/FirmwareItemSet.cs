@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.FwCfg;
 
 /// <summary>What firmware finds in its configuration device; the board hands each item on to it.</summary>
 /// <param name="Keys">Items with a key of their own.</param>

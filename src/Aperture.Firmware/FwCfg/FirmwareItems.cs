@@ -1,7 +1,10 @@
 using System.Globalization;
 using System.Text;
+using Aperture.Firmware.Boot;
+using Aperture.Firmware.Platform;
+using Aperture.Firmware.Smbios;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.FwCfg;
 
 /// <summary>Builds what firmware reads.</summary>
 public static class FirmwareItems

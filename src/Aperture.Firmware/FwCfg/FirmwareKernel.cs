@@ -1,7 +1,9 @@
 using System.Buffers.Binary;
 using System.Text;
+using Aperture.Firmware.Boot;
+using Aperture.Firmware.Boot.X86;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.FwCfg;
 
 /// <summary>
 /// A kernel that firmware starts: OVMF reads its parts by key, SeaBIOS has an option ROM do it (<see cref="LinuxBootRom"/>). The addresses are for the option

@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.FwCfg;
 
 /// <summary>Keys of the items that are not files (QEMU include/standard-headers/linux/qemu_fw_cfg.h, and 0x8000 up: hw/i386/fw_cfg.h).</summary>
 internal static class FirmwareKey

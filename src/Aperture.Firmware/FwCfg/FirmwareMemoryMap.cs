@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
+using Aperture.Firmware.Memory;
+using Aperture.Firmware.Platform;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.FwCfg;
 
 /// <summary>
 /// The file <c>etc/e820</c>: the memory map, made anew whenever it is selected, because RAM moves with the chipset's registers. RAM from address 0 is one

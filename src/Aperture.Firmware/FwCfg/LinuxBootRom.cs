@@ -1,4 +1,6 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Boot;
+
+namespace Aperture.Firmware.FwCfg;
 
 /// <summary>
 /// The option ROM that starts a kernel under SeaBIOS, which does not do so by itself: Debian's qemu-system-data ships it. It is offered as a file

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.FwCfg;
 
 /// <summary>
 /// Names of boot devices as the file <c>bootorder</c> spells them: the Open Firmware path from the host bridge down (IEEE 1275 PCI bus binding 2.2.1; SeaBIOS

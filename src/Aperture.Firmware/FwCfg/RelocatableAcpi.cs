@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
+using Aperture.Firmware.Acpi;
+using Aperture.Firmware.Platform;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.FwCfg;
 
 /// <summary>
 /// The ACPI tables of direct boot, taken apart for firmware that places them itself: every pointer holds an offset, every checksum that covers

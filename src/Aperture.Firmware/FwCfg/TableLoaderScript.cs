@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.FwCfg;
 
 /// <summary>Where firmware puts a blob.</summary>
 internal enum LoaderZone : byte

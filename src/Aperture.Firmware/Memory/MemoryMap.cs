@@ -1,4 +1,7 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Acpi;
+using Aperture.Firmware.Platform;
+
+namespace Aperture.Firmware.Memory;
 
 /// <summary>Makes the map of guest memory that e820 and PVH hand to the kernel.</summary>
 public static class MemoryMap

@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Memory;
 
 /// <summary>Types of an e820 range (ACPI 6.5 15.3); PVH's memory map uses the same numbers.</summary>
 public enum MemoryKind : uint

@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Platform;
 
 /// <summary>Which chipset the tables describe.</summary>
 public enum BoardKind

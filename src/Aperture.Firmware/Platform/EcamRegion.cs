@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Platform;
 
 /// <summary>The enhanced configuration window as the chipset decodes it (PCI Express 5.0 7.2.2): 1 MiB per bus.</summary>
 /// <param name="Range">The addresses of the buses <paramref name="FirstBus"/> to <paramref name="LastBus"/>.</param>

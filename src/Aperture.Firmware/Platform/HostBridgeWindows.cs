@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Platform;
 
 /// <summary>What the host bridge forwards to the root bus; becomes its _CRS (ACPI 6.5 6.2.2).</summary>
 /// <param name="FirstBus">The root bus (_BBN).</param>

@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Platform;
 
 /// <summary>An I/O APIC (ACPI 6.5 5.2.12.3).</summary>
 /// <param name="Address">Its register window, below 4 GiB.</param>

@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Platform;
 
 /// <summary>A 16550 serial port (PNP0501) of eight I/O ports.</summary>
 /// <param name="Port">Its first port.</param>

@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Platform;
 
 /// <summary>Control field of a PCI host bridge's _OSC (PCI Firmware 3.3 4.5.1): what the platform leaves to the operating system.</summary>
 [Flags]

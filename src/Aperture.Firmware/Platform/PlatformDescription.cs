@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Platform;
 
 /// <summary>
 /// Everything the guest is told about its machine through ACPI and e820, as plain data. The board fills it from what it really decodes,

@@ -1,4 +1,4 @@
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Smbios;
 
 /// <summary>What SMBIOS says about the machine beyond its size (SMBIOS 3.7, section 7). Strings of up to 64 printable ASCII characters.</summary>
 public sealed record SmbiosDescription

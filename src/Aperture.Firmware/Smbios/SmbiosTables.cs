@@ -1,4 +1,6 @@
-namespace Aperture.Firmware;
+using Aperture.Firmware.Platform;
+
+namespace Aperture.Firmware.Smbios;
 
 /// <summary>
 /// The SMBIOS structures that firmware copies into guest memory, in the form of SMBIOS 2.8, which every firmware and guest takes. There is no type 0: it describes

@@ -1,7 +1,8 @@
 using System.Buffers.Binary;
 using System.Text;
+using Aperture.Firmware.Acpi;
 
-namespace Aperture.Firmware;
+namespace Aperture.Firmware.Smbios;
 
 /// <summary>
 /// Appends SMBIOS structures: a formatted area of fixed length, then its strings, each ended by a zero, then one more zero; a structure without

@@ -1,7 +1,8 @@
 using System.Collections.Immutable;
+using Aperture.Host.Model;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Analysis;
 
 /// <summary>Works out the way between two functions and which ports' access control decides on it (PCI Express 5.0, section 6.12).</summary>
 internal sealed class DistanceFinder(HostMachine machine, HostFunction from, HostFunction to)

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
+using Aperture.Host.Building;
+using Aperture.Host.Model;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Analysis;
 
 /// <summary>Questions about how a machine's functions hang together.</summary>
 public static class HostTopology

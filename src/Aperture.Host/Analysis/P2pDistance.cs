@@ -1,7 +1,8 @@
 using System.Collections.Immutable;
+using Aperture.Host.Model;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Analysis;
 
 /// <summary>How far apart two functions are for peer-to-peer transfers, nearest first.</summary>
 public enum P2pDistanceKind : byte

@@ -1,6 +1,8 @@
+using Aperture.Host.Model;
+using Aperture.Host.Reading;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Building;
 
 /// <summary>Puts together what the registers, the kernel and the text say about a function's BARs.</summary>
 internal static class BarBuilder

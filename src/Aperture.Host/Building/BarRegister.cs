@@ -1,6 +1,6 @@
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Building;
 
 /// <summary>What a base address register says by itself (PCI Local Bus 3.0, section 6.2.5.1): everything but the size.</summary>
 /// <param name="Index">The register's number, the lower of two for 64 bits.</param>

@@ -1,6 +1,7 @@
+using Aperture.Host.Model;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Building;
 
 /// <summary>Reads a bridge's bus numbers and windows out of its header (PCI-to-PCI Bridge 1.2, section 3.2.5).</summary>
 internal static class BridgeDecoder

@@ -1,4 +1,6 @@
-namespace Aperture.Host;
+using Aperture.Host.Model;
+
+namespace Aperture.Host.Building;
 
 /// <summary>Finds each function's bridge from the bus numbers in the bridges' headers.</summary>
 internal sealed class BusTree

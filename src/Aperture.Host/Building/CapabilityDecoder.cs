@@ -1,7 +1,8 @@
 using System.Collections.Immutable;
+using Aperture.Host.Model;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Building;
 
 /// <summary>Reads the capabilities that matter here out of configuration space.</summary>
 internal static class CapabilityDecoder

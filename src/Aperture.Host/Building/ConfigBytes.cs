@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Building;
 
 /// <summary>A function's configuration space as far as it is known; what is not known reads as zero.</summary>
 internal readonly struct ConfigBytes(ReadOnlyMemory<byte> bytes)

@@ -1,6 +1,8 @@
+using Aperture.Host.Model;
+using Aperture.Host.Reading;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Building;
 
 /// <summary>Makes a function out of what was found of it alone; its relations to others come later.</summary>
 internal static class FunctionDecoder

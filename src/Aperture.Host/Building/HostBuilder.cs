@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
+using Aperture.Host.Model;
+using Aperture.Host.Reading;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Building;
 
 /// <summary>Concludes a machine from what a reader found.</summary>
 internal static class HostBuilder

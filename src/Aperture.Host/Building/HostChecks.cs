@@ -1,8 +1,9 @@
 using System.Collections.Immutable;
 using System.Numerics;
+using Aperture.Host.Model;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Building;
 
 /// <summary>Looks for what cannot be, or is odd, in a machine's BARs and windows.</summary>
 internal static class HostChecks

@@ -1,7 +1,8 @@
 using System.Collections.Immutable;
+using Aperture.Host.Model;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Building;
 
 /// <summary>Looks for two BARs, or two windows of sibling bridges, that claim one address.</summary>
 internal static class OverlapChecks

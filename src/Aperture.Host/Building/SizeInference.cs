@@ -1,7 +1,8 @@
 using System.Numerics;
+using Aperture.Host.Model;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Building;
 
 /// <summary>
 /// Bounds the sizes that a hex dump leaves out. A BAR is a power of two aligned to itself (PCI Local Bus 3.0, section 6.2.5.1), it ends before whatever

@@ -1,7 +1,8 @@
 using System.Formats.Tar;
 using System.IO.Compression;
+using Aperture.Host.Reading;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Capture;
 
 /// <summary>What a capture holds.</summary>
 /// <param name="Functions">PCI functions captured.</param>

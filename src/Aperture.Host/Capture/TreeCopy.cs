@@ -1,6 +1,8 @@
 using System.Formats.Tar;
+using Aperture.Host.Model;
+using Aperture.Host.Reading;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Capture;
 
 /// <summary>Copies the files that matter from a sysfs tree into an archive, in the places where sysfs has them.</summary>
 internal sealed class TreeCopy(IHostTree tree, TarWriter tar)

@@ -1,6 +1,6 @@
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Model;
 
 /// <summary>How a size is known.</summary>
 public enum SizeOrigin : byte

@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Model;
 
 /// <summary>Device/port type of the PCI Express capabilities register, every value a host may show (PCI Express 5.0, section 7.5.3.2).</summary>
 public enum HostPortType : byte

@@ -1,4 +1,4 @@
-namespace Aperture.Host;
+namespace Aperture.Host.Model;
 
 /// <summary>How much a finding matters.</summary>
 public enum HostFindingSeverity : byte

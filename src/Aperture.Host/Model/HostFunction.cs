@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Model;
 
 /// <summary>One PCI function of a host, as far as its source tells: null means "not told", not "not there", unless a member says otherwise.</summary>
 public sealed record HostFunction

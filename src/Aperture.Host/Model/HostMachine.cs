@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Model;
 
 /// <summary>Where a description of a machine came from.</summary>
 public enum HostOriginKind : byte

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Model;
 
 /// <summary>Where a function stands on a host: the domain (Linux' word for a PCI segment, 32 bits because virtual domains count from 0x10000) and its routing id.</summary>
 /// <param name="Domain">The domain number.</param>

@@ -1,6 +1,6 @@
 using System.Formats.Tar;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>Reads a tar archive of a sysfs tree into memory: only the files that matter, with bounds on everything.</summary>
 internal static class ArchiveReader

@@ -1,4 +1,4 @@
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>A tree in memory, as an archive lists it. Nothing of it ever touches this machine's file system.</summary>
 internal sealed class ArchiveTree(string name) : IHostTree

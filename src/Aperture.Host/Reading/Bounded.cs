@@ -1,4 +1,4 @@
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>Reads streams whose length nobody vouches for.</summary>
 internal static class Bounded

@@ -1,6 +1,6 @@
 using ICSharpCode.SharpZipLib.BZip2;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>Unpacks bzip2, also when several streams follow each other, as parallel packers write them.</summary>
 internal sealed class Bzip2Stream(Stream packed) : ForwardStream

@@ -1,4 +1,4 @@
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>Which files of sysfs matter here: what a capture saves, and what of an archive is kept in memory.</summary>
 internal static class CaptureFiles

@@ -1,4 +1,4 @@
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>A tree that is a directory of this machine: sysfs itself, or an unpacked capture.</summary>
 internal sealed class DirectoryTree(string root) : IHostTree

@@ -1,4 +1,4 @@
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>A stream that is only read, from start to end.</summary>
 internal abstract class ForwardStream : Stream

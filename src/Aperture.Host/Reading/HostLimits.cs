@@ -1,4 +1,4 @@
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>How much of a source is read before it is refused. Far above any real machine, far below what would hurt this one.</summary>
 internal static class HostLimits

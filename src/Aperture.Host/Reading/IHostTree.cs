@@ -1,4 +1,4 @@
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>What stands at a path of a tree.</summary>
 internal enum TreeNodeKind : byte

@@ -1,6 +1,7 @@
 using System.Globalization;
+using Aperture.Host.Model;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>One function of an lspci dump while it is read.</summary>
 internal sealed class LspciFunction

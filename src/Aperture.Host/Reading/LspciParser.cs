@@ -1,6 +1,7 @@
 using System.Globalization;
+using Aperture.Host.Model;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>
 /// Reads the text of <c>lspci</c> with a hex dump, with or without <c>-v</c>, <c>-vv</c>, <c>-n</c>, <c>-nn</c>, <c>-k</c> and <c>-D</c>; several dumps of one machine

@@ -2,7 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>
 /// Reads a region line: <c>Region 0: Memory at fb400000 (64-bit, non-prefetchable) [size=4M]</c>, without the number in plain <c>-v</c>; also

@@ -1,4 +1,4 @@
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>Gives back bytes that were read to look at them, then the rest of the stream.</summary>
 internal sealed class PrefixedStream(ReadOnlyMemory<byte> start, Stream rest) : ForwardStream

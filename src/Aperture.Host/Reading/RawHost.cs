@@ -1,4 +1,6 @@
-namespace Aperture.Host;
+using Aperture.Host.Model;
+
+namespace Aperture.Host.Reading;
 
 /// <summary>What a reader found, before anything is concluded from it.</summary>
 internal sealed class RawHost

@@ -1,6 +1,7 @@
 using System.Globalization;
+using Aperture.Host.Model;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>Finds sysfs in a tree, and the PCI functions in sysfs.</summary>
 internal static class SysfsPlaces

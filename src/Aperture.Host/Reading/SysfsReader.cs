@@ -1,6 +1,7 @@
 using System.Globalization;
+using Aperture.Host.Model;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>Reads a sysfs tree, live or captured.</summary>
 internal sealed class SysfsReader

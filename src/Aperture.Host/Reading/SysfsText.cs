@@ -1,7 +1,8 @@
 using System.Globalization;
 using System.Text;
+using Aperture.Host.Model;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>Reads the small text files of sysfs.</summary>
 internal static class SysfsText

@@ -1,4 +1,4 @@
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>
 /// Stands between an unpacker and <see cref="System.Formats.Tar.TarReader"/>: counts what is unpacked, and looks at each header before the reader does, because

@@ -1,4 +1,4 @@
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>Follows links inside a tree. The top is a wall: <c>..</c> and absolute targets end there, as under chroot, so that a captured link never names a file of this machine.</summary>
 internal sealed class TreeWalk(IHostTree tree)

@@ -1,6 +1,6 @@
 using System.IO.Compression;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Reading;
 
 /// <summary>What a file's first bytes say it is.</summary>
 internal enum FileFormat : byte

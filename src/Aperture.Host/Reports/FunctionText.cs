@@ -1,6 +1,7 @@
+using Aperture.Host.Model;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Reports;
 
 /// <summary>The pieces of a report's lines.</summary>
 internal static class FunctionText

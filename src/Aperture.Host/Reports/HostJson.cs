@@ -1,7 +1,8 @@
 using System.Text.Json;
+using Aperture.Host.Model;
 using Aperture.Pci;
 
-namespace Aperture.Host;
+namespace Aperture.Host.Reports;
 
 /// <summary>A machine as JSON.</summary>
 public static class HostJson

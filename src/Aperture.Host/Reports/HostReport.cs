@@ -1,4 +1,7 @@
-namespace Aperture.Host;
+using Aperture.Host.Analysis;
+using Aperture.Host.Model;
+
+namespace Aperture.Host.Reports;
 
 /// <summary>How a report is laid out.</summary>
 public enum HostReportFormat : byte

@@ -1,4 +1,4 @@
-namespace Aperture.Host;
+namespace Aperture.Host.Reports;
 
 /// <summary>Names of the common class codes (PCI Code and ID Assignment 1.11); vendor names are not built in.</summary>
 public static class PciClassNames

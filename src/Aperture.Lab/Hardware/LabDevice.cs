@@ -1,4 +1,4 @@
-namespace Aperture.Lab;
+namespace Aperture.Lab.Hardware;
 
 /// <summary>A PCI device of the emulated machine (L1), as its QEMU models it.</summary>
 /// <param name="Id">Its name among the devices of one machine; others that sit below it name it.</param>

@@ -1,4 +1,4 @@
-namespace Aperture.Lab;
+namespace Aperture.Lab.Hardware;
 
 /// <summary>What the devices of one machine share while their options are made.</summary>
 /// <param name="folder">The run's private folder.</param>

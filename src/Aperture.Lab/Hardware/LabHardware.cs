@@ -1,4 +1,4 @@
-namespace Aperture.Lab;
+namespace Aperture.Lab.Hardware;
 
 /// <summary>
 /// The PCI devices that the emulated machine (L1) has beyond what the lab itself needs. A device comes after the port it sits below.

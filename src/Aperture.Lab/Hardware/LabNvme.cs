@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Aperture.Lab;
+namespace Aperture.Lab.Hardware;
 
 /// <summary>
 /// An NVMe drive: MSI-X, one 64-bit memory BAR, function-level reset. Without an image it is a new drive of

@@ -1,10 +1,9 @@
+using Aperture.Assignment;
 using Aperture.Machine.Board;
-using Aperture.Machine.Events;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
-using Aperture.Placement;
-using Aperture.Vfio;
+using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Assigned;
 
@@ -13,7 +12,7 @@ namespace Aperture.Machine.Assigned;
 /// <param name="interrupts">The guest's interrupt controllers.</param>
 /// <param name="notices">Told what happens to the devices.</param>
 /// <param name="events">What is opened is reported here.</param>
-internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open, IGuestInterrupts interrupts, IAssignedEvents notices, EventLog events) : IFunctionMaker
+internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open, IGuestInterrupts interrupts, IAssignedEvents notices, IEventSink events) : IFunctionMaker
 {
     private const uint NoClass = 0xFF_0000;
 

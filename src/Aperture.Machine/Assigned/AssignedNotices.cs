@@ -1,12 +1,11 @@
+using Aperture.Assignment;
 using Aperture.Linux;
-using Aperture.Machine.Events;
-using Aperture.Vfio;
 
 namespace Aperture.Machine.Assigned;
 
 /// <summary>Reports what happens to assigned devices: as events, and on standard error where the user has to do something.</summary>
 /// <param name="events">The machine's events.</param>
-internal sealed class AssignedNotices(EventLog events) : IAssignedEvents
+internal sealed class AssignedNotices(IEventSink events) : IAssignedEvents
 {
     /// <summary>Asked to take a device from the guest because the host wants it back; on the device's own thread, and must not wait.</summary>
     public Action<AssignedFunction>? Unplug { get; set; }

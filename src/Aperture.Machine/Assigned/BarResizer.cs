@@ -1,6 +1,6 @@
 using System.Numerics;
-using Aperture.Host;
-using Aperture.Placement;
+using Aperture.Host.Model;
+using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Assigned;
 

@@ -1,4 +1,3 @@
-using Aperture.Machine.Events;
 using Aperture.Machine.Hotplug;
 using Aperture.Pci;
 
@@ -8,7 +7,7 @@ namespace Aperture.Machine.Assigned;
 /// Gives devices back that the host asks for. What sits in a slot is asked from the guest as <c>detach</c> does, and pulled out when the guest keeps it longer than
 /// <see cref="Patience"/>; what sits elsewhere is taken at once, and the guest reads all-ones there. The host waits meanwhile and asks again now and then.
 /// </summary>
-internal sealed class DeviceReturn(HotplugController hotplug, EventLog events) : IDisposable
+internal sealed class DeviceReturn(HotplugController hotplug, IEventSink events) : IDisposable
 {
     /// <summary>How long a guest may take. Linux waits five seconds after the button before it begins.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);

@@ -1,7 +1,8 @@
+using Aperture.Assignment;
 using Aperture.Host;
+using Aperture.Host.Model;
 using Aperture.Kvm;
 using Aperture.Machine.Board;
-using Aperture.Machine.Events;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Vfio;
@@ -16,7 +17,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
 {
     private readonly VfioPath _path;
     private readonly KvmVm _vm;
-    private readonly EventLog _events;
+    private readonly IEventSink _events;
     private readonly AssignedFunctionMaker _maker;
     private VfioHost? _host;
     private AddressSpace? _memory;
@@ -27,7 +28,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
 
     /// <summary>Opens VFIO for <paramref name="parts"/>, if there are any; the devices themselves are opened when the board makes their functions.</summary>
     /// <exception cref="ApertureException">The kernel has no VFIO, or does not let this user have it.</exception>
-    public HostDevices(VfioPath path, IReadOnlyList<AssignedPart> parts, KvmVm vm, EventLog events)
+    public HostDevices(VfioPath path, IReadOnlyList<AssignedPart> parts, KvmVm vm, IEventSink events)
     {
         _path = path;
         _vm = vm;

@@ -1,6 +1,6 @@
+using Aperture.Assignment;
 using Aperture.Kvm;
 using Aperture.Linux;
-using Aperture.Vfio;
 
 namespace Aperture.Machine.Assigned;
 

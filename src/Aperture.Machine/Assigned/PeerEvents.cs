@@ -1,6 +1,5 @@
-using Aperture.Machine.Events;
+using Aperture.Assignment;
 using Aperture.Memory;
-using Aperture.Vfio;
 
 namespace Aperture.Machine.Assigned;
 
@@ -11,7 +10,7 @@ namespace Aperture.Machine.Assigned;
 /// <param name="iommu">What is mapped.</param>
 /// <param name="events">The machine's events.</param>
 /// <param name="hasPeers">False while there is nobody to reach a BAR: then nothing is told.</param>
-internal sealed class PeerEvents(IommuListener iommu, EventLog events, Func<bool> hasPeers) : IFlatViewListener
+internal sealed class PeerEvents(IommuListener iommu, IEventSink events, Func<bool> hasPeers) : IFlatViewListener
 {
     private readonly Dictionary<string, IommuResult> _refused = new(StringComparer.Ordinal);
     private List<IommuResult> _mapped = [];

@@ -1,4 +1,4 @@
-using Aperture.Host;
+using Aperture.Host.Model;
 
 namespace Aperture.Machine.Assigned;
 

@@ -1,8 +1,8 @@
 using System.Globalization;
-using Aperture.Host;
+using Aperture.Host.Model;
 using Aperture.Machine.Configuration;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Assigned;
 

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Aperture.Machine.Events;
 using Aperture.Memory;
 using Aperture.Pci;
 
@@ -9,7 +8,7 @@ namespace Aperture.Machine.Board;
 /// Keeps the address spaces at what PCI decodes: each BAR that decodes has its region placed at its address, and no other is placed. Works on whole
 /// decode maps, so that BARs which trade places come out right. Called with the hierarchy's lock held.
 /// </summary>
-internal sealed class BarMapper(PciHierarchy hierarchy, EventLog events)
+internal sealed class BarMapper(PciHierarchy hierarchy, IEventSink events)
 {
     private readonly Dictionary<Bar, List<BarRegion>> _regions = [];
 

@@ -1,8 +1,9 @@
-using Aperture.Firmware;
+using Aperture.Firmware.Platform;
 using Aperture.Kvm;
 using Aperture.Pci;
-using Aperture.Placement;
-using ReservedRange = Aperture.Placement.ReservedRange;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
+using ReservedRange = Aperture.Placement.Request.ReservedRange;
 
 namespace Aperture.Machine.Board;
 

@@ -1,10 +1,9 @@
-using Aperture.Devices;
-using Aperture.Firmware;
-using Aperture.Machine.Events;
+using Aperture.Devices.Serial;
+using Aperture.Firmware.Platform;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
 
 namespace Aperture.Machine.Board;
 
@@ -33,10 +32,10 @@ internal sealed record BoardParts(
     ISerialBackend Serial,
     IReadOnlyList<ushort> DebugExitPorts,
     TimeProvider Clock,
-    EventLog Events)
+    IEventSink Events)
 {
     /// <summary>Makes the chipset.</summary>
-    public Func<PciHierarchy, EventLog, IChipset> Chipset { get; init; } = Chipsets.For(BoardKind.Q35);
+    public Func<PciHierarchy, IEventSink, IChipset> Chipset { get; init; } = Chipsets.For(BoardKind.Q35);
 
     /// <summary>Processors.</summary>
     public int Cpus { get; init; } = 1;

@@ -1,5 +1,4 @@
-using Aperture.Firmware;
-using Aperture.Machine.Events;
+using Aperture.Firmware.Platform;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Board;
@@ -8,7 +7,7 @@ namespace Aperture.Machine.Board;
 internal static class Chipsets
 {
     /// <summary>What makes the chipset of a <paramref name="board"/>.</summary>
-    public static Func<PciHierarchy, EventLog, IChipset> For(BoardKind board) => board == BoardKind.Q35
+    public static Func<PciHierarchy, IEventSink, IChipset> For(BoardKind board) => board == BoardKind.Q35
         ? static (hierarchy, events) => new Q35Chipset(hierarchy, events)
         : static (_, _) => new I440fxChipset();
 

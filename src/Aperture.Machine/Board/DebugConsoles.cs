@@ -1,4 +1,5 @@
-using Aperture.Devices;
+using Aperture.Devices.Pc;
+using Aperture.Devices.Serial;
 using Aperture.Machine.Configuration;
 
 namespace Aperture.Machine.Board;

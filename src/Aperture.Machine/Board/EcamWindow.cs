@@ -1,4 +1,3 @@
-using Aperture.Machine.Events;
 using Aperture.Memory;
 using Aperture.Pci;
 
@@ -8,7 +7,7 @@ namespace Aperture.Machine.Board;
 /// Keeps the ECAM window in guest memory at what PCIEXBAR says. Firmware sets that register to an address of its own without looking what is there: a window that
 /// would cover pinned BARs ends below the first of them, as if the board had fewer buses, if that leaves it the buses that firmware numbers.
 /// </summary>
-internal sealed class EcamWindow(PciHierarchy hierarchy, EventLog events)
+internal sealed class EcamWindow(PciHierarchy hierarchy, IEventSink events)
 {
     private const int BusShift = 20;
 

@@ -1,7 +1,8 @@
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Machine.Board;
 

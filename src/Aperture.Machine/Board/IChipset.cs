@@ -1,6 +1,7 @@
 using Aperture.Memory;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Machine.Board;
 

@@ -1,7 +1,10 @@
 using Aperture.Devices;
+using Aperture.Devices.FwCfg;
+using Aperture.Devices.Pc;
+using Aperture.Devices.Serial;
 using Aperture.Memory;
 using Aperture.Pci;
-using HighPrecisionTimer = Aperture.Devices.Hpet;
+using HighPrecisionTimer = Aperture.Devices.Pc.Hpet;
 
 namespace Aperture.Machine.Board;
 
@@ -93,8 +96,8 @@ internal sealed class LegacyDevices : IResettable, IDisposable
         change.Place(Region.Trapped("hpet", HighPrecisionTimer.Length, Hpet), new GuestAddress(HighPrecisionTimer.DefaultAddress), RegionPriority.Legacy);
 
     /// <summary>Puts the firmware configuration device at its ports.</summary>
-    public void AddFirmwareConfiguration(AddressChange change, FwCfg device) =>
-        Place(change, "fw-cfg", FwCfg.Port, FwCfg.Length, Resets(device));
+    public void AddFirmwareConfiguration(AddressChange change, FwCfgDevice device) =>
+        Place(change, "fw-cfg", FwCfgDevice.Port, FwCfgDevice.Length, Resets(device));
 
     /// <inheritdoc/>
     public void Reset()

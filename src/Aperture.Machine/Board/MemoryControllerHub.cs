@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Machine.Board;
 

@@ -1,8 +1,10 @@
-using Aperture.Devices;
+using Aperture.Devices.Display;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Request;
+using Aperture.Virtio.Block;
+using Aperture.Virtio.Transport;
 
 namespace Aperture.Machine.Board;
 

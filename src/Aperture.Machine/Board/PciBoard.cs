@@ -1,4 +1,7 @@
-using Aperture.Devices;
+using Aperture.Devices.Display;
+using Aperture.Devices.FwCfg;
+using Aperture.Devices.Pc;
+using Aperture.Devices.Serial;
 using Aperture.Machine.Events;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
@@ -156,7 +159,7 @@ internal sealed class PciBoard : IConfigWriteSink, IDisposable
     public void AddFirmwareConfiguration(FwCfgItems items)
     {
         using AddressChange ports = Ports.Begin();
-        _devices.AddFirmwareConfiguration(ports, new FwCfg(items, new DmaPort(Memory, MemoryDispatcher, static _ => false)));
+        _devices.AddFirmwareConfiguration(ports, new FwCfgDevice(items, new DmaPort(Memory, MemoryDispatcher, static _ => false)));
         ports.Commit();
     }
 

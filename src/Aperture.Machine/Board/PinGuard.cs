@@ -1,4 +1,3 @@
-using Aperture.Machine.Events;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Board;
@@ -7,7 +6,7 @@ namespace Aperture.Machine.Board;
 /// Carries out the policies of pinned BARs. A BAR that follows the guest is reported where it begins to decode (<c>pin.moved</c>); one that must not move
 /// ends the run when the guest has decoding on with another address. Called with the hierarchy's lock held.
 /// </summary>
-internal sealed class PinGuard(Func<DecodeMap> decode, EventLog events, Action<string> stop) : IConfigWriteSink
+internal sealed class PinGuard(Func<DecodeMap> decode, IEventSink events, Action<string> stop) : IConfigWriteSink
 {
     private const ConfigChange Moves = ConfigChange.PinnedBarWrite | ConfigChange.BarProgrammed | ConfigChange.DecodeMap;
     private readonly Dictionary<Bar, GuestAddress> _places = [];

@@ -1,5 +1,5 @@
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
 
 namespace Aperture.Machine.Board;
 

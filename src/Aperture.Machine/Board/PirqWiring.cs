@@ -1,4 +1,4 @@
-using Aperture.Firmware;
+using Aperture.Firmware.Platform;
 
 namespace Aperture.Machine.Board;
 

@@ -1,4 +1,4 @@
-using Aperture.Devices;
+using Aperture.Devices.Pc;
 using Aperture.Memory;
 
 namespace Aperture.Machine.Board;

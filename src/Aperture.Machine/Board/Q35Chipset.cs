@@ -1,13 +1,13 @@
-using Aperture.Machine.Events;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Machine.Board;
 
 /// <summary>Q35 with ICH9: the memory controller hub at 00.0 and the LPC bridge at 1f.0.</summary>
-internal sealed class Q35Chipset(PciHierarchy hierarchy, EventLog events) : IChipset
+internal sealed class Q35Chipset(PciHierarchy hierarchy, IEventSink events) : IChipset
 {
     private readonly MemoryControllerHub _hub = new();
     private readonly LpcBridge _lpc = new();

@@ -1,5 +1,6 @@
 using Aperture.Memory;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Machine.Board;
 

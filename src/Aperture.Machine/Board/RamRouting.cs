@@ -1,6 +1,6 @@
-using Aperture.Machine.Events;
 using Aperture.Memory;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Machine.Board;
 
@@ -12,12 +12,12 @@ internal sealed class RamRouting
 {
     private readonly GuestRam _ram;
     private readonly RamPlacement _plan;
-    private readonly EventLog _events;
+    private readonly IEventSink _events;
     private readonly bool _movable;
     private List<RamPiece> _pieces = [];
     private bool _atPlan;
 
-    public RamRouting(GuestRam ram, RamPlacement plan, EventLog events)
+    public RamRouting(GuestRam ram, RamPlacement plan, IEventSink events)
     {
         (_ram, _plan, _events) = (ram, plan, events);
         _movable = RamLayout.IsMovable(plan);

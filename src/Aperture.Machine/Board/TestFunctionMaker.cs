@@ -1,8 +1,8 @@
-using Aperture.Devices;
+using Aperture.Devices.TestDevice;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Board;
 

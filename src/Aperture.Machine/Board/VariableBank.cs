@@ -1,4 +1,4 @@
-using Aperture.Devices;
+using Aperture.Devices.Flash;
 using Aperture.Machine.Configuration;
 using Aperture.Memory;
 

@@ -1,9 +1,10 @@
-using Aperture.Devices;
-using Aperture.Firmware;
+using Aperture.Devices.Pc;
+using Aperture.Firmware.Platform;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Machine.Boot;
 

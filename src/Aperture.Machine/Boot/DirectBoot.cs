@@ -1,9 +1,13 @@
-using Aperture.Firmware;
-using Aperture.Kvm;
+using Aperture.Firmware.Acpi;
+using Aperture.Firmware.Boot;
+using Aperture.Firmware.Boot.X86;
+using Aperture.Firmware.Memory;
+using Aperture.Firmware.Platform;
+using Aperture.Kvm.X86;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Memory;
-using Aperture.Placement;
+using Aperture.Placement.Map;
 
 namespace Aperture.Machine.Boot;
 

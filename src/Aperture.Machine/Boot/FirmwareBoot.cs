@@ -1,9 +1,11 @@
-using Aperture.Devices;
-using Aperture.Firmware;
+using Aperture.Devices.FwCfg;
+using Aperture.Firmware.Boot;
+using Aperture.Firmware.FwCfg;
+using Aperture.Firmware.Memory;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Topology;
-using Aperture.Placement;
+using Aperture.Placement.Map;
 
 namespace Aperture.Machine.Boot;
 

@@ -1,4 +1,4 @@
-using Aperture.Firmware;
+using Aperture.Firmware.Boot;
 using Aperture.Machine.Configuration;
 
 namespace Aperture.Machine.Boot;

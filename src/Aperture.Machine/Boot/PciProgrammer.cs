@@ -1,6 +1,6 @@
 using Aperture.Machine.Board;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
 
 namespace Aperture.Machine.Boot;
 

@@ -1,7 +1,7 @@
 using System.Globalization;
-using Aperture.Firmware;
+using Aperture.Firmware.Platform;
 using Aperture.Machine.Assigned;
-using Aperture.Placement;
+using Aperture.Placement.Request;
 using Aperture.Vfio;
 
 namespace Aperture.Machine.Configuration;

@@ -1,5 +1,5 @@
-using Aperture.Firmware;
-using Aperture.Placement;
+using Aperture.Firmware.Platform;
+using Aperture.Placement.Request;
 using Aperture.Vfio;
 
 namespace Aperture.Machine.Configuration;

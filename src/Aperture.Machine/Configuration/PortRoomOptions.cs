@@ -1,5 +1,5 @@
 using System.Globalization;
-using Aperture.Placement;
+using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Configuration;
 

@@ -1,4 +1,4 @@
-using Aperture.Devices;
+using Aperture.Devices.Display;
 using Aperture.Machine.Configuration;
 
 namespace Aperture.Machine.Console;

@@ -1,4 +1,4 @@
-using Aperture.Devices;
+using Aperture.Devices.Serial;
 using Aperture.Linux;
 using Aperture.Machine.Configuration;
 using Microsoft.Win32.SafeHandles;

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json;
-using Aperture.Machine.Events;
 using Aperture.Machine.Verification;
 using Aperture.Pci;
 

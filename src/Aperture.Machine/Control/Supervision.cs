@@ -1,12 +1,11 @@
 using System.Text.Json;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
-using Aperture.Machine.Events;
 using Aperture.Machine.Hotplug;
 using Aperture.Machine.Verification;
 using Aperture.Memory;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Control;
 
@@ -19,7 +18,7 @@ internal sealed class Supervision : IDisposable
     // In an event; the control channel gives all.
     private const int MaxDifferences = 64;
 
-    private readonly EventLog _events;
+    private readonly IEventSink _events;
     private readonly WriteHistory _history;
     private readonly MapCollector _collector;
     private readonly BootWatch _boot;
@@ -39,7 +38,7 @@ internal sealed class Supervision : IDisposable
     /// <param name="stop">Ends the run as failed, with a sentence.</param>
     /// <param name="iommu">What assigned devices reach; null without such devices.</param>
     public Supervision(
-        PciBoard board, SlotListener slots, MachinePlan plan, MachineConfig config, EventLog events, TimeProvider clock, Action<string> stop, IIommuMappings? iommu = null)
+        PciBoard board, SlotListener slots, MachinePlan plan, MachineConfig config, IEventSink events, TimeProvider clock, Action<string> stop, IIommuMappings? iommu = null)
     {
         Board = board;
         _events = events;

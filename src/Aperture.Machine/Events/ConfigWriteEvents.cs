@@ -3,7 +3,7 @@ using Aperture.Pci;
 namespace Aperture.Machine.Events;
 
 /// <summary>Reports the configuration writes that matter: those that changed what decodes, a BAR, bus numbers, or reset something.</summary>
-internal sealed class ConfigWriteEvents(EventLog events)
+internal sealed class ConfigWriteEvents(IEventSink events)
 {
     private const ConfigChange Worth = ConfigChange.DecodeMap | ConfigChange.BusNumbers | ConfigChange.SecondaryReset | ConfigChange.FunctionReset
         | ConfigChange.BarProgrammed | ConfigChange.PinnedBarWrite | ConfigChange.PowerState | ConfigChange.DeviceSpecific;

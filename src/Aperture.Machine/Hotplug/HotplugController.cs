@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
-using Aperture.Machine.Events;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
 
@@ -14,7 +13,7 @@ namespace Aperture.Machine.Hotplug;
 internal sealed class HotplugController : IConfigWriteSink
 {
     private readonly PciBoard _board;
-    private readonly EventLog _events;
+    private readonly IEventSink _events;
     private readonly MachineConfig _config;
 
     // One attach or removal at a time. Taken before the hierarchy's lock, never with it held.
@@ -25,7 +24,7 @@ internal sealed class HotplugController : IConfigWriteSink
     private readonly Dictionary<PcieSlotPort, TaskCompletionSource> _asked = [];
 
     /// <summary>Makes the controller of <paramref name="board"/>.</summary>
-    public HotplugController(PciBoard board, MachineConfig config, EventLog events)
+    public HotplugController(PciBoard board, MachineConfig config, IEventSink events)
     {
         _board = board;
         _config = config;

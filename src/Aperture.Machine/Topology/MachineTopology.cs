@@ -1,9 +1,12 @@
 using Aperture.Host;
+using Aperture.Host.Model;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Mirror;
 using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Topology;
 

@@ -1,7 +1,9 @@
-using Aperture.Devices;
+using Aperture.Devices.Display;
 using Aperture.Machine.Configuration;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Request;
+using Aperture.Virtio.Block;
+using Aperture.Virtio.Transport;
 
 namespace Aperture.Machine.Topology;
 

@@ -1,12 +1,13 @@
-using Aperture.Devices;
-using Aperture.Firmware;
-using Aperture.Host;
+using Aperture.Devices.Pc;
+using Aperture.Firmware.Platform;
+using Aperture.Host.Model;
 using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Mirror;
 using Aperture.Pci;
-using Aperture.Placement;
-using ReservedRange = Aperture.Placement.ReservedRange;
+using Aperture.Placement.Platforms;
+using Aperture.Placement.Request;
+using ReservedRange = Aperture.Placement.Request.ReservedRange;
 
 namespace Aperture.Machine.Topology;
 

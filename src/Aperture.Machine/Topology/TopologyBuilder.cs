@@ -1,10 +1,11 @@
-using Aperture.Devices;
-using Aperture.Firmware;
+using Aperture.Devices.TestDevice;
+using Aperture.Firmware.Platform;
 using Aperture.Host;
+using Aperture.Host.Model;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Configuration;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Topology;
 

@@ -1,7 +1,7 @@
-using Aperture.Devices;
+using Aperture.Devices.TestDevice;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Configuration;
-using Aperture.Placement;
+using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Topology;
 

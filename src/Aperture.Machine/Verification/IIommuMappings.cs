@@ -1,4 +1,4 @@
-using Aperture.Vfio;
+using Aperture.Assignment;
 
 namespace Aperture.Machine.Verification;
 

@@ -1,5 +1,6 @@
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Verification;
 

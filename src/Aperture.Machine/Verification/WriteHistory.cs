@@ -1,4 +1,3 @@
-using Aperture.Machine.Events;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Verification;
@@ -7,7 +6,7 @@ namespace Aperture.Machine.Verification;
 /// The guest's latest write of each BAR and of each bridge's windows, so that a difference can say who made it. Bounded by the registers there are.
 /// Used with the hierarchy's lock held.
 /// </summary>
-internal sealed class WriteHistory(TimeProvider clock, EventLog events) : IConfigWriteSink
+internal sealed class WriteHistory(TimeProvider clock, IEventSink events) : IConfigWriteSink
 {
     // BARs, ROM and windows all lie in the header.
     private const int HeaderEnd = PciRegisters.FirstCapability;

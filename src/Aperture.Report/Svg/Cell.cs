@@ -1,4 +1,4 @@
-using Aperture.Placement;
+using Aperture.Placement.Map;
 
 namespace Aperture.Report.Svg;
 

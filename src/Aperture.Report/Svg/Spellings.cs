@@ -1,6 +1,6 @@
 using System.Globalization;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Map;
 
 namespace Aperture.Report.Svg;
 

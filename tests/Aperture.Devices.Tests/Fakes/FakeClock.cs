@@ -1,4 +1,4 @@
-namespace Aperture.Devices.Tests;
+namespace Aperture.Devices.Tests.Fakes;
 
 /// <summary>A clock that moves only when told to; timers fire inside <see cref="Advance"/>, in order of their due times.</summary>
 internal sealed class FakeClock(DateTimeOffset start) : TimeProvider

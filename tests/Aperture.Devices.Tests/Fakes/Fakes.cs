@@ -1,4 +1,7 @@
-namespace Aperture.Devices.Tests;
+using Aperture.Devices.Serial;
+using Aperture.Devices.TestDevice;
+
+namespace Aperture.Devices.Tests.Fakes;
 
 internal sealed class FakeLine : IInterruptLine
 {

@@ -1,6 +1,7 @@
+using Aperture.Devices.Display;
 using Aperture.Pci;
 
-namespace Aperture.Devices.Tests;
+namespace Aperture.Devices.Tests.Fakes;
 
 /// <summary>Drives a standard VGA as a video BIOS does; register values of the IBM VGA's own mode tables.</summary>
 internal sealed class VgaDriver : IDisposable

@@ -1,7 +1,9 @@
 using System.Buffers.Binary;
 using Aperture.Pci;
+using Aperture.Virtio.Block;
+using Aperture.Virtio.Transport;
 
-namespace Aperture.Devices.Tests;
+namespace Aperture.Devices.Tests.Fakes;
 
 internal sealed class RecordingMsiSink : IMsiSink
 {

@@ -1,6 +1,8 @@
+using Aperture.Devices.Flash;
+using Aperture.Devices.Tests.Fakes;
 using Aperture.Memory;
 
-namespace Aperture.Devices.Tests;
+namespace Aperture.Devices.Tests.Flash;
 
 public sealed class FlashFileTests : IDisposable
 {

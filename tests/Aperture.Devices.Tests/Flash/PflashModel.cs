@@ -1,4 +1,4 @@
-namespace Aperture.Devices.Tests;
+namespace Aperture.Devices.Tests.Flash;
 
 /// <summary>
 /// What a driver may count on, told as transactions instead of bus cycles: the whole effect of one command sequence. Written from the data

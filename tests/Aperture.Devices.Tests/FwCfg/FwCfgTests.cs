@@ -1,7 +1,10 @@
 using System.Buffers.Binary;
 using System.Text;
+using Aperture.Devices.FwCfg;
+using Aperture.Devices.Tests.Fakes;
+using Aperture.Firmware.FwCfg;
 
-namespace Aperture.Devices.Tests;
+namespace Aperture.Devices.Tests.FwCfg;
 
 public class FwCfgTests
 {
@@ -48,13 +51,13 @@ public class FwCfgTests
 
     private static byte[] Expected(int count, ulong from = 0) => [.. Enumerable.Range(0, count).Select(i => Pattern.At(from + (ulong)i))];
 
-    private static byte[] Take(FwCfg device, ushort key, int count)
+    private static byte[] Take(FwCfgDevice device, ushort key, int count)
     {
         Assert.Equal(AccessResult.Ok, device.Write(0, 2, key));
         return [.. Enumerable.Range(0, count).Select(_ => device.In(1))];
     }
 
-    private uint Dma(FwCfg device, uint control, uint length, ulong target, ulong at = Descriptor)
+    private uint Dma(FwCfgDevice device, uint control, uint length, ulong target, ulong at = Descriptor)
     {
         Span<byte> request = _memory.Memory.AsSpan((int)at);
         BinaryPrimitives.WriteUInt32BigEndian(request, control);
@@ -64,7 +67,7 @@ public class FwCfgTests
         return BinaryPrimitives.ReadUInt32BigEndian(request);
     }
 
-    private static ushort KeyOf(FwCfg device, string name)
+    private static ushort KeyOf(FwCfgDevice device, string name)
     {
         byte[] head = Take(device, 0x19, 4);
         int count = BinaryPrimitives.ReadInt32BigEndian(head);
@@ -85,7 +88,7 @@ public class FwCfgTests
     [Fact]
     public void The_signature_the_features_and_the_DMA_register_say_that_the_device_is_there()
     {
-        FwCfg device = new(_items, _memory);
+        FwCfgDevice device = new(_items, _memory);
         Assert.Equal("QEMU"u8, Take(device, 0, 4));
         Assert.Equal([3, 0, 0, 0], Take(device, 1, 4));
         Assert.Equal("QEMU CFG"u8, [.. Enumerable.Range(4, 8).Select(port => device.In((ulong)port))]);
@@ -99,7 +102,7 @@ public class FwCfgTests
         _items.SetFile("opt/b", new FwCfgBytes(new byte[3]));
         _items.SetFile("etc/z", new FwCfgBytes(new byte[0x12345]));
         _items.SetFile("etc/A", new FwCfgBytes(new byte[1]));
-        FwCfg device = new(_items, _memory);
+        FwCfgDevice device = new(_items, _memory);
         byte[] directory = Take(device, 0x19, 4 + (3 * 64));
         Assert.Equal([0, 0, 0, 3], directory[..4]);
         Assert.Equal([0, 0, 0, 1, 0, 0x20, 0, 0, .. "etc/A\0"u8], directory[4..18]);
@@ -112,7 +115,7 @@ public class FwCfgTests
     {
         Pattern item = new(5);
         _items.Set(0x8003, item);
-        FwCfg device = new(_items, _memory);
+        FwCfgDevice device = new(_items, _memory);
         Assert.Equal([.. Expected(5), 0, 0], Take(device, 0x8003, 7));
         Assert.Equal(Expected(2), Take(device, 0x8003, 2));
 
@@ -126,7 +129,7 @@ public class FwCfgTests
     public void DMA_selects_reads_and_skips_and_clears_the_control_word()
     {
         _items.SetFile("f", new Pattern(10_000));
-        FwCfg device = new(_items, _memory);
+        FwCfgDevice device = new(_items, _memory);
         uint key = (uint)KeyOf(device, "f") << 16;
         Assert.Equal(0u, Dma(device, key | Select | Read, 5000, 0x1000));
         Assert.Equal(Expected(5000), _memory.Memory[0x1000..(0x1000 + 5000)]);
@@ -141,14 +144,14 @@ public class FwCfgTests
     [Fact]
     public void A_DMA_read_past_the_end_fills_with_zeros_and_a_huge_one_is_refused_after_a_bounded_fill()
     {
-        FwCfg device = new(_items, _memory);
+        FwCfgDevice device = new(_items, _memory);
         _memory.Memory.AsSpan(0x1000, 16).Fill(0xEE);
         Assert.Equal(0u, Dma(device, Select | Read, 10, 0x1000));
         Assert.Equal([.. "QEMU"u8, 0, 0, 0, 0, 0, 0, 0xEE], _memory.Memory[0x1000..0x100B]);
 
         int before = _memory.Accesses;
         FakeDma large = new(4 << 20);
-        FwCfg other = new(_items, large);
+        FwCfgDevice other = new(_items, large);
         Span<byte> request = large.Memory.AsSpan(0x100);
         BinaryPrimitives.WriteUInt32BigEndian(request, Select | Read);
         request[4..8].Fill(0xFF);
@@ -164,7 +167,7 @@ public class FwCfgTests
     {
         Pattern item = new(uint.MaxValue);
         _items.SetFile("f", item);
-        FwCfg device = new(_items, _memory);
+        FwCfgDevice device = new(_items, _memory);
         uint key = (uint)KeyOf(device, "f") << 16;
         Assert.Equal(0u, Dma(device, key | Select | Skip, uint.MaxValue - 1, 0));
         Assert.Equal(Pattern.At(uint.MaxValue - 1), device.In(1));
@@ -179,7 +182,7 @@ public class FwCfgTests
         List<byte[]> seen = [];
         _items.SetFile("etc/ramfb", new FwCfgBuffer(28, content => seen.Add(content.ToArray())));
         _items.SetFile("fixed", new FwCfgBytes(new byte[28]));
-        FwCfg device = new(_items, _memory);
+        FwCfgDevice device = new(_items, _memory);
         uint writable = (uint)KeyOf(device, "etc/ramfb") << 16;
         uint fixedKey = (uint)KeyOf(device, "fixed") << 16;
         _memory.Memory.AsSpan(0x1000, 29).Fill(0x5A);
@@ -199,7 +202,7 @@ public class FwCfgTests
     [Fact]
     public void A_request_outside_memory_or_with_a_target_outside_it_sets_the_error_bit_or_does_nothing()
     {
-        FwCfg device = new(_items, _memory);
+        FwCfgDevice device = new(_items, _memory);
         Assert.Equal(1u, Dma(device, Select | Read, 4, 0xFFFF_FFFF_FFFF_FFFE));
         Assert.Equal(1u, Dma(device, Select | Read, 4, 0x10_0000));
         device.Out32(4, 0xFFFF_FFFF);
@@ -210,7 +213,7 @@ public class FwCfgTests
     [Fact]
     public void The_high_half_of_the_DMA_address_counts_once()
     {
-        FwCfg device = new(_items, _memory);
+        FwCfgDevice device = new(_items, _memory);
         device.Out32(4, 0x0100_0000);
         uint untouched = Dma(device, Select | Read, 4, 0x1000);
         Assert.Equal(Select | Read, untouched);
@@ -222,7 +225,7 @@ public class FwCfgTests
     public void An_item_the_host_cannot_read_gives_an_error_by_DMA_and_zeros_by_the_port()
     {
         _items.SetFile("f", new Pattern(100) { Broken = true });
-        FwCfg device = new(_items, _memory);
+        FwCfgDevice device = new(_items, _memory);
         uint key = (uint)KeyOf(device, "f") << 16;
         Assert.Equal(1u, Dma(device, key | Select | Read, 100, 0x1000));
         Assert.Equal([0, 0], Take(device, (ushort)(key >> 16), 2));
@@ -255,7 +258,7 @@ public class FwCfgTests
         _items.SetFile("a", new Pattern(3000));
         _items.SetFile("b", new FwCfgBuffer(64));
         _items.SetFile("c", new Pattern(uint.MaxValue));
-        FwCfg device = new(_items, _memory);
+        FwCfgDevice device = new(_items, _memory);
         ushort[] keys = [0, 1, 0x19, 0x20, 0x21, 0x22, 0x4021, 0x8000, 0xFFFF];
         for (int i = 0; i < 50_000; i++)
         {
@@ -289,7 +292,7 @@ public class FwCfgTests
     public void Accesses_and_DMA_allocate_nothing()
     {
         _items.SetFile("f", new FwCfgBytes(new byte[20_000]));
-        FwCfg device = new(_items, _memory);
+        FwCfgDevice device = new(_items, _memory);
         byte[] request = [0, 0x20, 0, (byte)(Select | Read), 0, 0, 0x4E, 0x20, 0, 0, 0, 0, 0, 0, 0x10, 0];
         void Round()
         {

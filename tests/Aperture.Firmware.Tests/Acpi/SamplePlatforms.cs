@@ -1,3 +1,5 @@
+using Aperture.Firmware.Platform;
+
 namespace Aperture.Firmware.Tests.Acpi;
 
 /// <summary>Machines whose tables are checked with ACPICA's tools.</summary>

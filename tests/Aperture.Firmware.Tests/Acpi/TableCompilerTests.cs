@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Aperture.Firmware.Acpi;
 
 namespace Aperture.Firmware.Tests.Acpi;
 

@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using Aperture.Firmware.Acpi;
+using Aperture.Firmware.Platform;
 
 namespace Aperture.Firmware.Tests.Acpi;
 

@@ -1,4 +1,6 @@
 using System.Text;
+using Aperture.Firmware.Acpi;
+using Aperture.Firmware.Aml;
 using Aperture.Firmware.Tests.Acpi;
 using FsCheck;
 using FsCheck.Fluent;
@@ -74,36 +76,36 @@ public class AmlEncodingTests
     [InlineData("pnp0A08")]
     [InlineData("PNP0AXY")]
     public void A_malformed_plug_and_play_id_is_refused(string id) =>
-        Assert.ThrowsAny<ArgumentException>(() => Firmware.Aml.EisaId(id));
+        Assert.ThrowsAny<ArgumentException>(() => Asl.EisaId(id));
 
     [Fact]
     public void Statements_compute_what_they_say_in_the_reference_interpreter()
     {
         AcpiInterpreter.SkipUnlessPresent();
-        AmlTarget local = Firmware.Aml.Local(1);
+        AmlTarget local = Asl.Local(1);
         AmlTerm[] terms =
         [
-            Firmware.Aml.OperationRegion("PMIO", AmlRegionSpace.SystemIo, 0x600, 0x10),
-            Firmware.Aml.Field("PMIO", AmlFieldAccess.Byte, new AmlFieldUnit("STAT", 16), new AmlFieldUnit(null, 80), new AmlFieldUnit("HIGH", 1)),
-            Firmware.Aml.Name("BIG", Firmware.Aml.Package([.. Enumerable.Range(0, 300).Select(static i => Firmware.Aml.Integer((ulong)i << 30))])),
-            Firmware.Aml.Name("TEXT", Firmware.Aml.String(new string('x', 5000))),
-            Firmware.Aml.Name("_CRS", Firmware.Aml.ResourceTemplate(
+            Asl.OperationRegion("PMIO", AmlRegionSpace.SystemIo, 0x600, 0x10),
+            Asl.Field("PMIO", AmlFieldAccess.Byte, new AmlFieldUnit("STAT", 16), new AmlFieldUnit(null, 80), new AmlFieldUnit("HIGH", 1)),
+            Asl.Name("BIG", Asl.Package([.. Enumerable.Range(0, 300).Select(static i => Asl.Integer((ulong)i << 30))])),
+            Asl.Name("TEXT", Asl.String(new string('x', 5000))),
+            Asl.Name("_CRS", Asl.ResourceTemplate(
                 AmlResource.DWordIO(SamplePlatforms.Range(0x1000, 0x1000)),
                 AmlResource.Interrupt(20, levelTriggered: true, activeLow: true, shared: true),
                 AmlResource.QWordMemory(SamplePlatforms.Range(0x1_0000_0000, 0x1000), AmlCaching.Prefetchable),
                 AmlResource.IrqNoFlags(3, 12))),
-            Firmware.Aml.Method(
+            Asl.Method(
                 "CALC",
                 2,
                 serialized: false,
-                Firmware.Aml.Store(Firmware.Aml.Add(Firmware.Aml.Arg(0), 0x1_0000_0000), local),
-                Firmware.Aml.If(
-                    Firmware.Aml.LGreater(Firmware.Aml.Arg(1), 5),
-                    Firmware.Aml.Or(local, 8, local)),
-                Firmware.Aml.Else(Firmware.Aml.And(local, 0xF, local)),
-                Firmware.Aml.Return(local)),
+                Asl.Store(Asl.Add(Asl.Arg(0), 0x1_0000_0000), local),
+                Asl.If(
+                    Asl.LGreater(Asl.Arg(1), 5),
+                    Asl.Or(local, 8, local)),
+                Asl.Else(Asl.And(local, 0xF, local)),
+                Asl.Return(local)),
         ];
-        byte[] dsdt = new AcpiTableBuilder("DSDT", 2).Append(Firmware.Aml.Scope("\\_SB", Firmware.Aml.Device("TEST", terms)).Bytes).Finish();
+        byte[] dsdt = new AcpiTableBuilder("DSDT", 2).Append(Asl.Scope("\\_SB", Asl.Device("TEST", terms)).Bytes).Finish();
         List<AcpiObject> results = AcpiInterpreter.Evaluate(
             dsdt,
             "\\_SB.TEST.CALC 0x11 6",

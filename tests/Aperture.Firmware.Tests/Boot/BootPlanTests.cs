@@ -1,4 +1,7 @@
 using System.Buffers.Binary;
+using Aperture.Firmware.Boot;
+using Aperture.Firmware.Boot.X86;
+using Aperture.Firmware.Memory;
 using FsCheck.Fluent;
 
 namespace Aperture.Firmware.Tests.Boot;

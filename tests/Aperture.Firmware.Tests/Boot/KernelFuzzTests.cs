@@ -1,4 +1,6 @@
 using System.Text;
+using Aperture.Firmware.Boot;
+using Aperture.Firmware.Boot.X86;
 using FsCheck;
 using FsCheck.Fluent;
 

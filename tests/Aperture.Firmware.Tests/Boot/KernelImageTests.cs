@@ -1,4 +1,6 @@
 using System.Runtime.Versioning;
+using Aperture.Firmware.Boot;
+using Aperture.Firmware.Boot.X86;
 
 namespace Aperture.Firmware.Tests.Boot;
 

@@ -1,5 +1,9 @@
 using System.Buffers.Binary;
 using System.Text;
+using Aperture.Firmware.Boot;
+using Aperture.Firmware.FwCfg;
+using Aperture.Firmware.Memory;
+using Aperture.Firmware.Platform;
 using Aperture.Firmware.Tests.Acpi;
 using Aperture.Firmware.Tests.Boot;
 

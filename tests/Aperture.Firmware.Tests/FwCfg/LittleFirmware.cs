@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Aperture.Firmware.FwCfg;
 
 namespace Aperture.Firmware.Tests.FwCfg;
 

@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Aperture.Firmware.Acpi;
+using Aperture.Firmware.FwCfg;
 using Aperture.Firmware.Tests.Acpi;
 
 namespace Aperture.Firmware.Tests.FwCfg;

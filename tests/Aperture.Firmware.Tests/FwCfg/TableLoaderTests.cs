@@ -1,6 +1,9 @@
 using System.Buffers.Binary;
 using System.Text;
 using System.Text.RegularExpressions;
+using Aperture.Firmware.Acpi;
+using Aperture.Firmware.FwCfg;
+using Aperture.Firmware.Platform;
 using Aperture.Firmware.Tests.Acpi;
 
 namespace Aperture.Firmware.Tests.FwCfg;

@@ -1,3 +1,6 @@
+using Aperture.Firmware.Acpi;
+using Aperture.Firmware.Memory;
+using Aperture.Firmware.Platform;
 using FsCheck;
 using FsCheck.Fluent;
 

@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
+using Aperture.Firmware.Platform;
+using Aperture.Firmware.Smbios;
 using Aperture.Firmware.Tests.Acpi;
 
 namespace Aperture.Firmware.Tests.Smbios;

@@ -1,8 +1,9 @@
+using Aperture.Assignment;
+using Aperture.Assignment.Tests;
 using Aperture.Machine.Assigned;
+using Aperture.Machine.Tests.Fakes;
 using Aperture.Memory;
 using Aperture.Pci;
-using Aperture.Vfio;
-using Aperture.Vfio.Tests.Assigned;
 
 namespace Aperture.Machine.Tests.Assigned;
 
@@ -152,6 +153,8 @@ public sealed class AssignedBoardTests : IDisposable
             Assert.True(Mapped.Remove(range), $"{range} is not mapped");
             return 0;
         }
+
+        public string WhyNot(int errno, AddressRange range, ulong locked, bool isDevice) => "the test refuses nothing";
 
         public void Dispose()
         {

@@ -1,7 +1,7 @@
-using Aperture.Host;
+using Aperture.Host.Model;
 using Aperture.Machine.Assigned;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Tests.Assigned;
 

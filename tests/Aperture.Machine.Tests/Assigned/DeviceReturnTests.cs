@@ -1,6 +1,7 @@
 using System.Text;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Hotplug;
+using Aperture.Machine.Tests.Fakes;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Tests.Assigned;

@@ -1,11 +1,11 @@
 using System.Text;
 using System.Text.Json;
+using Aperture.Assignment;
+using Aperture.Assignment.Tests;
 using Aperture.Linux;
 using Aperture.Machine.Assigned;
-using Aperture.Machine.Events;
 using Aperture.Memory;
-using Aperture.Vfio;
-using Aperture.Vfio.Tests.Kernel;
+using Aperture.Watch;
 
 namespace Aperture.Machine.Tests.Assigned;
 

@@ -1,8 +1,8 @@
-using Aperture.Host;
+using Aperture.Host.Model;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Configuration;
 using Aperture.Pci;
-using Aperture.Placement;
+using Aperture.Placement.Request;
 using Aperture.Vfio;
 
 namespace Aperture.Machine.Tests.Assigned;

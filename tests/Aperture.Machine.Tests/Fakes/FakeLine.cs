@@ -1,4 +1,4 @@
-namespace Aperture.Machine.Tests;
+namespace Aperture.Machine.Tests.Fakes;
 
 /// <summary>Remembers an interrupt input's level.</summary>
 internal sealed class FakeLine : IInterruptLine

@@ -1,6 +1,6 @@
 using Aperture.Memory;
 
-namespace Aperture.Machine.Tests;
+namespace Aperture.Machine.Tests.Fakes;
 
 /// <summary>A hypervisor's slot table with KVM's rules: whole pages, no overlap, no refill of a full slot.</summary>
 internal sealed class FakeSlots : IMemorySlotBackend

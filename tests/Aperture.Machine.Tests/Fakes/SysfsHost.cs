@@ -1,8 +1,8 @@
 using System.Globalization;
-using Aperture.Host;
+using Aperture.Host.Model;
 using Aperture.Host.Tests;
 
-namespace Aperture.Machine.Tests;
+namespace Aperture.Machine.Tests.Fakes;
 
 /// <summary>
 /// A small server's sysfs: below a root port a switch with a GPU and a NIC, each in an IOMMU group of its own; below another an NVMe drive and the VFs of

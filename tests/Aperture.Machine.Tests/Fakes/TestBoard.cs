@@ -1,16 +1,17 @@
-using Aperture.Devices;
-using Aperture.Host;
+using Aperture.Devices.Serial;
+using Aperture.Host.Model;
 using Aperture.Kvm;
 using Aperture.Machine.Board;
 using Aperture.Machine.Boot;
 using Aperture.Machine.Configuration;
-using Aperture.Machine.Events;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
 using Aperture.Placement;
+using Aperture.Placement.Map;
+using Aperture.Watch;
 
-namespace Aperture.Machine.Tests;
+namespace Aperture.Machine.Tests.Fakes;
 
 /// <summary>A board from command-line options with fakes at its edges: a slot table with KVM's rules, interrupt lines, a message sink, machine control.</summary>
 internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Aperture.Machine.Control;
 
-namespace Aperture.Machine.Tests;
+namespace Aperture.Machine.Tests.Guests;
 
 /// <summary>The control channel of a machine that runs.</summary>
 [Collection(LocalKvm.Name)]

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Aperture.Machine.Configuration;
 
-namespace Aperture.Machine.Tests;
+namespace Aperture.Machine.Tests.Guests;
 
 /// <summary>Runs a firmware of the distribution on this host's KVM and reads what it prints on its debug console.</summary>
 internal sealed class FirmwareGuest : IDisposable

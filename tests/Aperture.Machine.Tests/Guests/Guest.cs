@@ -1,7 +1,7 @@
 using Aperture.Kvm;
 using Aperture.Machine.Configuration;
 
-namespace Aperture.Machine.Tests;
+namespace Aperture.Machine.Tests.Guests;
 
 /// <summary>Tests with a virtual machine on this host's KVM; alone, one after the other.</summary>
 [CollectionDefinition(Name, DisableParallelization = true)]

@@ -2,7 +2,7 @@ using System.Text.Json;
 using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
 
-namespace Aperture.Machine.Tests;
+namespace Aperture.Machine.Tests.Guests;
 
 /// <summary>A virtual machine's life: start, reset, stop, and what it leaves behind.</summary>
 [Collection(LocalKvm.Name)]

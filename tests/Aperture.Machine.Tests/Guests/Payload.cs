@@ -2,7 +2,7 @@ using Aperture.TestPayloads;
 using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
 
-namespace Aperture.Machine.Tests;
+namespace Aperture.Machine.Tests.Guests;
 
 /// <summary>Pieces of 32-bit bare-metal programs for a Q35 without firmware. RAM from 0x1000 to 0x8000 is theirs.</summary>
 internal static class Payload

@@ -1,8 +1,8 @@
-using Aperture.Devices;
+using Aperture.Devices.TestDevice;
 using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
 
-namespace Aperture.Machine.Tests;
+namespace Aperture.Machine.Tests.Guests;
 
 /// <summary>Guests that program PCI, as real code.</summary>
 [Collection(LocalKvm.Name)]

@@ -2,7 +2,7 @@ using Aperture.Memory;
 using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
 
-namespace Aperture.Machine.Tests;
+namespace Aperture.Machine.Tests.Guests;
 
 /// <summary>A bare-metal program that moves the low hole under its own RAM, on local KVM.</summary>
 [Collection(LocalKvm.Name)]

@@ -5,7 +5,7 @@ using Aperture.TestPayloads;
 using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
 
-namespace Aperture.Machine.Tests;
+namespace Aperture.Machine.Tests.Guests;
 
 /// <summary>Debian's SeaBIOS, unmodified, on local KVM; everything expected is something that it printed itself.</summary>
 [Collection(LocalKvm.Name)]

@@ -1,0 +1,124 @@
+using System.Buffers.Binary;
+using Aperture.Pci;
+
+namespace Aperture.Assignment;
+
+/// <summary>
+/// The PCI Express capability, id 0x10 (PCI Express 5.0, section 7.5.3), of an assigned endpoint: what the device says, except its place in the topology,
+/// its link settings, the payload size and the function level reset, which are the virtual machine's. Device control reaches the device for the rest.
+/// </summary>
+internal sealed class AssignedExpressCapability : StandardCapability
+{
+    /// <summary>The shortest form: an endpoint without slot registers, version 1.</summary>
+    public const int ShortestLength = 0x14;
+
+    private const int DeviceCapabilities = 0x04;
+    private const int DeviceControl = 0x08;
+    private const int DeviceStatus = 0x0A;
+    private const int LinkCapabilities = 0x0C;
+    private const int LinkControl = 0x10;
+    private const int DeviceCapabilities2 = 0x24;
+    private const int DeviceControl2 = 0x28;
+    private const int LinkCapabilities2 = 0x2C;
+    private const int LinkControl2 = 0x30;
+
+    private const uint FunctionResetCapable = 1 << 28;
+    private const uint InitiateFunctionReset = 1 << 15;
+
+    // Error reporting, relaxed ordering, extended tags, no snoop, read request size. Not: payload size, phantom functions, auxiliary power.
+    private const uint ControlForwarded = 0x791F;
+
+    // Completion timeout, AtomicOps, ID-based ordering. Not: ARI forwarding, LTR, OBFF, which depend on the ports above.
+    private const uint Control2Forwarded = 0x03DF;
+
+    // ARI forwarding, LTR, OBFF.
+    private const uint Capabilities2Hidden = 1 << 5 | 1 << 11 | 3 << 18;
+
+    private readonly byte[] raw;
+    private readonly PhysicalConfig device;
+    private readonly bool canReset;
+
+    /// <summary>Makes the capability from the device's registers, header included; its length is theirs.</summary>
+    public AssignedExpressCapability(ReadOnlySpan<byte> registers, PhysicalConfig device, bool canReset)
+        : base(PciCapabilityIds.Express, registers.Length)
+    {
+        raw = registers.ToArray();
+        this.device = device;
+        this.canReset = canReset;
+    }
+
+    /// <summary>Bytes that a version of the capability has in an endpoint.</summary>
+    public static int LengthOf(int version) => version >= 2 ? 0x3C : ShortestLength;
+
+    /// <summary>Makes the registers agree with where the function is: integrated into the root complex without a link, or at the end of one.</summary>
+    public void FollowPlace(bool onRootBus)
+    {
+        const uint Legacy = 1;
+        uint type = onRootBus ? (uint)PciePortType.RootComplexEndpoint : Type == Legacy ? Legacy : (uint)PciePortType.Endpoint;
+        Config.SetDefault(Offset, type << 20, 0xF0 << 16);
+
+        // A device that had no link in the host gets the smallest one below a port.
+        uint known = Word(LinkCapabilities);
+        uint capabilities = known != 0 ? known : 0x11;
+        DefineLink(LinkCapabilities, onRootBus ? 0 : capabilities, 0, 0);
+        uint control = (Word(LinkControl) & 0x01CB) | (known != 0 ? Word(LinkControl) & 0x1FFF_0000 : 0x11u << 16);
+        DefineLink(LinkControl, onRootBus ? 0 : control, onRootBus ? 0 : 0x01CBu, 0);
+        DefineLink(LinkCapabilities2, onRootBus ? 0 : Word(LinkCapabilities2), 0, 0);
+        DefineLink(LinkControl2, onRootBus ? 0 : Word(LinkControl2) & 0xFFFF_000F, onRootBus ? 0 : 0xFu, 0xF);
+    }
+
+    /// <summary>Declares what is read from the device each time: device status.</summary>
+    public void Forward(ForwardedBytes bytes) => bytes.Set(Offset + DeviceStatus, 2);
+
+    protected override void Define()
+    {
+        Config.Define(Offset + 2, 2, Word(0) >> 16 & 0x3E0F);
+        Config.Define(Offset + DeviceCapabilities, 4, (Word(DeviceCapabilities) & ~FunctionResetCapable) | (canReset ? FunctionResetCapable : 0));
+        Config.Define(Offset + DeviceControl, 2, Word(DeviceControl) & 0x7FFF, writable: 0x7FFF);
+        if (Length > DeviceControl2)
+        {
+            Config.Define(Offset + DeviceCapabilities2, 4, Word(DeviceCapabilities2) & ~Capabilities2Hidden);
+            Config.Define(Offset + DeviceControl2, 2, Word(DeviceControl2) & Control2Forwarded, writable: Control2Forwarded);
+        }
+
+        FollowPlace(onRootBus: true);
+    }
+
+    protected override ConfigChange OnWritten(in RegisterWrite write)
+    {
+        if (write.Register == DeviceControl)
+        {
+            Forward(DeviceControl, write, ControlForwarded);
+            return canReset && (write.Written & InitiateFunctionReset) != 0 ? ConfigChange.FunctionReset : ConfigChange.None;
+        }
+
+        if (write.Register == DeviceControl2 && Length > DeviceControl2)
+        {
+            Forward(DeviceControl2, write, Control2Forwarded);
+        }
+
+        return ConfigChange.None;
+    }
+
+    private uint Type => (uint)raw[2] >> 4;
+
+    // Bits that the guest did not write keep the device's value, which may differ from ours.
+    private void Forward(int register, in RegisterWrite write, uint mask)
+    {
+        uint written = write.Lanes & mask;
+        if (written != 0)
+        {
+            device.Write(Offset + register, 2, (device.Read(Offset + register, 2) & ~written) | (write.After & written));
+        }
+    }
+
+    private void DefineLink(int register, uint value, uint writable, uint sticky)
+    {
+        if (register + 4 <= Length)
+        {
+            Config.Define(Offset + register, 4, value, writable, sticky: sticky);
+        }
+    }
+
+    private uint Word(int register) => register + 4 <= raw.Length ? BinaryPrimitives.ReadUInt32LittleEndian(raw.AsSpan(register)) : 0;
+}

@@ -1,0 +1,251 @@
+using System.Buffers.Binary;
+using Aperture.Memory;
+using Aperture.Pci;
+
+namespace Aperture.Assignment;
+
+/// <summary>
+/// A device of the host as the guest sees it: its identity, BARs and capabilities re-created as registers of our own, with what is safe forwarded to the
+/// device. What the guest writes to BARs never reaches the device. The machine places <see cref="PartsOf"/> of each BAR while it decodes, gives INTx a
+/// way with <see cref="IntxGsi"/>, and calls <see cref="PciHierarchy.ResetApplied"/> after a reset of its own.
+/// </summary>
+public sealed class AssignedFunction : PciFunction, IDisposable
+{
+    private readonly IVfioDevice device;
+    private readonly IAssignedEvents events;
+    private readonly PhysicalConfig physical;
+    private readonly ForwardedBytes forwarded;
+    private readonly BarContents contents;
+    private readonly DeviceWatch watch;
+    private readonly IntxDelivery intx;
+    private readonly AssignedInterrupts interrupts;
+    private readonly HostSignals signals;
+    private readonly List<string> notes = [];
+    private readonly RamBlock? rom;
+    private readonly Region? romRegion;
+    private readonly int? msiPending;
+    private bool resetPending;
+    private int disposed;
+
+    /// <summary>Takes over <paramref name="device"/>, which it disposes in the end.</summary>
+    /// <exception cref="ApertureException">
+    /// The device does not answer or is a bridge, or the options ask for what it cannot have. The device is then still the caller's.
+    /// </exception>
+    public AssignedFunction(IVfioDevice device, AssignedOptions options, IGuestInterrupts guest, IAssignedEvents events)
+        : this(device, options, guest, events, PhysicalConfig.Snapshot(device))
+    {
+    }
+
+    private AssignedFunction(IVfioDevice device, AssignedOptions options, IGuestInterrupts guest, IAssignedEvents events, byte[] config)
+        : base(options.Name, IdentityOf(device, config), config.Length)
+    {
+        this.device = device;
+        this.events = events;
+        physical = new PhysicalConfig(device, PowerRegister(config)) { Gone = errno => events.DeviceGone(this, errno) };
+        watch = new DeviceWatch(options.Name) { Timer = () => intx!.Tick() };
+        try
+        {
+            physical.Quiesce();
+            AddHeader(config);
+            BarLayout.AddTo(this, device, config, notes);
+            rom = RomContents.Make(device, options, physical, notes);
+            if (rom is not null)
+            {
+                AddBar(BarKinds.RomIndex, BarKind.Rom, rom.Size);
+                romRegion = Region.ForRom($"{Name} rom", rom, 0, rom.Size);
+            }
+
+            forwarded = new CapabilityBuilder(this, device, options, config, physical, notes).Build();
+            msiPending = Find<MsiCapability>()?.PendingBitsRegister;
+            void InterruptsFailed(int index, int errno) => events.InterruptsFailed(this, index, errno);
+            intx = new IntxDelivery(device, guest, watch, SetIntx, InterruptsFailed);
+            interrupts = new AssignedInterrupts(this, device, guest, watch, intx, InterruptsFailed);
+            contents = new BarContents(this, device, options, Trap, notes);
+            if (options.CorrectMirrors && ConfigMirrorQuirk.Fits(Identity))
+            {
+                contents.Quirks.Add(new ConfigMirrorQuirk());
+            }
+
+            signals = new HostSignals(this, device, watch, events);
+        }
+        catch
+        {
+            rom?.Dispose();
+            watch.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>What of the device the guest does not get as it is, in sentences: hidden capabilities, BARs that trap, a ROM left out.</summary>
+    public IReadOnlyList<string> Notes => notes;
+
+    /// <summary>True once the device stopped answering.</summary>
+    public bool IsGone => physical.IsGone;
+
+    /// <summary>
+    /// The interrupt input that INTx raises in the hypervisor, set by the machine once the function is on its bus; null to use <see cref="PciFunction.IntxLine"/>
+    /// through this process.
+    /// </summary>
+    public uint? IntxGsi
+    {
+        get => interrupts.IntxGsi;
+        set => interrupts.IntxGsi = value;
+    }
+
+    /// <summary>How many enabled vectors are delivered through this process because the hypervisor cannot.</summary>
+    public int RelayedInterrupts => interrupts.Relayed;
+
+    /// <summary>What answers in a BAR or the ROM. The pieces are the same each time.</summary>
+    /// <exception cref="ArgumentException">The BAR belongs to another function.</exception>
+    public IReadOnlyList<BarPart> PartsOf(Bar bar)
+    {
+        ArgumentNullException.ThrowIfNull(bar);
+        if (bar.Function != this)
+        {
+            throw new ArgumentException($"{bar.Name} is not a BAR of {Name}", nameof(bar));
+        }
+
+        return bar.Kind == BarKind.Rom ? [new BarPart(0, romRegion!)] : contents.PartsOf(bar);
+    }
+
+    /// <summary>Adds a quirk; before <see cref="PartsOf"/> is asked for its BAR.</summary>
+    public void AddQuirk(IBarQuirk quirk) => contents.Quirks.Add(quirk);
+
+    /// <inheritdoc/>
+    public override uint ReadConfig(int offset, int size)
+    {
+        if (physical.IsGone)
+        {
+            return (uint)AccessWidth.AllOnes(size);
+        }
+
+        if (msiPending is { } pending && offset < pending + 4 && offset + size > pending)
+        {
+            // Moves what the device raised from its trigger to the register, where the next read finds it too.
+            interrupts.CollectMsi();
+        }
+
+        uint value = base.ReadConfig(offset, size);
+        return forwarded.Any(offset, size) ? forwarded.Read(physical, offset, size, value) : value;
+    }
+
+    /// <summary>
+    /// Turns the device off and gives it back: interrupts first, then decoding and bus mastering, then its mappings and descriptors. The machine has taken the
+    /// BARs from the guest and the DMA mappings from the device before. Not with the hierarchy's lock; further calls do nothing.
+    /// </summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref disposed, 1) != 0)
+        {
+            return;
+        }
+
+        interrupts.Stop();
+        signals.Stop();
+        watch.Dispose();
+        physical.Quiesce();
+        physical.Release();
+        contents.Dispose();
+        rom?.Dispose();
+        interrupts.Close();
+        signals.Close();
+        device.Dispose();
+    }
+
+    /// <summary>True when none of these registers are the device's own.</summary>
+    internal bool IsEmulated(int offset, int size) => !forwarded.Any(offset, size);
+
+    /// <inheritdoc/>
+    protected override ConfigChange OnConfigWritten(int offset, int size, uint value)
+    {
+        forwarded.Write(physical, offset, size, value);
+        physical.Give(Command, IsInD0);
+        if (offset <= PciRegisters.Command + 1 && offset + size > PciRegisters.Command)
+        {
+            interrupts.Update();
+        }
+
+        return ConfigChange.None;
+    }
+
+    /// <inheritdoc/>
+    protected override void OnCommandProgrammed()
+    {
+        physical.Give(Command, IsInD0);
+        physical.Take(Command, IsInD0);
+        interrupts.Update();
+    }
+
+    /// <inheritdoc/>
+    protected override void OnPlaced() => Find<AssignedExpressCapability>()?.FollowPlace(Bus?.Parent is null);
+
+    /// <inheritdoc/>
+    protected override void OnReset(ResetKind kind)
+    {
+        interrupts.Suspend();
+        resetPending = true;
+    }
+
+    /// <inheritdoc/>
+    protected override void OnChangeApplied(ConfigChange change)
+    {
+        if (resetPending)
+        {
+            resetPending = false;
+            ResetDevice();
+        }
+
+        physical.Take(Command, IsInD0);
+    }
+
+    private static PciIdentity IdentityOf(IVfioDevice device, byte[] config)
+    {
+        ReadOnlySpan<byte> raw = config;
+        if ((raw[PciRegisters.HeaderType] & 0x7F) != 0)
+        {
+            throw new ApertureException($"{device.Name} is a bridge; only endpoints can be assigned");
+        }
+
+        return new PciIdentity(
+            BinaryPrimitives.ReadUInt16LittleEndian(raw),
+            BinaryPrimitives.ReadUInt16LittleEndian(raw[2..]),
+            BinaryPrimitives.ReadUInt32LittleEndian(raw[PciRegisters.Revision..]) >> 8,
+            raw[PciRegisters.Revision],
+            BinaryPrimitives.ReadUInt16LittleEndian(raw[PciRegisters.SubsystemVendorId..]),
+            BinaryPrimitives.ReadUInt16LittleEndian(raw[(PciRegisters.SubsystemVendorId + 2)..]));
+    }
+
+    private static int PowerRegister(byte[] config)
+    {
+        FoundCapability? power = CapabilityWalk.Standard(config).Find(c => c.Id == PciCapabilityIds.PowerManagement && c.Room >= 8);
+        return power is null ? 0 : power.Offset + 4;
+    }
+
+    private void AddHeader(byte[] config)
+    {
+        // 66 MHz, fast back-to-back and DEVSEL timing are the device's.
+        const uint Constant = 1 << 5 | 1 << 7 | 3 << 9;
+        uint status = BinaryPrimitives.ReadUInt16LittleEndian(config.AsSpan(PciRegisters.Status)) & Constant;
+        Config.SetDefault(PciRegisters.Command, status << 16, Constant << 16);
+        byte pin = config[PciRegisters.InterruptLine + 1];
+        bool hasIntx = device.Irqs.Any(i => i.Index == VfioIrqIndex.Intx && i.Count > 0);
+        SetInterruptPin(hasIntx && pin <= 4 ? pin : (byte)0);
+    }
+
+    private TrappedAccess Trap(int region, ulong start) => new(region, start, physical, intx);
+
+    // The BARs are out of the guest and interrupts are off: the device is quiet, reset, and comes back as the registers say.
+    private void ResetDevice()
+    {
+        physical.Quiesce();
+        int errno = physical.IsGone ? 0 : device.Reset();
+        if (errno != 0)
+        {
+            events.ResetFailed(this, errno);
+        }
+
+        physical.Quiesce();
+        physical.Give(Command, IsInD0);
+        interrupts.Resume();
+    }
+}

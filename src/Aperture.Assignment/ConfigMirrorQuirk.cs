@@ -1,0 +1,64 @@
+using Aperture.Pci;
+
+namespace Aperture.Assignment;
+
+/// <summary>
+/// NVIDIA display functions show their configuration space a second time in BAR 0 at 0x88000 (envytools, "PPCI"): the driver would read the host's BAR
+/// addresses there. The guest gets its own registers instead; the header and capabilities only, what the function has beyond them stays the device's.
+/// </summary>
+internal sealed class ConfigMirrorQuirk : IBarQuirk
+{
+    /// <summary>Where the mirror is.</summary>
+    public const ulong MirrorOffset = 0x88000;
+
+    public int Bar => 0;
+
+    public ulong Offset => MirrorOffset;
+
+    public ulong Size => ConfigSpace.ExtendedSize;
+
+    /// <summary>True for functions that have the mirror.</summary>
+    public static bool Fits(PciIdentity identity) => identity.Vendor == 0x10DE && identity.ClassCode >> 16 == 0x03;
+
+    public IAccessHandler Overlay(AssignedFunction function, IAccessHandler device) => new Mirror(function, device);
+
+    private sealed class Mirror(AssignedFunction function, IAccessHandler device) : IAccessHandler
+    {
+        public AccessResult Read(ulong offset, int size, out ulong value)
+        {
+            if (size > 4)
+            {
+                Read(offset, 4, out ulong low);
+                Read(offset + 4, 4, out ulong high);
+                value = low | high << 32;
+                return AccessResult.Ok;
+            }
+
+            if (!function.IsEmulated((int)offset, size))
+            {
+                return device.Read(offset, size, out value);
+            }
+
+            value = function.ReadConfig((int)offset, size);
+            return AccessResult.Ok;
+        }
+
+        public AccessResult Write(ulong offset, int size, ulong value)
+        {
+            if (size > 4)
+            {
+                Write(offset, 4, value & uint.MaxValue);
+                return Write(offset + 4, 4, value >> 32);
+            }
+
+            if (!function.IsEmulated((int)offset, size))
+            {
+                return device.Write(offset, size, value);
+            }
+
+            // As any configuration write: with the hierarchy's lock, and its sink told.
+            function.Bus?.Hierarchy?.ConfigWrite(function.Bdf, (int)offset, size, (uint)value);
+            return AccessResult.Ok;
+        }
+    }
+}

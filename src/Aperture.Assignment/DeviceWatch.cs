@@ -1,0 +1,105 @@
+using Aperture.Linux;
+
+namespace Aperture.Assignment;
+
+/// <summary>
+/// One thread that waits for eventfds of a device and runs what belongs to them: requests and errors of the host, and interrupts that the hypervisor
+/// cannot deliver by itself. Started by the first entry. Waiting and running allocate nothing.
+/// </summary>
+internal sealed class DeviceWatch(string name) : IDisposable
+{
+    private readonly Lock gate = new();
+    private readonly EventFd wake = new();
+
+    // Replaced under gate, never changed; the thread reads it without.
+    private volatile Entry[] entries = [];
+    private volatile bool stopping;
+    private Thread? thread;
+
+    /// <summary>
+    /// Asked on the thread before each wait: how many milliseconds it may last, -1 for ever. May do what is due. Set before the first entry.
+    /// </summary>
+    public Func<int>? Timer { get; init; }
+
+    /// <summary>Runs <paramref name="signalled"/> on the thread whenever <paramref name="trigger"/> has a count, which it must take.</summary>
+    public void Add(EventFd trigger, Action signalled)
+    {
+        lock (gate)
+        {
+            if (stopping)
+            {
+                return;
+            }
+
+            entries = [.. entries, new Entry(trigger, signalled)];
+            if (thread is null)
+            {
+                thread = new Thread(Run) { IsBackground = true, Name = $"vfio {name}" };
+                thread.Start();
+            }
+        }
+
+        wake.Signal();
+    }
+
+    /// <summary>Stops waiting for <paramref name="trigger"/>. Its action may still be running, or run once more.</summary>
+    public void Remove(EventFd trigger)
+    {
+        lock (gate)
+        {
+            entries = Array.FindAll(entries, e => e.Trigger != trigger);
+        }
+
+        wake.Signal();
+    }
+
+    /// <summary>Ends the thread; no action runs after this. Must not be called with a lock that an action takes.</summary>
+    public void Dispose()
+    {
+        Thread? running;
+        lock (gate)
+        {
+            stopping = true;
+            running = thread;
+        }
+
+        wake.Signal();
+        if (running is not null && running != Thread.CurrentThread)
+        {
+            running.Join();
+        }
+
+        wake.Dispose();
+    }
+
+    private void Run()
+    {
+        Entry[] watched = [];
+        PollItem[] items = [new PollItem(wake.Descriptor, PollEvents.Readable)];
+        while (!stopping)
+        {
+            if (entries is { } now && now != watched)
+            {
+                watched = now;
+                items = new PollItem[now.Length + 1];
+                items[0] = new PollItem(wake.Descriptor, PollEvents.Readable);
+                for (int i = 0; i < now.Length; i++)
+                {
+                    items[i + 1] = new PollItem(now[i].Trigger.Descriptor, PollEvents.Readable);
+                }
+            }
+
+            Poll.Wait(items, Timer?.Invoke() ?? -1);
+            wake.TryTake(out _);
+            for (int i = 0; i < watched.Length && !stopping; i++)
+            {
+                if ((items[i + 1].Seen & PollEvents.Readable) != 0)
+                {
+                    watched[i].Signalled();
+                }
+            }
+        }
+    }
+
+    private sealed record Entry(EventFd Trigger, Action Signalled);
+}

@@ -1,0 +1,82 @@
+using Aperture.Pci;
+
+namespace Aperture.Assignment;
+
+/// <summary>A standard capability whose registers behind the header are the device's own (<see cref="ForwardedBytes"/>).</summary>
+internal sealed class ForwardedCapability(byte id, int length) : StandardCapability(id, length)
+{
+    protected override void Define()
+    {
+    }
+}
+
+/// <summary>An extended capability whose registers behind the header are the device's own; with id 0 it just carries the chain on.</summary>
+internal sealed class ForwardedExtendedCapability(ushort id, byte version, int length) : ExtendedCapability(id, version, length)
+{
+    protected override void Define()
+    {
+    }
+}
+
+/// <summary>
+/// Advanced Features, id 0x13 (PCI Advanced Capabilities for Conventional PCI ECN, 2006): function level reset for conventional functions. Reset is ours
+/// to order, so the register is emulated.
+/// </summary>
+internal sealed class AdvancedFeaturesCapability(bool canReset) : StandardCapability(PciCapabilityIds.AdvancedFeatures, 6)
+{
+    private const int Control = 4;
+
+    protected override void Define()
+    {
+        // Transactions pending and function level reset come together; the control register reads as 0.
+        Config.Define(Offset + 2, 1, 6);
+        Config.Define(Offset + 3, 1, canReset ? 3u : 0u);
+        Config.Define(Offset + Control, 2, 0);
+    }
+
+    protected override ConfigChange OnWritten(in RegisterWrite write) =>
+        canReset && write.Register == Control && (write.Written & 1) != 0 ? ConfigChange.FunctionReset : ConfigChange.None;
+}
+
+/// <summary>
+/// Resizable BAR, id 0x0015 (PCI Express 5.0, section 7.8.6), read-only: each BAR offers the size that it has, because its place in the map is fixed
+/// before the guest runs.
+/// </summary>
+internal sealed class FixedResizableBarCapability(byte version, uint[] controls) : ExtendedCapability(PciCapabilityIds.ResizableBar, version, 4 + (8 * controls.Length))
+{
+    /// <summary>The largest number of BARs in one capability.</summary>
+    public const int MostBars = 6;
+
+    // The capability register names 1 MiB << 0 to 1 MiB << 27 in its bits 31:4.
+    private const int LargestNamedSize = 27;
+
+    protected override void Define()
+    {
+        for (int i = 0; i < controls.Length; i++)
+        {
+            int size = (int)(controls[i] >> 8 & 0x3F);
+            Config.Define(Offset + 4 + (8 * i), 4, size <= LargestNamedSize ? 1u << (size + 4) : 0);
+            Config.Define(Offset + 8 + (8 * i), 4, controls[i] & 0x3FE7);
+        }
+    }
+}
+
+/// <summary>
+/// The vendor-specific capability by which an NVIDIA driver learns which virtual GPUs can reach each other: "P2P", then the clique in bits 6:3 (NVIDIA,
+/// "GPUDirect with PCI Pass-Through Virtualization").
+/// </summary>
+internal sealed class GpuDirectCapability(byte clique) : StandardCapability(PciCapabilityIds.VendorSpecific, 8)
+{
+    /// <summary>Where the driver's authors put it.</summary>
+    public const int UsualOffset = 0xC8;
+
+    /// <summary>Where it goes when the usual place is taken.</summary>
+    public const int OtherOffset = 0xD4;
+
+    protected override void Define()
+    {
+        Config.Define(Offset + 2, 1, 8);
+        Config.Define(Offset + 3, 1, 'P');
+        Config.Define(Offset + 4, 4, '2' | (uint)'P' << 8 | (uint)clique << 19);
+    }
+}

@@ -1,0 +1,54 @@
+using Aperture.Linux;
+using Aperture.Memory;
+
+namespace Aperture.Assignment;
+
+/// <summary>
+/// An opened device of the host (linux/vfio.h): its regions, interrupts and reset, whichever path opened it. The seam between what the guest sees of
+/// the device and the kernel. A failing access answers with an errno, because a device may disappear at any time.
+/// </summary>
+public interface IVfioDevice : IDisposable
+{
+    /// <summary>What messages call it: its address, as in <c>0000:01:00.0</c>.</summary>
+    string Name { get; }
+
+    /// <summary>True when VFIO_DEVICE_RESET is supported.</summary>
+    bool CanReset { get; }
+
+    /// <summary>The regions by index (<see cref="VfioRegionIndex"/>), those of size 0 included.</summary>
+    IReadOnlyList<VfioRegion> Regions { get; }
+
+    /// <summary>The interrupt kinds by index (<see cref="VfioIrqIndex"/>), those without a vector included.</summary>
+    IReadOnlyList<VfioIrq> Irqs { get; }
+
+    /// <summary>Reads from a region; 0, or an errno. On an error the destination holds all-ones.</summary>
+    int Read(int region, ulong offset, Span<byte> destination);
+
+    /// <summary>Writes to a region; 0, or an errno.</summary>
+    int Write(int region, ulong offset, ReadOnlySpan<byte> source);
+
+    /// <summary>
+    /// Maps one of a region's areas into this process, aligned so that the host can use huge pages. The memory is for slots and DMA mappings only: this
+    /// process must never touch it, because the kernel revokes it while the device does not decode.
+    /// </summary>
+    /// <exception cref="ApertureException">The kernel refused.</exception>
+    RamBlock Map(int region, VfioArea area);
+
+    /// <summary>
+    /// Ties vectors from <paramref name="first"/> on to <paramref name="triggers"/>; a null entry leaves a vector enabled without one. 0, or an errno.
+    /// The first call for an index with vectors enables it in the device.
+    /// </summary>
+    int SetTriggers(int index, int first, ReadOnlySpan<EventFd?> triggers);
+
+    /// <summary>Disables an interrupt kind and frees its vectors; 0, or an errno.</summary>
+    int DisableIrqs(int index);
+
+    /// <summary>Masks or unmasks INTx in the host; 0, or an errno.</summary>
+    int SetIntxMask(bool masked);
+
+    /// <summary>INTx is unmasked in the kernel whenever <paramref name="unmask"/> is signalled; null undoes that. 0, or an errno.</summary>
+    int SetIntxUnmask(EventFd? unmask);
+
+    /// <summary>VFIO_DEVICE_RESET; 0, or an errno. Every mapping of the device must be out of the guest.</summary>
+    int Reset();
+}

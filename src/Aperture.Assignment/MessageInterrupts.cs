@@ -1,0 +1,230 @@
+using Aperture.Linux;
+using Aperture.Pci;
+
+namespace Aperture.Assignment;
+
+/// <summary>
+/// The vectors of MSI or MSI-X of a device: each that may be sent has its trigger tied to its message in the hypervisor, each that may not has its
+/// trigger untied, so that the trigger's own count remembers what the device raised. The trigger stays with the device until the kind is disabled.
+/// Called with the owner's lock.
+/// </summary>
+internal sealed class MessageInterrupts(IVfioDevice device, IGuestInterrupts guest, DeviceWatch watch, VfioIrq irq, IMessageVectors vectors, Action<int, int> failed)
+{
+    // Kept until the end: a trigger that the watch thread may be looking at is never closed before that thread ended.
+    private readonly EventFd?[] triggers = new EventFd?[vectors.Vectors];
+    private readonly bool[] enabled = new bool[vectors.Vectors];
+    private readonly IMessageRoute?[] routes = new IMessageRoute?[vectors.Vectors];
+    private readonly MsiMessage[] messages = new MsiMessage[vectors.Vectors];
+    private readonly bool[] relayed = new bool[vectors.Vectors];
+    private int reserved;
+    private bool reported;
+
+    /// <summary>The capability.</summary>
+    public IMessageVectors Vectors => vectors;
+
+    /// <summary>How many vectors go through this process because the hypervisor has no route left.</summary>
+    public int Relayed => relayed.Count(r => r);
+
+    /// <summary>Brings vectors to what the registers say now.</summary>
+    public void Refresh(int first, int count)
+    {
+        for (int vector = first; vector < Math.Min(first + count, vectors.Vectors); vector++)
+        {
+            Refresh(vector);
+        }
+    }
+
+    /// <summary>Makes pending what the device raised on vectors that are not connected.</summary>
+    public void Collect(int first, int count)
+    {
+        for (int vector = first; vector < Math.Min(first + count, vectors.Vectors); vector++)
+        {
+            if (routes[vector] is null && triggers[vector] is { } trigger && trigger.TryTake(out _))
+            {
+                vectors.Trigger(vector);
+            }
+        }
+    }
+
+    /// <summary>Takes every vector from the guest and disables the kind in the device. What was raised stays pending, or is dropped (a reset).</summary>
+    public void Disable(bool drop)
+    {
+        for (int vector = 0; vector < routes.Length; vector++)
+        {
+            Disconnect(vector);
+        }
+
+        if (reserved != 0)
+        {
+            _ = device.DisableIrqs(irq.Index);
+        }
+
+        for (int vector = 0; vector < triggers.Length; vector++)
+        {
+            if (triggers[vector] is { } trigger && trigger.TryTake(out _) && !drop)
+            {
+                vectors.Trigger(vector);
+            }
+        }
+
+        Array.Clear(enabled);
+        reserved = 0;
+        reported = false;
+    }
+
+    /// <summary>Closes the triggers; after <see cref="Disable"/> and the watch's end.</summary>
+    public void Close()
+    {
+        foreach (EventFd? trigger in triggers)
+        {
+            trigger?.Dispose();
+        }
+    }
+
+    private void Refresh(int vector)
+    {
+        if (!vectors.MaySend(vector, out MsiMessage message))
+        {
+            Disconnect(vector);
+        }
+        else if (routes[vector] is { } route)
+        {
+            if (messages[vector] != message)
+            {
+                messages[vector] = message;
+                route.Change(message);
+            }
+        }
+        else if (!relayed[vector] && Enable(vector) is { } trigger)
+        {
+            Connect(vector, trigger, message);
+        }
+    }
+
+    private void Connect(int vector, EventFd trigger, MsiMessage message)
+    {
+        bool waiting = trigger.TryTake(out _);
+        if (guest.Connect(trigger, message) is { } route)
+        {
+            routes[vector] = route;
+            messages[vector] = message;
+
+            // A count that was there when the route came was delivered with it but not taken (KVM API 4.75, KVM_IRQFD); it must not show as pending later.
+            trigger.TryTake(out _);
+        }
+        else
+        {
+            relayed[vector] = true;
+            watch.Add(trigger, () => Relay(vector, trigger));
+        }
+
+        if (waiting)
+        {
+            vectors.Trigger(vector);
+        }
+    }
+
+    // On the watch's thread, without the owner's lock: the capability decides whether the message may go.
+    private void Relay(int vector, EventFd trigger)
+    {
+        if (trigger.TryTake(out _))
+        {
+            vectors.Trigger(vector);
+        }
+    }
+
+    private void Disconnect(int vector)
+    {
+        routes[vector]?.Dispose();
+        routes[vector] = null;
+        if (relayed[vector])
+        {
+            relayed[vector] = false;
+            watch.Remove(triggers[vector]!);
+        }
+    }
+
+    private EventFd? Enable(int vector)
+    {
+        if (enabled[vector])
+        {
+            return triggers[vector];
+        }
+
+        try
+        {
+            triggers[vector] ??= new EventFd();
+        }
+        catch (LinuxException)
+        {
+            Fail(Errno.EMFILE);
+            return null;
+        }
+
+        enabled[vector] = true;
+        int errno = vector < reserved || (reserved != 0 && irq.CanGrow) ? Hand(vector) : Reserve(vector);
+        if (errno != 0)
+        {
+            enabled[vector] = false;
+            Fail(errno);
+            return null;
+        }
+
+        reserved = Math.Max(reserved, vector + 1);
+        return triggers[vector];
+    }
+
+    private int Hand(int vector)
+    {
+        EventFd? trigger = triggers[vector];
+        return device.SetTriggers(irq.Index, vector, new ReadOnlySpan<EventFd?>(in trigger));
+    }
+
+    // The kind is off, or has too few vectors and cannot get more while it is on.
+    private int Reserve(int vector)
+    {
+        if (reserved != 0)
+        {
+            _ = device.DisableIrqs(irq.Index);
+            reserved = 0;
+        }
+        else if (irq.CanGrow)
+        {
+            return Hand(vector);
+        }
+
+        // All that the guest may come to use at once, so that none is ever taken away from the running device; or just what is needed now.
+        int most = vectors is MsiCapability msi ? msi.AllocatedVectors : vectors.Vectors;
+        int errno = SetFirst(most);
+        if (errno == 0)
+        {
+            reserved = most;
+            return 0;
+        }
+
+        int needed = Array.LastIndexOf(enabled, true) + 1;
+        int second = SetFirst(needed);
+        reserved = second == 0 ? needed : 0;
+        return second;
+    }
+
+    private int SetFirst(int count)
+    {
+        EventFd?[] first = new EventFd?[count];
+        for (int i = 0; i < count; i++)
+        {
+            first[i] = enabled[i] ? triggers[i] : null;
+        }
+
+        return device.SetTriggers(irq.Index, 0, first);
+    }
+
+    private void Fail(int errno)
+    {
+        if (!reported)
+        {
+            reported = true;
+            failed(irq.Index, errno);
+        }
+    }
+}

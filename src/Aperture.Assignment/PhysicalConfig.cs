@@ -1,0 +1,174 @@
+using System.Buffers.Binary;
+using Aperture.Linux;
+using Aperture.Pci;
+
+namespace Aperture.Assignment;
+
+/// <summary>
+/// The device's own configuration registers, and the order in which its command and power registers follow the guest's: what lets the device decode is
+/// written before the guest's map changes, what stops it after. Never throws; a device that is gone reads all-ones and is reported once.
+/// Reads may be made by any thread; writes with the hierarchy's lock.
+/// </summary>
+internal sealed class PhysicalConfig
+{
+    private readonly IVfioDevice device;
+    private readonly int powerRegister;
+    private PciCommand command;
+    private bool asleep;
+    private int gone;
+
+    /// <summary>Takes over the device.</summary>
+    /// <param name="device">The device.</param>
+    /// <param name="powerRegister">Offset of the power management control register; 0 when it has none.</param>
+    public PhysicalConfig(IVfioDevice device, int powerRegister)
+    {
+        this.device = device;
+        this.powerRegister = powerRegister;
+    }
+
+    /// <summary>Told once, with the errno, when the device stops answering.</summary>
+    public Action<int>? Gone { get; set; }
+
+    /// <summary>True once the device stopped answering.</summary>
+    public bool IsGone => Volatile.Read(ref gone) != 0;
+
+    /// <summary>The command register as last written to the device.</summary>
+    public PciCommand Command => command;
+
+    /// <summary>Reads the whole configuration space: 4096 or 256 bytes.</summary>
+    /// <exception cref="ApertureException">The device does not answer.</exception>
+    public static byte[] Snapshot(IVfioDevice device)
+    {
+        VfioRegion? region = device.Regions.FirstOrDefault(r => r.Index == VfioRegionIndex.Config);
+        byte[] config = new byte[region?.Size >= ConfigSpace.ExtendedSize ? ConfigSpace.ExtendedSize : ConfigSpace.ConventionalSize];
+        int errno = region is null || region.Size < ConfigSpace.ConventionalSize ? Errno.ENXIO : device.Read(VfioRegionIndex.Config, 0, config);
+        return errno == 0
+            ? config
+            : throw new ApertureException($"{device.Name}: its configuration space cannot be read: {Errno.Name(errno)}", ApertureException.HostFailure);
+    }
+
+    /// <summary>Reads 1, 2 or 4 bytes; all-ones when the device does not answer.</summary>
+    public uint Read(int offset, int size)
+    {
+        Span<byte> bytes = stackalloc byte[4];
+        bytes.Fill(0xFF);
+        ReadRegion(VfioRegionIndex.Config, (ulong)offset, bytes[..size]);
+        return BinaryPrimitives.ReadUInt32LittleEndian(bytes) & (uint)AccessWidth.AllOnes(size);
+    }
+
+    /// <summary>Writes 1, 2 or 4 bytes.</summary>
+    public void Write(int offset, int size, uint value)
+    {
+        Span<byte> bytes = stackalloc byte[4];
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes, value);
+        WriteRegion(VfioRegionIndex.Config, (ulong)offset, bytes[..size]);
+    }
+
+    /// <summary>Reads from a region; all-ones when the device does not answer.</summary>
+    public void ReadRegion(int region, ulong offset, Span<byte> destination)
+    {
+        int errno = 0;
+        try
+        {
+            errno = IsGone ? Errno.ENODEV : device.Read(region, offset, destination);
+        }
+        catch (ObjectDisposedException)
+        {
+            // A vCPU whose access was under way when the function was taken from it.
+            errno = Errno.ENODEV;
+        }
+
+        if (errno != 0)
+        {
+            destination.Fill(0xFF);
+            Failed(errno);
+        }
+    }
+
+    /// <summary>Writes to a region; dropped when the device does not answer.</summary>
+    public void WriteRegion(int region, ulong offset, ReadOnlySpan<byte> source)
+    {
+        int errno = 0;
+        try
+        {
+            errno = IsGone ? Errno.ENODEV : device.Write(region, offset, source);
+        }
+        catch (ObjectDisposedException)
+        {
+            errno = Errno.ENODEV;
+        }
+
+        if (errno != 0)
+        {
+            Failed(errno);
+        }
+    }
+
+    /// <summary>The device is given back: from here on it is not touched, and its absence is no news.</summary>
+    public void Release() => Interlocked.Exchange(ref gone, 1);
+
+    /// <summary>Before the map follows: wakes the device and enables what <paramref name="wanted"/> has more than now. Nothing is taken away.</summary>
+    public void Give(PciCommand wanted, bool awake)
+    {
+        if (awake && asleep)
+        {
+            WritePower(false);
+        }
+
+        WriteCommand(command | (wanted & ~PciCommand.InterruptDisable));
+    }
+
+    /// <summary>After the map followed: the device has exactly what the guest gives it.</summary>
+    public void Take(PciCommand wanted, bool awake)
+    {
+        WriteCommand(wanted);
+        if (!awake && !asleep)
+        {
+            WritePower(true);
+        }
+    }
+
+    /// <summary>Everything off and D0, whatever this class believes: before and after a reset of the device.</summary>
+    public void Quiesce()
+    {
+        command = PciCommand.None;
+        Write(PciRegisters.Command, 2, 0);
+        WritePower(false);
+    }
+
+    // An access failed: finds out whether the device is gone, and says so once.
+    private void Failed(int errno)
+    {
+        if (IsGone)
+        {
+            return;
+        }
+
+        Span<byte> id = stackalloc byte[4];
+        int again = device.Read(VfioRegionIndex.Config, PciRegisters.VendorId, id);
+        bool absent = again != 0 || BinaryPrimitives.ReadUInt32LittleEndian(id) == uint.MaxValue;
+        if (absent && Interlocked.Exchange(ref gone, 1) == 0)
+        {
+            Gone?.Invoke(again == 0 ? errno : again);
+        }
+    }
+
+    private void WriteCommand(PciCommand value)
+    {
+        if (value != command)
+        {
+            command = value;
+            Write(PciRegisters.Command, 2, (uint)value);
+        }
+    }
+
+    private void WritePower(bool sleep)
+    {
+        asleep = sleep;
+        if (powerRegister != 0)
+        {
+            // Only the state is ours to set; PME stays off (PCI Bus Power Management 1.2, section 3.2.4).
+            Write(powerRegister, 2, sleep ? (uint)PowerState.D3Hot : 0);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Aperture.Firmware.Boot.X86;
+
+namespace Aperture.Kvm.X86;
+
+/// <summary>Finds out what a host's KVM can run: a look at the kernel first, then a 64-bit guest of a few instructions, for a bounded time.</summary>
+internal static class AbilityProbe
+{
+    private const int GuestBytes = 64 << 10;
+    private const int GdtAt = 0x1000;
+    private const int TablesAt = 0x2000;
+    private const int CodeAt = 0x8000;
+    private const ulong Pattern = 0x1234_5678_9ABC_DEF0;
+
+    // A good host needs milliseconds, one that is itself emulated and busy most of a second; who does not finish in this time never will.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
+    /// <summary>The whole answer for the KVM at <paramref name="path"/>.</summary>
+    public static KvmAbility Run(string path)
+    {
+        try
+        {
+            using KvmSystem system = KvmSystem.Open(path);
+            return IsSoftwareOnly("/sys/module/kvm_pvm", "/proc/cpuinfo")
+                ? new KvmAbility(
+                    true,
+                    false,
+                    "KVM is there, but it is kvm_pvm on a processor without VMX or SVM, which runs guests in real mode and 32-bit protected mode only; for 64-bit guests use a host with hardware or nested virtualisation.")
+                : RunGuest(system);
+        }
+        catch (ApertureException failure)
+        {
+            return new KvmAbility(false, false, failure.Message);
+        }
+    }
+
+    /// <summary>True when the module kvm_pvm is loaded and the processor shows neither Intel's nor AMD's virtualisation: then no 64-bit guest gets far.</summary>
+    public static bool IsSoftwareOnly(string pvmModule, string cpuInfo)
+    {
+        if (!Directory.Exists(pvmModule) || !File.Exists(cpuInfo))
+        {
+            return false;
+        }
+
+        string? flags = File.ReadLines(cpuInfo).FirstOrDefault(line => line.StartsWith("flags", StringComparison.Ordinal));
+        return flags is not null && !flags.Split(' ', '\t').Any(flag => flag is "vmx" or "svm");
+    }
+
+    /// <summary>Runs the guest: it must show both halves of a 64-bit register in two port writes.</summary>
+    public static KvmAbility RunGuest(KvmSystem system)
+    {
+        long start = Stopwatch.GetTimestamp();
+        Exits exits = new();
+        bool inTime = Execute(system, exits);
+        long milliseconds = (long)Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+        if (exits.Seen == Pattern)
+        {
+            return new KvmAbility(true, true, $"KVM runs 64-bit guests (one ran in {milliseconds} ms).");
+        }
+
+        string found = exits.Stop?.Sentence ?? (inTime ? $"it computed 0x{exits.Seen:x}" : $"it did not finish within {Patience.TotalSeconds} s");
+        return new KvmAbility(
+            true, false, $"KVM is there but does not run 64-bit guests: a tiny one was started and {found}; use a host with hardware or nested virtualisation.");
+    }
+
+    private static unsafe bool Execute(KvmSystem system, Exits exits)
+    {
+        // SAFETY: page-aligned memory of the slot's size, freed only after the vCPU's thread has ended and the VM is closed (reverse order of using).
+        byte* memory = (byte*)NativeMemory.AlignedAlloc(GuestBytes, 4096);
+        try
+        {
+            Span<byte> guest = new(memory, GuestBytes);
+            guest.Clear();
+            BootGdt.Write(guest[GdtAt..], longMode: true);
+            IdentityPageTables.Write(guest[TablesAt..], new GuestAddress(TablesAt), gibibytes: 1);
+            Payload().CopyTo(guest[CodeAt..]);
+
+            using KvmVm vm = system.CreateVm(new KvmVmOptions { InterruptControllers = false });
+            vm.Memory.Set(0, GuestAddress.Zero, GuestBytes, new HostAddress((ulong)memory), readOnly: false, logDirty: false);
+            CpuidTable cpuid = new(system.SupportedCpuid(), new CpuidPolicy { InterruptControllers = false });
+            using VcpuGroup vcpus = vm.CreateVcpus(1, cpuid, _ => exits);
+            vcpus.Reset(BootState.Linux64(new GuestAddress(CodeAt), GuestAddress.Zero, new GuestAddress(TablesAt), new GuestAddress(GdtAt)));
+            vcpus.Resume();
+            bool inTime = exits.Done.Wait(Patience);
+            vcpus.Stop();
+            return inTime;
+        }
+        finally
+        {
+            NativeMemory.AlignedFree(memory);
+        }
+    }
+
+    // mov rax, Pattern; mov r15, rax; shr rax, 32; out 0x80, eax; mov rax, r15; out 0x81, eax; jmp $
+    private static byte[] Payload() =>
+    [
+        0x48, 0xB8, .. BitConverter.GetBytes(Pattern),
+        0x49, 0x89, 0xC7,
+        0x48, 0xC1, 0xE8, 0x20,
+        0xE7, 0x80,
+        0x4C, 0x89, 0xF8,
+        0xE7, 0x81,
+        0xEB, 0xFE,
+    ];
+
+    private sealed class Exits : IVcpuExits
+    {
+        // Written by the vCPU's thread before Done is set, read after it or after the vCPU has stopped.
+        public ulong Seen { get; private set; }
+
+        public VcpuStop? Stop { get; private set; }
+
+        public ManualResetEventSlim Done { get; } = new();
+
+        public uint PortRead(ushort port, int size) => uint.MaxValue;
+
+        public void PortWrite(ushort port, int size, uint value)
+        {
+            switch (port)
+            {
+                case 0x80:
+                    Seen |= (ulong)value << 32;
+                    break;
+                case 0x81:
+                    Seen |= value;
+                    Done.Set();
+                    break;
+            }
+        }
+
+        public ulong MmioRead(GuestAddress address, int size) => ulong.MaxValue;
+
+        public void MmioWrite(GuestAddress address, int size, ulong value)
+        {
+        }
+
+        public VcpuAction Stopped(VcpuStop stop)
+        {
+            Stop = stop;
+            Done.Set();
+            return VcpuAction.Park;
+        }
+    }
+}

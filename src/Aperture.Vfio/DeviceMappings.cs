@@ -1,0 +1,57 @@
+using Aperture.Linux;
+
+namespace Aperture.Vfio;
+
+/// <summary>A piece of a device's region that is mapped into this process.</summary>
+/// <param name="Host">Where.</param>
+/// <param name="Size">Bytes.</param>
+/// <param name="Device">The device.</param>
+/// <param name="Region">The region's number.</param>
+/// <param name="Offset">Where in the region.</param>
+internal sealed record DeviceMapping(HostAddress Host, ulong Size, SafeFileDescriptor Device, uint Region, ulong Offset);
+
+/// <summary>
+/// Which addresses of this process are which device's memory. iommufd needs to know, because it takes a device's memory as a buffer of the device, not by
+/// its address. Thread-safe.
+/// </summary>
+internal sealed class DeviceMappings
+{
+    private readonly Lock _gate = new();
+    private readonly List<DeviceMapping> _mappings = [];
+
+    internal int Count
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _mappings.Count;
+            }
+        }
+    }
+
+    internal void Add(DeviceMapping mapping)
+    {
+        lock (_gate)
+        {
+            _mappings.Add(mapping);
+        }
+    }
+
+    internal void Remove(DeviceMapping mapping)
+    {
+        lock (_gate)
+        {
+            _mappings.Remove(mapping);
+        }
+    }
+
+    /// <summary>The mapping that holds all of the addresses, or null.</summary>
+    internal DeviceMapping? Find(HostAddress host, ulong size)
+    {
+        lock (_gate)
+        {
+            return _mappings.Find(mapping => host >= mapping.Host && host.Value - mapping.Host.Value < mapping.Size && size <= mapping.Size - (host.Value - mapping.Host.Value));
+        }
+    }
+}

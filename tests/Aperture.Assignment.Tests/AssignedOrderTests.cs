@@ -1,0 +1,138 @@
+using Aperture.Pci;
+
+namespace Aperture.Assignment.Tests;
+
+/// <summary>The order between the guest's map and the device's own registers: the device decodes before it is mapped and until it is no longer.</summary>
+public class AssignedOrderTests
+{
+    private const string CommandWrite = "write 7 0x4 ";
+    private const string PowerWrite = "write 7 0x44 ";
+
+    private static Bench Started()
+    {
+        Bench bench = Bench.Nvme();
+        bench.Enable();
+        bench.Log.Clear();
+        return bench;
+    }
+
+    private static string[] Steps(Bench bench) =>
+        [.. bench.Log.Where(s => s.StartsWith("write 7", StringComparison.Ordinal) || s is "map follows" or "reset" or "unroute" || s.StartsWith("disable", StringComparison.Ordinal))];
+
+    [Fact]
+    public void The_device_starts_with_everything_off_and_awake()
+    {
+        using Bench bench = new(SampleConfig.Teaching());
+        Assert.Equal("write 7 0x4 0000", bench.Log[0]);
+    }
+
+    [Fact]
+    public void Decoding_is_given_to_the_device_before_the_map_follows()
+    {
+        using Bench bench = Bench.Nvme();
+        bench.Log.Clear();
+        bench.Enable();
+        Assert.Equal([CommandWrite + "0600", "map follows"], Steps(bench));
+    }
+
+    [Fact]
+    public void Decoding_is_taken_from_the_device_after_the_map_followed()
+    {
+        using Bench bench = Started();
+        bench.Write(PciRegisters.Command, 2, 0);
+        Assert.Equal(["map follows", CommandWrite + "0000"], Steps(bench));
+    }
+
+    [Fact]
+    public void A_write_that_gives_and_takes_gives_before_and_takes_after()
+    {
+        using Bench bench = Started();
+        bench.Write(PciRegisters.Command, 2, (uint)(PciCommand.IoSpace | PciCommand.BusMaster));
+        Assert.Equal([CommandWrite + "0700", "map follows", CommandWrite + "0500"], Steps(bench));
+    }
+
+    [Fact]
+    public void D3hot_reaches_the_device_after_the_map_followed_and_D0_before()
+    {
+        using Bench bench = Started();
+        bench.Write(0x44, 2, 3);
+        Assert.Equal(["map follows", PowerWrite + "0300"], Steps(bench));
+        bench.Log.Clear();
+        bench.Write(0x44, 2, 0);
+        Assert.Equal([PowerWrite + "0000", "map follows"], Steps(bench));
+    }
+
+    [Fact]
+    public void Function_level_reset_takes_interrupts_then_the_map_then_decoding_and_then_resets()
+    {
+        using Bench bench = Started();
+        bench.Program(0, masked: false);
+        bench.SetMsix(true);
+        bench.Log.Clear();
+        bench.Write(0x78, 2, 0x8000);
+        string[] steps = Steps(bench);
+        Assert.Equal(
+            ["unroute", "disable 2", "map follows", CommandWrite + "0000", PowerWrite + "0000", "reset"],
+            steps[1..7]);
+        Assert.Equal(0u, bench.Read(PciRegisters.Command, 2));
+        Assert.Single(bench.Log, "reset");
+    }
+
+    [Fact]
+    public void A_hot_reset_of_the_port_resets_the_device_after_the_map_followed()
+    {
+        using Bench bench = Started();
+        int reset = 0;
+        bench.Pci.WriteSink = new Sink(() => reset = bench.Log.Count(s => s == "reset"));
+        bench.Pci.ConfigWrite(bench.Port!.Bdf, PciRegisters.BridgeControl, 2, PciBridge.SecondaryBusReset);
+        Assert.Equal(0, reset);
+        Assert.Single(bench.Log, "reset");
+    }
+
+    [Fact]
+    public void A_reset_of_the_machine_resets_the_device_once_the_map_followed()
+    {
+        using Bench bench = Started();
+        bench.Pci.Reset(ResetKind.Cold);
+        Assert.DoesNotContain("reset", bench.Log);
+        bench.Pci.ResetApplied();
+        Assert.Single(bench.Log, "reset");
+        bench.Pci.ResetApplied();
+        Assert.Single(bench.Log, "reset");
+    }
+
+    [Fact]
+    public void A_reset_that_the_host_refuses_is_reported()
+    {
+        using Bench bench = Started();
+        bench.Device.ResetErrno = 25;
+        bench.Write(0x78, 2, 0x8000);
+        Assert.Contains("reset failed 25", bench.Events.Seen);
+    }
+
+    [Fact]
+    public void Programming_by_the_machine_reaches_the_device_too()
+    {
+        using Bench bench = Bench.Nvme();
+        bench.Function.ProgramCommand(PciCommand.MemorySpace, PciCommand.MemorySpace);
+        Assert.Equal(2, bench.Device.Config[4]);
+    }
+
+    [Fact]
+    public void Bars_and_the_rom_never_reach_the_device()
+    {
+        using Bench bench = new(SampleConfig.Network());
+        for (int offset = 0x10; offset < 0x34; offset += 4)
+        {
+            bench.Write(offset, 4, 0xFFFF_FFFF);
+            bench.Write(offset, 4, 0xFEB0_0001);
+        }
+
+        Assert.DoesNotContain(bench.Device.ConfigWrites, w => w.Offset is >= 0x10 and < 0x34);
+    }
+
+    private sealed class Sink(Action written) : IConfigWriteSink
+    {
+        public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value) => written();
+    }
+}

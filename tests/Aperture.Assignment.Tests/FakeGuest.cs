@@ -1,0 +1,199 @@
+using Aperture.Linux;
+using Aperture.Pci;
+
+namespace Aperture.Assignment.Tests;
+
+/// <summary>
+/// A hypervisor's interrupts as KVM behaves: a connected trigger's count is taken when it is signalled; a count that is there when the route comes is
+/// delivered and stays.
+/// </summary>
+internal sealed class FakeGuest : IGuestInterrupts
+{
+    private readonly List<Route> routes = [];
+
+    public int RoutesLeft { get; set; } = int.MaxValue;
+
+    public bool HasLevels { get; set; } = true;
+
+    public List<MsiMessage> Delivered { get; } = [];
+
+    public List<uint> Levels { get; } = [];
+
+    public int LevelRaises { get; private set; }
+
+    public List<MsiMessage> Connected => [.. routes.Select(r => r.Message)];
+
+    public int Changes { get; private set; }
+
+    public List<string> Log { get; set; } = [];
+
+    /// <summary>Called when a route is asked for, before it exists.</summary>
+    public Action? Connecting { get; set; }
+
+    private EventFd? levelTrigger;
+
+    public IMessageRoute? Connect(EventFd trigger, MsiMessage message)
+    {
+        if (RoutesLeft <= routes.Count)
+        {
+            return null;
+        }
+
+        Assert.DoesNotContain(routes, r => r.Trigger == trigger);
+        Connecting?.Invoke();
+        Route route = new(this, trigger, message);
+        routes.Add(route);
+        if (trigger.TryTake(out _))
+        {
+            Delivered.Add(message);
+            trigger.Signal();
+        }
+
+        return route;
+    }
+
+    public IDisposable? ConnectLevel(EventFd trigger, EventFd resample, uint gsi)
+    {
+        if (!HasLevels)
+        {
+            return null;
+        }
+
+        Levels.Add(gsi);
+        levelTrigger = trigger;
+        return new Level(this, gsi);
+    }
+
+    public void Signalled(EventFd trigger)
+    {
+        if (trigger == levelTrigger && trigger.TryTake(out _))
+        {
+            LevelRaises++;
+        }
+
+        if (routes.Find(r => r.Trigger == trigger) is { } route && trigger.TryTake(out _))
+        {
+            Delivered.Add(route.Message);
+        }
+    }
+
+    private sealed class Route(FakeGuest guest, EventFd trigger, MsiMessage message) : IMessageRoute
+    {
+        public EventFd Trigger => trigger;
+
+        public MsiMessage Message { get; private set; } = message;
+
+        public void Change(MsiMessage changed)
+        {
+            guest.Changes++;
+            Message = changed;
+        }
+
+        public void Dispose()
+        {
+            Assert.True(guest.routes.Remove(this));
+            guest.Log.Add("unroute");
+        }
+    }
+
+    private sealed class Level(FakeGuest guest, uint gsi) : IDisposable
+    {
+        public void Dispose()
+        {
+            Assert.True(guest.Levels.Remove(gsi));
+            guest.levelTrigger = null;
+        }
+    }
+}
+
+/// <summary>Records what it was told.</summary>
+internal sealed class RecordingEvents : IAssignedEvents
+{
+    private readonly List<string> seen = [];
+
+    public string[] Seen
+    {
+        get
+        {
+            lock (seen)
+            {
+                return [.. seen];
+            }
+        }
+    }
+
+    public void UnplugRequested(AssignedFunction function) => Add("unplug");
+
+    public void ErrorReported(AssignedFunction function) => Add("error");
+
+    public void DeviceGone(AssignedFunction function, int errno) => Add($"gone {errno}");
+
+    public void ResetFailed(AssignedFunction function, int errno) => Add($"reset failed {errno}");
+
+    public void InterruptsFailed(AssignedFunction function, int index, int errno) => Add($"interrupts {index} failed {errno}");
+
+    private void Add(string what)
+    {
+        lock (seen)
+        {
+            seen.Add(what);
+        }
+    }
+}
+
+/// <summary>Records messages sent by this process.</summary>
+internal sealed class RecordingSink : IMsiSink
+{
+    private readonly List<MsiMessage> sent = [];
+
+    public MsiMessage[] Sent
+    {
+        get
+        {
+            lock (sent)
+            {
+                return [.. sent];
+            }
+        }
+    }
+
+    public void Send(Bdf requester, MsiMessage message)
+    {
+        lock (sent)
+        {
+            sent.Add(message);
+        }
+    }
+}
+
+/// <summary>Counts rises of a line.</summary>
+internal sealed class RecordingLine : IInterruptLine
+{
+    private int rises;
+
+    public volatile bool Level;
+
+    public int Rises => Volatile.Read(ref rises);
+
+    public void Set(bool asserted)
+    {
+        if (asserted && !Level)
+        {
+            Interlocked.Increment(ref rises);
+        }
+
+        Level = asserted;
+    }
+}
+
+/// <summary>Records when the machine's map followed.</summary>
+internal sealed class RecordingMap(List<string> log) : IConfigWriteSink
+{
+    public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
+    {
+        if ((change & ConfigChange.DecodeMap) != 0)
+        {
+            log.Add("map follows");
+        }
+    }
+}

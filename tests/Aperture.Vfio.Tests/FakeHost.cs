@@ -1,0 +1,64 @@
+using System.Globalization;
+
+namespace Aperture.Vfio.Tests;
+
+/// <summary>A host's sysfs and device nodes in a temporary folder.</summary>
+internal sealed class FakeHost : IDisposable
+{
+    private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("aperture-vfio");
+
+    public FakeHost()
+    {
+        Directory.CreateDirectory(InSys("bus/pci/devices"));
+        Directory.CreateDirectory(InDev("vfio"));
+        Touch(InDev("vfio/vfio"));
+    }
+
+    public HostPlaces Places => new(InSys(""), InDev(""));
+
+    /// <summary>Adds a PCI device as the kernel shows one.</summary>
+    /// <param name="name">Its address.</param>
+    /// <param name="driver">Its driver.</param>
+    /// <param name="group">Its IOMMU group.</param>
+    /// <param name="cdev">Its VFIO device, which has a character device with <paramref name="hasNode"/>.</param>
+    /// <param name="hasNode">The kernel has iommufd.</param>
+    public void Add(string name, string? driver = "vfio-pci", int? group = 1, string? cdev = null, bool hasNode = true)
+    {
+        string real = InSys($"devices/pci0000:00/{name}");
+        Directory.CreateDirectory(real);
+        Touch(Path.Combine(real, "vendor"));
+        File.CreateSymbolicLink(InSys($"bus/pci/devices/{name}"), $"../../../devices/pci0000:00/{name}");
+        if (driver is not null)
+        {
+            Directory.CreateDirectory(InSys($"bus/pci/drivers/{driver}"));
+            File.CreateSymbolicLink(Path.Combine(real, "driver"), $"../../../bus/pci/drivers/{driver}");
+        }
+
+        if (group is { } number)
+        {
+            string members = InSys(string.Create(CultureInfo.InvariantCulture, $"kernel/iommu_groups/{number}/devices"));
+            Directory.CreateDirectory(members);
+            File.CreateSymbolicLink(Path.Combine(real, "iommu_group"), $"../../../kernel/iommu_groups/{number}");
+            File.CreateSymbolicLink(Path.Combine(members, name), $"../../../../devices/pci0000:00/{name}");
+        }
+
+        if (cdev is not null)
+        {
+            Directory.CreateDirectory(Path.Combine(real, "vfio-dev", cdev));
+            if (hasNode)
+            {
+                Touch(Path.Combine(real, "vfio-dev", cdev, "dev"));
+                Directory.CreateDirectory(InDev("vfio/devices"));
+                Touch(InDev("iommu"));
+            }
+        }
+    }
+
+    public string InSys(string path) => Path.Combine(_root.FullName, "sys", path);
+
+    public void Dispose() => _root.Delete(recursive: true);
+
+    private string InDev(string path) => Path.Combine(_root.FullName, "dev", path);
+
+    private static void Touch(string path) => File.WriteAllText(path, "");
+}
