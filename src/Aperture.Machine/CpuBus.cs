@@ -1,5 +1,5 @@
+using Aperture.Board;
 using Aperture.Kvm;
-using Aperture.Machine.Board;
 using Aperture.Memory;
 
 namespace Aperture.Machine;

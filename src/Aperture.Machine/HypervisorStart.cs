@@ -1,7 +1,7 @@
 using System.Runtime.ExceptionServices;
+using Aperture.Board;
 using Aperture.Kvm;
 using Aperture.Kvm.X86;
-using Aperture.Machine.Board;
 
 namespace Aperture.Machine;
 

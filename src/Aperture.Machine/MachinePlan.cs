@@ -1,9 +1,8 @@
-using Aperture.Machine.Board;
+using Aperture.Board.Pc;
 using Aperture.Machine.Boot;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
-using Aperture.Pci;
 using Aperture.Placement.Map;
 
 namespace Aperture.Machine;
@@ -19,10 +18,9 @@ public sealed class MachinePlan : IDisposable
     private MachinePlan(MachineConfig config, int physicalAddressBits)
     {
         PhysicalAddressBits = physicalAddressBits;
-        Chipset = Chipsets.For(config.Board);
         Topology = MachineTopology.Of(config, physicalAddressBits);
         DebugExits = DebugExitPorts.Read(config);
-        DebugConsoleFiles = DebugConsoles.Read(config);
+        DebugConsoleFiles = DebugConsolePorts.Read(config);
         try
         {
             // Files before addresses: a kernel that is not there is the simpler story.
@@ -30,7 +28,7 @@ public sealed class MachinePlan : IDisposable
             Firmware = config.Firmware is { } image ? Own(FirmwareImage.Load(image)) : null;
             if (Firmware is not null && config.Variables is { } variables)
             {
-                VariableBank.Check(variables, Firmware.Size);
+                VariableBank.Check(variables.Path, variables.Source, Firmware.Size);
             }
 
             Map = Topology.Result.Require();
@@ -55,8 +53,6 @@ public sealed class MachinePlan : IDisposable
 
     /// <summary>The tree, what the solver was asked, and the host's devices in it.</summary>
     public MachineTopology Topology { get; }
-
-    internal Func<PciHierarchy, IEventSink, IChipset> Chipset { get; }
 
     internal IReadOnlyList<ushort> DebugExits { get; }
 

@@ -1,11 +1,15 @@
 using System.Text.Json;
+using Aperture.Board;
+using Aperture.Board.Pc;
+using Aperture.Devices.Display;
 using Aperture.Kvm;
 using Aperture.Kvm.X86;
 using Aperture.Machine.Assigned;
-using Aperture.Machine.Board;
+using Aperture.Machine.Functions;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Console;
 using Aperture.Machine.Control;
+using Aperture.Machine.Topology;
 using Aperture.Machine.Verification;
 using Aperture.Memory;
 using Aperture.Placement.Map;
@@ -24,6 +28,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     private readonly EventLog _events;
     private readonly KvmVm _vm;
     private readonly GuestRam _ram;
+    private readonly PcBoard _pc;
     private readonly PciBoard _board;
     private readonly VcpuGroup _vcpus;
     private readonly MachinePlan _plan;
@@ -68,21 +73,28 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 throw missing!;
             }
 
-            VariableBank? variables = config.Variables is { } flash ? Own(VariableBank.Open(flash, sentence => _events.Write("flash.failed", json => json.WriteString("reason", sentence)))) : null;
+            VariableBank? variables = config.Variables is { } flash ? Own(VariableBank.Open(flash.Path, flash.Template, flash.Snapshot, sentence => _events.Write("flash.failed", json => json.WriteString("reason", sentence)))) : null;
             _vm = start.WaitForVm();
             _hostDevices = Own(new HostDevices(config.Vfio, _plan.Topology.Assigned, _vm, _events));
-            _board = Own(new PciBoard(new BoardParts(
-                _ram, _plan.Firmware, Map, _plan.Root, cpuid.PhysicalAddressBits, _vm.Line, this, this, _serial.Backend, _plan.DebugExits, clock, _events)
+            BoardNodes nodes = new(
+                [new TestFunctionMaker(), new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), _hostDevices]);
+            _pc = Own(new PcBoard(new BoardParts(Map, nodes.Of(_plan.Root), this, _events), new PcParts(_ram, cpuid.PhysicalAddressBits, _vm.Line, this, clock)
             {
-                Chipset = _plan.Chipset,
-                DebugConsoles = consoles.Ports,
-                Cpus = config.Cpus,
+                Kind = config.Board,
+                Firmware = _plan.Firmware,
                 Variables = variables,
-                Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), _hostDevices],
+                Configuration = _plan.FirmwareBoot is { } firmware
+                    ? board => firmware.Items(board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)))
+                    : null,
+                Cpus = config.Cpus,
+                Serial = _serial.Backend,
+                DebugConsoles = consoles.Ports,
+                DebugExitPorts = _plan.DebugExits,
+                Reserved = [HypervisorRanges.KvmPages],
             }));
-            _plan.FirmwareBoot?.Attach(_board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)));
+            _board = _pc.Board;
             CpuBus screen = new(_board, static _ => VcpuAction.Park);
-            _screen = Own(new ScreenOutput(config, _board.Display, clock, () => _vm.PostedWrites.Deliver(screen)));
+            _screen = Own(new ScreenOutput(config, _board.Pci.Root.Functions.OfType<StandardVga>().FirstOrDefault(), clock, () => _vm.PostedWrites.Deliver(screen)));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
 
             // Between the vCPUs' end and the devices' closing: nothing may reach a device that is given back.
@@ -93,7 +105,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             _board.Memory.AddListener(new SlotEvents(_slots, _events));
             _board.Memory.AddListener(new PostedWriteListener(new PostedWriteBackend(_vm.PostedWrites)));
             _hostDevices.Follow(_board.Memory);
-            _supervision = Own(new Supervision(_board, _slots, _plan, config, _events, clock, Fail, new AssignedMappings(() => _hostDevices.Iommu)));
+            _supervision = Own(new Supervision(_board, nodes, _slots, _plan, config, _events, clock, Fail, new AssignedMappings(() => _hostDevices.Iommu)));
             _hostDevices.Notices.Unplug = Own(new DeviceReturn(_supervision.Hotplug, _events)).Begin;
             if (config.ControlPath is { } control)
             {
@@ -121,7 +133,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     /// <exception cref="ApertureException">The host failed.</exception>
     public MachineOutcome Run()
     {
-        _serial.StartInput(_board.Serial, () => Stop("the user ended the run"));
+        _serial.StartInput(_pc.Serial, () => Stop("the user ended the run"));
         while (true)
         {
             _vcpus.Reset(_plan.Boot?.Prepare(_board, _ram) ?? BootState.ResetVector());
@@ -155,7 +167,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     private void Fail(string reason) => Request(new Pending(MachineRequest.Exit, ApertureException.HostFailure, reason, Failed: true));
 
     /// <summary>Presses the power button: a guest with ACPI shuts down by itself.</summary>
-    public void PressPowerButton() => _board.PowerManagement.PressPowerButton();
+    public void PressPowerButton() => _pc.PowerManagement.PressPowerButton();
 
     /// <inheritdoc/>
     public void Request(MachineRequest request, int exitCode, string reason) => Request(new Pending(request, exitCode, reason, Failed: false));

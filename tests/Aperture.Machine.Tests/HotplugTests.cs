@@ -1,4 +1,5 @@
 using System.Text;
+using Aperture.Board;
 using Aperture.Machine.Hotplug;
 using Aperture.Machine.Tests.Fakes;
 using Aperture.Pci;
@@ -19,7 +20,7 @@ public sealed class HotplugTests : IDisposable
     {
         _board = TestBoard.WithEvents(
             _log, "--root-port id=rp0,memory=0xe8000000:16M,prefetchable=4G", "--root-port id=rp1", "--device test,id=cold,port=rp1,bar0=mem32:1M:trap");
-        _hotplug = new HotplugController(_board.Board, _board.Config, _board.Events)
+        _hotplug = new HotplugController(_board.Board, _board.Nodes, _board.Config, _board.Events)
         {
             Added = f => _changes.Add("+" + f.Name),
             Removed = f => _changes.Add("-" + f.Name),
@@ -95,7 +96,7 @@ public sealed class HotplugTests : IDisposable
         _hotplug.Reset();
         Assert.True(gone.IsCompletedSuccessfully);
         _board.Board.Reset();
-        Boot.PciProgrammer.Program(_board.Board, _board.Map);
+        PciProgrammer.Program(_board.Board, _board.Map);
         Assert.DoesNotContain(_board.Board.Pci.Functions, f => f.Name == "cold");
     }
 

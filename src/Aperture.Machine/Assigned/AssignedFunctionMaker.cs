@@ -1,5 +1,6 @@
 using Aperture.Assignment;
-using Aperture.Machine.Board;
+using Aperture.Board;
+using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
@@ -34,7 +35,7 @@ internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open
         {
             function = new AssignedFunction(device, OptionsOf(part), interrupts, notices);
             List<BarRegion> regions = [];
-            Pin(function, part);
+            Check(function, part);
             foreach (Bar bar in function.Bars)
             {
                 regions.AddRange(function.PartsOf(bar).Select(piece => new BarRegion(bar, piece.Region, piece.Offset)));
@@ -51,7 +52,8 @@ internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open
         }
     }
 
-    private static void Pin(AssignedFunction function, AssignedPart part)
+    // The plan and its pins stand on what the host said.
+    private static void Check(AssignedFunction function, AssignedPart part)
     {
         foreach (BarDemand demand in part.Bars)
         {
@@ -67,11 +69,6 @@ internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open
                 throw new ApertureException(
                     $"{part.Name} {BarIndex.Name(demand.Index)} is {(bar is null ? "gone" : $"{bar.Kind.Keyword()} of {ByteSize.Format(bar.Size)}")} now that the device is open; the host said {demand.Kind.Keyword()} of {ByteSize.Format(demand.Size)} before, so start again.",
                     ApertureException.HostFailure);
-            }
-
-            if (demand.Pin is { } pin)
-            {
-                bar.SetPin(pin, part.Spec.Policy);
             }
         }
     }

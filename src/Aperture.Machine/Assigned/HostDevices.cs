@@ -1,8 +1,9 @@
 using Aperture.Assignment;
+using Aperture.Board;
 using Aperture.Host;
 using Aperture.Host.Model;
 using Aperture.Kvm;
-using Aperture.Machine.Board;
+using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Vfio;

@@ -1,6 +1,7 @@
+using Aperture.Board;
+using Aperture.Board.Pc;
 using Aperture.Devices.Pc;
 using Aperture.Firmware.Platform;
-using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Pci;
 using Aperture.Placement.Map;
@@ -23,15 +24,16 @@ internal static class BoardDescription
         ApicIds = [.. Enumerable.Range(0, config.Cpus).Select(i => (uint)i)],
         Ram = ram,
         HostBridge = windows,
-        InterruptRoutes = Chipsets.Wiring(config.Board).Routes,
+        InterruptRoutes = Chipsets.InterruptRoutes(config.Board),
         SoftOffSleepType = AcpiPmBlock.SoftOffSleepType,
         Hpet = new HpetDescription(new AddressRange(new GuestAddress(Hpet.DefaultAddress), Hpet.Length), Hpet.BlockId, Hpet.ShortestPeriod),
         HasVga = config.Devices.Any(d => d.Type == "vga"),
     };
 
     /// <summary>The board as firmware has programmed it; <paramref name="map"/> has the 64-bit window that it gets when firmware used none. Any thread.</summary>
-    public static PlatformDescription Of(MachineConfig config, PciBoard board, PlacementMap map)
+    public static PlatformDescription Of(MachineConfig config, PcBoard pc, PlacementMap map)
     {
+        PciBoard board = pc.Board;
         lock (board.Pci.Sync)
         {
             AddressRange? ecam = board.Chipset.Ecam;
@@ -41,9 +43,15 @@ internal static class BoardDescription
             return platform with
             {
                 Ecam = ecam is { } range ? new EcamRegion(range, 0, 0, lastBus) : null,
-                Pm = board.Chipset.PmBase is { } first ? new PmBlocks(first, (ushort)(first + AcpiPmBlock.Gpe0Offset), (byte)AcpiPmBlock.Gpe0Length, board.Chipset.PmLength) : PmBlocks.Ich9,
+                Pm = pc.PmPorts is { } ports ? PmOf(ports) : PmBlocks.Ich9,
             };
         }
+    }
+
+    private static PmBlocks PmOf(AddressRange ports)
+    {
+        ushort first = (ushort)ports.Start.Value;
+        return new PmBlocks(first, (ushort)(first + AcpiPmBlock.Gpe0Offset), (byte)AcpiPmBlock.Gpe0Length, (ushort)ports.Size);
     }
 
     // From the end of low RAM to the I/O APIC, without the ECAM window.

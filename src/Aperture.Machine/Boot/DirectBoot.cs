@@ -1,11 +1,12 @@
+using Aperture.Board;
 using Aperture.Firmware.Acpi;
 using Aperture.Firmware.Boot;
 using Aperture.Firmware.Boot.X86;
 using Aperture.Firmware.Memory;
 using Aperture.Firmware.Platform;
 using Aperture.Kvm.X86;
-using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
+using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Placement.Map;
 
@@ -33,7 +34,7 @@ internal sealed class DirectBoot
         _tables = AcpiTables.Build(platform, TablesAddress);
         _plan = LinuxBoot.Plan(files.Kernel, new BootRequest
         {
-            MemoryMap = MemoryMap.For(platform, _tables.Area, [new MemoryMapEntry(BoardLimits.KvmPages.Range, MemoryKind.Reserved)]),
+            MemoryMap = MemoryMap.For(platform, _tables.Area, [new MemoryMapEntry(HypervisorRanges.KvmPages.Range, MemoryKind.Reserved)]),
             RsdpAddress = _tables.RsdpAddress,
             CommandLine = config.CommandLine,
             Initramfs = files.Initramfs,

@@ -1,8 +1,8 @@
+using Aperture.Board.Pc;
 using Aperture.Devices.FwCfg;
 using Aperture.Firmware.Boot;
 using Aperture.Firmware.FwCfg;
 using Aperture.Firmware.Memory;
-using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Placement.Map;
@@ -35,14 +35,14 @@ internal sealed class FirmwareBoot : IDisposable
         }
     }
 
-    /// <summary>Gives <paramref name="board"/> its configuration device; before the guest runs.</summary>
+    /// <summary>What firmware finds in the configuration device of <paramref name="board"/>, in its reset state.</summary>
     /// <exception cref="ApertureException">The machine cannot be described.</exception>
-    public void Attach(PciBoard board, Action<string> report)
+    public FwCfgItems Items(PcBoard board, Action<string> report)
     {
         FirmwareItemSet set = FirmwareItems.Build(new FirmwareConfiguration
         {
             Platform = () => BoardDescription.Of(_config, board, _map),
-            Reservations = [new MemoryMapEntry(BoardLimits.KvmPages.Range, MemoryKind.Reserved)],
+            Reservations = [new MemoryMapEntry(HypervisorRanges.KvmPages.Range, MemoryKind.Reserved)],
             MaxProcessors = _config.Cpus,
             BootMenu = _config.BootMenu is not null,
             BootMenuWait = _config.BootMenu,
@@ -62,7 +62,7 @@ internal sealed class FirmwareBoot : IDisposable
             items.SetFile(name, item);
         }
 
-        board.AddFirmwareConfiguration(items);
+        return items;
     }
 
     private static List<string> BootOrder(IReadOnlyList<TopologyNode> root)

@@ -1,4 +1,3 @@
-using Aperture.Machine.Board;
 using Aperture.Machine.Topology;
 
 namespace Aperture.Machine.Configuration;

@@ -1,6 +1,7 @@
 using System.Text.Json;
-using Aperture.Machine.Board;
+using Aperture.Board;
 using Aperture.Machine.Configuration;
+using Aperture.Machine.Functions;
 using Aperture.Machine.Hotplug;
 using Aperture.Machine.Verification;
 using Aperture.Memory;
@@ -28,8 +29,9 @@ internal sealed class Supervision : IDisposable
     // Replaced as a whole when functions come and go, which the hotplug controller serialises.
     private volatile MapPromise _promise;
 
-    /// <summary>Starts watching; before vCPUs run.</summary>
+    /// <summary>Starts watching.</summary>
     /// <param name="board">The board.</param>
+    /// <param name="nodes">Who says in the board's terms what is attached.</param>
     /// <param name="slots">Its memory slots.</param>
     /// <param name="plan">What was promised.</param>
     /// <param name="config">The machine's configuration.</param>
@@ -38,7 +40,15 @@ internal sealed class Supervision : IDisposable
     /// <param name="stop">Ends the run as failed, with a sentence.</param>
     /// <param name="iommu">What assigned devices reach; null without such devices.</param>
     public Supervision(
-        PciBoard board, SlotListener slots, MachinePlan plan, MachineConfig config, IEventSink events, TimeProvider clock, Action<string> stop, IIommuMappings? iommu = null)
+        PciBoard board,
+        BoardNodes nodes,
+        SlotListener slots,
+        MachinePlan plan,
+        MachineConfig config,
+        IEventSink events,
+        TimeProvider clock,
+        Action<string> stop,
+        IIommuMappings? iommu = null)
     {
         Board = board;
         _events = events;
@@ -46,7 +56,7 @@ internal sealed class Supervision : IDisposable
         _history = new WriteHistory(clock, events);
         _collector = new MapCollector(board, slots, _history, iommu);
         _pins = new PinGuard(() => board.Decode, events, stop);
-        Hotplug = new HotplugController(board, config, events) { Added = Promise, Removed = gone => _promise = _promise.Without(gone.Name) };
+        Hotplug = new HotplugController(board, nodes, config, events) { Added = Promise, Removed = gone => _promise = _promise.Without(gone.Name) };
         _boot = new BootWatch(clock, () => _history.LastWrite, () => Verify("boot"));
         board.AddWatcher(_history);
         board.AddWatcher(_pins);

@@ -1,6 +1,7 @@
 using System.Text.Json;
-using Aperture.Machine.Board;
+using Aperture.Board;
 using Aperture.Machine.Configuration;
+using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
 
@@ -13,6 +14,7 @@ namespace Aperture.Machine.Hotplug;
 internal sealed class HotplugController : IConfigWriteSink
 {
     private readonly PciBoard _board;
+    private readonly BoardNodes _nodes;
     private readonly IEventSink _events;
     private readonly MachineConfig _config;
 
@@ -23,10 +25,11 @@ internal sealed class HotplugController : IConfigWriteSink
     // With the hierarchy's lock: slots whose button was pressed, and what tells that they are empty.
     private readonly Dictionary<PcieSlotPort, TaskCompletionSource> _asked = [];
 
-    /// <summary>Makes the controller of <paramref name="board"/>.</summary>
-    public HotplugController(PciBoard board, MachineConfig config, IEventSink events)
+    /// <summary>Makes the controller of <paramref name="board"/>; <paramref name="nodes"/> says in its terms what is attached.</summary>
+    public HotplugController(PciBoard board, BoardNodes nodes, MachineConfig config, IEventSink events)
     {
         _board = board;
+        _nodes = nodes;
         _config = config;
         _events = events;
     }
@@ -180,7 +183,7 @@ internal sealed class HotplugController : IConfigWriteSink
             }
         }
 
-        PciFunction function = _board.Plug(port.Secondary, node);
+        PciFunction function = _board.Plug(port.Secondary, _nodes.Of(node));
         if (Misplaced(function, port) is { } sentence)
         {
             _board.Unplug(function);

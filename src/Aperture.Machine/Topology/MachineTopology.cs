@@ -1,7 +1,6 @@
 using Aperture.Host;
 using Aperture.Host.Model;
 using Aperture.Machine.Assigned;
-using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Mirror;
 using Aperture.Placement;
@@ -39,7 +38,7 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
     {
         ArgumentNullException.ThrowIfNull(config);
         DebugExitPorts.Read(config);
-        DebugConsoles.Read(config);
+        DebugConsolePorts.Read(config);
         IReadOnlyList<TopologyNode> own = TopologyBuilder.Build(config, host);
         PlacementRequest request = PlacementInput.For(config, own, physicalAddressBits, host);
         return config.Mirror is null

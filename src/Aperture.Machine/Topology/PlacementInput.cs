@@ -1,7 +1,6 @@
 using Aperture.Devices.Pc;
 using Aperture.Firmware.Platform;
 using Aperture.Host.Model;
-using Aperture.Machine.Board;
 using Aperture.Machine.Configuration;
 using Aperture.Mirror;
 using Aperture.Pci;
@@ -27,7 +26,7 @@ public static class PlacementInput
         {
             Mmio32Window = config.Mmio32Window,
             Mmio64Window = config.MmioWindow,
-            Reserved = [.. BoardLimits.Reserved, .. HostReserved(root, host)],
+            Reserved = [.. HypervisorRanges.WithBoard, .. HostReserved(root, host)],
             ReservedIo = [.. DebugExitPorts.Read(config).Select(p => new ReservedRange(new AddressRange(new GuestAddress(p), DebugExit.Length), $"debug-exit at 0x{p:x}"))],
         };
         return new PlacementRequest(limits, [new HostBridgeDemand(config.Board == BoardKind.Q35 ? "pcie.0" : "pci.0", [.. root.Select(Demand)])]);
@@ -39,7 +38,7 @@ public static class PlacementInput
         List<HostFunction> functions = [.. Walk(root).Select(n => n.Assigned?.Host).OfType<HostFunction>()];
         return host is null || functions.Count == 0
             ? []
-            : HostReserves.ForAssignment(host, functions).Where(range => !BoardLimits.Reserved.Any(known => known.Range.Contains(range.Range)));
+            : HostReserves.ForAssignment(host, functions).Where(range => !HypervisorRanges.WithBoard.Any(known => known.Range.Contains(range.Range)));
     }
 
     private static IEnumerable<TopologyNode> Walk(IEnumerable<TopologyNode> nodes) => nodes.SelectMany(n => Walk(n.Children).Prepend(n));

@@ -1,3 +1,4 @@
+using Aperture.Board.Pc;
 using Aperture.Devices.TestDevice;
 using Aperture.Firmware.Platform;
 using Aperture.Host;
@@ -15,26 +16,12 @@ namespace Aperture.Machine.Topology;
 /// </summary>
 public sealed class TopologyBuilder
 {
-    /// <summary>The memory controller hub's place on the root bus.</summary>
-    public const byte HubPlace = 0;
-
-    /// <summary>The LPC bridge's place on the root bus: 1f.0.</summary>
-    public const byte LpcPlace = 0x1F << 3;
-
-    /// <summary>The place of PIIX3's ISA bridge on the root bus: 01.0.</summary>
-    public const byte PiixIsaPlace = 1 << 3;
-
-    /// <summary>The place of PIIX4's power management on the root bus: 01.3.</summary>
-    public const byte PiixPowerPlace = PiixIsaPlace | 3;
-
     private readonly List<TopologyNode> _root;
     private readonly Dictionary<string, TopologyNode> _nodes = [];
 
     private TopologyBuilder(BoardKind board)
     {
-        _root = board == BoardKind.Q35
-            ? [new("mch", NodeKind.Board, HubPlace), new("lpc", NodeKind.Board, LpcPlace)]
-            : [new("pmc", NodeKind.Board, HubPlace), new("isa", NodeKind.Board, PiixIsaPlace), new("pm", NodeKind.Board, PiixPowerPlace)];
+        _root = [.. Chipsets.Places(board).Select(p => new TopologyNode(p.Name, NodeKind.Board, p.DeviceFunction))];
         foreach (TopologyNode node in _root)
         {
             _nodes.Add(node.Name, node);

@@ -1,4 +1,4 @@
-using Aperture.Machine.Board;
+using Aperture.Board;
 using Aperture.Memory;
 using Aperture.Pci;
 
@@ -14,9 +14,10 @@ internal sealed class MapCollector(PciBoard board, SlotListener slots, WriteHist
         lock (board.Pci.Sync)
         {
             DecodeMap decode = board.Decode;
+            ILookup<Bar, string> owners = Owners();
             return new MapFindings
             {
-                Functions = [.. board.Pci.Functions.Select(f => Describe(f, decode))],
+                Functions = [.. board.Pci.Functions.Select(f => Describe(f, decode, owners))],
                 Ecam = board.Chipset.Ecam,
                 View = View(board.Memory.View),
                 Slots = [.. slots.Slots.Select(s => new FoundRange(s.Range, s.Region.Name, true, s.IsReadOnly))],
@@ -37,19 +38,19 @@ internal sealed class MapCollector(PciBoard board, SlotListener slots, WriteHist
         return ranges;
     }
 
-    private FoundFunction Describe(PciFunction function, DecodeMap decode)
+    private FoundFunction Describe(PciFunction function, DecodeMap decode, ILookup<Bar, string> owners)
     {
         PciBridge? bridge = function as PciBridge;
         return new FoundFunction(
             function.Name,
             function.Bdf,
-            [.. function.Bars.Select(b => Describe(function, b, decode))],
+            [.. function.Bars.Select(b => Describe(function, b, decode, owners))],
             bridge is null ? null : new BridgeState(
                 bridge.SecondaryBus, bridge.SubordinateBus, bridge.Window(BridgeWindow.Io), bridge.Window(BridgeWindow.Memory), bridge.Window(BridgeWindow.Prefetchable)),
             bridge is null ? null : history.Describe(function, PciRegisters.PrimaryBus, 6));
     }
 
-    private FoundBar Describe(PciFunction function, Bar bar, DecodeMap decode)
+    private FoundBar Describe(PciFunction function, Bar bar, DecodeMap decode, ILookup<Bar, string> owners)
     {
         RefusedBar? refused = decode.Refused.Where(r => r.Bar == bar).Select(r => (RefusedBar?)r).FirstOrDefault();
         PciCommand needed = bar.Kind == BarKind.Io ? PciCommand.IoSpace : PciCommand.MemorySpace;
@@ -61,34 +62,23 @@ internal sealed class MapCollector(PciBoard board, SlotListener slots, WriteHist
             enabled,
             decode.Find(bar)?.Start,
             enabled && refused is { Reason: >= DecodeRefusal.Wraps } why ? Words(why) : null,
-            bar.Kind == BarKind.Io ? [] : Owners(function, bar),
+            [.. owners[bar]],
             history.Describe(function, bar.Register, bar.Kind.Is64Bit() ? 2 : 1));
     }
 
-    // What answers behind a BAR is named for it: t0.bar0, or gpu0 bar0 with the part of it that is meant.
-    private List<string> Owners(PciFunction function, Bar bar)
+    // The names of what shows in memory, by the BAR that it answers for.
+    private ILookup<Bar, string> Owners()
     {
-        List<string> owners = [];
+        List<(Bar Bar, string Name)> owners = [];
         foreach (ref readonly FlatRange run in board.Memory.View.Ranges)
         {
-            if (IsNamedFor(run.Region.Name, function.Name, bar.Name))
+            if (board.OwnerOf(run.Region) is { } owner)
             {
-                owners.Add(run.Region.Name);
+                owners.Add((owner.Bar, run.Region.Name));
             }
         }
 
-        return owners;
-    }
-
-    private static bool IsNamedFor(string region, string function, string bar)
-    {
-        int start = function.Length + 1;
-        int end = start + bar.Length;
-        return region.Length >= end
-            && region.StartsWith(function, StringComparison.Ordinal)
-            && region[function.Length] is '.' or ' '
-            && region.AsSpan(start, bar.Length).SequenceEqual(bar)
-            && (region.Length == end || !char.IsAsciiLetterOrDigit(region[end]));
+        return owners.ToLookup(o => o.Bar, o => o.Name);
     }
 
     private static string Words(RefusedBar refused) => refused.Reason switch

@@ -21,7 +21,7 @@ public sealed class DeviceReturnTests : IDisposable
     {
         _board = TestBoard.WithEvents(
             _log, "--root-port id=rp0", "--device test,id=plugged,port=rp0,bar0=mem32:1M:trap", "--device test,id=fixed,addr=04.0,bar0=mem32:64K:ram");
-        _hotplug = new HotplugController(_board.Board, _board.Config, _board.Events) { Removed = _ => _gone.TrySetResult() };
+        _hotplug = new HotplugController(_board.Board, _board.Nodes, _board.Config, _board.Events) { Removed = _ => _gone.TrySetResult() };
         _board.Board.AddWatcher(_hotplug);
     }
 

@@ -1,49 +1,24 @@
-using Aperture.Devices.Serial;
+using Aperture.Board;
+using Aperture.Board.Tests.Fakes;
 using Aperture.Host.Model;
 using Aperture.Kvm;
-using Aperture.Machine.Board;
-using Aperture.Machine.Boot;
 using Aperture.Machine.Configuration;
+using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
-using Aperture.Memory;
-using Aperture.Pci;
 using Aperture.Placement;
-using Aperture.Placement.Map;
 using Aperture.Watch;
 
 namespace Aperture.Machine.Tests.Fakes;
 
-/// <summary>A board from command-line options with fakes at its edges: a slot table with KVM's rules, interrupt lines, a message sink, machine control.</summary>
-internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
+/// <summary>A board from command-line options, as the machine reads them, with fakes at its edges.</summary>
+internal sealed class TestBoard : BoardHarness
 {
-    public const int AddressBits = 46;
-
-    private readonly EventLog _events;
-    private readonly CpuBus _bus;
-
-    private TestBoard(bool direct, Stream? events, string[] options, HostMachine? host = null, Func<EventLog, IFunctionMaker>? maker = null)
+    private TestBoard(BoardSetup setup, MachineConfig config, BoardNodes nodes, EventLog events)
+        : base(setup, static board => new BusCpu(new CpuBus(board, _ => VcpuAction.Park)))
     {
-        Config = ConfigReader.Read(
-        [
-            direct ? new("--kernel", "unused") : new("--firmware", "unused"),
-            .. options.Select(o => o.Split(' ', 2)).Select(o => new KeyValuePair<string, string>(o[0], o[1])),
-        ]);
-        IReadOnlyList<TopologyNode> root = TopologyBuilder.Build(Config, host);
-        Map = PlacementSolver.Solve(PlacementInput.For(Config, root, AddressBits, host)).Require();
-        Ram = GuestRam.Create(RamLayout.Planned(Map.Ram));
-        Firmware = direct ? null : RamBlock.Create("firmware", 0x2_0000);
-        _events = events is null ? EventLog.None : EventLog.To(events, TimeProvider.System);
-        Board = new PciBoard(new BoardParts(
-            Ram, Firmware, Map, root, AddressBits, Line, this, this, NullSerialBackend.Instance, DebugExitPorts.Read(Config), TimeProvider.System, _events)
-        {
-            Chipset = Chipsets.For(Config.Board),
-            Makers = maker is null ? [] : [maker(_events)],
-        });
-        Slots = new SlotListener(Host);
-        Board.Memory.AddListener(Slots);
-        Board.Memory.AddListener(new SlotEvents(Slots, _events));
-        _bus = new CpuBus(Board, _ => VcpuAction.Park);
-        if (direct)
+        (Config, Nodes, Events) = (config, nodes, events);
+        Board.Memory.AddListener(new SlotEvents(Slots, events));
+        if (setup.Direct)
         {
             PciProgrammer.Program(Board, Map);
         }
@@ -51,103 +26,56 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
 
     public MachineConfig Config { get; }
 
-    public EventLog Events => _events;
+    public BoardNodes Nodes { get; }
 
-    public PlacementMap Map { get; }
-
-    public GuestRam Ram { get; }
-
-    public RamBlock? Firmware { get; }
-
-    public PciBoard Board { get; }
-
-    public FakeSlots Host { get; } = new();
-
-    public SlotListener Slots { get; }
-
-    public Dictionary<uint, FakeLine> Lines { get; } = [];
-
-    public List<(Bdf Requester, MsiMessage Message)> Messages { get; } = [];
-
-    public List<(MachineRequest Kind, int Code)> Requests { get; } = [];
-
-    public CpuBus Cpu => _bus;
+    public EventLog Events { get; }
 
     /// <summary>As after direct boot: everything programmed. Each option is <c>--name value</c>.</summary>
-    public static TestBoard Direct(params string[] options) => new(true, null, options);
+    public static TestBoard Direct(params string[] options) => Make(true, null, options);
 
     /// <summary>As a firmware image finds it: reset state.</summary>
-    public static TestBoard Raw(params string[] options) => new(false, null, options);
+    public static TestBoard Raw(params string[] options) => Make(false, null, options);
 
     /// <summary>Direct, with devices of <paramref name="host"/> that <paramref name="maker"/> makes.</summary>
-    public static TestBoard WithHost(HostMachine host, Func<EventLog, IFunctionMaker> maker, params string[] options) => new(true, null, options, host, maker);
+    public static TestBoard WithHost(HostMachine host, Func<EventLog, IFunctionMaker> maker, params string[] options) => Make(true, null, options, host, maker);
 
     /// <summary>Direct, with its events written to <paramref name="events"/>.</summary>
-    public static TestBoard WithEvents(Stream events, params string[] options) => new(true, events, options);
+    public static TestBoard WithEvents(Stream events, params string[] options) => Make(true, events, options);
 
-    public void Request(MachineRequest request, int exitCode, string reason) => Requests.Add((request, exitCode));
-
-    public void Send(Bdf requester, MsiMessage message) => Messages.Add((requester, message));
-
-    public PciFunction Function(string name) => Board.Pci.Functions.First(f => f.Name == name);
-
-    public ulong BarAt(string name, int bar) => Function(name).FindBar(bar)!.Programmed.Value;
-
-    public uint Read(Bdf place, int offset, int size = 4)
+    public override void Dispose()
     {
-        _bus.PortWrite(0xCF8, 4, 0x8000_0000 | (uint)place.RoutingId << 8 | (uint)(offset & 0xFC));
-        return (uint)(_bus.PortRead((ushort)(0xCFC + (offset & 3)), size) & AccessWidth.AllOnes(size));
+        base.Dispose();
+        Events.Dispose();
     }
 
-    public uint Read(string name, int offset, int size = 4) => Read(Function(name).Bdf, offset, size);
-
-    public void Write(Bdf place, int offset, int size, uint value)
+    private static TestBoard Make(bool direct, Stream? stream, string[] options, HostMachine? host = null, Func<EventLog, IFunctionMaker>? maker = null)
     {
-        _bus.PortWrite(0xCF8, 4, 0x8000_0000 | (uint)place.RoutingId << 8 | (uint)(offset & 0xFC));
-        _bus.PortWrite((ushort)(0xCFC + (offset & 3)), size, value);
-    }
-
-    public void Write(string name, int offset, uint value, int size = 4) => Write(Function(name).Bdf, offset, size, value);
-
-    /// <summary>Programs a BAR and, for 64-bit ones, its upper half.</summary>
-    public void SetBar(string name, int bar, ulong address)
-    {
-        Write(name, 0x10 + (4 * bar), (uint)address);
-        if (Function(name).FindBar(bar)!.Kind.Is64Bit())
+        MachineConfig config = ConfigReader.Read(
+        [
+            direct ? new("--kernel", "unused") : new("--firmware", "unused"),
+            .. options.Select(o => o.Split(' ', 2)).Select(o => new KeyValuePair<string, string>(o[0], o[1])),
+        ]);
+        IReadOnlyList<TopologyNode> root = TopologyBuilder.Build(config, host);
+        EventLog events = stream is null ? EventLog.None : EventLog.To(stream, TimeProvider.System);
+        BoardNodes nodes = new(maker is null ? [new TestFunctionMaker()] : [maker(events), new TestFunctionMaker()]);
+        BoardSetup setup = new(PlacementSolver.Solve(PlacementInput.For(config, root, AddressBits, host)).Require(), nodes.Of(root), events)
         {
-            Write(name, 0x14 + (4 * bar), (uint)(address >> 32));
-        }
+            Direct = direct,
+            Kind = config.Board,
+            DebugExits = DebugExitPorts.Read(config),
+        };
+        return new TestBoard(setup, config, nodes, events);
     }
 
-    public void SetCommand(string name, PciCommand command) => Write(name, 4, (uint)command, 2);
-
-    public ulong Load(ulong address, int size = 4) => _bus.MmioRead(new GuestAddress(address), size) & AccessWidth.AllOnes(size);
-
-    public void Store(ulong address, ulong value, int size = 4) => _bus.MmioWrite(new GuestAddress(address), size, value);
-
-    /// <summary>The name of what answers at <paramref name="address"/>, or null.</summary>
-    public string? Answers(ulong address)
+    /// <summary>Accesses by the way that a vCPU's exits take.</summary>
+    private sealed class BusCpu(CpuBus bus) : ITestCpu
     {
-        FlatView view = Board.Memory.View;
-        int index = view.IndexOf(new GuestAddress(address));
-        return index < 0 ? null : view.Ranges[index].Region.Name;
-    }
+        public uint PortRead(ushort port, int size) => bus.PortRead(port, size);
 
-    public void Dispose()
-    {
-        Board.Dispose();
-        _events.Dispose();
-        Firmware?.Dispose();
-        Ram.Dispose();
-    }
+        public void PortWrite(ushort port, int size, uint value) => bus.PortWrite(port, size, value);
 
-    private FakeLine Line(uint gsi)
-    {
-        if (!Lines.TryGetValue(gsi, out FakeLine? line))
-        {
-            Lines.Add(gsi, line = new FakeLine());
-        }
+        public ulong MmioRead(GuestAddress address, int size) => bus.MmioRead(address, size);
 
-        return line;
+        public void MmioWrite(GuestAddress address, int size, ulong value) => bus.MmioWrite(address, size, value);
     }
 }

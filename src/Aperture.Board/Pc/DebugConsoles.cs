@@ -1,0 +1,55 @@
+using Aperture.Devices.Serial;
+
+namespace Aperture.Board.Pc;
+
+/// <summary>The debug consoles of a machine, each with its file.</summary>
+public sealed class DebugConsoles : IDisposable
+{
+    private readonly List<DebugConsolePort> _ports = [];
+    private readonly List<StreamSerialBackend> _files = [];
+
+    private DebugConsoles()
+    {
+    }
+
+    /// <summary>The consoles at their ports.</summary>
+    public IReadOnlyList<DebugConsolePort> Ports => _ports;
+
+    /// <summary>Opens the files, which start empty.</summary>
+    /// <exception cref="ApertureException">A file cannot be written.</exception>
+    public static DebugConsoles Open(IReadOnlyList<(ushort Port, string Path)> consoles)
+    {
+        ArgumentNullException.ThrowIfNull(consoles);
+        DebugConsoles opened = new();
+        try
+        {
+            foreach ((ushort port, string path) in consoles)
+            {
+                StreamSerialBackend file = new(new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0));
+                opened._files.Add(file);
+                opened._ports.Add(new DebugConsolePort(port, file));
+            }
+
+            return opened;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            opened.Dispose();
+            throw new ApertureException($"--device debugcon,file={consoles[opened._files.Count].Path} cannot be written: {e.Message}", innerException: e);
+        }
+    }
+
+    /// <summary>Writes out what is left.</summary>
+    public void Dispose()
+    {
+        foreach (StreamSerialBackend file in _files)
+        {
+            file.Dispose();
+        }
+    }
+}
+
+/// <summary>A debug console at its port.</summary>
+/// <param name="Port">The port.</param>
+/// <param name="Backend">Where what the guest writes goes.</param>
+public sealed record DebugConsolePort(ushort Port, ISerialBackend Backend);

@@ -1,0 +1,52 @@
+using Aperture.Devices.FwCfg;
+using Aperture.Devices.Pc;
+using Aperture.Devices.Serial;
+using Aperture.Memory;
+
+namespace Aperture.Board.Pc;
+
+/// <summary>A PC: a board with the devices that every PC has.</summary>
+public sealed class PcBoard : IDisposable
+{
+    private readonly PcPlatform _platform;
+
+    /// <summary>Builds the PC in its reset state.</summary>
+    /// <exception cref="ApertureException">A place is taken, the host refuses a device, or the machine cannot be described to firmware.</exception>
+    public PcBoard(BoardParts parts, PcParts pc)
+    {
+        ArgumentNullException.ThrowIfNull(pc);
+        PcPlatform? platform = null;
+        Board = new PciBoard(parts, site => platform = new PcPlatform(pc, site));
+        _platform = platform!;
+        try
+        {
+            if (pc.Configuration is { } configuration)
+            {
+                _platform.AddConfiguration(Board, new FwCfgDevice(configuration(this), new DmaPort(Board.Memory, Board.MemoryDispatcher, static _ => false)));
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The board.</summary>
+    public PciBoard Board { get; }
+
+    /// <summary>The first serial port.</summary>
+    public Serial16550 Serial => _platform.Devices.Serial;
+
+    /// <summary>The keyboard.</summary>
+    public I8042 Keyboard => _platform.Devices.Keyboard;
+
+    /// <summary>The ACPI block: power button.</summary>
+    public AcpiPmBlock PowerManagement => _platform.Devices.PowerManagement;
+
+    /// <summary>The ports of the ACPI block; null while it does not decode. With the hierarchy's lock held.</summary>
+    public AddressRange? PmPorts => _platform.PcChipset.PmBase is { } first ? new AddressRange(new GuestAddress(first), _platform.PcChipset.PmLength) : null;
+
+    /// <inheritdoc/>
+    public void Dispose() => Board.Dispose();
+}

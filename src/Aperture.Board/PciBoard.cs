@@ -1,0 +1,183 @@
+using Aperture.Memory;
+using Aperture.Pci;
+
+namespace Aperture.Board;
+
+/// <summary>
+/// A board with PCI: the address spaces, the PCI tree, and the platform that makes it a particular one. Knows nothing of a hypervisor: it answers accesses
+/// and keeps its two flat views at what the registers say.
+/// </summary>
+public sealed class PciBoard : IConfigWriteSink, IDisposable
+{
+    private readonly IPlatform _platform;
+    private readonly BarMapper _bars;
+    private readonly PciTree _tree;
+    private readonly IMapPart[] _map;
+    private readonly ConfigWriteEvents _writes;
+    private IReadOnlyList<IConfigWriteSink> _watchers = [];
+
+    /// <summary>Builds the board in its reset state.</summary>
+    /// <param name="parts">What it is built around.</param>
+    /// <param name="platform">Makes the platform, which the board owns.</param>
+    /// <exception cref="ApertureException">A place is taken, or the host refuses a device.</exception>
+    public PciBoard(BoardParts parts, Func<BoardSite, IPlatform> platform)
+    {
+        ArgumentNullException.ThrowIfNull(parts);
+        ArgumentNullException.ThrowIfNull(platform);
+        Pci = new PciHierarchy(this, parts.Messages);
+        _writes = new ConfigWriteEvents(parts.Events);
+        Unclaimed = new UnclaimedLog(first => ReportUnclaimed(parts.Events, "memory", first));
+        UnclaimedPorts = new UnclaimedLog(first => ReportUnclaimed(parts.Events, "port", first));
+        MemoryDispatcher = new Dispatcher(Memory, Unclaimed);
+        PortDispatcher = new Dispatcher(Ports, UnclaimedPorts);
+        _platform = platform(new BoardSite(Memory, Ports, MemoryDispatcher, Pci, parts));
+        _bars = new BarMapper(Pci, () => _platform.Limits, parts.Events);
+
+        // BARs last: RAM and the ECAM window win over them, so those are to be where they go before it is worked out what decodes.
+        _map = [.. _platform.Map, _bars];
+        _tree = new PciTree(Pci, _bars, new InterruptRouter(_platform.Intx), new FunctionSite(Memory, MemoryDispatcher, Chipset.IsExpress));
+        try
+        {
+            _tree.Add(Pci.Root, Chipset.Functions);
+            _tree.Add(Pci.Root, parts.Root);
+            if (_platform.HasFirmware)
+            {
+                PinnedWindows.Lock(Pci, parts.Map);
+            }
+
+            PlaceFixed();
+            Apply();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Guest physical memory.</summary>
+    public AddressSpace Memory { get; } = AddressSpace.ForMemory();
+
+    /// <summary>I/O ports.</summary>
+    public AddressSpace Ports { get; } = AddressSpace.ForPorts();
+
+    /// <summary>Answers memory accesses that exit.</summary>
+    public Dispatcher MemoryDispatcher { get; }
+
+    /// <summary>Answers port accesses.</summary>
+    public Dispatcher PortDispatcher { get; }
+
+    /// <summary>Memory accesses that nothing answered.</summary>
+    public UnclaimedLog Unclaimed { get; }
+
+    /// <summary>Port accesses that nothing answered.</summary>
+    public UnclaimedLog UnclaimedPorts { get; }
+
+    /// <summary>The PCI tree.</summary>
+    public PciHierarchy Pci { get; }
+
+    /// <summary>The chipset.</summary>
+    public IChipset Chipset => _platform.Chipset;
+
+    /// <summary>What decodes now.</summary>
+    public DecodeMap Decode => _bars.Current;
+
+    /// <summary>Where RAM is, by rising address.</summary>
+    public IReadOnlyList<AddressRange> Ram => _platform.Ram;
+
+    /// <summary>The BAR that <paramref name="region"/> answers for; null when it is none's. With the hierarchy's lock held.</summary>
+    public BarRegion? OwnerOf(Region region) => _bars.OwnerOf(region);
+
+    /// <inheritdoc/>
+    public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
+    {
+        _writes.Report(function, change, offset, size, value);
+        const ConfigChange Map = ConfigChange.DecodeMap | ConfigChange.SecondaryReset | ConfigChange.FunctionReset | ConfigChange.BusNumbers;
+        if ((change & Map) != 0 || ((change & ConfigChange.DeviceSpecific) != 0 && Chipset.Routes(function)))
+        {
+            Apply();
+        }
+
+        foreach (IConfigWriteSink watcher in _watchers)
+        {
+            watcher.Written(function, change, offset, size, value);
+        }
+    }
+
+    /// <summary>Tells <paramref name="watcher"/> of every configuration write from now on, once it is applied and with the hierarchy's lock held. Any thread.</summary>
+    public void AddWatcher(IConfigWriteSink watcher)
+    {
+        lock (Pci.Sync)
+        {
+            _watchers = [.. _watchers, watcher];
+        }
+    }
+
+    /// <summary>Brings the address spaces to what the registers say, in one step. Any thread.</summary>
+    public void Apply()
+    {
+        lock (Pci.Sync)
+        {
+            using AddressChange memory = Memory.Begin();
+            using AddressChange ports = Ports.Begin();
+            foreach (IMapPart part in _map)
+            {
+                part.Update(new MapChange(memory, ports));
+            }
+
+            ports.Commit();
+            memory.Commit();
+        }
+    }
+
+    /// <summary>Makes the function for <paramref name="node"/> and all below it and puts them on <paramref name="bus"/>, while the guest may run. They are in reset state: nothing decodes.</summary>
+    /// <exception cref="ApertureException">The place is taken, or the host refuses.</exception>
+    public PciFunction Plug(PciBus bus, BoardNode node) => _tree.Add(bus, node);
+
+    /// <summary>Takes <paramref name="function"/> and all below it off the board, while the guest may run: what they decoded is gone in one step.</summary>
+    /// <exception cref="ApertureException">The host did not take something back; the function is off the board all the same.</exception>
+    public void Unplug(PciFunction function) => _tree.Remove(function, Apply);
+
+    /// <summary>Returns every device and register to its state after power-on; with the vCPUs stopped.</summary>
+    public void Reset()
+    {
+        Pci.Reset(ResetKind.Cold);
+        _platform.Reset();
+        lock (Pci.Sync)
+        {
+            Apply();
+            Pci.ResetApplied();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _tree.Dispose();
+        _platform.Dispose();
+        Ports.Dispose();
+        Memory.Dispose();
+    }
+
+    private void PlaceFixed()
+    {
+        using AddressChange memory = Memory.Begin();
+        using AddressChange ports = Ports.Begin();
+        _platform.Place(new MapChange(memory, ports));
+        foreach (FixedRange range in _tree.Fixed)
+        {
+            (range.IsPorts ? ports : memory).Place(range.Region, range.Start, RegionPriority.Legacy);
+        }
+
+        ports.Commit();
+        memory.Commit();
+    }
+
+    private static void ReportUnclaimed(IEventSink events, string space, UnclaimedAccess access) => events.Write("unclaimed", json =>
+    {
+        json.WriteString("space", space);
+        json.WriteAddress("address", access.Address);
+        json.WriteNumber("width", access.Size);
+        json.WriteString("access", access.IsWrite ? "write" : "read");
+    });
+}

@@ -1,0 +1,63 @@
+using Aperture.Pci;
+using Aperture.Placement.Map;
+
+namespace Aperture.Board;
+
+/// <summary>Programs a placement into the registers, as firmware does before it starts an operating system.</summary>
+public static class PciProgrammer
+{
+    private const PciCommand Decoding = PciCommand.IoSpace | PciCommand.MemorySpace;
+
+    /// <summary>Chipset, bus numbers, bridge windows, BARs, then decoding; the address spaces follow in one step at the end.</summary>
+    public static void Program(PciBoard board, PlacementMap map)
+    {
+        ArgumentNullException.ThrowIfNull(board);
+        ArgumentNullException.ThrowIfNull(map);
+        lock (board.Pci.Sync)
+        {
+            board.Chipset.Program(map);
+            foreach (HostBridgePlacement bridge in map.HostBridges)
+            {
+                Program(board.Pci.Root, bridge.Functions);
+            }
+
+            board.Apply();
+        }
+    }
+
+    private static void Program(PciBus bus, IReadOnlyList<FunctionPlacement> functions)
+    {
+        foreach (FunctionPlacement placement in functions)
+        {
+            // A function that was taken out, or replaced by another, is not what was planned; its window stays for the next one.
+            PciFunction? function = bus.Functions.FirstOrDefault(f => f.DeviceFunction == placement.Address.DeviceFunction);
+            if (function is null || function.Name != placement.Name)
+            {
+                continue;
+            }
+
+            foreach (BarPlacement bar in placement.Bars)
+            {
+                // An assigned device's ROM is left out when it cannot be read.
+                if (function.FindBar(bar.Demand.Index) is not null)
+                {
+                    function.ProgramBar(bar.Demand.Index, bar.Address);
+                }
+            }
+
+            if (placement.Bridge is { } windows && function is PciBridge bridge)
+            {
+                bridge.ProgramBusNumbers(windows.Primary, windows.Secondary, windows.Subordinate);
+                bridge.ProgramWindow(BridgeWindow.Io, windows.Io);
+                bridge.ProgramWindow(BridgeWindow.Memory, windows.Memory);
+                bridge.ProgramWindow(BridgeWindow.Prefetchable, windows.Prefetchable);
+                Program(bridge.Secondary, windows.Functions);
+                function.ProgramCommand(Decoding | PciCommand.BusMaster, Decoding | PciCommand.BusMaster);
+            }
+            else if (placement.Bars.Count > 0)
+            {
+                function.ProgramCommand(Decoding, Decoding);
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+using Aperture.Pci;
+using Aperture.Placement.Map;
+
+namespace Aperture.Board;
+
+/// <summary>
+/// Keeps the windows of bridges open for pinned BARs below them while firmware enumerates: firmware writes windows by its own account of the BARs, which is
+/// wrong for those that do not move.
+/// </summary>
+internal static class PinnedWindows
+{
+    /// <summary>Locks each window of <paramref name="map"/> that a pinned BAR lies in, on the bridge of the same place.</summary>
+    public static void Lock(PciHierarchy hierarchy, PlacementMap map)
+    {
+        foreach (HostBridgePlacement bridge in map.HostBridges)
+        {
+            Visit(hierarchy.Root, bridge.Functions);
+        }
+    }
+
+    private static void Visit(PciBus bus, IReadOnlyList<FunctionPlacement> functions)
+    {
+        foreach (FunctionPlacement placement in functions)
+        {
+            if (placement.Bridge is not { } windows || bus.Functions.FirstOrDefault(f => f.DeviceFunction == placement.Address.DeviceFunction) is not PciBridge bridge)
+            {
+                continue;
+            }
+
+            Visit(bridge.Secondary, windows.Functions);
+            List<AddressRange> pinned = [.. PciHierarchy.FunctionsBelow(bridge.Secondary).SelectMany(f => f.Bars).Where(b => b.Kind != BarKind.Io).Select(Pinned).OfType<AddressRange>()];
+            List<AddressRange> pinnedPorts = [.. PciHierarchy.FunctionsBelow(bridge.Secondary).SelectMany(f => f.Bars).Where(b => b.Kind == BarKind.Io).Select(Pinned).OfType<AddressRange>()];
+            Lock(bridge, BridgeWindow.Io, windows.Io, pinnedPorts);
+            Lock(bridge, BridgeWindow.Memory, windows.Memory, pinned);
+            Lock(bridge, BridgeWindow.Prefetchable, windows.Prefetchable, pinned);
+        }
+    }
+
+    private static AddressRange? Pinned(Bar bar) => bar.Pin is { } pin && bar.PinPolicy != BarPinPolicy.Follow ? new AddressRange(pin, bar.Size) : null;
+
+    private static void Lock(PciBridge bridge, BridgeWindow window, AddressRange? planned, List<AddressRange> pinned)
+    {
+        if (planned is { IsEmpty: false } range && pinned.Exists(range.Contains))
+        {
+            bridge.LockWindow(window, range);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+using Aperture.Memory;
+
+namespace Aperture.Board.Tests.Fakes;
+
+/// <summary>A hypervisor's slot table with KVM's rules: whole pages, no overlap, no refill of a full slot.</summary>
+internal sealed class FakeSlots : IMemorySlotBackend
+{
+    private const int InvalidArgument = 22;
+
+    public SortedDictionary<int, MemorySlot> Table { get; } = [];
+
+    /// <summary>Calls that KVM would have refused.</summary>
+    public int Refusals { get; private set; }
+
+    public int MaxSlots => 128;
+
+    public int Set(int id, in MemorySlot slot)
+    {
+        AddressRange range = slot.Range;
+        bool pages = ((range.Start.Value | range.Size | slot.Host.Value) & 0xFFF) == 0 && !range.IsEmpty;
+        if (id < 0 || id >= MaxSlots || Table.ContainsKey(id) || !pages || Table.Values.Any(other => other.Range.Overlaps(range)))
+        {
+            Refusals++;
+            return InvalidArgument;
+        }
+
+        Table.Add(id, slot);
+        return 0;
+    }
+
+    public int Delete(int id)
+    {
+        if (Table.Remove(id))
+        {
+            return 0;
+        }
+
+        Refusals++;
+        return InvalidArgument;
+    }
+
+    /// <summary>The slot at <paramref name="address"/>, or null.</summary>
+    public MemorySlot? At(ulong address)
+    {
+        foreach (MemorySlot slot in Table.Values)
+        {
+            if (slot.Range.Contains(new GuestAddress(address)))
+            {
+                return slot;
+            }
+        }
+
+        return null;
+    }
+}
