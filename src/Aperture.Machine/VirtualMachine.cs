@@ -81,8 +81,9 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 Makers = [new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), _hostDevices],
             }));
             _plan.FirmwareBoot?.Attach(_board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)));
-            CpuBus screen = new(_board, static _ => VcpuAction.Park);
-            _screen = Own(new ScreenOutput(config, _board.Display, clock, () => _vm.PostedWrites.Deliver(screen)));
+
+            // A bus each time: any thread may look, and a lookup cache is one thread's own.
+            _screen = Own(new ScreenOutput(config, _board.Display, clock, () => _vm.PostedWrites.Deliver(new CpuBus(_board, static _ => VcpuAction.Park))));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
 
             // Between the vCPUs' end and the devices' closing: nothing may reach a device that is given back.
