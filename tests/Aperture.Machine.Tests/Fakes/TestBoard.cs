@@ -18,10 +18,10 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
 {
     public const int AddressBits = 46;
 
-    private readonly EventLog _events;
+    private readonly EventHub _events = new(TimeProvider.System);
     private readonly CpuBus _bus;
 
-    private TestBoard(bool direct, Stream? events, string[] options, HostMachine? host = null, Func<EventLog, IFunctionMaker>? maker = null)
+    private TestBoard(bool direct, Stream? events, string[] options, HostMachine? host = null, Func<IEventSink, IFunctionMaker>? maker = null)
     {
         Config = ConfigReader.Read(
         [
@@ -32,7 +32,11 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
         Map = PlacementSolver.Solve(PlacementInput.For(Config, root, AddressBits, host)).Require();
         Ram = GuestRam.Create(RamLayout.Planned(Map.Ram));
         Firmware = direct ? null : RamBlock.Create("firmware", 0x2_0000);
-        _events = events is null ? EventLog.None : EventLog.To(events, TimeProvider.System);
+        if (events is not null)
+        {
+            _events.Subscribe(EventLog.To(events));
+        }
+
         Board = new PciBoard(new BoardParts(
             Ram, Firmware, Map, root, AddressBits, Line, this, this, NullSerialBackend.Instance, DebugExitPorts.Read(Config), TimeProvider.System, _events)
         {
@@ -51,7 +55,7 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
 
     public MachineConfig Config { get; }
 
-    public EventLog Events => _events;
+    public EventHub Events => _events;
 
     public PlacementMap Map { get; }
 
@@ -80,7 +84,7 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
     public static TestBoard Raw(params string[] options) => new(false, null, options);
 
     /// <summary>Direct, with devices of <paramref name="host"/> that <paramref name="maker"/> makes.</summary>
-    public static TestBoard WithHost(HostMachine host, Func<EventLog, IFunctionMaker> maker, params string[] options) => new(true, null, options, host, maker);
+    public static TestBoard WithHost(HostMachine host, Func<IEventSink, IFunctionMaker> maker, params string[] options) => new(true, null, options, host, maker);
 
     /// <summary>Direct, with its events written to <paramref name="events"/>.</summary>
     public static TestBoard WithEvents(Stream events, params string[] options) => new(true, events, options);
@@ -136,7 +140,6 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
     public void Dispose()
     {
         Board.Dispose();
-        _events.Dispose();
         Firmware?.Dispose();
         Ram.Dispose();
     }
