@@ -149,6 +149,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             if (kind != MachineRequest.Reset || !_config.Reboot)
             {
                 ReportTotals();
+                _events.Flush();
                 _screen.Capture();
                 return new MachineOutcome(exitCode, reason, failed);
             }

@@ -80,6 +80,15 @@ public sealed class EventHub : IEventSink
         Publish(kind, sentence, fields);
     }
 
+    /// <summary>Waits, a moment at most for each subscriber, until all have passed on what happened before.</summary>
+    public void Flush()
+    {
+        foreach (IEventSubscriber subscriber in _subscribers)
+        {
+            subscriber.Flush();
+        }
+    }
+
     private void Publish(string kind, string? notice, Action<Utf8JsonWriter>? fields)
     {
         lock (_gate)

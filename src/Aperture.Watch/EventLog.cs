@@ -43,7 +43,7 @@ public sealed class EventLog : IEventSubscriber, IDisposable
         try
         {
             FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0);
-            return new EventLog(new OutputQueue(file, fault => notices.Notice("events.failed", $"events are no longer written to {path}: {fault.Message}")));
+            return To(new OutputQueue(file, fault => notices.Notice("events.failed", $"events are no longer written to {path}: {fault.Message}")));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -53,6 +53,12 @@ public sealed class EventLog : IEventSubscriber, IDisposable
 
     /// <summary>A log straight into a stream that does not wait for a reader; it is closed with the log.</summary>
     public static EventLog To(Stream stream) => new(stream);
+
+    /// <summary>A log into a queue, which is closed with it.</summary>
+    public static EventLog To(OutputQueue queue) => new(queue);
+
+    /// <inheritdoc/>
+    public void Flush() => _queue?.Flush(LastPatience);
 
     /// <inheritdoc/>
     public void Take(in WatchedEvent happened)
@@ -112,5 +118,5 @@ public sealed class EventLog : IEventSubscriber, IDisposable
         return true;
     }
 
-    private void Crash(object? sender, UnhandledExceptionEventArgs e) => _queue?.Flush(LastPatience);
+    private void Crash(object? sender, UnhandledExceptionEventArgs e) => Flush();
 }

@@ -11,6 +11,12 @@ public interface IEventSubscriber
 
     /// <summary>Takes what happened. One that throws is not called again.</summary>
     void Take(in WatchedEvent happened);
+
+    /// <summary>Waits, a moment at most, until what was taken is where it goes. Not called from where a guest would wait.</summary>
+    void Flush()
+    {
+        // Who passes everything on at once has nothing to do.
+    }
 }
 
 /// <summary>Something that happened to a machine; valid during the call only.</summary>
