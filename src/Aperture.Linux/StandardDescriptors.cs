@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Aperture.Linux;
 
 /// <summary>
-/// The three descriptors that a process is started with, any of which its starter may have closed (<c>&gt;&amp;-</c>). The number is then given to whatever is opened
-/// next, by the runtime or by this program, which must not be taken for an input or output.
+/// The three descriptors that a process is started with, any of which its starter may have closed (<c>&gt;&amp;-</c>). The number is then given to whatever is
+/// opened next, by the runtime or by this program, which must not be taken for an input or output.
 /// </summary>
 public static partial class StandardDescriptors
 {
@@ -14,8 +14,8 @@ public static partial class StandardDescriptors
     private const int ReadWrite = 2;
 
     /// <summary>
-    /// True when <paramref name="descriptor"/> (0 to 2) is one that this process was started with. One that was opened since closes on exec, as everything that the
-    /// runtime and this program open does; an inherited one cannot, or it would not be here.
+    /// True when <paramref name="descriptor"/> (0 to 2) is one that this process was started with. One that was opened since closes on exec, as everything that
+    /// the runtime and this program open does; an inherited one cannot, or it would not be here.
     /// </summary>
     public static bool IsInherited(int descriptor)
     {
@@ -23,7 +23,7 @@ public static partial class StandardDescriptors
         return flags >= 0 && (flags & CloseOnExec) == 0;
     }
 
-    /// <summary>Gives the numbers that are free to <c>/dev/null</c>, so that nothing opened later gets them. Call it before anything is opened; never throws.</summary>
+    /// <summary>Gives free numbers to <c>/dev/null</c>, so that nothing opened later gets them. Call it before anything is opened; never throws.</summary>
     public static void FillClosed()
     {
         for (int descriptor = 0; descriptor <= 2; descriptor++)

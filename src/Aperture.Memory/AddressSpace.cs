@@ -53,7 +53,7 @@ public sealed class AddressSpace : IDisposable
     public IReadOnlyList<Placement> Placements => _placements;
 
     /// <summary>
-    /// What was dispatched to each region that was ever in the view, also to those that left it, in the order in which they came. Sums as of now; made anew by each call.
+    /// What was dispatched to each region that was ever in the view, also to those that left it, in the order in which they came. Made anew by each call.
     /// </summary>
     public IReadOnlyList<RegionCount> Counts => _roster.Sums();
 

@@ -70,8 +70,8 @@ public sealed class Region
     public bool IsPosted { get; private init; }
 
     /// <summary>
-    /// Reads dispatched so far to the space's regions of this name (<see cref="RegionCount"/>); 0 before the region was first seen in a view. Exact once the threads
-    /// that access it stopped; until then it may lag.
+    /// Reads dispatched so far to the space's regions of this name (<see cref="RegionCount"/>); 0 before the region was first seen in a view. Exact once the
+    /// threads that access it stopped; until then it may lag.
     /// </summary>
     public ulong Reads => Counts?.Reads ?? 0;
 

@@ -18,7 +18,7 @@ internal sealed class RegionRoster
     private readonly List<AccessCounts> _all = [];
     private AccessCounts? _rest;
 
-    /// <summary>Gives each region that comes into the view its counts; before the view is published, so that whoever finds the region there finds them.</summary>
+    /// <summary>Gives each region that comes into the view its counts; before the view is published, so that whoever finds the region finds them.</summary>
     public void Admit(ImmutableArray<FlatRange> added)
     {
         lock (_gate)

@@ -33,7 +33,7 @@ internal sealed class ThreadSlots<T>
         }
     }
 
-    /// <summary>The sum of <paramref name="part"/> over all threads' objects: exact for threads that stopped or are the caller, others may be a little ahead.</summary>
+    /// <summary>The sum of <paramref name="part"/> over all threads' objects: exact for threads that stopped, others may be a little ahead.</summary>
     public ulong Sum(Func<T, ulong> part)
     {
         ulong sum = 0;

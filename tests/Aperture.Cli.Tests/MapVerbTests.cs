@@ -41,7 +41,7 @@ public sealed class MapVerbTests(Scratch scratch) : IClassFixture<Scratch>
             using JsonDocument answer = JsonDocument.Parse(json.Output);
             JsonElement[] regions = [.. answer.RootElement.GetProperty("regions").EnumerateArray()];
             JsonElement serial = Assert.Single(regions, r => r.GetProperty("space").GetString() == "ports" && r.GetProperty("address").GetString() == "0x3f8");
-            Assert.Equal(("trapped", "handler", 0, 6), (Text(serial, "kind"), Text(serial, "backing"), serial.GetProperty("reads").GetInt32(), serial.GetProperty("writes").GetInt32()));
+            Assert.Equal(("trapped", "handler", 0, 6), (Text(serial, "kind"), Text(serial, "backing"), Number(serial, "reads"), Number(serial, "writes")));
             JsonElement firmware = Assert.Single(regions, r => Text(r, "region") == "firmware");
             Assert.Equal(("rom", "slot"), (Text(firmware, "kind"), Text(firmware, "backing")));
             CommandLine.Result table = CommandLine.Run("map", "--control", socket);
@@ -61,8 +61,10 @@ public sealed class MapVerbTests(Scratch scratch) : IClassFixture<Scratch>
 
         string totals = Assert.Single(await File.ReadAllLinesAsync(events, cancelled), l => l.Contains("\"machine.totals\"", StringComparison.Ordinal));
         using JsonDocument end = JsonDocument.Parse(totals);
-        Assert.Equal(6, end.RootElement.GetProperty("regions").EnumerateArray().Where(r => Text(r, "space") == "ports").Sum(r => r.GetProperty("writes").GetInt32()));
+        Assert.Equal(6, end.RootElement.GetProperty("regions").EnumerateArray().Where(r => Text(r, "space") == "ports").Sum(r => Number(r, "writes")));
     }
+
+    private static int Number(JsonElement element, string name) => element.GetProperty(name).GetInt32();
 
     private static string Text(JsonElement element, string name) => element.GetProperty(name).GetString()!;
 }

@@ -45,14 +45,14 @@ public class EventHubTests
     public void A_stream_that_is_stuck_holds_nobody_up_and_what_is_left_out_is_counted()
     {
         const int Events = 300;
-        string text = new('x', OutputQueue.Capacity / 100);
+        string filler = new('x', OutputQueue.Capacity / 100);
         using StuckStream stream = new();
         EventHub hub = new(TimeProvider.System);
         using (hub.Subscribe(EventLog.To(new OutputQueue(stream))))
         {
             for (int i = 0; i < Events; i++)
             {
-                hub.Write("x", json => json.WriteString("text", text));
+                hub.Write("x", json => json.WriteString("text", filler));
             }
 
             stream.Open.Set();
@@ -60,7 +60,8 @@ public class EventHubTests
             hub.Write("last");
         }
 
-        JsonElement[] lines = [.. Encoding.UTF8.GetString(stream.ToArray()).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => JsonDocument.Parse(l).RootElement)];
+        string[] text = Encoding.UTF8.GetString(stream.ToArray()).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        JsonElement[] lines = [.. text.Select(l => JsonDocument.Parse(l).RootElement)];
         JsonElement leftOut = Assert.Single(lines, l => l.GetProperty("event").GetString() == "events.left_out");
         Assert.Equal(Events, lines.Count(l => l.GetProperty("event").GetString() == "x") + leftOut.GetProperty("count").GetInt32());
         Assert.Equal("last", lines[^1].GetProperty("event").GetString());

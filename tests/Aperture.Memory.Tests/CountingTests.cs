@@ -77,7 +77,10 @@ public class CountingTests
     public void Every_access_that_a_device_saw_is_counted_once()
     {
         Prop.ForAll(
-            (from address in Gen.Choose(0, (Regions * Span) + 8) from size in Gen.Choose(1, 8) from kind in Gen.Choose(0, 7) select (address, size, kind)).ArrayOf().ToArbitrary(),
+            (from address in Gen.Choose(0, (Regions * Span) + 8)
+             from size in Gen.Choose(1, 8)
+             from kind in Gen.Choose(0, 7)
+             select (address, size, kind)).ArrayOf().ToArbitrary(),
             accesses =>
             {
                 using AddressSpace space = AddressSpace.ForMemory();

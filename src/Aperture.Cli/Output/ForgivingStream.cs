@@ -1,8 +1,8 @@
 namespace Aperture.Cli.Output;
 
 /// <summary>
-/// A stream for writing that keeps its first failure instead of throwing it, and drops what comes after. A reader that went away (a broken pipe) is no failure: it has read
-/// what it wanted. Thread-safe as far as the stream below is.
+/// A stream for writing that keeps its first failure instead of throwing it, and drops what comes after. A reader that went away (a broken pipe) is no
+/// failure: it has read what it wanted. Thread-safe as far as the stream below is.
 /// </summary>
 /// <param name="open">Opens the stream, when it is first written to; null for one that was never open.</param>
 internal sealed class ForgivingStream(Func<Stream>? open) : Stream

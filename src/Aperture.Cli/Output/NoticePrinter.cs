@@ -3,7 +3,7 @@ using Aperture.Watch;
 
 namespace Aperture.Cli.Output;
 
-/// <summary>Prints what the person who runs a machine should hear of at once, a sentence a line. A stuck terminal holds nothing up: it then misses some.</summary>
+/// <summary>Prints what the person who runs a machine should hear of at once, a sentence a line. A stuck terminal holds nothing up: it misses some.</summary>
 internal sealed class NoticePrinter : IEventSubscriber, IDisposable
 {
     private readonly OutputQueue _queue;

@@ -43,7 +43,9 @@ internal sealed class StandardStreams
         return 0;
     }
 
-    /// <summary>The exit code of a verb that ended with <paramref name="code"/>: that of a host failure when not all that it printed got out, which standard error then says.</summary>
+    /// <summary>
+    /// The exit code of a verb that ended with <paramref name="code"/>: that of a host failure when not all that it printed got out, and standard error says why.
+    /// </summary>
     public int Conclude(int code)
     {
         if (Output.Failure is not { } failure)
