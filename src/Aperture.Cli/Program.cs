@@ -1,4 +1,5 @@
 using Aperture.Cli.CommandLine;
+using Aperture.Cli.Output;
 using Aperture.Cli.Verbs;
 
 namespace Aperture.Cli;
@@ -8,14 +9,18 @@ internal static class Program
 {
     private static readonly Verb[] Verbs =
     [
-        RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, ControlVerbs.Attach, ControlVerbs.Detach, DemoVerb.Verb, LabRunVerb.Verb,
+        RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, MapVerb.Verb, ControlVerbs.Attach, ControlVerbs.Detach, DemoVerb.Verb, LabRunVerb.Verb,
     ];
+
+    /// <summary>Where the program prints.</summary>
+    public static StandardStreams Streams { get; private set; } = null!;
 
     private static int Main(string[] arguments)
     {
+        StandardStreams streams = Streams = StandardStreams.Take();
         try
         {
-            return Run(arguments);
+            return streams.Conclude(Run(arguments, streams));
         }
         catch (ApertureException failure)
         {
@@ -29,17 +34,15 @@ internal static class Program
         }
     }
 
-    private static int Run(string[] arguments)
+    private static int Run(string[] arguments, StandardStreams streams)
     {
         string first = arguments.Length > 0 ? arguments[0] : "--help";
         switch (first)
         {
             case "--help" or "-h" or "help":
-                Console.Out.Write(HelpPage.ForAll(Verbs));
-                return 0;
+                return streams.ShowPage(HelpPage.ForAll(Verbs));
             case "--version" or "-V":
-                Console.Out.WriteLine($"aperture {typeof(Program).Assembly.GetName().Version?.ToString(3)}");
-                return 0;
+                return streams.ShowPage($"aperture {typeof(Program).Assembly.GetName().Version?.ToString(3)}\n");
         }
 
         // A verb's name has one word or two.
@@ -50,8 +53,7 @@ internal static class Program
         ReadOnlySpan<string> own = command < 0 ? rest : rest[..command];
         if (own.Contains("--help") || own.Contains("-h"))
         {
-            Console.Out.Write(HelpPage.For(verb));
-            return 0;
+            return streams.ShowPage(HelpPage.For(verb));
         }
 
         return verb.Run(ArgumentParser.Parse(verb, rest));

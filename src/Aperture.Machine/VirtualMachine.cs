@@ -25,7 +25,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
 {
     private readonly MachineConfig _config;
     private readonly Stack<IDisposable> _parts = new();
-    private readonly EventLog _events;
+    private readonly EventHub _events;
     private readonly KvmVm _vm;
     private readonly GuestRam _ram;
     private readonly PcBoard _pc;
@@ -43,9 +43,10 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     // Under the gate. The first request wins, but one to end the run replaces one to reset: it must not be lost in the reset.
     private Pending? _request;
 
-    private VirtualMachine(MachineConfig config, TimeProvider clock)
+    private VirtualMachine(MachineConfig config, TimeProvider clock, EventHub events)
     {
         _config = config;
+        _events = events;
         try
         {
             // What the user got wrong is told even where there is no KVM, so its absence waits.
@@ -65,7 +66,11 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 Own(new RamPopulation(_ram.Block));
             }
 
-            _events = Own(config.EventsPath is { } path ? EventLog.Open(path, clock) : EventLog.None);
+            if (config.EventsPath is { } path)
+            {
+                Own(_events.Subscribe(EventLog.Open(path, _events)));
+            }
+
             _serial = Own(SerialConnection.Open(config));
             DebugConsoles consoles = Own(DebugConsoles.Open(_plan.DebugConsoleFiles));
             if (start is null || cpuid is null)
@@ -93,8 +98,10 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
                 Reserved = [HypervisorRanges.KvmPages],
             }));
             _board = _pc.Board;
-            CpuBus screen = new(_board, static _ => VcpuAction.Park);
-            _screen = Own(new ScreenOutput(config, _board.Pci.Root.Functions.OfType<StandardVga>().FirstOrDefault(), clock, () => _vm.PostedWrites.Deliver(screen)));
+
+            // A bus each time: any thread may look, and a lookup cache is one thread's own.
+            StandardVga? display = _board.Pci.Root.Functions.OfType<StandardVga>().FirstOrDefault();
+            _screen = Own(new ScreenOutput(config, display, clock, () => _vm.PostedWrites.Deliver(new CpuBus(_board, static _ => VcpuAction.Park))));
             _slots = new SlotListener(new SlotBackend(_vm.Memory));
 
             // Between the vCPUs' end and the devices' closing: nothing may reach a device that is given back.
@@ -126,8 +133,11 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
     internal PciBoard Board => _board;
 
     /// <summary>Makes the machine, stopped.</summary>
+    /// <param name="config">What to make.</param>
+    /// <param name="clock">Time.</param>
+    /// <param name="events">Where what happens to the machine is told, from its making on; null when the events file is all that watches.</param>
     /// <exception cref="ApertureException">The configuration contradicts itself, the host, or the address map; or the host refuses.</exception>
-    public static VirtualMachine Create(MachineConfig config, TimeProvider clock) => new(config, clock);
+    public static VirtualMachine Create(MachineConfig config, TimeProvider clock, EventHub? events = null) => new(config, clock, events ?? new EventHub(clock));
 
     /// <summary>Runs the guest until it powers off, exits, fails, or <see cref="Stop"/> is called.</summary>
     /// <exception cref="ApertureException">The host failed.</exception>
@@ -152,6 +162,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             if (kind != MachineRequest.Reset || !_config.Reboot)
             {
                 ReportTotals();
+                _events.Flush();
                 _screen.Capture();
                 return new MachineOutcome(exitCode, reason, failed);
             }
@@ -281,6 +292,7 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
             json.WriteNumber("unclaimed_memory", _board.Unclaimed.Total);
             json.WriteNumber("unclaimed_ports", _board.UnclaimedPorts.Total);
             json.WriteNumber("dropped_messages", _vm.DroppedMessages);
+            json.WriteCounts(_board);
             WriteKernelCounts(json);
         });
     }

@@ -18,6 +18,7 @@ public sealed class AddressSpace : IDisposable
     private readonly Lock _gate = new();
     private readonly List<IFlatViewListener> _listeners = [];
     private readonly HashSet<RamBlock> _held = [];
+    private readonly RegionRoster _roster = new();
     private volatile FlatView _view = FlatView.Empty;
 
     // Replaced as a whole under the lock; the list itself never changes once it is here.
@@ -50,6 +51,11 @@ public sealed class AddressSpace : IDisposable
 
     /// <summary>The regions placed now and where, sorted by address.</summary>
     public IReadOnlyList<Placement> Placements => _placements;
+
+    /// <summary>
+    /// What was dispatched to each region that was ever in the view, also to those that left it, in the order in which they came. Made anew by each call.
+    /// </summary>
+    public IReadOnlyList<RegionCount> Counts => _roster.Sums();
 
     /// <summary>What keeps vCPUs out of the guest while live memory is replaced; null while there are none. Set it before the first vCPU runs.</summary>
     public IViewBarrier? Barrier { get; set; }
@@ -145,6 +151,7 @@ public sealed class AddressSpace : IDisposable
             return;
         }
 
+        _roster.Admit(diff.Added);
         using IDisposable? still = diff.ReplacesLiveMemory ? Barrier?.StopVcpus() : null;
         _view = next;
         ApertureException? first = null;

@@ -29,13 +29,76 @@ public sealed class Dispatcher
     /// </summary>
     public AccessResult Read(ref LookupCache cache, GuestAddress address, int size, out ulong value)
     {
+        // The handler that answered last, while the map is still the same: one comparison, no search.
         FlatView view = _space.View;
+        return IsNatural(address, size) && cache.Last.Holds(view, address, size, out ulong offset)
+            ? Read(in cache.Last, offset, address, size, out value)
+            : ReadElsewhere(view, ref cache, address, size, out value);
+    }
+
+    /// <summary>
+    /// Writes the low <paramref name="size"/> (1 to 8) bytes of <paramref name="value"/>, little-endian. Bytes that nothing answers are dropped; the
+    /// result is then <see cref="AccessResult.Unclaimed"/>. Writes to read-only memory without a handler are dropped and are not unclaimed.
+    /// </summary>
+    public AccessResult Write(ref LookupCache cache, GuestAddress address, int size, ulong value)
+    {
+        FlatView view = _space.View;
+        return IsNatural(address, size) && cache.Last.Holds(view, address, size, out ulong offset)
+            ? Write(in cache.Last, offset, address, size, value)
+            : WriteElsewhere(view, ref cache, address, size, value);
+    }
+
+    /// <summary>Reads as <see cref="Read(ref LookupCache, GuestAddress, int, out ulong)"/> does, from a view that the caller already decided by.</summary>
+    internal AccessResult Read(FlatView view, GuestAddress address, int size, out ulong value) => ReadPieces(view, address, size, out value);
+
+    /// <summary>Writes, likewise.</summary>
+    internal AccessResult Write(FlatView view, GuestAddress address, int size, ulong value) => WritePieces(view, address, size, value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private AccessResult Read(in CachedRun run, ulong offset, GuestAddress address, int size, out ulong value)
+    {
+        run.Cell.Reads++;
+        ulong ones = AccessWidth.AllOnes(size);
+        if (run.Handler.Read(offset, size, out value) == AccessResult.Ok)
+        {
+            value &= ones;
+            return AccessResult.Ok;
+        }
+
+        value = ones;
+        Unclaimed.Record(address, size, isWrite: false);
+        return AccessResult.Unclaimed;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private AccessResult Write(in CachedRun run, ulong offset, GuestAddress address, int size, ulong value)
+    {
+        run.Cell.Writes++;
+        if (run.Handler.Write(offset, size, value & AccessWidth.AllOnes(size)) == AccessResult.Ok)
+        {
+            return AccessResult.Ok;
+        }
+
+        Unclaimed.Record(address, size, isWrite: true);
+        return AccessResult.Unclaimed;
+    }
+
+    // Apart, and not inlined, so that the way to the last handler stays short.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private AccessResult ReadElsewhere(FlatView view, ref LookupCache cache, GuestAddress address, int size, out ulong value)
+    {
         if (IsNatural(address, size))
         {
+            if (cache.Before.Holds(view, address, size, out ulong offset))
+            {
+                return Read(in cache.Before, offset, address, size, out value);
+            }
+
             int index = view.IndexOf(address, ref cache);
             if (index >= 0 && view.At(index).Range.Last - address >= (ulong)(size - 1))
             {
-                AccessResult result = ReadRun(view.At(index), address, size, out value);
+                AccessCell cell = cache.Remember(view, in view.At(index));
+                AccessResult result = ReadRun(view.At(index), cell, address, size, out value);
                 if (result != AccessResult.Ok)
                 {
                     Unclaimed.Record(address, size, isWrite: false);
@@ -48,19 +111,21 @@ public sealed class Dispatcher
         return ReadPieces(view, address, size, out value);
     }
 
-    /// <summary>
-    /// Writes the low <paramref name="size"/> (1 to 8) bytes of <paramref name="value"/>, little-endian. Bytes that nothing answers are dropped; the
-    /// result is then <see cref="AccessResult.Unclaimed"/>. Writes to read-only memory without a handler are dropped and are not unclaimed.
-    /// </summary>
-    public AccessResult Write(ref LookupCache cache, GuestAddress address, int size, ulong value)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private AccessResult WriteElsewhere(FlatView view, ref LookupCache cache, GuestAddress address, int size, ulong value)
     {
-        FlatView view = _space.View;
         if (IsNatural(address, size))
         {
+            if (cache.Before.Holds(view, address, size, out ulong offset))
+            {
+                return Write(in cache.Before, offset, address, size, value);
+            }
+
             int index = view.IndexOf(address, ref cache);
             if (index >= 0 && view.At(index).Range.Last - address >= (ulong)(size - 1))
             {
-                AccessResult result = WriteRun(view.At(index), address, size, value);
+                AccessCell cell = cache.Remember(view, in view.At(index));
+                AccessResult result = WriteRun(view.At(index), cell, address, size, value);
                 if (result != AccessResult.Ok)
                 {
                     Unclaimed.Record(address, size, isWrite: true);
@@ -87,11 +152,11 @@ public sealed class Dispatcher
     private static void Refuse(int size) =>
         throw new ArgumentOutOfRangeException(nameof(size), $"an access has 1 to 8 bytes, not {size}");
 
-    private static AccessResult ReadRun(in FlatRange run, GuestAddress address, int size, out ulong value)
+    private static AccessResult ReadRun(in FlatRange run, AccessCell cell, GuestAddress address, int size, out ulong value)
     {
         Region region = run.Region;
         ulong offset = run.OffsetOf(address);
-        region.CountRead();
+        cell.Reads++;
         if (region.Ram is { } ram)
         {
             value = ReadRam(ram, region.RamOffset + offset, size);
@@ -104,7 +169,7 @@ public sealed class Dispatcher
         return result;
     }
 
-    // Apart, so that the way to a handler stays small enough to be inlined: RAM exits only where a page could not be mapped.
+    // RAM exits only where a page could not be mapped.
     private static ulong ReadRam(RamBlock ram, ulong at, int size) => size switch
     {
         1 => ram.Read<byte>(at),
@@ -113,11 +178,11 @@ public sealed class Dispatcher
         _ => ram.Read<ulong>(at),
     };
 
-    private static AccessResult WriteRun(in FlatRange run, GuestAddress address, int size, ulong value)
+    private static AccessResult WriteRun(in FlatRange run, AccessCell cell, GuestAddress address, int size, ulong value)
     {
         Region region = run.Region;
         ulong offset = run.OffsetOf(address);
-        region.CountWrite();
+        cell.Writes++;
         value &= AccessWidth.AllOnes(size);
         if (region.Ram is not { } ram || region.IsReadOnly)
         {
@@ -154,7 +219,7 @@ public sealed class Dispatcher
             GuestAddress at = address + (ulong)done;
             int piece = PieceAt(view, at, size - done, out int index);
             ulong part = AccessWidth.AllOnes(piece);
-            if (index >= 0 && ReadRun(view.At(index), at, piece, out ulong read) == AccessResult.Ok)
+            if (index >= 0 && ReadRun(view.At(index), view.At(index).Region.Counts!.Mine, at, piece, out ulong read) == AccessResult.Ok)
             {
                 value = value & ~(part << (8 * done)) | read << (8 * done);
             }
@@ -182,7 +247,7 @@ public sealed class Dispatcher
         {
             GuestAddress at = address + (ulong)done;
             int piece = PieceAt(view, at, size - done, out int index);
-            if ((index < 0 || WriteRun(view.At(index), at, piece, value >> (8 * done)) != AccessResult.Ok) && missed < 0)
+            if ((index < 0 || WriteRun(view.At(index), view.At(index).Region.Counts!.Mine, at, piece, value >> (8 * done)) != AccessResult.Ok) && missed < 0)
             {
                 missed = done;
             }

@@ -4,7 +4,8 @@ namespace Aperture.Memory;
 
 /// <summary>
 /// One device's bus mastering. RAM is accessed directly; device registers are dispatched like a CPU access, in naturally aligned pieces;
-/// the device's own regions are refused, as is everything while <see cref="IsEnabled"/> is false. Any thread; nothing throws.
+/// the device's own regions are refused, as is everything while <see cref="IsEnabled"/> is false. A transfer is checked and carried out on one view of the map,
+/// and what is dispatched counts in the calling thread's cells. Any thread; nothing throws.
 /// </summary>
 public sealed class DmaPort : IDma
 {
@@ -106,7 +107,7 @@ public sealed class DmaPort : IDma
         s_depth++;
         try
         {
-            return DispatchRead(address, destination);
+            return DispatchRead(view, address, destination);
         }
         finally
         {
@@ -137,7 +138,7 @@ public sealed class DmaPort : IDma
         s_depth++;
         try
         {
-            return DispatchWrite(address, source);
+            return DispatchWrite(view, address, source);
         }
         finally
         {
@@ -145,15 +146,14 @@ public sealed class DmaPort : IDma
         }
     }
 
-    private bool DispatchRead(GuestAddress address, Span<byte> destination)
+    private bool DispatchRead(FlatView view, GuestAddress address, Span<byte> destination)
     {
-        LookupCache cache = default;
         Span<byte> bytes = stackalloc byte[8];
         bool whole = true;
         while (!destination.IsEmpty)
         {
             int size = PieceSize(address, destination.Length);
-            whole &= _dispatcher.Read(ref cache, address, size, out ulong value) == AccessResult.Ok;
+            whole &= _dispatcher.Read(view, address, size, out ulong value) == AccessResult.Ok;
             BinaryPrimitives.WriteUInt64LittleEndian(bytes, value);
             bytes[..size].CopyTo(destination);
             destination = destination[size..];
@@ -163,16 +163,15 @@ public sealed class DmaPort : IDma
         return whole;
     }
 
-    private bool DispatchWrite(GuestAddress address, ReadOnlySpan<byte> source)
+    private bool DispatchWrite(FlatView view, GuestAddress address, ReadOnlySpan<byte> source)
     {
-        LookupCache cache = default;
         Span<byte> bytes = stackalloc byte[8];
         bool whole = true;
         while (!source.IsEmpty)
         {
             int size = PieceSize(address, source.Length);
             source[..size].CopyTo(bytes);
-            whole &= _dispatcher.Write(ref cache, address, size, BinaryPrimitives.ReadUInt64LittleEndian(bytes)) == AccessResult.Ok;
+            whole &= _dispatcher.Write(view, address, size, BinaryPrimitives.ReadUInt64LittleEndian(bytes)) == AccessResult.Ok;
             source = source[size..];
             address += (ulong)size;
         }

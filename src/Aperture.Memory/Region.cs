@@ -21,14 +21,10 @@ public enum RegionKind : byte
 
 /// <summary>
 /// A named run of bytes that can be placed in an <see cref="AddressSpace"/>, with what backs it and a count of the accesses that were
-/// dispatched to it. A region has no address; placing gives it one. It is immutable except for its counters.
+/// dispatched to it. A region has no address; placing gives it one. It is immutable except for where it counts.
 /// </summary>
 public sealed class Region
 {
-    // Written by any vCPU or device thread with an interlocked add, read by whoever reports; no ordering with anything else.
-    private long _reads;
-    private long _writes;
-
     private Region(string name, ulong size, RegionKind kind)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
@@ -73,11 +69,20 @@ public sealed class Region
     /// </summary>
     public bool IsPosted { get; private init; }
 
-    /// <summary>Reads dispatched to the region so far: exits, and DMA that was aimed at it when it is not RAM.</summary>
-    public ulong Reads => (ulong)Interlocked.Read(ref _reads);
+    /// <summary>
+    /// Reads dispatched so far to the space's regions of this name (<see cref="RegionCount"/>); 0 before the region was first seen in a view. Exact once the
+    /// threads that access it stopped; until then it may lag.
+    /// </summary>
+    public ulong Reads => Counts?.Reads ?? 0;
 
-    /// <summary>Writes dispatched to the region so far.</summary>
-    public ulong Writes => (ulong)Interlocked.Read(ref _writes);
+    /// <summary>Writes dispatched so far, likewise.</summary>
+    public ulong Writes => Counts?.Writes ?? 0;
+
+    /// <summary>
+    /// Where accesses are counted. Set once, under the change lock, before the first view with the region is published; that volatile write orders it for
+    /// whoever finds the region in a view. A region is placed in one space only.
+    /// </summary>
+    internal AccessCounts? Counts { get; set; }
 
     /// <summary>A region whose every access goes to <paramref name="handler"/>.</summary>
     public static Region Trapped(string name, ulong size, IAccessHandler handler, bool posted = false)
@@ -134,10 +139,6 @@ public sealed class Region
 
     /// <summary>The name and size.</summary>
     public override string ToString() => $"{Name} ({ByteSize.Format(Size)})";
-
-    internal void CountRead() => Interlocked.Increment(ref _reads);
-
-    internal void CountWrite() => Interlocked.Increment(ref _writes);
 
     private static void CheckOwn(RamBlock block)
     {

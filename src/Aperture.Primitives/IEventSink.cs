@@ -13,6 +13,12 @@ public interface IEventSink
 
     /// <summary>Reports one event; <paramref name="fields"/> adds its members.</summary>
     void Write(string kind, Action<Utf8JsonWriter>? fields = null);
+
+    /// <summary>
+    /// Reports an event that the person who runs the machine should hear of at once, also where no events are kept. <paramref name="sentence"/> says it, and
+    /// what to do; in the event it is the member <c>notice</c>.
+    /// </summary>
+    void Notice(string kind, string sentence, Action<Utf8JsonWriter>? fields = null);
 }
 
 /// <summary>How addresses look in events.</summary>

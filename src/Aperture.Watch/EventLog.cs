@@ -1,55 +1,49 @@
-using System.Text.Encodings.Web;
-using System.Text.Json;
+using System.Globalization;
+using System.Text;
 
 namespace Aperture.Watch;
 
 /// <summary>
-/// Writes what happens to the machine as JSON lines: <c>{"t":SECONDS,"event":"bar.decoded",...}</c> with a monotonic time in seconds since
-/// the log was opened. Thread-safe. Bounded: after <see cref="MaxEvents"/> lines it says so once and stays silent, so that a guest cannot fill the
-/// host's disk; a write that fails ends the log, never the guest, and is reported once on standard error.
+/// Writes every event as a JSON line. Bounded: after <see cref="MaxEvents"/> lines it says so once and stays silent, so that a guest cannot fill the
+/// host's disk. A file is written on a thread of its own: while it takes too little, events are left out and counted; a write that fails ends the log.
 /// </summary>
-public sealed class EventLog : IEventSink, IDisposable
+public sealed class EventLog : IEventSubscriber, IDisposable
 {
     /// <summary>Lines after which the log stops.</summary>
     public const int MaxEvents = 1_000_000;
 
-    private readonly Lock gate = new();
-    private readonly TimeProvider clock;
-    private readonly long start;
-    private readonly Stream? stream;
-    private readonly MemoryStream line = new();
-    private readonly Utf8JsonWriter writer;
-    private readonly string name;
-    private int written;
-    private bool failed;
+    private static readonly TimeSpan LastPatience = TimeSpan.FromSeconds(1);
 
-    private EventLog(Stream? stream, string name, TimeProvider clock)
+    // One of the two.
+    private readonly Stream? _stream;
+    private readonly OutputQueue? _queue;
+
+    // Only the hub's calls, one at a time, touch these.
+    private int _written;
+    private long _leftOut;
+    private bool _failed;
+
+    private EventLog(Stream stream) => _stream = stream;
+
+    private EventLog(OutputQueue queue)
     {
-        this.stream = stream;
-        this.name = name;
-        this.clock = clock;
-        start = clock.GetTimestamp();
+        _queue = queue;
 
-        // A file of lines is no part of a web page: only what JSON itself asks for is escaped.
-        writer = new Utf8JsonWriter(line, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+        // An event that explains a crash must not be lost in the queue.
+        AppDomain.CurrentDomain.UnhandledException += Crash;
     }
 
-    /// <summary>A log that keeps nothing.</summary>
-    public static EventLog None { get; } = new(null, "", TimeProvider.System);
-
     /// <inheritdoc/>
-    public bool Enabled => stream is not null;
+    public bool TakesEvents => true;
 
-    /// <inheritdoc/>
-    public TimeSpan Elapsed => clock.GetElapsedTime(start);
-
-    /// <summary>Opens <paramref name="path"/> for writing, emptying it first.</summary>
+    /// <summary>Opens <paramref name="path"/> for writing, emptying it first. When it takes no more, <paramref name="notices"/> gets a notice.</summary>
     /// <exception cref="ApertureException">The file cannot be written.</exception>
-    public static EventLog Open(string path, TimeProvider clock)
+    public static EventLog Open(string path, IEventSink notices)
     {
         try
         {
-            return new EventLog(new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read), path, clock);
+            FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0);
+            return To(new OutputQueue(file, fault => notices.Notice("events.failed", $"events are no longer written to {path}: {fault.Message}")));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -57,60 +51,72 @@ public sealed class EventLog : IEventSink, IDisposable
         }
     }
 
-    /// <summary>A log into a stream of the caller's, which is closed with the log.</summary>
-    public static EventLog To(Stream stream, TimeProvider clock) => new(stream, "the event stream", clock);
+    /// <summary>A log straight into a stream that does not wait for a reader; it is closed with the log.</summary>
+    public static EventLog To(Stream stream) => new(stream);
+
+    /// <summary>A log into a queue, which is closed with it.</summary>
+    public static EventLog To(OutputQueue queue) => new(queue);
 
     /// <inheritdoc/>
-    public void Write(string kind, Action<Utf8JsonWriter>? fields = null)
+    public void Flush() => _queue?.Flush(LastPatience);
+
+    /// <inheritdoc/>
+    public void Take(in WatchedEvent happened)
     {
-        if (stream is null)
+        if (_failed || _written > MaxEvents)
         {
             return;
         }
 
-        lock (gate)
+        if (_leftOut > 0)
         {
-            if (failed || written > MaxEvents)
+            if (!Append(Own(happened.At, $"\"events.left_out\",\"count\":{_leftOut}")))
             {
+                _leftOut++;
                 return;
             }
 
-            Append(++written > MaxEvents ? "events.truncated" : kind, written > MaxEvents ? null : fields);
+            _leftOut = 0;
+        }
+
+        _written++;
+        if (!Append(_written > MaxEvents ? Own(happened.At, "\"events.truncated\"") : happened.Line))
+        {
+            _leftOut++;
         }
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        lock (gate)
-        {
-            writer.Dispose();
-            stream?.Dispose();
-            failed = true;
-        }
+        AppDomain.CurrentDomain.UnhandledException -= Crash;
+        _queue?.Dispose();
+        _stream?.Dispose();
     }
 
-    private void Append(string kind, Action<Utf8JsonWriter>? fields)
+    // A line of the log's own.
+    private static byte[] Own(TimeSpan at, string rest) =>
+        Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{{\"t\":{Math.Round(at.TotalSeconds, 6)},\"event\":{rest}}}\n"));
+
+    private bool Append(ReadOnlySpan<byte> line)
     {
-        line.SetLength(0);
-        writer.Reset(line);
-        writer.WriteStartObject();
-        writer.WriteNumber("t", Math.Round(Elapsed.TotalSeconds, 6));
-        writer.WriteString("event", kind);
-        fields?.Invoke(writer);
-        writer.WriteEndObject();
-        writer.Flush();
-        line.Write("\n"u8);
+        if (_queue is not null)
+        {
+            return _queue.TryWrite(line);
+        }
+
         try
         {
-            // Straight to the file: an event that explains a crash must not be lost in a buffer.
-            stream!.Write(line.GetBuffer().AsSpan(0, (int)line.Length));
-            stream.Flush();
+            _stream!.Write(line);
+            _stream.Flush();
         }
-        catch (IOException e)
+        catch (IOException)
         {
-            failed = true;
-            Console.Error.WriteLine($"aperture: events are no longer written to {name}: {e.Message}");
+            _failed = true;
         }
+
+        return true;
     }
+
+    private void Crash(object? sender, UnhandledExceptionEventArgs e) => Flush();
 }

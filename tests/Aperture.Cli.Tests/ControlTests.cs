@@ -6,6 +6,8 @@ public sealed class ControlTests(Scratch scratch) : IClassFixture<Scratch>
     [Theory]
     [InlineData("Which machine? Give --control PATH", "verify")]
     [InlineData("--format xml is not a way to print differences", "verify", "--control", "x", "--format", "xml")]
+    [InlineData("Which machine? Give --control PATH", "map")]
+    [InlineData("--format xml is not a way to print a map", "map", "--control", "x", "--format", "xml")]
     [InlineData("attach needs --device", "attach", "--control", "x")]
     [InlineData("detach needs the device's id", "detach", "--control", "x")]
     [InlineData("'b' is not an option of detach", "detach", "--control", "x", "a", "b")]
@@ -16,6 +18,7 @@ public sealed class ControlTests(Scratch scratch) : IClassFixture<Scratch>
 
     [Theory]
     [InlineData("verify")]
+    [InlineData("map")]
     [InlineData("attach", "--device", "test,id=a,port=rp0")]
     [InlineData("detach", "a")]
     public void A_machine_that_does_not_run_is_told_with_exit_code_3(params string[] arguments) =>

@@ -96,7 +96,8 @@ public class EventTests
     public void A_log_is_bounded_and_says_so_once()
     {
         using CountingStream stream = new();
-        using EventLog log = EventLog.To(stream, TimeProvider.System);
+        EventHub log = new(TimeProvider.System);
+        using IDisposable subscription = log.Subscribe(EventLog.To(stream));
         for (int i = 0; i < EventLog.MaxEvents + 100; i++)
         {
             log.Write("x");
@@ -110,7 +111,8 @@ public class EventTests
     public void A_log_whose_file_fails_goes_quiet_and_does_not_throw()
     {
         using FailingStream stream = new();
-        using EventLog log = EventLog.To(stream, TimeProvider.System);
+        EventHub log = new(TimeProvider.System);
+        using IDisposable subscription = log.Subscribe(EventLog.To(stream));
         log.Write("x");
         log.Write("y");
         Assert.Equal(1, stream.Writes);

@@ -68,7 +68,7 @@ internal static class HostVerb
         }
         else if (format == "json")
         {
-            using Stream output = Console.OpenStandardOutput();
+            Stream output = Program.Streams.Output;
             HostJson.Write(output, host);
             output.Write("\n"u8);
         }

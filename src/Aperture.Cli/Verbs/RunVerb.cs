@@ -1,11 +1,13 @@
 using System.Runtime.InteropServices;
 using Aperture.Cli.CommandLine;
+using Aperture.Cli.Output;
 using Aperture.Kvm;
 using Aperture.Kvm.X86;
 using Aperture.Lab;
 using Aperture.Lab.Hardware;
 using Aperture.Machine;
 using Aperture.Machine.Configuration;
+using Aperture.Watch;
 
 namespace Aperture.Cli.Verbs;
 
@@ -51,7 +53,9 @@ internal static class RunVerb
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
         using PosixSignalRegistration hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnSignal);
-        using VirtualMachine machine = VirtualMachine.Create(config, TimeProvider.System);
+        EventHub events = new(TimeProvider.System);
+        using IDisposable notices = events.Subscribe(new NoticePrinter(Program.Streams.Error));
+        using VirtualMachine machine = VirtualMachine.Create(config, TimeProvider.System, events);
         Volatile.Write(ref running, machine);
         if (Volatile.Read(ref signal) != 0)
         {

@@ -102,7 +102,10 @@ internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open
     {
         if (!device.CanReset)
         {
-            System.Console.Error.WriteLine($"aperture: {part.Host.Address} cannot be reset: the guest finds it as its last user left it, and its next user as the guest leaves it.");
+            events.Notice(
+                "vfio.no-reset",
+                $"{part.Host.Address} cannot be reset: the guest finds it as its last user left it, and its next user as the guest leaves it.",
+                json => json.WriteString("function", part.Name));
         }
 
         events.Write("vfio.opened", json => Describe(json, part, device, function));

@@ -1,9 +1,10 @@
+using System.Text.Json;
 using Aperture.Assignment;
 using Aperture.Linux;
 
 namespace Aperture.Machine.Assigned;
 
-/// <summary>Reports what happens to assigned devices: as events, and on standard error where the user has to do something.</summary>
+/// <summary>Reports what happens to assigned devices: as events, and as notices where the user has to do something.</summary>
 /// <param name="events">The machine's events.</param>
 internal sealed class AssignedNotices(IEventSink events) : IAssignedEvents
 {
@@ -12,24 +13,17 @@ internal sealed class AssignedNotices(IEventSink events) : IAssignedEvents
 
     public void UnplugRequested(AssignedFunction function)
     {
-        Write("vfio.unplug-requested", function);
-        System.Console.Error.WriteLine($"aperture: the host asks for {function.Name} back.");
+        Notice("vfio.unplug-requested", $"the host asks for {function.Name} back.", function);
         Unplug?.Invoke(function);
     }
 
-    public void ErrorReported(AssignedFunction function)
-    {
-        Write("vfio.error", function);
-        System.Console.Error.WriteLine($"aperture: {function.Name} had an error that it could not correct; its guest driver should reset it.");
-    }
+    public void ErrorReported(AssignedFunction function) =>
+        Notice("vfio.error", $"{function.Name} had an error that it could not correct; its guest driver should reset it.", function);
 
-    public void DeviceGone(AssignedFunction function, int errno)
-    {
-        Write("vfio.gone", function, errno);
-        System.Console.Error.WriteLine($"aperture: {function.Name} does not answer any more ({Errno.Name(errno)}); the guest reads all-ones from it.");
-    }
+    public void DeviceGone(AssignedFunction function, int errno) =>
+        Notice("vfio.gone", $"{function.Name} does not answer any more ({Errno.Name(errno)}); the guest reads all-ones from it.", function, errno);
 
-    public void ResetFailed(AssignedFunction function, int errno) => Write("vfio.reset-failed", function, errno);
+    public void ResetFailed(AssignedFunction function, int errno) => events.Write("vfio.reset-failed", json => Describe(json, function, errno));
 
     public void InterruptsFailed(AssignedFunction function, int index, int errno) => events.Write("vfio.interrupts-failed", json =>
     {
@@ -38,12 +32,15 @@ internal sealed class AssignedNotices(IEventSink events) : IAssignedEvents
         json.WriteString("error", Errno.Name(errno));
     });
 
-    private void Write(string kind, AssignedFunction function, int errno = 0) => events.Write(kind, json =>
+    private void Notice(string kind, string sentence, AssignedFunction function, int errno = 0) =>
+        events.Notice(kind, sentence, json => Describe(json, function, errno));
+
+    private static void Describe(Utf8JsonWriter json, AssignedFunction function, int errno)
     {
         json.WriteString("function", function.Name);
         if (errno != 0)
         {
             json.WriteString("error", Errno.Name(errno));
         }
-    });
+    }
 }

@@ -36,8 +36,8 @@ internal sealed class SerialConnection : IDisposable
     /// <exception cref="ApertureException">The file cannot be written.</exception>
     public static SerialConnection Open(MachineConfig config) => config.Serial switch
     {
-        SerialKind.Tty => new SerialConnection(StandardOutput(), reads: true, RawTerminal()),
-        SerialKind.Stdio => new SerialConnection(StandardOutput(), reads: true, null),
+        SerialKind.Tty => new SerialConnection(StandardOutput(), reads: StandardDescriptors.IsInherited(0), RawTerminal()),
+        SerialKind.Stdio => new SerialConnection(StandardOutput(), reads: StandardDescriptors.IsInherited(0), null),
         SerialKind.File => new SerialConnection(OpenFile(config.SerialPath!), reads: false, null),
         _ => new SerialConnection(null, reads: false, null),
     };
@@ -61,8 +61,10 @@ internal sealed class SerialConnection : IDisposable
     }
 
     // The console's stream sends a terminal sequences of its own. To a file, though, it appends where others that share the descriptor wrote, which
-    // a file stream does not.
-    private static Stream StandardOutput() => System.Console.IsOutputRedirected
+    // a file stream does not. Where standard output was closed, its number may be something else's by now.
+    private static Stream StandardOutput() => !StandardDescriptors.IsInherited(1)
+        ? Stream.Null
+        : System.Console.IsOutputRedirected
         ? System.Console.OpenStandardOutput()
         : new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0);
 

@@ -19,7 +19,9 @@ internal sealed class ControlCommands(Supervision supervision, VirtualMachine ma
                 answer.WriteDifferences(supervision.Verify("asked"));
                 break;
             case "map":
-                WriteMap(supervision.Find(), answer);
+                MapFindings found = supervision.Find();
+                WriteMap(found, answer);
+                answer.WriteRegions(supervision.Board, found.Slots);
                 break;
             case "device-add":
                 PciFunction added = supervision.Hotplug.Attach(request.Require("device"));

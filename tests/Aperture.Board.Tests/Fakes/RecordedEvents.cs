@@ -25,6 +25,12 @@ internal sealed class RecordedEvents : IEventSink
 
         Lines.Add(Encoding.UTF8.GetString(line.ToArray()));
     }
+
+    public void Notice(string kind, string sentence, Action<Utf8JsonWriter>? fields = null) => Write(kind, json =>
+    {
+        json.WriteString("notice", sentence);
+        fields?.Invoke(json);
+    });
 }
 
 /// <summary>Keeps nothing.</summary>
@@ -37,6 +43,10 @@ internal sealed class NoEvents : IEventSink
     public TimeSpan Elapsed => TimeSpan.Zero;
 
     public void Write(string kind, Action<Utf8JsonWriter>? fields = null)
+    {
+    }
+
+    public void Notice(string kind, string sentence, Action<Utf8JsonWriter>? fields = null)
     {
     }
 }

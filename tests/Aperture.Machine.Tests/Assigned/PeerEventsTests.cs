@@ -18,14 +18,13 @@ public sealed class PeerEventsTests : IDisposable
     private readonly AddressSpace _space = AddressSpace.ForMemory();
     private readonly FakeIommu _iommu = new();
     private readonly MemoryStream _log = new();
-    private readonly EventLog _events;
+    private readonly EventHub _events = new(TimeProvider.System);
     private int _changes;
 
-    public PeerEventsTests() => _events = EventLog.To(_log, TimeProvider.System);
+    public PeerEventsTests() => _events.Subscribe(EventLog.To(_log));
 
     public void Dispose()
     {
-        _events.Dispose();
         _space.Dispose();
         _bar.Dispose();
     }

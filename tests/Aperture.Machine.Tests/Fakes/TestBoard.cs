@@ -13,7 +13,7 @@ namespace Aperture.Machine.Tests.Fakes;
 /// <summary>A board from command-line options, as the machine reads them, with fakes at its edges.</summary>
 internal sealed class TestBoard : BoardHarness
 {
-    private TestBoard(BoardSetup setup, MachineConfig config, BoardNodes nodes, EventLog events)
+    private TestBoard(BoardSetup setup, MachineConfig config, BoardNodes nodes, EventHub events)
         : base(setup, static board => new BusCpu(new CpuBus(board, _ => VcpuAction.Park)))
     {
         (Config, Nodes, Events) = (config, nodes, events);
@@ -28,7 +28,7 @@ internal sealed class TestBoard : BoardHarness
 
     public BoardNodes Nodes { get; }
 
-    public EventLog Events { get; }
+    public EventHub Events { get; }
 
     /// <summary>As after direct boot: everything programmed. Each option is <c>--name value</c>.</summary>
     public static TestBoard Direct(params string[] options) => Make(true, null, options);
@@ -37,18 +37,12 @@ internal sealed class TestBoard : BoardHarness
     public static TestBoard Raw(params string[] options) => Make(false, null, options);
 
     /// <summary>Direct, with devices of <paramref name="host"/> that <paramref name="maker"/> makes.</summary>
-    public static TestBoard WithHost(HostMachine host, Func<EventLog, IFunctionMaker> maker, params string[] options) => Make(true, null, options, host, maker);
+    public static TestBoard WithHost(HostMachine host, Func<IEventSink, IFunctionMaker> maker, params string[] options) => Make(true, null, options, host, maker);
 
     /// <summary>Direct, with its events written to <paramref name="events"/>.</summary>
     public static TestBoard WithEvents(Stream events, params string[] options) => Make(true, events, options);
 
-    public override void Dispose()
-    {
-        base.Dispose();
-        Events.Dispose();
-    }
-
-    private static TestBoard Make(bool direct, Stream? stream, string[] options, HostMachine? host = null, Func<EventLog, IFunctionMaker>? maker = null)
+    private static TestBoard Make(bool direct, Stream? stream, string[] options, HostMachine? host = null, Func<IEventSink, IFunctionMaker>? maker = null)
     {
         MachineConfig config = ConfigReader.Read(
         [
@@ -56,7 +50,12 @@ internal sealed class TestBoard : BoardHarness
             .. options.Select(o => o.Split(' ', 2)).Select(o => new KeyValuePair<string, string>(o[0], o[1])),
         ]);
         IReadOnlyList<TopologyNode> root = TopologyBuilder.Build(config, host);
-        EventLog events = stream is null ? EventLog.None : EventLog.To(stream, TimeProvider.System);
+        EventHub events = new(TimeProvider.System);
+        if (stream is not null)
+        {
+            events.Subscribe(EventLog.To(stream));
+        }
+
         BoardNodes nodes = new(maker is null ? [new TestFunctionMaker()] : [maker(events), new TestFunctionMaker()]);
         BoardSetup setup = new(PlacementSolver.Solve(PlacementInput.For(config, root, AddressBits, host)).Require(), nodes.Of(root), events)
         {
