@@ -88,7 +88,7 @@ internal static class RunVerb
     }
 
     private static void CheckForLab(MachineConfig config) =>
-        MachinePlan.Create(config, Math.Min(LabRunner.PhysicalAddressBits, config.PhysicalAddressBits ?? LabRunner.PhysicalAddressBits)).Dispose();
+        MachinePlan.Create(config, Hypervisors.LimitsOf(Math.Min(LabRunner.PhysicalAddressBits, config.PhysicalAddressBits ?? LabRunner.PhysicalAddressBits))).Dispose();
 
     private static int RunInLab(MachineConfig config, ParsedArguments arguments, LabHardware? hardware, string? notice)
     {

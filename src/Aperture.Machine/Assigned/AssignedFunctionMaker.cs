@@ -1,4 +1,5 @@
 using Aperture.Assignment;
+using Aperture.Hypervisor;
 using Aperture.Machine.Board;
 using Aperture.Machine.Topology;
 using Aperture.Memory;

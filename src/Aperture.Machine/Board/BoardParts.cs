@@ -4,6 +4,7 @@ using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
 using Aperture.Placement.Map;
+using ReservedRange = Aperture.Placement.Request.ReservedRange;
 
 namespace Aperture.Machine.Board;
 
@@ -34,6 +35,9 @@ internal sealed record BoardParts(
     TimeProvider Clock,
     IEventSink Events)
 {
+    /// <summary>What the hypervisor keeps for itself: no BAR decodes there.</summary>
+    public IReadOnlyList<ReservedRange> Reserved { get; init; } = [];
+
     /// <summary>Makes the chipset.</summary>
     public Func<PciHierarchy, IEventSink, IChipset> Chipset { get; init; } = Chipsets.For(BoardKind.Q35);
 

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Aperture.Machine.Board;
-using Aperture.Machine.Configuration;
 using Aperture.Machine.Hotplug;
 using Aperture.Machine.Verification;
 using Aperture.Memory;
@@ -19,6 +18,7 @@ internal sealed class Supervision : IDisposable
     private const int MaxDifferences = 64;
 
     private readonly IEventSink _events;
+    private readonly MachineRequests _requests;
     private readonly WriteHistory _history;
     private readonly MapCollector _collector;
     private readonly BootWatch _boot;
@@ -30,23 +30,23 @@ internal sealed class Supervision : IDisposable
 
     /// <summary>Starts watching; before vCPUs run.</summary>
     /// <param name="board">The board.</param>
-    /// <param name="slots">Its memory slots.</param>
+    /// <param name="slots">Its memory slots; null where the hypervisor has none.</param>
     /// <param name="plan">What was promised.</param>
-    /// <param name="config">The machine's configuration.</param>
     /// <param name="events">Where what is found is reported.</param>
     /// <param name="clock">Time.</param>
-    /// <param name="stop">Ends the run as failed, with a sentence.</param>
+    /// <param name="requests">Takes what pins and the control channel ask of the machine.</param>
     /// <param name="iommu">What assigned devices reach; null without such devices.</param>
     public Supervision(
-        PciBoard board, SlotListener slots, MachinePlan plan, MachineConfig config, IEventSink events, TimeProvider clock, Action<string> stop, IIommuMappings? iommu = null)
+        PciBoard board, SlotListener? slots, MachinePlan plan, IEventSink events, TimeProvider clock, MachineRequests requests, IIommuMappings? iommu = null)
     {
         Board = board;
+        _requests = requests;
         _events = events;
         _promise = MapPromise.Of(plan.Map, isDirect: plan.Boot is not null);
         _history = new WriteHistory(clock, events);
         _collector = new MapCollector(board, slots, _history, iommu);
-        _pins = new PinGuard(() => board.Decode, events, stop);
-        Hotplug = new HotplugController(board, config, events) { Added = Promise, Removed = gone => _promise = _promise.Without(gone.Name) };
+        _pins = new PinGuard(() => board.Decode, events, requests.Fail);
+        Hotplug = new HotplugController(board, plan.Config, events) { Added = Promise, Removed = gone => _promise = _promise.Without(gone.Name) };
         _boot = new BootWatch(clock, () => _history.LastWrite, () => Verify("boot"));
         board.AddWatcher(_history);
         board.AddWatcher(_pins);
@@ -59,9 +59,9 @@ internal sealed class Supervision : IDisposable
     /// <summary>Devices that come and go.</summary>
     public HotplugController Hotplug { get; }
 
-    /// <summary>Opens the control channel; its other commands go to <paramref name="machine"/>.</summary>
+    /// <summary>Opens the control channel.</summary>
     /// <exception cref="ApertureException">The socket cannot be made.</exception>
-    public void Listen(string path, VirtualMachine machine) => _server = ControlServer.Open(path, new ControlCommands(this, machine));
+    public void Listen(string path) => _server = ControlServer.Open(path, new ControlCommands(this, _requests));
 
     /// <summary>What the machine has now.</summary>
     public MapFindings Find() => _collector.Collect();

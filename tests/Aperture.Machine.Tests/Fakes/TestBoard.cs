@@ -1,6 +1,6 @@
 using Aperture.Devices.Serial;
 using Aperture.Host.Model;
-using Aperture.Kvm;
+using Aperture.Hypervisor;
 using Aperture.Machine.Board;
 using Aperture.Machine.Boot;
 using Aperture.Machine.Configuration;
@@ -29,13 +29,14 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
             .. options.Select(o => o.Split(' ', 2)).Select(o => new KeyValuePair<string, string>(o[0], o[1])),
         ]);
         IReadOnlyList<TopologyNode> root = TopologyBuilder.Build(Config, host);
-        Map = PlacementSolver.Solve(PlacementInput.For(Config, root, AddressBits, host)).Require();
+        Map = PlacementSolver.Solve(PlacementInput.For(Config, root, Hypervisors.LimitsOf(AddressBits), host)).Require();
         Ram = GuestRam.Create(RamLayout.Planned(Map.Ram));
         Firmware = direct ? null : RamBlock.Create("firmware", 0x2_0000);
         _events = events is null ? EventLog.None : EventLog.To(events, TimeProvider.System);
         Board = new PciBoard(new BoardParts(
             Ram, Firmware, Map, root, AddressBits, Line, this, this, NullSerialBackend.Instance, DebugExitPorts.Read(Config), TimeProvider.System, _events)
         {
+            Reserved = PlacementInput.Kept(Hypervisors.LimitsOf(AddressBits)),
             Chipset = Chipsets.For(Config.Board),
             Makers = maker is null ? [] : [maker(_events)],
         });
