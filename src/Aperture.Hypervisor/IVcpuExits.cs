@@ -18,7 +18,9 @@ public interface IVcpuExits
     /// </summary>
     ulong MmioRead(GuestAddress address, int size);
 
-    /// <summary>A write of the low <paramref name="size"/> (1, 2, 4 or 8) bytes of <paramref name="value"/> at <paramref name="address"/>, little-endian; zero-extended.</summary>
+    /// <summary>
+    /// A write of the low <paramref name="size"/> (1, 2, 4 or 8) bytes of <paramref name="value"/> at <paramref name="address"/>, little-endian; zero-extended.
+    /// </summary>
     void MmioWrite(GuestAddress address, int size, ulong value);
 
     /// <summary>The vCPU cannot go on by itself. May allocate; rare.</summary>

@@ -6,7 +6,9 @@ namespace Aperture.Hypervisor;
 /// <summary>All vCPUs of a VM. Thread-safe. As a barrier it keeps them out of the guest while memory slots change.</summary>
 public interface IVcpus : IViewBarrier
 {
-    /// <summary>Puts every vCPU back into the processor's reset state, then the boot processor into <paramref name="boot"/>; the others wait to be started by it.</summary>
+    /// <summary>
+    /// Puts every vCPU back into the processor's reset state, then the boot processor into <paramref name="boot"/>; the others wait to be started by it.
+    /// </summary>
     /// <exception cref="InvalidOperationException">Not stopped.</exception>
     /// <exception cref="ApertureException">The host refused a register.</exception>
     void Reset(BootState boot);

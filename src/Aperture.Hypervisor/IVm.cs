@@ -4,8 +4,8 @@ namespace Aperture.Hypervisor;
 
 /// <summary>
 /// A virtual machine as its hypervisor has it. Interrupts and exits are what every backend has; the rest are parts that one may lack, which is then null: a
-/// device model for Xen has neither vCPUs nor memory slots. As a sink of messages it does not look at the requester. Thread-safe but for <see cref="Slots"/>, which
-/// has one owner at a time, and for being disposed, which comes after what <see cref="PrepareExits"/> gave.
+/// device model for Xen has neither vCPUs nor memory slots. As a sink of messages it does not look at the requester. Thread-safe but for <see cref="Slots"/>,
+/// which has one owner at a time, and for being disposed, which comes after what <see cref="PrepareExits"/> gave.
 /// </summary>
 public interface IVm : IMsiSink, IDisposable
 {

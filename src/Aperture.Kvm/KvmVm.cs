@@ -195,7 +195,9 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
         return PreparedVcpus.Create(this, count, cpuid);
     }
 
-    /// <summary>As <see cref="PrepareVcpus"/>, with their threads, stopped, and <paramref name="exits"/>, which makes the handler of each vCPU, given its index.</summary>
+    /// <summary>
+    /// As <see cref="PrepareVcpus"/>, with their threads, stopped, and <paramref name="exits"/>, which makes the handler of each vCPU, given its index.
+    /// </summary>
     /// <exception cref="ApertureException">A bad count, or KVM refused.</exception>
     public VcpuGroup CreateVcpus(int count, CpuidTable cpuid, Func<int, IVcpuExits> exits)
     {

@@ -49,7 +49,9 @@ public sealed class VcpuGroup : IVcpus, IExits
     /// <summary>True from the start, and from a stop's request, to <see cref="Resume"/>.</summary>
     public bool IsStopped => _gate.IsStopped;
 
-    /// <summary>Puts every vCPU back into the processor's reset state, then vCPU 0 into <paramref name="boot"/>; the others wait for its start-up message.</summary>
+    /// <summary>
+    /// Puts every vCPU back into the processor's reset state, then vCPU 0 into <paramref name="boot"/>; the others wait for its start-up message.
+    /// </summary>
     /// <exception cref="InvalidOperationException">Not stopped.</exception>
     /// <exception cref="LinuxException">KVM refused a register.</exception>
     public void Reset(BootState boot)

@@ -9,7 +9,8 @@ namespace Aperture.Machine;
 public static class Hypervisors
 {
     /// <summary>
-    /// This host's KVM. Where it cannot be had, one that has its limits and says so when the VM is made: what the user got wrong is told even where there is no KVM.
+    /// This host's KVM. Where it cannot be had, one that has its limits and says so when the VM is made: what the user got wrong is told even where there is no
+    /// KVM.
     /// </summary>
     public static IHypervisor Open(MachineConfig config)
     {

@@ -38,8 +38,8 @@ internal sealed record MachineParts(
 internal static class MachineAssembly
 {
     /// <summary>
-    /// The machine of <paramref name="plan"/>, stopped, on the hypervisor whose VM is being made meanwhile. The order is the one in which parts need each other: host
-    /// files, then the VM's interrupts for the board, then the board for who answers exits, then the vCPUs for who changes memory under them.
+    /// The machine of <paramref name="plan"/>, stopped, on the hypervisor whose VM is being made meanwhile. The order is the one in which parts need each
+    /// other: host files, then the VM's interrupts for the board, then the board for who answers exits, then the vCPUs for who changes memory under them.
     /// </summary>
     /// <param name="plan">What to make.</param>
     /// <param name="start">The VM, in the making.</param>

@@ -3,8 +3,8 @@ using Aperture.Hypervisor;
 namespace Aperture.Machine;
 
 /// <summary>
-/// What is asked of a machine while it runs, by the guest through its devices and by the user: to reset, or to end. The first request wins, but one to end the run
-/// replaces one to reset: it must not be lost in the reset. Thread-safe; asking returns at once.
+/// What is asked of a machine while it runs, by the guest through its devices and by the user: to reset, or to end. The first request wins, but one to end the
+/// run replaces one to reset: it must not be lost in the reset. Thread-safe; asking returns at once.
 /// </summary>
 internal sealed class MachineRequests : IMachineControl, IDisposable
 {

@@ -7,7 +7,9 @@ using Aperture.Placement.Map;
 
 namespace Aperture.Machine;
 
-/// <summary>A machine's life: it runs, is reset, is stopped, ends. Where the vCPUs are not this machine's, whoever has them starts them, and a reset ends the run.</summary>
+/// <summary>
+/// A machine's life: it runs, is reset, is stopped, ends. Where the vCPUs are not this machine's, whoever has them starts them, and a reset ends the run.
+/// </summary>
 public sealed class VirtualMachine : IMachineControl, IDisposable
 {
     private readonly OwnedParts _owned;
@@ -28,8 +30,8 @@ public sealed class VirtualMachine : IMachineControl, IDisposable
     internal PciBoard Board => _parts.Board;
 
     /// <summary>
-    /// Makes the machine, stopped, on this host's hypervisor. Checks everything that can be checked without running the guest, the command line before the host; a
-    /// failure leaves nothing behind.
+    /// Makes the machine, stopped, on this host's hypervisor. Checks everything that can be checked without running the guest, the command line before the
+    /// host; a failure leaves nothing behind.
     /// </summary>
     /// <exception cref="ApertureException">The configuration contradicts itself, the host, or the address map; or the host refuses.</exception>
     public static VirtualMachine Create(MachineConfig config, TimeProvider clock) => Create(config, clock, Hypervisors.Open(config));

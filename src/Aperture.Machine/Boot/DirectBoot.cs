@@ -25,7 +25,9 @@ internal sealed class DirectBoot
     private readonly AcpiTableSet _tables;
     private readonly BootPlan _plan;
 
-    /// <summary>Decides where <paramref name="files"/>, which must stay open, and all tables go; the guest is told to leave <paramref name="reserved"/> alone.</summary>
+    /// <summary>
+    /// Decides where <paramref name="files"/>, which must stay open, and all tables go; the guest is told to leave <paramref name="reserved"/> alone.
+    /// </summary>
     /// <exception cref="ApertureException">Something does not fit.</exception>
     public DirectBoot(MachineConfig config, PlacementMap map, KernelFiles files, IReadOnlyList<ReservedRange> reserved)
     {

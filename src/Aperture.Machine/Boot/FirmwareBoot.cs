@@ -23,9 +23,12 @@ internal sealed class FirmwareBoot : IDisposable
     private readonly FirmwareKernel? _kernel;
     private readonly BootFile? _kernelRom;
 
-    /// <summary>Prepares the parts that need no board. <paramref name="files"/>, if any, must stay open; the guest is told to leave <paramref name="reserved"/> alone.</summary>
+    /// <summary>
+    /// Prepares the parts that need no board. <paramref name="files"/>, if any, must stay open; the guest is told to leave <paramref name="reserved"/> alone.
+    /// </summary>
     /// <exception cref="ApertureException">The kernel cannot be started by firmware, or what that takes is not installed.</exception>
-    public FirmwareBoot(MachineConfig config, PlacementMap map, KernelFiles? files, IReadOnlyList<TopologyNode> root, ulong imageSize, IReadOnlyList<ReservedRange> reserved)
+    public FirmwareBoot(
+        MachineConfig config, PlacementMap map, KernelFiles? files, IReadOnlyList<TopologyNode> root, ulong imageSize, IReadOnlyList<ReservedRange> reserved)
     {
         _root = root;
         _reserved = reserved;

@@ -94,8 +94,12 @@ internal sealed class Supervision : IDisposable
     public void Reset()
     {
         Hotplug.Reset();
-        _history.Reset();
-        _pins.Reset();
+        lock (Board.Pci.Sync)
+        {
+            // A device's worker may still write configuration registers through the ECAM window.
+            _history.Reset();
+            _pins.Reset();
+        }
     }
 
     /// <inheritdoc/>

@@ -16,7 +16,8 @@ namespace Aperture.Machine.Topology;
 public static class PlacementInput
 {
     /// <summary>The request for <paramref name="config"/> with <paramref name="root"/> on bus 0, in what <paramref name="hypervisor"/> leaves free.</summary>
-    public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, HypervisorLimits hypervisor) => For(config, root, hypervisor, null);
+    public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, HypervisorLimits hypervisor) =>
+        For(config, root, hypervisor, null);
 
     /// <summary>As the other overload; devices of <paramref name="host"/> cannot reach all addresses, so those are kept free.</summary>
     public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, HypervisorLimits hypervisor, HostMachine? host)
@@ -37,7 +38,8 @@ public static class PlacementInput
     }
 
     /// <summary>What <paramref name="hypervisor"/> keeps for itself, in the solver's terms.</summary>
-    internal static IReadOnlyList<ReservedRange> Kept(HypervisorLimits hypervisor) => [.. hypervisor.Kept.Select(kept => new ReservedRange(kept.Range, kept.What))];
+    internal static IReadOnlyList<ReservedRange> Kept(HypervisorLimits hypervisor) =>
+        [.. hypervisor.Kept.Select(kept => new ReservedRange(kept.Range, kept.What))];
 
     // The board has the MSI window reserved for itself, so it is left out where the host says the same.
     private static IEnumerable<ReservedRange> HostReserved(IReadOnlyList<TopologyNode> root, HostMachine? host, IReadOnlyList<ReservedRange> reserved)

@@ -5,8 +5,9 @@ using Aperture.Memory;
 namespace Aperture.Machine.Tests.Fakes;
 
 /// <summary>
-/// A hypervisor without a processor: its guest is a program of the test's, run on one thread, which makes accesses as a vCPU would. With <see cref="Kind.Whole"/> it has
-/// slots and vCPUs of its own, as KVM; with <see cref="Kind.DeviceModel"/> neither, as a device model for Xen, and the test starts the guest.
+/// A hypervisor without a processor: its guest is a program of the test's, run on one thread, which makes accesses as a vCPU would. With
+/// <see cref="Kind.Whole"/> it has slots and vCPUs of its own, as KVM; with <see cref="Kind.DeviceModel"/> neither, as a device model for Xen, and the test
+/// starts the guest.
 /// </summary>
 internal sealed class FakeHypervisor(FakeHypervisor.Kind kind, Action<IVcpuExits, int> guest) : IHypervisor
 {
@@ -16,7 +17,8 @@ internal sealed class FakeHypervisor(FakeHypervisor.Kind kind, Action<IVcpuExits
         DeviceModel,
     }
 
-    public HypervisorLimits Limits { get; } = new(46, [new KeptRange(new AddressRange(new GuestAddress(0xFEFF_C000), 0x4000), "the pages that the fake keeps")]);
+    public HypervisorLimits Limits { get; } = new(
+        46, [new KeptRange(new AddressRange(new GuestAddress(0xFEFF_C000), 0x4000), "the pages that the fake keeps")]);
 
     /// <summary>The VM, after it was made.</summary>
     public FakeVm? Vm { get; private set; }
