@@ -4,8 +4,9 @@ using Aperture.Memory;
 namespace Aperture.Assignment;
 
 /// <summary>
-/// An opened device of the host (linux/vfio.h): its regions, interrupts and reset, whichever path opened it. The seam between what the guest sees of
-/// the device and the kernel. A failing access answers with an errno, because a device may disappear at any time.
+/// An opened device in VFIO's terms (linux/vfio.h, which vfio-user shares): its regions, interrupts and reset, whoever serves it. The seam between what the
+/// guest sees of the device and the kernel, another process, or a device that wraps another. A failing access answers with an errno, because a device may
+/// disappear at any time.
 /// </summary>
 public interface IVfioDevice : IDisposable
 {

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Aperture.Linux;
 using Aperture.Linux.Kvm;
+using Aperture.Memory;
 
 namespace Aperture.Kvm;
 
@@ -8,7 +9,7 @@ namespace Aperture.Kvm;
 /// A VM's memory slots: runs of guest physical pages that the guest reaches without an exit. Slots may neither overlap nor be resized: delete and set
 /// again, with the vCPUs held (<see cref="VcpuGroup.PauseOthers"/>) when the guest must not see the gap. Not thread-safe: one owner at a time.
 /// </summary>
-public sealed class KvmMemorySlots
+public sealed class KvmMemorySlots : IMemorySlotBackend
 {
     // KVM_MEM_LOG_DIRTY_PAGES and KVM_MEM_READONLY of linux/kvm.h.
     private const uint LogDirty = 1;
@@ -82,6 +83,10 @@ public sealed class KvmMemorySlots
         CheckSlot(slot);
         return -KvmIoctl.TrySetMemoryRegion(_vm, new KvmMemoryRegion { Slot = (uint)slot });
     }
+
+    int IMemorySlotBackend.Set(int id, in MemorySlot slot) => TrySet(id, slot.Range.Start, slot.Range.Size, slot.Host, slot.IsReadOnly, logDirty: false);
+
+    int IMemorySlotBackend.Delete(int id) => TryDelete(id);
 
     private void CheckSlot(int slot)
     {

@@ -1,6 +1,8 @@
+using Aperture.Hypervisor;
 using Aperture.Kvm.X86;
 using Aperture.Linux;
 using Aperture.Linux.Kvm;
+using Aperture.Memory;
 
 namespace Aperture.Kvm;
 
@@ -8,13 +10,15 @@ namespace Aperture.Kvm;
 /// A virtual machine: memory slots, interrupts, event descriptors, vCPUs. Thread-safe but for <see cref="Memory"/> (one owner at a time) and for
 /// being disposed. Dispose the vCPUs first.
 /// </summary>
-public sealed class KvmVm : IDisposable
+public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
 {
     private const int IoApicPins = 24;
 
     private readonly KvmSystem _system;
+    private readonly KvmVmOptions _options;
     private readonly SafeFileDescriptor _vm;
     private readonly InterruptControllerState? _resetState;
+    private readonly KvmInterrupts? _eventInterrupts;
     private readonly Lock _vfioGate = new();
     private SafeFileDescriptor? _vfio;
     private long _droppedMessages;
@@ -22,6 +26,7 @@ public sealed class KvmVm : IDisposable
     internal KvmVm(KvmSystem system, KvmVmOptions options)
     {
         _system = system;
+        _options = options;
         HasInterruptControllers = options.InterruptControllers;
         if (options.InterruptControllers)
         {
@@ -31,8 +36,8 @@ public sealed class KvmVm : IDisposable
         _vm = KvmIoctl.CreateVm(system.Device);
         try
         {
-            KvmIoctl.SetIdentityMapAddress(_vm, options.ReservedPages.Value);
-            KvmIoctl.SetTssAddress(_vm, checked((uint)(options.ReservedPages.Value + 0x1000)));
+            KvmIoctl.SetIdentityMapAddress(_vm, KvmVmOptions.KeptPages.Start.Value);
+            KvmIoctl.SetTssAddress(_vm, checked((uint)(KvmVmOptions.KeptPages.Start.Value + 0x1000)));
             Memory = new KvmMemorySlots(_vm);
             PostedWrites = new PostedWrites(_vm);
             Routes = new MsiRoutes(
@@ -47,6 +52,7 @@ public sealed class KvmVm : IDisposable
                 KvmIoctl.DropMissedPitTicks(_vm);
                 Routes.ApplyNow();
                 _resetState = InterruptControllerState.Save(_vm);
+                _eventInterrupts = new KvmInterrupts(this);
             }
         }
         catch
@@ -70,6 +76,18 @@ public sealed class KvmVm : IDisposable
 
     /// <summary>Messages that KVM refused to take from <see cref="SignalMsi"/>.</summary>
     public long DroppedMessages => Interlocked.Read(ref _droppedMessages);
+
+    IMemorySlotBackend IVm.Slots => Memory;
+
+    IExitRanges? IVm.ExitRanges => null;
+
+    IGuestInterrupts? IVm.EventInterrupts => _eventInterrupts;
+
+    IIoEvents IVm.IoEvents => this;
+
+    IPostedWrites IVm.PostedWrites => PostedWrites;
+
+    IDeviceFiles IVm.DeviceFiles => this;
 
     internal KvmSystem System => _system;
 
@@ -123,7 +141,7 @@ public sealed class KvmVm : IDisposable
         KvmIoctl.RemoveIrqfd(_vm, trigger.Descriptor, gsi);
     }
 
-    /// <summary>Guest writes that match <paramref name="match"/> signal <paramref name="target"/> in the kernel and do not exit.</summary>
+    /// <summary>Guest writes that match <paramref name="match"/> signal <paramref name="target"/> in the kernel and do not exit (KVM API 4.59).</summary>
     /// <exception cref="LinuxException">KVM refused: EEXIST when such a match is tied already, ENOSPC when there are too many.</exception>
     public void AddIoEvent(EventFd target, IoEventMatch match)
     {
@@ -167,17 +185,35 @@ public sealed class KvmVm : IDisposable
         }
     }
 
-    /// <summary>Makes vCPUs 0 to <paramref name="count"/> - 1, stopped, in the processor's reset state. Once per VM.</summary>
+    /// <summary>Makes vCPUs 0 to <paramref name="count"/> - 1 in the processor's reset state, for somebody to answer. Once per VM.</summary>
     /// <param name="count">1 to 64, and no more than KVM allows.</param>
     /// <param name="cpuid">What CPUID answers; see <see cref="CpuidTable.FromHost"/>.</param>
-    /// <param name="exits">Makes the handler of each vCPU, given its index.</param>
+    /// <exception cref="ApertureException">A bad count, or KVM refused.</exception>
+    public PreparedVcpus PrepareVcpus(int count, CpuidTable cpuid)
+    {
+        ArgumentNullException.ThrowIfNull(cpuid);
+        return PreparedVcpus.Create(this, count, cpuid);
+    }
+
+    /// <summary>
+    /// As <see cref="PrepareVcpus"/>, with their threads, stopped, and <paramref name="exits"/>, which makes the handler of each vCPU, given its index.
+    /// </summary>
     /// <exception cref="ApertureException">A bad count, or KVM refused.</exception>
     public VcpuGroup CreateVcpus(int count, CpuidTable cpuid, Func<int, IVcpuExits> exits)
     {
-        ArgumentNullException.ThrowIfNull(cpuid);
-        ArgumentNullException.ThrowIfNull(exits);
-        return VcpuGroup.Create(this, count, cpuid, exits);
+        using PreparedVcpus prepared = PrepareVcpus(count, cpuid);
+        return prepared.Begin(exits);
     }
+
+    IExitSource IVm.PrepareExits() => _options.Vcpus is { } vcpus
+        ? PrepareVcpus(vcpus.Count, vcpus.Cpuid)
+        : throw new InvalidOperationException("the VM was made without saying which vCPUs it has");
+
+    void IMsiSink.Send(Bdf requester, MsiMessage message) => SignalMsi(message);
+
+    void IDeviceFiles.Add(SafeFileDescriptor file) => AddVfioFile(file);
+
+    void IDeviceFiles.Remove(SafeFileDescriptor file) => RemoveVfioFile(file);
 
     /// <summary>Puts the PICs, the I/O APIC and the interval timer back to their state at power-on; with the vCPUs stopped.</summary>
     public void ResetInterruptControllers() => _resetState?.Restore(_vm);
@@ -238,10 +274,3 @@ public sealed class KvmVm : IDisposable
         }
     }
 }
-
-/// <summary>Which guest writes an event descriptor takes (KVM API 4.59).</summary>
-/// <param name="Address">The guest physical address or port.</param>
-/// <param name="Size">1, 2, 4 or 8 bytes; 0 takes every width.</param>
-/// <param name="Data">The value written, or null for any.</param>
-/// <param name="IsPort">A port rather than memory.</param>
-public readonly record struct IoEventMatch(GuestAddress Address, int Size, ulong? Data = null, bool IsPort = false);

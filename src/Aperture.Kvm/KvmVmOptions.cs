@@ -1,3 +1,5 @@
+using Aperture.Kvm.X86;
+
 namespace Aperture.Kvm;
 
 /// <summary>How a VM is made.</summary>
@@ -7,8 +9,16 @@ public sealed record KvmVmOptions
     /// One page for KVM's identity map, then three for its task state segment (KVM API 4.36, 4.37): 16 KiB below 4 GiB that neither a memory slot nor
     /// a device may use. Some Intel processors need them to run real mode.
     /// </summary>
-    public GuestAddress ReservedPages { get; init; } = new(0xFEFF_C000);
+    public static AddressRange KeptPages { get; } = new(new GuestAddress(0xFEFF_C000), 0x4000);
 
     /// <summary>In-kernel PICs, I/O APIC, local APICs and interval timer. Without them HLT leaves the guest and no interrupt arrives.</summary>
     public bool InterruptControllers { get; init; } = true;
+
+    /// <summary>The vCPUs that <see cref="Hypervisor.IVm.PrepareExits"/> makes.</summary>
+    public VcpuTemplate? Vcpus { get; init; }
 }
+
+/// <summary>A VM's vCPUs.</summary>
+/// <param name="Count">How many.</param>
+/// <param name="Cpuid">What CPUID answers.</param>
+public sealed record VcpuTemplate(int Count, CpuidTable Cpuid);

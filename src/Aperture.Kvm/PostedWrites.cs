@@ -1,5 +1,7 @@
+using Aperture.Hypervisor;
 using Aperture.Linux;
 using Aperture.Linux.Kvm;
+using Aperture.Memory;
 
 namespace Aperture.Kvm;
 
@@ -8,7 +10,7 @@ namespace Aperture.Kvm;
 /// before any later exit of the machine is answered, so a device cannot tell them from writes that came at once; only someone who looks at it from
 /// outside, a display's reader, has to ask for <see cref="Deliver"/> first. Thread-safe; allocates nothing.
 /// </summary>
-public sealed unsafe class PostedWrites
+public sealed unsafe class PostedWrites : IPostedWrites
 {
     // struct kvm_coalesced_mmio_ring: two indexes, then entries to the end of its page.
     private const int Header = 8;
@@ -23,7 +25,7 @@ public sealed unsafe class PostedWrites
     private readonly SafeFileDescriptor _vm;
     private readonly Lock _gate = new();
 
-    // Set before vCPUs run; cleared, with the gate held, before the page goes.
+    // Set when vCPU 0 is made, before its thread is; cleared, with the gate held, before the page goes.
     private byte* _ring;
 
     internal PostedWrites(SafeFileDescriptor vm) => _vm = vm;
@@ -41,6 +43,9 @@ public sealed unsafe class PostedWrites
 
     /// <summary>Collects writes to <paramref name="range"/> (below 4 GiB in size) from now on. False where the kernel does not, and each exits.</summary>
     public bool TryAdd(AddressRange range) => _ring != null && KvmIoctl.TryCollectWrites(_vm, range.Start.Value, (uint)range.Size) == 0;
+
+    // Where the kernel does not, every write exits.
+    void IPostedWriteBackend.Add(AddressRange range) => _ = TryAdd(range);
 
     /// <summary>Ends what <see cref="TryAdd"/> began for the same range. What waits stays to be delivered.</summary>
     public void Remove(AddressRange range) => _ = KvmIoctl.TryStopCollecting(_vm, range.Start.Value, (uint)range.Size);

@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using Aperture.Hypervisor;
+using Aperture.Hypervisor.X86;
 using Aperture.Kvm.X86;
 using Aperture.Linux;
 using Aperture.Linux.Kvm;
@@ -14,14 +16,13 @@ public sealed unsafe class Vcpu : IDisposable
     // Enough for the handlers, and 64 vCPUs cost little address space.
     private const int StackBytes = 1 << 20;
 
+    private readonly PreparedVcpu _prepared;
     private readonly SafeFileDescriptor _vcpu;
-    private readonly KvmRunPage _page;
     private readonly byte* _run;
     private readonly int _descriptor;
     private readonly EntryGate.Seat _seat;
     private readonly IVcpuExits _exits;
     private readonly PostedWrites _posted;
-    private readonly VcpuResetState _resetState;
     private readonly Thread _thread;
 
     // Written by the vCPU's thread before it first enters, read by kickers that saw it inside: the seat's barrier orders the two.
@@ -30,34 +31,17 @@ public sealed unsafe class Vcpu : IDisposable
     // Written by the vCPU's thread only; others may read an older value.
     private long _exitCount;
 
-    internal Vcpu(KvmVm vm, int index, EntryGate gate, ReadOnlySpan<KvmCpuidEntry> cpuid, ReadOnlySpan<uint> msrs, IVcpuExits exits)
+    internal Vcpu(PreparedVcpu prepared, PostedWrites posted, EntryGate gate, IVcpuExits exits)
     {
-        Index = index;
+        Index = prepared.Index;
+        _prepared = prepared;
         _exits = exits;
-        _posted = vm.PostedWrites;
-        _vcpu = KvmIoctl.CreateVcpu(vm.Descriptor, index);
-        try
-        {
-            _page = new KvmRunPage(_vcpu, vm.System.VcpuMapSize);
-            _run = (byte*)_page.Start.Value;
-            _descriptor = _vcpu.Number;
-            if (index == 0)
-            {
-                _posted.Attach(_page, vm.Check(KvmCapability.CoalescedMmio));
-            }
-
-            KvmIoctl.SetCpuid(_vcpu, cpuid);
-            _resetState = VcpuResetState.Save(vm, _vcpu, msrs);
-        }
-        catch
-        {
-            _page?.Dispose();
-            _vcpu.Dispose();
-            throw;
-        }
-
+        _posted = posted;
+        _vcpu = prepared.Descriptor;
+        _run = (byte*)prepared.Page.Start.Value;
+        _descriptor = _vcpu.Number;
         _seat = gate.AddSeat(Kick);
-        _thread = new Thread(Main, StackBytes) { Name = $"vcpu{index}", IsBackground = false };
+        _thread = new Thread(Main, StackBytes) { Name = $"vcpu{Index}", IsBackground = false };
     }
 
     /// <summary>0 for the boot processor; the APIC id too.</summary>
@@ -92,16 +76,7 @@ public sealed unsafe class Vcpu : IDisposable
     public bool TryWriteMsr(uint index, ulong value) => KvmIoctl.TrySetMsr(_vcpu, index, value);
 
     /// <summary>Frees the descriptor; <see cref="VcpuGroup.Dispose"/> does so after the thread has ended.</summary>
-    public void Dispose()
-    {
-        if (Index == 0)
-        {
-            _posted.Detach();
-        }
-
-        _page.Dispose();
-        _vcpu.Dispose();
-    }
+    public void Dispose() => _prepared.Dispose();
 
     internal void Start() => _thread.Start();
 
@@ -113,8 +88,8 @@ public sealed unsafe class Vcpu : IDisposable
     internal void Reset(BootState? boot)
     {
         CompletePendingAccess();
-        _resetState.Restore(_vcpu);
-        boot?.Apply(_vcpu, _resetState.HasLapic);
+        _prepared.ResetState.Restore(_vcpu);
+        boot?.Apply(_vcpu, _prepared.ResetState.HasLapic);
     }
 
     // Called by holders and stoppers that saw this vCPU inside.

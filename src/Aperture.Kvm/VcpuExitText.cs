@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Aperture.Hypervisor;
 using Aperture.Linux;
 using Aperture.Linux.Kvm;
 

@@ -1,21 +1,20 @@
-using Aperture.Kvm.X86;
+using Aperture.Hypervisor;
+using Aperture.Hypervisor.X86;
 using Aperture.Linux;
-using Aperture.Linux.Kvm;
+using Aperture.Memory;
 
 namespace Aperture.Kvm;
 
 /// <summary>
 /// All vCPUs of a VM. Made stopped; the machine resets them to a boot state, resumes them, and stops them to reset or to end. Thread-safe.
 /// </summary>
-public sealed class VcpuGroup : IDisposable
+public sealed class VcpuGroup : IVcpus, IExits
 {
-    private const int MaximumCount = 64;
-
     private readonly EntryGate _gate;
     private readonly Vcpu[] _vcpus;
     private int _disposed;
 
-    private VcpuGroup(EntryGate gate, Vcpu[] vcpus)
+    internal VcpuGroup(EntryGate gate, Vcpu[] vcpus)
     {
         _gate = gate;
         _vcpus = vcpus;
@@ -24,10 +23,35 @@ public sealed class VcpuGroup : IDisposable
     /// <summary>The vCPUs by index.</summary>
     public IReadOnlyList<Vcpu> Vcpus => _vcpus;
 
+    IVcpus IExits.Vcpus => this;
+
+    /// <inheritdoc/>
+    public long Count => _vcpus.Sum(vcpu => vcpu.ExitCount);
+
+    /// <summary>The kernel's counters of exits and emulated instructions, all vCPUs together; exits that the kernel served are in these too.</summary>
+    public IReadOnlyDictionary<string, ulong> HypervisorCounts
+    {
+        get
+        {
+            Dictionary<string, ulong> sums = new(StringComparer.Ordinal);
+            foreach ((string name, ulong count) in _vcpus.SelectMany(vcpu => vcpu.Statistics))
+            {
+                if (name.EndsWith("exits", StringComparison.Ordinal) || name == "insn_emulation")
+                {
+                    sums[name] = sums.GetValueOrDefault(name) + count;
+                }
+            }
+
+            return sums;
+        }
+    }
+
     /// <summary>True from the start, and from a stop's request, to <see cref="Resume"/>.</summary>
     public bool IsStopped => _gate.IsStopped;
 
-    /// <summary>Puts every vCPU back into the processor's reset state, then vCPU 0 into <paramref name="boot"/>; the others wait for its start-up message.</summary>
+    /// <summary>
+    /// Puts every vCPU back into the processor's reset state, then vCPU 0 into <paramref name="boot"/>; the others wait for its start-up message.
+    /// </summary>
     /// <exception cref="InvalidOperationException">Not stopped.</exception>
     /// <exception cref="LinuxException">KVM refused a register.</exception>
     public void Reset(BootState boot)
@@ -78,6 +102,8 @@ public sealed class VcpuGroup : IDisposable
     /// </summary>
     public VcpuHold PauseOthers() => _gate.Hold();
 
+    IDisposable IViewBarrier.StopVcpus() => PauseOthers();
+
     /// <summary>Stops the vCPUs and ends their threads. Not on a vCPU's thread.</summary>
     public void Dispose()
     {
@@ -95,32 +121,12 @@ public sealed class VcpuGroup : IDisposable
         }
     }
 
-    internal static VcpuGroup Create(KvmVm vm, int count, CpuidTable cpuid, Func<int, IVcpuExits> exits)
+    internal void Start()
     {
-        int most = Math.Min(MaximumCount, Math.Max(1, vm.Check(KvmCapability.MaximumVcpus)));
-        if (count < 1 || count > most)
+        foreach (Vcpu vcpu in _vcpus)
         {
-            throw new ApertureException($"{count} vCPUs were asked for; this host gives a guest 1 to {most}.");
+            vcpu.Start();
         }
-
-        EntryGate gate = new();
-        uint[] msrs = KvmIoctl.GetMsrIndexList(vm.System.Device);
-        List<Vcpu> vcpus = new(count);
-        try
-        {
-            for (int index = 0; index < count; index++)
-            {
-                vcpus.Add(new Vcpu(vm, index, gate, cpuid.ForVcpu(index), msrs, exits(index)));
-            }
-        }
-        catch
-        {
-            vcpus.ForEach(vcpu => vcpu.Dispose());
-            throw;
-        }
-
-        vcpus.ForEach(vcpu => vcpu.Start());
-        return new VcpuGroup(gate, [.. vcpus]);
     }
 
     private void RefuseVcpuThread()

@@ -1,23 +1,16 @@
 using Aperture.Board;
-using Aperture.Kvm;
+using Aperture.Hypervisor;
 using Aperture.Memory;
 
 namespace Aperture.Machine;
 
 /// <summary>One vCPU's way to the board: its exits, each looked up with caches of this vCPU's own.</summary>
-internal sealed class CpuBus(Func<VcpuStop, VcpuAction> stopped) : IVcpuExits
+internal sealed class CpuBus(PciBoard board, Func<VcpuStop, VcpuAction> stopped) : IVcpuExits
 {
-    // Set once, before the vCPU first runs.
-    private Dispatcher _memory = null!;
-    private Dispatcher _ports = null!;
+    private readonly Dispatcher _memory = board.MemoryDispatcher;
+    private readonly Dispatcher _ports = board.PortDispatcher;
     private LookupCache _memoryCache;
     private LookupCache _portCache;
-
-    public CpuBus(PciBoard board, Func<VcpuStop, VcpuAction> stopped)
-        : this(stopped) => Connect(board);
-
-    /// <summary>Says where the exits go; before the vCPU runs.</summary>
-    public void Connect(PciBoard board) => (_memory, _ports) = (board.MemoryDispatcher, board.PortDispatcher);
 
     public uint PortRead(ushort port, int size)
     {

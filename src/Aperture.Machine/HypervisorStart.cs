@@ -1,7 +1,5 @@
 using System.Runtime.ExceptionServices;
-using Aperture.Board;
-using Aperture.Kvm;
-using Aperture.Kvm.X86;
+using Aperture.Hypervisor;
 
 namespace Aperture.Machine;
 
@@ -13,29 +11,22 @@ internal sealed class HypervisorStart : IDisposable
 {
     private readonly Thread _thread;
     private readonly ManualResetEventSlim _hasVm = new();
-    private readonly CpuBus[] _buses;
 
     // Written by the thread: the first before it sets _hasVm, all before it ends; read after waiting for that.
-    private KvmVm? _vm;
-    private VcpuGroup? _vcpus;
+    private IVm? _vm;
+    private IExitSource? _exits;
     private ExceptionDispatchInfo? _failure;
 
-    /// <summary>Starts making a VM with <paramref name="cpus"/> vCPUs, whose stops go to <paramref name="stopped"/>.</summary>
-    public HypervisorStart(KvmSystem system, CpuidTable cpuid, int cpus, Func<VcpuStop, VcpuAction> stopped)
+    /// <summary>Starts making a VM; <paramref name="hypervisor"/> stays the caller's and has to live longer.</summary>
+    public HypervisorStart(IHypervisor hypervisor)
     {
-        _buses = new CpuBus[cpus];
-        for (int i = 0; i < cpus; i++)
-        {
-            _buses[i] = new CpuBus(stopped);
-        }
-
-        _thread = new Thread(() => Make(system, cpuid)) { Name = "kvm-start" };
+        _thread = new Thread(() => Make(hypervisor)) { Name = "vm-start" };
         _thread.Start();
     }
 
     /// <summary>Waits for the VM. It lives until this object is disposed.</summary>
-    /// <exception cref="ApertureException">KVM refused.</exception>
-    public KvmVm WaitForVm()
+    /// <exception cref="ApertureException">The host refused.</exception>
+    public IVm WaitForVm()
     {
         _hasVm.Wait();
         if (_vm is null)
@@ -46,38 +37,33 @@ internal sealed class HypervisorStart : IDisposable
         return _vm;
     }
 
-    /// <summary>Waits for the vCPUs, stopped, and ties them to <paramref name="board"/>. They are the caller's from here on.</summary>
-    /// <exception cref="ApertureException">KVM refused.</exception>
-    public VcpuGroup TakeVcpus(PciBoard board)
+    /// <summary>Waits for what exits come from. It is the caller's from here on.</summary>
+    /// <exception cref="ApertureException">The host refused.</exception>
+    public IExitSource TakeExits()
     {
         _thread.Join();
-        foreach (CpuBus bus in _buses)
-        {
-            bus.Connect(board);
-        }
-
         _failure?.Throw();
-        VcpuGroup taken = _vcpus!;
-        _vcpus = null;
+        IExitSource taken = _exits ?? throw new InvalidOperationException("the exits were taken before");
+        _exits = null;
         return taken;
     }
 
-    /// <summary>Waits for the thread, and gives back the VM, and the vCPUs if nobody took them.</summary>
+    /// <summary>Waits for the thread, and gives back the VM, and the source of exits if nobody took it.</summary>
     public void Dispose()
     {
         _thread.Join();
-        _vcpus?.Dispose();
+        _exits?.Dispose();
         _vm?.Dispose();
         _hasVm.Dispose();
     }
 
-    private void Make(KvmSystem system, CpuidTable cpuid)
+    private void Make(IHypervisor hypervisor)
     {
         try
         {
-            _vm = system.CreateVm(new KvmVmOptions());
+            _vm = hypervisor.CreateVm();
             _hasVm.Set();
-            _vcpus = _vm.CreateVcpus(_buses.Length, cpuid, index => _buses[index]);
+            _exits = _vm.PrepareExits();
         }
         catch (Exception failure)
         {

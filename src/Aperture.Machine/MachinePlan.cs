@@ -1,39 +1,43 @@
 using Aperture.Board.Pc;
+using Aperture.Hypervisor;
 using Aperture.Machine.Boot;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Placement.Map;
+using Aperture.Placement.Request;
 
 namespace Aperture.Machine;
 
 /// <summary>
-/// Everything about a machine that can be decided without KVM: the PCI tree, where everything goes, and the files it boots from. Making one is the
+/// Everything about a machine that can be decided without a hypervisor: the PCI tree, where everything goes, and the files it boots from. Making one is the
 /// check of a configuration: what is wrong with the command line is found here, before anything is started.
 /// </summary>
 public sealed class MachinePlan : IDisposable
 {
-    private readonly Stack<IDisposable> _parts = new();
+    private readonly OwnedParts _parts = new();
 
-    private MachinePlan(MachineConfig config, int physicalAddressBits)
+    private MachinePlan(MachineConfig config, HypervisorLimits limits)
     {
-        PhysicalAddressBits = physicalAddressBits;
-        Topology = MachineTopology.Of(config, physicalAddressBits);
+        Config = config;
+        Limits = limits;
+        Reserved = PlacementInput.Kept(limits);
+        Topology = MachineTopology.Of(config, limits);
         DebugExits = DebugExitPorts.Read(config);
         DebugConsoleFiles = DebugConsolePorts.Read(config);
         try
         {
             // Files before addresses: a kernel that is not there is the simpler story.
-            KernelFiles? files = config.Kernel is null ? null : Own(KernelFiles.Open(config));
-            Firmware = config.Firmware is { } image ? Own(FirmwareImage.Load(image)) : null;
+            KernelFiles? files = config.Kernel is null ? null : _parts.Own(KernelFiles.Open(config));
+            Firmware = config.Firmware is { } image ? _parts.Own(FirmwareImage.Load(image)) : null;
             if (Firmware is not null && config.Variables is { } variables)
             {
                 VariableBank.Check(variables.Path, variables.Source, Firmware.Size);
             }
 
             Map = Topology.Result.Require();
-            Boot = files is null || Firmware is not null ? null : new DirectBoot(config, Map, files);
-            FirmwareBoot = Firmware is null ? null : Own(new FirmwareBoot(config, Map, files, Root, Firmware.Size));
+            Boot = files is null || Firmware is not null ? null : new DirectBoot(config, Map, files, Reserved);
+            FirmwareBoot = Firmware is null ? null : _parts.Own(new FirmwareBoot(config, Map, files, Root, Firmware.Size, Reserved));
         }
         catch
         {
@@ -45,14 +49,20 @@ public sealed class MachinePlan : IDisposable
     /// <summary>Where everything goes.</summary>
     public PlacementMap Map { get; }
 
-    /// <summary>The guest's physical address width in bits.</summary>
-    public int PhysicalAddressBits { get; }
+    /// <summary>What the machine was planned from.</summary>
+    public MachineConfig Config { get; }
+
+    /// <summary>What the hypervisor says of the guest's address space.</summary>
+    public HypervisorLimits Limits { get; }
 
     /// <summary>The functions on the root bus.</summary>
     public IReadOnlyList<TopologyNode> Root => Topology.Root;
 
     /// <summary>The tree, what the solver was asked, and the host's devices in it.</summary>
     public MachineTopology Topology { get; }
+
+    /// <summary>What the hypervisor keeps for itself.</summary>
+    internal IReadOnlyList<ReservedRange> Reserved { get; }
 
     internal IReadOnlyList<ushort> DebugExits { get; }
 
@@ -64,23 +74,10 @@ public sealed class MachinePlan : IDisposable
 
     internal FirmwareBoot? FirmwareBoot { get; }
 
-    /// <summary>Plans <paramref name="config"/> for a guest with <paramref name="physicalAddressBits"/>.</summary>
+    /// <summary>Plans <paramref name="config"/> for a guest of a hypervisor with <paramref name="limits"/>.</summary>
     /// <exception cref="ApertureException">The configuration contradicts itself, does not fit into the address map, or names a file that cannot be booted.</exception>
-    public static MachinePlan Create(MachineConfig config, int physicalAddressBits) => new(config, physicalAddressBits);
+    public static MachinePlan Create(MachineConfig config, HypervisorLimits limits) => new(config, limits);
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        while (_parts.TryPop(out IDisposable? part))
-        {
-            part.Dispose();
-        }
-    }
-
-    private T Own<T>(T part)
-        where T : IDisposable
-    {
-        _parts.Push(part);
-        return part;
-    }
+    public void Dispose() => _parts.Dispose();
 }

@@ -1,218 +1,111 @@
 using System.Text.Json;
+using Aperture.Hypervisor;
+using Aperture.Hypervisor.X86;
 using Aperture.Board;
-using Aperture.Board.Pc;
-using Aperture.Devices.Display;
-using Aperture.Kvm;
-using Aperture.Kvm.X86;
-using Aperture.Machine.Assigned;
-using Aperture.Machine.Functions;
 using Aperture.Machine.Configuration;
-using Aperture.Machine.Console;
 using Aperture.Machine.Control;
-using Aperture.Machine.Topology;
-using Aperture.Machine.Verification;
-using Aperture.Memory;
 using Aperture.Placement.Map;
 using Aperture.Watch;
 
 namespace Aperture.Machine;
 
 /// <summary>
-/// A virtual machine from its configuration to its end. Creating it checks everything that can be checked without running the guest, the command line
-/// before the host; a failure there leaves nothing behind.
+/// A machine's life: it runs, is reset, is stopped, ends. Where the vCPUs are not this machine's, whoever has them starts them, and a reset ends the run.
 /// </summary>
-public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
+public sealed class VirtualMachine : IMachineControl, IDisposable
 {
-    private readonly MachineConfig _config;
-    private readonly Stack<IDisposable> _parts = new();
-    private readonly EventHub _events;
-    private readonly KvmVm _vm;
-    private readonly GuestRam _ram;
-    private readonly PcBoard _pc;
-    private readonly PciBoard _board;
-    private readonly VcpuGroup _vcpus;
-    private readonly MachinePlan _plan;
-    private readonly SlotListener _slots;
-    private readonly HostDevices _hostDevices;
-    private readonly SerialConnection _serial;
-    private readonly Supervision _supervision;
-    private readonly ScreenOutput _screen;
-    private readonly ManualResetEventSlim _requested = new();
-    private readonly Lock _requestGate = new();
+    private readonly OwnedParts _owned;
+    private readonly MachineParts _parts;
+    private readonly IVcpus? _vcpus;
 
-    // Under the gate. The first request wins, but one to end the run replaces one to reset: it must not be lost in the reset.
-    private Pending? _request;
-
-    private VirtualMachine(MachineConfig config, TimeProvider clock, EventHub events)
+    private VirtualMachine(MachineParts parts, OwnedParts owned)
     {
-        _config = config;
-        _events = events;
-        try
-        {
-            // What the user got wrong is told even where there is no KVM, so its absence waits.
-            KvmSystem? system = OpenKvm(out ApertureException? missing);
-            if (system is not null)
-            {
-                Own(system);
-            }
-
-            CpuidTable? cpuid = system is null ? null : CpuidTable.FromHost(system, config.Cpus, config.PhysicalAddressBits);
-            HypervisorStart? start = system is null || cpuid is null ? null : Own(new HypervisorStart(system, cpuid, config.Cpus, Stopped));
-            _plan = Own(MachinePlan.Create(config, cpuid?.PhysicalAddressBits ?? HostCpu.PhysicalAddressBits(config.PhysicalAddressBits)));
-            _ram = Own(GuestRam.Create(RamLayout.Planned(Map.Ram), config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
-            if (_plan.Topology.Assigned.Count > 0)
-            {
-                // All of it is pinned once the devices are there.
-                Own(new RamPopulation(_ram.Block));
-            }
-
-            if (config.EventsPath is { } path)
-            {
-                Own(_events.Subscribe(EventLog.Open(path, _events)));
-            }
-
-            _serial = Own(SerialConnection.Open(config));
-            DebugConsoles consoles = Own(DebugConsoles.Open(_plan.DebugConsoleFiles));
-            if (start is null || cpuid is null)
-            {
-                throw missing!;
-            }
-
-            VariableBank? variables = config.Variables is { } flash ? Own(VariableBank.Open(flash.Path, flash.Template, flash.Snapshot, sentence => _events.Write("flash.failed", json => json.WriteString("reason", sentence)))) : null;
-            _vm = start.WaitForVm();
-            _hostDevices = Own(new HostDevices(config.Vfio, _plan.Topology.Assigned, _vm, _events));
-            BoardNodes nodes = new(
-                [new TestFunctionMaker(), new PcDeviceMaker(sentence => _events.Write("disk.failed", json => json.WriteString("reason", sentence))), _hostDevices]);
-            _pc = Own(new PcBoard(new BoardParts(Map, nodes.Of(_plan.Root), this, _events), new PcParts(_ram, cpuid.PhysicalAddressBits, _vm.Line, this, clock)
-            {
-                Kind = config.Board,
-                Firmware = _plan.Firmware,
-                Variables = variables,
-                Configuration = _plan.FirmwareBoot is { } firmware
-                    ? board => firmware.Items(board, sentence => _events.Write("firmware.tables", json => json.WriteString("note", sentence)))
-                    : null,
-                Cpus = config.Cpus,
-                Serial = _serial.Backend,
-                DebugConsoles = consoles.Ports,
-                DebugExitPorts = _plan.DebugExits,
-                Reserved = [HypervisorRanges.KvmPages],
-            }));
-            _board = _pc.Board;
-
-            // A bus each time: any thread may look, and a lookup cache is one thread's own.
-            StandardVga? display = _board.Pci.Root.Functions.OfType<StandardVga>().FirstOrDefault();
-            _screen = Own(new ScreenOutput(config, display, clock, () => _vm.PostedWrites.Deliver(new CpuBus(_board, static _ => VcpuAction.Park))));
-            _slots = new SlotListener(new SlotBackend(_vm.Memory));
-
-            // Between the vCPUs' end and the devices' closing: nothing may reach a device that is given back.
-            Own(new Quiescence(_board, _hostDevices));
-            _vcpus = Own(start.TakeVcpus(_board));
-            _board.Memory.Barrier = new VcpuBarrier(_vcpus);
-            _board.Memory.AddListener(_slots);
-            _board.Memory.AddListener(new SlotEvents(_slots, _events));
-            _board.Memory.AddListener(new PostedWriteListener(new PostedWriteBackend(_vm.PostedWrites)));
-            _hostDevices.Follow(_board.Memory);
-            _supervision = Own(new Supervision(_board, nodes, _slots, _plan, config, _events, clock, Fail, new AssignedMappings(() => _hostDevices.Iommu)));
-            _hostDevices.Notices.Unplug = Own(new DeviceReturn(_supervision.Hotplug, _events)).Begin;
-            if (config.ControlPath is { } control)
-            {
-                _supervision.Listen(control, this);
-            }
-        }
-        catch
-        {
-            Dispose();
-            throw;
-        }
+        _parts = parts;
+        _owned = owned;
+        _vcpus = parts.Exits.Vcpus;
     }
 
     /// <summary>Where everything was placed.</summary>
-    public PlacementMap Map => _plan.Map;
+    public PlacementMap Map => _parts.Plan.Map;
 
     /// <summary>The board, for who looks at the guest from outside.</summary>
-    internal PciBoard Board => _board;
+    internal PciBoard Board => _parts.Board;
 
-    /// <summary>Makes the machine, stopped.</summary>
+    /// <summary>
+    /// Makes the machine, stopped, on this host's hypervisor. Checks everything that can be checked without running the guest, the command line before the
+    /// host; a failure leaves nothing behind.
+    /// </summary>
     /// <param name="config">What to make.</param>
     /// <param name="clock">Time.</param>
     /// <param name="events">Where what happens to the machine is told, from its making on; null when the events file is all that watches.</param>
     /// <exception cref="ApertureException">The configuration contradicts itself, the host, or the address map; or the host refuses.</exception>
-    public static VirtualMachine Create(MachineConfig config, TimeProvider clock, EventHub? events = null) => new(config, clock, events ?? new EventHub(clock));
+    public static VirtualMachine Create(MachineConfig config, TimeProvider clock, EventHub? events = null) =>
+        Create(config, clock, Hypervisors.Open(config), events);
+
+    /// <summary>As the other overload, on <paramref name="hypervisor"/>, which the machine takes over.</summary>
+    /// <exception cref="ApertureException">As there.</exception>
+    public static VirtualMachine Create(MachineConfig config, TimeProvider clock, IHypervisor hypervisor, EventHub? events = null)
+    {
+        ArgumentNullException.ThrowIfNull(hypervisor);
+        OwnedParts owned = new();
+        try
+        {
+            owned.Own(hypervisor);
+            HypervisorStart start = owned.Own(new HypervisorStart(hypervisor));
+            MachinePlan plan = owned.Own(MachinePlan.Create(config, hypervisor.Limits));
+            return new VirtualMachine(MachineAssembly.Assemble(plan, start, clock, events ?? new EventHub(clock), owned), owned);
+        }
+        catch
+        {
+            owned.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>Runs the guest until it powers off, exits, fails, or <see cref="Stop"/> is called.</summary>
     /// <exception cref="ApertureException">The host failed.</exception>
     public MachineOutcome Run()
     {
-        _serial.StartInput(_pc.Serial, () => Stop("the user ended the run"));
+        _parts.Serial.StartInput(_parts.Pc.Serial, () => Stop("the user ended the run"));
         while (true)
         {
-            _vcpus.Reset(_plan.Boot?.Prepare(_board, _ram) ?? BootState.ResetVector());
-            _events.Write("machine.started", json => json.WriteString("boot", _plan.Boot is null ? "firmware" : "direct"));
-            _supervision.Started();
-            _vcpus.Resume();
-            _requested.Wait();
-            _vcpus.Stop();
-            _supervision.Ended();
-            (MachineRequest kind, int exitCode, string reason, bool failed) = TakeRequest();
-            _events.Write(EventName(kind), json =>
+            BootState boot = _parts.Plan.Boot?.Prepare(_parts.Board, _parts.Ram) ?? BootState.ResetVector;
+            _vcpus?.Reset(boot);
+            _parts.Events.Write("machine.started", json => json.WriteString("boot", _parts.Plan.Boot is null ? "firmware" : "direct"));
+            _parts.Supervision.Started();
+            _vcpus?.Resume();
+            _parts.Requests.Wait();
+            _vcpus?.Stop();
+            _parts.Supervision.Ended();
+            (MachineRequest kind, int exitCode, string reason, bool failed) = _parts.Requests.Current();
+            _parts.Events.Write(EventName(kind), json =>
             {
                 json.WriteString("reason", reason);
                 json.WriteNumber("code", exitCode);
             });
-            if (kind != MachineRequest.Reset || !_config.Reboot)
+            if (kind != MachineRequest.Reset || !_parts.Plan.Config.Reboot || _vcpus is null)
             {
                 ReportTotals();
-                _events.Flush();
-                _screen.Capture();
+                _parts.Events.Flush();
+                _parts.Screen.Capture();
                 return new MachineOutcome(exitCode, reason, failed);
             }
 
-            ResetAll();
+            Reset();
         }
     }
 
     /// <summary>Ends the run from outside, as pulling the plug does.</summary>
-    public void Stop(string reason) => Request(MachineRequest.Exit, 0, reason);
+    public void Stop(string reason) => _parts.Requests.Stop(reason);
 
-    // The guest did what the user wanted to know of: as a failure of the host's, the sentence reaches the user.
-    private void Fail(string reason) => Request(new Pending(MachineRequest.Exit, ApertureException.HostFailure, reason, Failed: true));
+    /// <inheritdoc/>
+    public void Request(MachineRequest request, int exitCode, string reason) => _parts.Requests.Request(request, exitCode, reason);
 
     /// <summary>Presses the power button: a guest with ACPI shuts down by itself.</summary>
-    public void PressPowerButton() => _pc.PowerManagement.PressPowerButton();
+    public void PressPowerButton() => _parts.Pc.PowerManagement.PressPowerButton();
 
     /// <inheritdoc/>
-    public void Request(MachineRequest request, int exitCode, string reason) => Request(new Pending(request, exitCode, reason, Failed: false));
-
-    private void Request(Pending request)
-    {
-        lock (_requestGate)
-        {
-            if (_request is { } earlier && (earlier.Kind != MachineRequest.Reset || request.Kind == MachineRequest.Reset))
-            {
-                return;
-            }
-
-            _request = request;
-        }
-
-        // On a vCPU's thread this keeps that vCPU from entering the guest again, so nothing runs after the request.
-        _vcpus.RequestStop();
-        _requested.Set();
-    }
-
-    /// <inheritdoc/>
-    void IMsiSink.Send(Bdf requester, MsiMessage message) => _vm.SignalMsi(message);
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        while (_parts.TryPop(out IDisposable? part))
-        {
-            part.Dispose();
-        }
-
-        _requested.Dispose();
-    }
+    public void Dispose() => _owned.Dispose();
 
     private static string EventName(MachineRequest kind) => kind switch
     {
@@ -221,111 +114,35 @@ public sealed class VirtualMachine : IDisposable, IMachineControl, IMsiSink
         _ => "machine.exit",
     };
 
-    private T Own<T>(T part)
-        where T : IDisposable
+    private void Reset()
     {
-        _parts.Push(part);
-        return part;
-    }
-
-    private void ResetAll()
-    {
-        _supervision.Reset();
-        _board.Reset();
-        _vm.ResetInterruptControllers();
-        lock (_requestGate)
-        {
-            // Whoever asked for the end meanwhile still gets it.
-            if (_request is { Kind: MachineRequest.Reset })
-            {
-                _request = null;
-                _requested.Reset();
-            }
-        }
-    }
-
-    private Pending TakeRequest()
-    {
-        lock (_requestGate)
-        {
-            return _request!.Value;
-        }
-    }
-
-    private static KvmSystem? OpenKvm(out ApertureException? missing)
-    {
-        try
-        {
-            missing = null;
-            return KvmSystem.Open();
-        }
-        catch (ApertureException failure)
-        {
-            missing = failure;
-            return null;
-        }
-    }
-
-    private VcpuAction Stopped(VcpuStop stop)
-    {
-        switch (stop.Kind)
-        {
-            case VcpuStopKind.Shutdown:
-                Request(MachineRequest.Reset, 0, stop.Sentence);
-                break;
-            case VcpuStopKind.SystemEvent:
-                Request(MachineRequest.PowerOff, 0, stop.Sentence);
-                break;
-            default:
-                Request(new Pending(MachineRequest.Exit, ApertureException.HostFailure, stop.Sentence, Failed: true));
-                break;
-        }
-
-        return VcpuAction.Park;
+        _parts.Supervision.Reset();
+        _parts.Board.Reset();
+        _parts.Vm.ResetInterruptControllers();
+        _parts.Requests.ResetDone();
     }
 
     private void ReportTotals()
     {
-        _events.Write("machine.totals", json =>
+        _parts.Events.Write("machine.totals", json =>
         {
-            json.WriteNumber("exits", _vcpus.Vcpus.Sum(v => v.ExitCount));
-            json.WriteNumber("unclaimed_memory", _board.Unclaimed.Total);
-            json.WriteNumber("unclaimed_ports", _board.UnclaimedPorts.Total);
-            json.WriteNumber("dropped_messages", _vm.DroppedMessages);
-            json.WriteCounts(_board);
-            WriteKernelCounts(json);
+            json.WriteNumber("exits", _parts.Exits.Count);
+            json.WriteNumber("unclaimed_memory", _parts.Board.Unclaimed.Total);
+            json.WriteNumber("unclaimed_ports", _parts.Board.UnclaimedPorts.Total);
+            json.WriteNumber("dropped_messages", _parts.Vm.DroppedMessages);
+            json.WriteCounts(_parts.Board);
+            WriteHypervisorCounts(json);
         });
     }
 
-    // Exits that the kernel served are in these too.
-    private void WriteKernelCounts(Utf8JsonWriter json)
+    private void WriteHypervisorCounts(Utf8JsonWriter json)
     {
-        Dictionary<string, ulong> sums = new(StringComparer.Ordinal);
-        foreach ((string name, ulong count) in _vcpus.Vcpus.SelectMany(v => v.Statistics).Where(c => c.Key.EndsWith("exits", StringComparison.Ordinal) || c.Key == "insn_emulation"))
-        {
-            sums[name] = sums.GetValueOrDefault(name) + count;
-        }
-
         json.WriteStartObject("kernel");
-        foreach ((string name, ulong count) in sums.OrderBy(c => c.Key, StringComparer.Ordinal))
+        foreach ((string name, ulong count) in _parts.Exits.HypervisorCounts.OrderBy(c => c.Key, StringComparer.Ordinal))
         {
             json.WriteNumber(name, count);
         }
 
         json.WriteEndObject();
     }
-
-    /// <summary>Takes every BAR from the guest and the devices' DMA mappings, and resets the devices.</summary>
-    private sealed class Quiescence(PciBoard board, HostDevices devices) : IDisposable
-    {
-        public void Dispose()
-        {
-            if (devices.Iommu is not null)
-            {
-                board.Reset();
-            }
-        }
-    }
-
-    private readonly record struct Pending(MachineRequest Kind, int ExitCode, string Reason, bool Failed);
 }

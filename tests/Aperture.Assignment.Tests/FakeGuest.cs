@@ -1,3 +1,4 @@
+using Aperture.Hypervisor;
 using Aperture.Linux;
 using Aperture.Pci;
 

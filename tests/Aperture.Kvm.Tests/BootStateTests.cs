@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Aperture.Firmware.Boot.X86;
+using Aperture.Hypervisor.X86;
 using Aperture.Kvm.X86;
 using Aperture.Linux.Kvm;
 
@@ -13,14 +14,14 @@ public class BootStateTests
     public void The_reset_vector_changes_nothing()
     {
         KvmRegisters registers = new() { Rip = 0xFFF0, Rdx = 0x600, Rflags = 2 };
-        Assert.Equal(Reset, BootState.ResetVector().SpecialFrom(Reset));
-        Assert.Equal(registers, BootState.ResetVector().RegistersFrom(registers));
+        Assert.Equal(Reset, BootState.ResetVector.SpecialFrom(Reset));
+        Assert.Equal(registers, BootState.ResetVector.RegistersFrom(registers));
     }
 
     [Fact]
     public void The_64_bit_Linux_state_has_paging_on_flat_segments_and_RSI_at_the_zero_page()
     {
-        BootState state = BootState.Linux64(new GuestAddress(0x10_0200), new GuestAddress(0x7000), new GuestAddress(0x9000), new GuestAddress(0x500));
+        BootState state = BootStates.Linux64(new GuestAddress(0x10_0200), new GuestAddress(0x7000), new GuestAddress(0x9000), new GuestAddress(0x500));
         KvmSpecialRegisters special = state.SpecialFrom(Reset);
         KvmRegisters registers = state.RegistersFrom(default);
         Assert.Equal((0x10_0200UL, 0x7000UL, 2UL), (registers.Rip, registers.Rsi, registers.Rflags));
@@ -35,7 +36,7 @@ public class BootStateTests
     [Fact]
     public void The_PVH_state_has_paging_off_32_bit_segments_and_EBX_at_the_start_info()
     {
-        BootState state = BootState.Pvh(new GuestAddress(0x100_0000), new GuestAddress(0x6000), new GuestAddress(0x500));
+        BootState state = BootStates.Pvh(new GuestAddress(0x100_0000), new GuestAddress(0x6000), new GuestAddress(0x500));
         KvmSpecialRegisters special = state.SpecialFrom(Reset);
         KvmRegisters registers = state.RegistersFrom(default);
         Assert.Equal((0x100_0000UL, 0x6000UL), (registers.Rip, registers.Rbx));
@@ -52,8 +53,8 @@ public class BootStateTests
         byte[] table = new byte[BootGdt.Size];
         BootGdt.Write(table, longMode);
         BootState state = longMode
-            ? BootState.Linux64(default, default, default, default)
-            : BootState.Pvh(default, default, default);
+            ? BootStates.Linux64(default, default, default, default)
+            : BootStates.Pvh(default, default, default);
         KvmSpecialRegisters special = state.SpecialFrom(Reset);
         foreach (KvmSegment segment in new[] { special.Cs, special.Ds, special.Tr })
         {

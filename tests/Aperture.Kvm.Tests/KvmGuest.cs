@@ -1,3 +1,4 @@
+using Aperture.Hypervisor.X86;
 using Aperture.Kvm.X86;
 using Aperture.TestPayloads;
 
@@ -67,7 +68,7 @@ internal sealed class KvmGuest : IDisposable
     public void Go(BootState? boot = null)
     {
         _done.Reset();
-        Vcpus.Reset(boot ?? BootState.ResetVector());
+        Vcpus.Reset(boot ?? BootState.ResetVector);
         Vcpus.Resume();
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Aperture.Hypervisor;
 
 namespace Aperture.Kvm.Tests;
 

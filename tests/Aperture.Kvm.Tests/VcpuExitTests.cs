@@ -1,3 +1,4 @@
+using Aperture.Hypervisor;
 using Aperture.TestPayloads;
 using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;

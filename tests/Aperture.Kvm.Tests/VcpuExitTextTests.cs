@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Aperture.Hypervisor;
 using Aperture.Linux;
 using Aperture.Linux.Kvm;
 

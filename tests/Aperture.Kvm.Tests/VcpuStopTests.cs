@@ -1,4 +1,6 @@
 using Aperture.Firmware.Boot.X86;
+using Aperture.Hypervisor;
+using Aperture.Hypervisor.X86;
 using Aperture.Kvm.X86;
 using Aperture.TestPayloads;
 using Iced.Intel;
@@ -91,7 +93,7 @@ public class VcpuStopTests
         for (int run = 1; run <= 3; run++)
         {
             Assert.Equal(2 * run, guest.Run().Length);
-            guest.Vcpus.Reset(BootState.ResetVector());
+            guest.Vcpus.Reset(BootState.ResetVector);
             Assert.Equal(0xFFF0UL, guest.Vcpus.Vcpus[0].Registers.Rip);
             Assert.Equal(0xFFFF_0000UL, guest.Vcpus.Vcpus[0].SpecialRegisters.Cs.Base);
             Assert.Equal(0UL, guest.Vcpus.Vcpus[0].SpecialRegisters.Cr0 & 1);
@@ -115,7 +117,7 @@ public class VcpuStopTests
         RomImage.Assemble(code, 0x3000).CopyTo(guest.Ram.Bytes[0x3000..]);
         BootGdt.Write(guest.Ram.Bytes[0x500..], longMode: false);
         guest.Ram.Bytes[0x2000..0x2004].Fill(0x78);
-        BootState boot = BootState.Pvh(new GuestAddress(0x3000), new GuestAddress(0x2000), new GuestAddress(0x500));
+        BootState boot = BootStates.Pvh(new GuestAddress(0x3000), new GuestAddress(0x2000), new GuestAddress(0x500));
         Assert.Equal(["out4 80 2000", "out4 80 78787878", "out4 80 1"], guest.Run(boot));
     }
 

@@ -127,9 +127,9 @@ public sealed class MapVerifierTests
     [Fact]
     public void A_slot_that_is_missing_stale_or_refused_is_told()
     {
-        MapFindings missing = AsPromised with { Slots = [.. AsPromised.Slots.Take(3)] };
+        MapFindings missing = AsPromised with { Slots = [.. AsPromised.Slots!.Take(3)] };
         Assert.Equal("gpu.bar0 at 0xe0000000-0xe00fffff: promised a memory slot, found none.", Assert.Single(MapVerifier.Compare(Promise, missing)).Sentence);
-        MapFindings stale = AsPromised with { Slots = [.. AsPromised.Slots, new FoundRange(Range(0xF000_0000, 0x1000), "gpu.bar4", true)] };
+        MapFindings stale = AsPromised with { Slots = [.. AsPromised.Slots!, new FoundRange(Range(0xF000_0000, 0x1000), "gpu.bar4", true)] };
         Assert.Equal("a slot of gpu.bar4", Assert.Single(MapVerifier.Compare(Promise, stale)).Found);
         MapFindings refused = missing with { Trapped = [new FoundTrapped(Range(0xE000_0000, 0x10_0000), "gpu.bar0", "no memory slot is free")] };
         Assert.Equal(("every access exits", "no memory slot is free"), MapVerifier.Compare(Promise, refused).Select(d => (d.Found, d.MovedBy!)).Single());

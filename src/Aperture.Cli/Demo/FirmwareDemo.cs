@@ -1,4 +1,5 @@
 using System.Text;
+using Aperture.Machine;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
@@ -38,7 +39,7 @@ internal static class FirmwareDemo
     /// <summary>Runs both and prints the table. False when something contradicts itself.</summary>
     public static bool Run(DemoFolder folder, string accel)
     {
-        PlacementMap plan = MachineTopology.Of(ConfigReader.Read(s_machine, boots: false), PhysicalAddressBits).Result.Require();
+        PlacementMap plan = MachineTopology.Of(ConfigReader.Read(s_machine, boots: false), Hypervisors.LimitsOf(PhysicalAddressBits)).Result.Require();
         List<FunctionPlacement> functions = [.. plan.HostBridges.SelectMany(b => All(b.Functions)).Where(f => f.Bars.Count > 0)];
         List<FirmwareAccount> accounts = [];
         if (SeaBiosDemo.Run(folder, s_machine, functions.ToDictionary(f => f.Address.ToString(), f => f.Name)) is { } seaBios)

@@ -1,5 +1,6 @@
 using Aperture.Host;
 using Aperture.Host.Model;
+using Aperture.Machine;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Topology;
@@ -39,7 +40,7 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
 
         HostMachine? host = config.Assigns ? MachineTopology.HostOf(config) : null;
         HostAddressBits bits = config.Mirror is null ? AddressBits(config) : MirrorBits(config, host!);
-        MachineTopology topology = MachineTopology.Of(config, bits.Bits, host);
+        MachineTopology topology = MachineTopology.Of(config, Hypervisors.LimitsOf(bits.Bits), host);
         return new PlanInput(topology.Request, topology.Result, bits.Origin)
         {
             Origins = [.. topology.Assigned.SelectMany(OriginsOf)],
@@ -73,7 +74,7 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         MirrorSelection selection = MirrorSelection.Parse(config.Mirror!);
         HostMachine host = config.HostPath is { } path ? HostReader.Read(path) : HostReader.ReadLive();
         HostAddressBits bits = MirrorBits(config, host);
-        PlacementRequest own = PlacementInput.For(config, TopologyBuilder.Build(config, host), bits.Bits);
+        PlacementRequest own = PlacementInput.For(config, TopologyBuilder.Build(config, host), Hypervisors.LimitsOf(bits.Bits));
         MirrorPlan plan = HostMirror.Plan(host, selection, own);
         return new PlanInput(plan.Request, plan.Result, bits.Origin)
         {

@@ -91,8 +91,11 @@ internal static class RunVerb
         return true;
     }
 
-    private static void CheckForLab(MachineConfig config) =>
-        MachinePlan.Create(config, Math.Min(LabRunner.PhysicalAddressBits, config.PhysicalAddressBits ?? LabRunner.PhysicalAddressBits)).Dispose();
+    private static void CheckForLab(MachineConfig config)
+    {
+        int bits = Math.Min(LabRunner.PhysicalAddressBits, config.PhysicalAddressBits ?? LabRunner.PhysicalAddressBits);
+        MachinePlan.Create(config, Hypervisors.LimitsOf(bits)).Dispose();
+    }
 
     private static int RunInLab(MachineConfig config, ParsedArguments arguments, LabHardware? hardware, string? notice)
     {

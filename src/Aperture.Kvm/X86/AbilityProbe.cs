@@ -1,6 +1,8 @@
+using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using Aperture.Firmware.Boot.X86;
+using Aperture.Hypervisor;
+using Aperture.Hypervisor.X86;
 
 namespace Aperture.Kvm.X86;
 
@@ -8,7 +10,6 @@ namespace Aperture.Kvm.X86;
 internal static class AbilityProbe
 {
     private const int GuestBytes = 64 << 10;
-    private const int GdtAt = 0x1000;
     private const int TablesAt = 0x2000;
     private const int CodeAt = 0x8000;
     private const ulong Pattern = 0x1234_5678_9ABC_DEF0;
@@ -72,15 +73,14 @@ internal static class AbilityProbe
         {
             Span<byte> guest = new(memory, GuestBytes);
             guest.Clear();
-            BootGdt.Write(guest[GdtAt..], longMode: true);
-            IdentityPageTables.Write(guest[TablesAt..], new GuestAddress(TablesAt), gibibytes: 1);
+            WritePageTables(guest);
             Payload().CopyTo(guest[CodeAt..]);
 
             using KvmVm vm = system.CreateVm(new KvmVmOptions { InterruptControllers = false });
             vm.Memory.Set(0, GuestAddress.Zero, GuestBytes, new HostAddress((ulong)memory), readOnly: false, logDirty: false);
             CpuidTable cpuid = new(system.SupportedCpuid(), new CpuidPolicy { InterruptControllers = false });
             using VcpuGroup vcpus = vm.CreateVcpus(1, cpuid, _ => exits);
-            vcpus.Reset(BootState.Linux64(new GuestAddress(CodeAt), GuestAddress.Zero, new GuestAddress(TablesAt), new GuestAddress(GdtAt)));
+            vcpus.Reset(Start());
             vcpus.Resume();
             bool inTime = exits.Done.Wait(Patience);
             vcpus.Stop();
@@ -91,6 +91,26 @@ internal static class AbilityProbe
             NativeMemory.AlignedFree(memory);
         }
     }
+
+    // One 2 MiB page at 0 (SDM 3A 4.5): present, writable, accessed, dirty; 7 makes an entry a large page.
+    private static void WritePageTables(Span<byte> guest)
+    {
+        const ulong Table = 0x23;
+        const ulong LargePage = 0xE3;
+        ReadOnlySpan<ulong> first = [(TablesAt + 0x1000) | Table, (TablesAt + 0x2000) | Table, LargePage];
+        for (int level = 0; level < first.Length; level++)
+        {
+            BinaryPrimitives.WriteUInt64LittleEndian(guest[(TablesAt + (level * 0x1000))..], first[level]);
+        }
+    }
+
+    // The code loads no segment register, so its selectors need no table behind them.
+    private static BootState Start() => new(new FlatEntry(new GuestAddress(CodeAt), new GuestAddress(TablesAt), new AddressRange(GuestAddress.Zero, 1))
+    {
+        CodeSelector = 0x10,
+        DataSelector = 0x18,
+        TaskSelector = 0x20,
+    });
 
     // mov rax, Pattern; mov r15, rax; shr rax, 32; out 0x80, eax; mov rax, r15; out 0x81, eax; jmp $
     private static byte[] Payload() =>

@@ -1,6 +1,7 @@
 using Aperture.Assignment;
 using Aperture.Board;
 using Aperture.Machine.Functions;
+using Aperture.Hypervisor;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;

@@ -7,7 +7,7 @@ namespace Aperture.Machine.Assigned;
 /// Gives devices back that the host asks for. What sits in a slot is asked from the guest as <c>detach</c> does, and pulled out when the guest keeps it longer than
 /// <see cref="Patience"/>; what sits elsewhere is taken at once, and the guest reads all-ones there. The host waits meanwhile and asks again now and then.
 /// </summary>
-internal sealed class DeviceReturn(HotplugController hotplug, IEventSink events) : IDisposable
+internal sealed class DeviceReturn(IEventSink events) : IDisposable
 {
     /// <summary>How long a guest may take. Linux waits five seconds after the button before it begins.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
@@ -15,14 +15,35 @@ internal sealed class DeviceReturn(HotplugController hotplug, IEventSink events)
     private readonly CancellationTokenSource _ended = new();
     private readonly Dictionary<PciFunction, Task> _asked = [];
 
+    // Under the lock of _asked: null while the machine is being put together, and who was asked for meanwhile.
+    private HotplugController? _hotplug;
+    private List<PciFunction> _waiting = [];
+
+    /// <summary>Begins with what was asked for, and from now on at once, through <paramref name="hotplug"/>.</summary>
+    public void Serve(HotplugController hotplug)
+    {
+        List<PciFunction> waiting;
+        lock (_asked)
+        {
+            _hotplug = hotplug;
+            (waiting, _waiting) = (_waiting, []);
+        }
+
+        waiting.ForEach(Begin);
+    }
+
     /// <summary>Begins to give <paramref name="function"/> back; once, however often the host asks. Any thread; does not wait.</summary>
     public void Begin(PciFunction function)
     {
         lock (_asked)
         {
-            if (!_ended.IsCancellationRequested && !_asked.ContainsKey(function))
+            if (_hotplug is not { } hotplug)
             {
-                _asked.Add(function, Task.Run(() => GiveBack(function)));
+                _waiting.Add(function);
+            }
+            else if (!_ended.IsCancellationRequested && !_asked.ContainsKey(function))
+            {
+                _asked.Add(function, Task.Run(() => GiveBack(function, hotplug)));
             }
         }
     }
@@ -41,7 +62,7 @@ internal sealed class DeviceReturn(HotplugController hotplug, IEventSink events)
         _ended.Dispose();
     }
 
-    private void GiveBack(PciFunction function)
+    private void GiveBack(PciFunction function, HotplugController hotplug)
     {
         try
         {

@@ -2,8 +2,8 @@ using Aperture.Assignment;
 using Aperture.Board;
 using Aperture.Host;
 using Aperture.Host.Model;
-using Aperture.Kvm;
 using Aperture.Machine.Functions;
+using Aperture.Hypervisor;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Vfio;
@@ -17,7 +17,7 @@ namespace Aperture.Machine.Assigned;
 internal sealed class HostDevices : IFunctionMaker, IDisposable
 {
     private readonly VfioPath _path;
-    private readonly KvmVm _vm;
+    private readonly IDeviceFiles? _files;
     private readonly IEventSink _events;
     private readonly AssignedFunctionMaker _maker;
     private VfioHost? _host;
@@ -29,21 +29,17 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
 
     /// <summary>Opens VFIO for <paramref name="parts"/>, if there are any; the devices themselves are opened when the board makes their functions.</summary>
     /// <exception cref="ApertureException">The kernel has no VFIO, or does not let this user have it.</exception>
-    public HostDevices(VfioPath path, IReadOnlyList<AssignedPart> parts, KvmVm vm, IEventSink events)
+    public HostDevices(VfioPath path, IReadOnlyList<AssignedPart> parts, IVm vm, IAssignedEvents notices, IEventSink events)
     {
         _path = path;
-        _vm = vm;
+        _files = vm.DeviceFiles;
         _events = events;
-        Notices = new AssignedNotices(events);
-        _maker = new AssignedFunctionMaker(Open, new KvmInterrupts(vm), Notices, events);
+        _maker = new AssignedFunctionMaker(Open, vm.EventInterrupts ?? RelayedInterrupts.Instance, notices, events);
         if (parts.Count > 0)
         {
             Start(parts);
         }
     }
-
-    /// <summary>What happens to the devices.</summary>
-    public AssignedNotices Notices { get; }
 
     /// <summary>What the devices' DMA reaches; null while there was no device.</summary>
     public IommuListener? Iommu => _iommu;
@@ -69,7 +65,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
     // A device that was taken out again still counts: what is mapped for nobody does no harm.
     private bool HasPeers() => Volatile.Read(ref _opened) > 1;
 
-    private VfioDevice Open(AssignedPart part)
+    private IVfioDevice Open(AssignedPart part)
     {
         if (new BarResizer().Apply(part) && HostReader.ReadLive().Find(part.Host.Address) is { } now)
         {
@@ -77,14 +73,14 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
         }
 
         VfioHost host = _host ?? Start([part]);
-        VfioDevice device = host.Open(AddressOf(part));
+        IVfioDevice device = host.Open(AddressOf(part));
         Interlocked.Increment(ref _opened);
         return device;
     }
 
     private VfioHost Start(IReadOnlyList<AssignedPart> parts)
     {
-        VfioHost host = VfioHost.Open(_path, [.. parts.Select(AddressOf)], _vm.AddVfioFile, _vm.RemoveVfioFile);
+        VfioHost host = VfioHost.Open(_path, [.. parts.Select(AddressOf)], _files is null ? null : _files.Add, _files is null ? null : _files.Remove);
         _host = host;
         _iommu = new IommuListener(host.Iommu, HasPeers);
         _events.Write("vfio.path", json =>

@@ -4,11 +4,11 @@ using Aperture.Firmware.Boot;
 using Aperture.Firmware.Boot.X86;
 using Aperture.Firmware.Memory;
 using Aperture.Firmware.Platform;
-using Aperture.Kvm.X86;
+using Aperture.Hypervisor.X86;
 using Aperture.Machine.Configuration;
-using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Placement.Map;
+using ReservedRange = Aperture.Placement.Request.ReservedRange;
 
 namespace Aperture.Machine.Boot;
 
@@ -25,16 +25,18 @@ internal sealed class DirectBoot
     private readonly AcpiTableSet _tables;
     private readonly BootPlan _plan;
 
-    /// <summary>Decides where <paramref name="files"/>, which must stay open, and all tables go.</summary>
+    /// <summary>
+    /// Decides where <paramref name="files"/>, which must stay open, and all tables go; the guest is told to leave <paramref name="reserved"/> alone.
+    /// </summary>
     /// <exception cref="ApertureException">Something does not fit.</exception>
-    public DirectBoot(MachineConfig config, PlacementMap map, KernelFiles files)
+    public DirectBoot(MachineConfig config, PlacementMap map, KernelFiles files, IReadOnlyList<ReservedRange> reserved)
     {
         _map = map;
         PlatformDescription platform = Describe(config, map);
         _tables = AcpiTables.Build(platform, TablesAddress);
         _plan = LinuxBoot.Plan(files.Kernel, new BootRequest
         {
-            MemoryMap = MemoryMap.For(platform, _tables.Area, [new MemoryMapEntry(HypervisorRanges.KvmPages.Range, MemoryKind.Reserved)]),
+            MemoryMap = MemoryMap.For(platform, _tables.Area, [.. reserved.Select(r => new MemoryMapEntry(r.Range, MemoryKind.Reserved))]),
             RsdpAddress = _tables.RsdpAddress,
             CommandLine = config.CommandLine,
             Initramfs = files.Initramfs,
@@ -73,9 +75,18 @@ internal sealed class DirectBoot
         };
     }
 
-    private static BootState State(BootEntry entry) => entry.Mode == BootMode.Long64
-        ? BootState.Linux64(entry.InstructionPointer, entry.BootInformation, entry.PageTables, entry.Gdt.Start)
-        : BootState.Pvh(entry.InstructionPointer, entry.BootInformation, entry.Gdt.Start);
+    private static BootState State(BootEntry entry)
+    {
+        bool isLong = entry.Mode == BootMode.Long64;
+        return new BootState(new FlatEntry(entry.InstructionPointer, isLong ? entry.PageTables : null, entry.Gdt)
+        {
+            Rsi = isLong ? entry.BootInformation.Value : 0,
+            Rbx = isLong ? 0 : entry.BootInformation.Value,
+            CodeSelector = entry.CodeSelector,
+            DataSelector = entry.DataSelector,
+            TaskSelector = entry.TaskSelector,
+        });
+    }
 
     private static void Load(BootSegment segment, GuestRam ram)
     {

@@ -6,6 +6,7 @@ using Aperture.Firmware.Memory;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Placement.Map;
+using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Boot;
 
@@ -18,14 +19,19 @@ internal sealed class FirmwareBoot : IDisposable
     private readonly MachineConfig _config;
     private readonly PlacementMap _map;
     private readonly IReadOnlyList<TopologyNode> _root;
+    private readonly IReadOnlyList<ReservedRange> _reserved;
     private readonly FirmwareKernel? _kernel;
     private readonly BootFile? _kernelRom;
 
-    /// <summary>Prepares the parts that need no board. <paramref name="files"/>, if any, must stay open.</summary>
+    /// <summary>
+    /// Prepares the parts that need no board. <paramref name="files"/>, if any, must stay open; the guest is told to leave <paramref name="reserved"/> alone.
+    /// </summary>
     /// <exception cref="ApertureException">The kernel cannot be started by firmware, or what that takes is not installed.</exception>
-    public FirmwareBoot(MachineConfig config, PlacementMap map, KernelFiles? files, IReadOnlyList<TopologyNode> root, ulong imageSize)
+    public FirmwareBoot(
+        MachineConfig config, PlacementMap map, KernelFiles? files, IReadOnlyList<TopologyNode> root, ulong imageSize, IReadOnlyList<ReservedRange> reserved)
     {
         _root = root;
+        _reserved = reserved;
         _config = config;
         _map = map;
         if (files is not null)
@@ -42,7 +48,7 @@ internal sealed class FirmwareBoot : IDisposable
         FirmwareItemSet set = FirmwareItems.Build(new FirmwareConfiguration
         {
             Platform = () => BoardDescription.Of(_config, board, _map),
-            Reservations = [new MemoryMapEntry(HypervisorRanges.KvmPages.Range, MemoryKind.Reserved)],
+            Reservations = [.. _reserved.Select(r => new MemoryMapEntry(r.Range, MemoryKind.Reserved))],
             MaxProcessors = _config.Cpus,
             BootMenu = _config.BootMenu is not null,
             BootMenuWait = _config.BootMenu,

@@ -6,7 +6,7 @@ using Aperture.Pci;
 namespace Aperture.Machine.Control;
 
 /// <summary>The commands of the control channel (docs/run.md).</summary>
-internal sealed class ControlCommands(Supervision supervision, VirtualMachine machine) : IControlCommands
+internal sealed class ControlCommands(Supervision supervision, MachineRequests requests, Action pressPowerButton) : IControlCommands
 {
     private const int LongestWait = 3600;
 
@@ -32,10 +32,10 @@ internal sealed class ControlCommands(Supervision supervision, VirtualMachine ma
                 Remove(request, answer, ended);
                 break;
             case "power-button":
-                machine.PressPowerButton();
+                pressPowerButton();
                 break;
             case "quit":
-                machine.Stop("the control channel asked for the end");
+                requests.Stop("the control channel asked for the end");
                 break;
             default:
                 throw new ApertureException($"'{request.Command}' is not a command; write verify, map, device-add, device-remove, power-button or quit.");
@@ -85,7 +85,7 @@ internal sealed class ControlCommands(Supervision supervision, VirtualMachine ma
 
         json.WriteEndArray();
         WriteRanges("memory", found.View, json);
-        WriteRanges("slots", found.Slots, json);
+        WriteRanges("slots", found.Slots ?? [], json);
     }
 
     private static void WriteRanges(string name, IReadOnlyList<FoundRange> ranges, Utf8JsonWriter json)

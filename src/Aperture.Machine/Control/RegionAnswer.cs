@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Aperture.Machine.Board;
+using Aperture.Board;
 using Aperture.Machine.Verification;
 using Aperture.Memory;
 
@@ -12,7 +12,7 @@ internal static class RegionAnswer
     /// Writes <c>regions</c>: every run of both views, by rising address, and without an address what left the map and was accessed; and <c>unclaimed</c>. A
     /// region with several runs has its counts in each.
     /// </summary>
-    public static void WriteRegions(this Utf8JsonWriter json, PciBoard board, IReadOnlyList<FoundRange> slots)
+    public static void WriteRegions(this Utf8JsonWriter json, PciBoard board, IReadOnlyList<FoundRange>? slots)
     {
         json.WriteStartArray("regions");
         Write(json, "memory", board.Memory, slots);
@@ -43,7 +43,7 @@ internal static class RegionAnswer
         json.WriteEndArray();
     }
 
-    private static void Write(Utf8JsonWriter json, string name, AddressSpace space, IReadOnlyList<FoundRange> slots)
+    private static void Write(Utf8JsonWriter json, string name, AddressSpace space, IReadOnlyList<FoundRange>? slots)
     {
         HashSet<string> present = new(StringComparer.Ordinal);
         foreach (ref readonly FlatRange run in space.View.Ranges)
@@ -90,11 +90,16 @@ internal static class RegionAnswer
     };
 
     // Whether the guest gets there by itself.
-    private static string Backing(in FlatRange run, IReadOnlyList<FoundRange> slots)
+    private static string Backing(in FlatRange run, IReadOnlyList<FoundRange>? slots)
     {
         if (run.Region.Block is null)
         {
             return "handler";
+        }
+
+        if (slots is null)
+        {
+            return "hypervisor";
         }
 
         ulong mapped = 0;

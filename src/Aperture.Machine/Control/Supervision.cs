@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Aperture.Board;
-using Aperture.Machine.Configuration;
 using Aperture.Machine.Functions;
 using Aperture.Machine.Hotplug;
 using Aperture.Machine.Verification;
@@ -20,6 +19,7 @@ internal sealed class Supervision : IDisposable
     private const int MaxDifferences = 64;
 
     private readonly IEventSink _events;
+    private readonly MachineRequests _requests;
     private readonly WriteHistory _history;
     private readonly MapCollector _collector;
     private readonly BootWatch _boot;
@@ -32,31 +32,30 @@ internal sealed class Supervision : IDisposable
     /// <summary>Starts watching.</summary>
     /// <param name="board">The board.</param>
     /// <param name="nodes">Who says in the board's terms what is attached.</param>
-    /// <param name="slots">Its memory slots.</param>
+    /// <param name="slots">Its memory slots; null where the hypervisor has none.</param>
     /// <param name="plan">What was promised.</param>
-    /// <param name="config">The machine's configuration.</param>
     /// <param name="events">Where what is found is reported.</param>
     /// <param name="clock">Time.</param>
-    /// <param name="stop">Ends the run as failed, with a sentence.</param>
+    /// <param name="requests">Takes what pins and the control channel ask of the machine.</param>
     /// <param name="iommu">What assigned devices reach; null without such devices.</param>
     public Supervision(
         PciBoard board,
         BoardNodes nodes,
-        SlotListener slots,
+        SlotListener? slots,
         MachinePlan plan,
-        MachineConfig config,
         IEventSink events,
         TimeProvider clock,
-        Action<string> stop,
+        MachineRequests requests,
         IIommuMappings? iommu = null)
     {
         Board = board;
+        _requests = requests;
         _events = events;
         _promise = MapPromise.Of(plan.Map, isDirect: plan.Boot is not null);
         _history = new WriteHistory(clock, events);
         _collector = new MapCollector(board, slots, _history, iommu);
-        _pins = new PinGuard(() => board.Decode, events, stop);
-        Hotplug = new HotplugController(board, nodes, config, events) { Added = Promise, Removed = gone => _promise = _promise.Without(gone.Name) };
+        _pins = new PinGuard(() => board.Decode, events, requests.Fail);
+        Hotplug = new HotplugController(board, nodes, plan.Config, events) { Added = Promise, Removed = gone => _promise = _promise.Without(gone.Name) };
         _boot = new BootWatch(clock, () => _history.LastWrite, () => Verify("boot"));
         board.AddWatcher(_history);
         board.AddWatcher(_pins);
@@ -69,9 +68,9 @@ internal sealed class Supervision : IDisposable
     /// <summary>Devices that come and go.</summary>
     public HotplugController Hotplug { get; }
 
-    /// <summary>Opens the control channel; its other commands go to <paramref name="machine"/>.</summary>
+    /// <summary>Opens the control channel.</summary>
     /// <exception cref="ApertureException">The socket cannot be made.</exception>
-    public void Listen(string path, VirtualMachine machine) => _server = ControlServer.Open(path, new ControlCommands(this, machine));
+    public void Listen(string path, Action pressPowerButton) => _server = ControlServer.Open(path, new ControlCommands(this, _requests, pressPowerButton));
 
     /// <summary>What the machine has now.</summary>
     public MapFindings Find() => _collector.Collect();
@@ -104,8 +103,12 @@ internal sealed class Supervision : IDisposable
     public void Reset()
     {
         Hotplug.Reset();
-        _history.Reset();
-        _pins.Reset();
+        lock (Board.Pci.Sync)
+        {
+            // A device's worker may still write configuration registers through the ECAM window.
+            _history.Reset();
+            _pins.Reset();
+        }
     }
 
     /// <inheritdoc/>

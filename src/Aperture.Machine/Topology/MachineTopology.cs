@@ -1,5 +1,6 @@
 using Aperture.Host;
 using Aperture.Host.Model;
+using Aperture.Hypervisor;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Configuration;
 using Aperture.Mirror;
@@ -9,7 +10,7 @@ using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Topology;
 
-/// <summary>A machine's PCI tree and where it goes, decided without KVM and without opening a device.</summary>
+/// <summary>A machine's PCI tree and where it goes, decided without a hypervisor and without opening a device.</summary>
 /// <param name="Root">The functions on the root bus.</param>
 /// <param name="Request">What the solver was asked.</param>
 /// <param name="Result">The map, or the conflicts.</param>
@@ -24,23 +25,23 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
     /// <summary>The devices of the host, in the order of the tree.</summary>
     public IReadOnlyList<AssignedPart> Assigned { get; } = [.. Walk(Root).Select(n => n.Assigned).OfType<AssignedPart>()];
 
-    /// <summary>The topology of <paramref name="config"/> for a guest with <paramref name="physicalAddressBits"/>.</summary>
+    /// <summary>The topology of <paramref name="config"/> in what <paramref name="hypervisor"/> leaves free.</summary>
     /// <exception cref="ApertureException">The configuration contradicts itself, or the host lacks a device that it names.</exception>
-    public static MachineTopology Of(MachineConfig config, int physicalAddressBits)
+    public static MachineTopology Of(MachineConfig config, HypervisorLimits hypervisor)
     {
         ArgumentNullException.ThrowIfNull(config);
-        return Of(config, physicalAddressBits, config.Assigns ? HostOf(config) : null);
+        return Of(config, hypervisor, config.Assigns ? HostOf(config) : null);
     }
 
     /// <summary>As the other overload, with the host already read.</summary>
     /// <exception cref="ApertureException">As there.</exception>
-    public static MachineTopology Of(MachineConfig config, int physicalAddressBits, HostMachine? host)
+    public static MachineTopology Of(MachineConfig config, HypervisorLimits hypervisor, HostMachine? host)
     {
         ArgumentNullException.ThrowIfNull(config);
         DebugExitPorts.Read(config);
         DebugConsolePorts.Read(config);
         IReadOnlyList<TopologyNode> own = TopologyBuilder.Build(config, host);
-        PlacementRequest request = PlacementInput.For(config, own, physicalAddressBits, host);
+        PlacementRequest request = PlacementInput.For(config, own, hypervisor, host);
         return config.Mirror is null
             ? new MachineTopology(own, request, PlacementSolver.Solve(request)) { Host = host }
             : Mirrored(config, own, request, host!);

@@ -1,6 +1,7 @@
 using Aperture.Devices.Pc;
 using Aperture.Firmware.Platform;
 using Aperture.Host.Model;
+using Aperture.Hypervisor;
 using Aperture.Machine.Configuration;
 using Aperture.Mirror;
 using Aperture.Pci;
@@ -13,32 +14,39 @@ namespace Aperture.Machine.Topology;
 /// <summary>States a machine's topology as the solver's request.</summary>
 public static class PlacementInput
 {
-    /// <summary>The request for <paramref name="config"/> with <paramref name="root"/> on bus 0 and <paramref name="physicalAddressBits"/> of guest address.</summary>
-    public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, int physicalAddressBits) => For(config, root, physicalAddressBits, null);
+    /// <summary>The request for <paramref name="config"/> with <paramref name="root"/> on bus 0, in what <paramref name="hypervisor"/> leaves free.</summary>
+    public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, HypervisorLimits hypervisor) =>
+        For(config, root, hypervisor, null);
 
     /// <summary>As the other overload; devices of <paramref name="host"/> cannot reach all addresses, so those are kept free.</summary>
-    public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, int physicalAddressBits, HostMachine? host)
+    public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, HypervisorLimits hypervisor, HostMachine? host)
     {
+        ArgumentNullException.ThrowIfNull(hypervisor);
+        IReadOnlyList<ReservedRange> reserved = [.. PlatformLimits.Q35Reserved, .. Kept(hypervisor)];
         PlatformLimits board = config.Board == BoardKind.Q35
-            ? PlatformLimits.Q35(config.MemorySize, physicalAddressBits)
-            : PlatformLimits.I440fx(config.MemorySize, physicalAddressBits);
+            ? PlatformLimits.Q35(config.MemorySize, hypervisor.PhysicalAddressBits)
+            : PlatformLimits.I440fx(config.MemorySize, hypervisor.PhysicalAddressBits);
         PlatformLimits limits = board with
         {
             Mmio32Window = config.Mmio32Window,
             Mmio64Window = config.MmioWindow,
-            Reserved = [.. HypervisorRanges.WithBoard, .. HostReserved(root, host)],
+            Reserved = [.. reserved, .. HostReserved(root, host, reserved)],
             ReservedIo = [.. DebugExitPorts.Read(config).Select(p => new ReservedRange(new AddressRange(new GuestAddress(p), DebugExit.Length), $"debug-exit at 0x{p:x}"))],
         };
         return new PlacementRequest(limits, [new HostBridgeDemand(config.Board == BoardKind.Q35 ? "pcie.0" : "pci.0", [.. root.Select(Demand)])]);
     }
 
+    /// <summary>What <paramref name="hypervisor"/> keeps for itself, in the solver's terms.</summary>
+    internal static IReadOnlyList<ReservedRange> Kept(HypervisorLimits hypervisor) =>
+        [.. hypervisor.Kept.Select(kept => new ReservedRange(kept.Range, kept.What))];
+
     // The board has the MSI window reserved for itself, so it is left out where the host says the same.
-    private static IEnumerable<ReservedRange> HostReserved(IReadOnlyList<TopologyNode> root, HostMachine? host)
+    private static IEnumerable<ReservedRange> HostReserved(IReadOnlyList<TopologyNode> root, HostMachine? host, IReadOnlyList<ReservedRange> reserved)
     {
         List<HostFunction> functions = [.. Walk(root).Select(n => n.Assigned?.Host).OfType<HostFunction>()];
         return host is null || functions.Count == 0
             ? []
-            : HostReserves.ForAssignment(host, functions).Where(range => !HypervisorRanges.WithBoard.Any(known => known.Range.Contains(range.Range)));
+            : HostReserves.ForAssignment(host, functions).Where(range => !reserved.Any(known => known.Range.Contains(range.Range)));
     }
 
     private static IEnumerable<TopologyNode> Walk(IEnumerable<TopologyNode> nodes) => nodes.SelectMany(n => Walk(n.Children).Prepend(n));

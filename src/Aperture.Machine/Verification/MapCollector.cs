@@ -5,7 +5,7 @@ using Aperture.Pci;
 namespace Aperture.Machine.Verification;
 
 /// <summary>Takes the snapshot that verification compares: registers, views and slots as they are between two configuration writes.</summary>
-internal sealed class MapCollector(PciBoard board, SlotListener slots, WriteHistory history, IIommuMappings? iommu)
+internal sealed class MapCollector(PciBoard board, SlotListener? slots, WriteHistory history, IIommuMappings? iommu)
 {
     /// <summary>The snapshot. Any thread, also while the guest runs.</summary>
     public MapFindings Collect()
@@ -20,8 +20,8 @@ internal sealed class MapCollector(PciBoard board, SlotListener slots, WriteHist
                 Functions = [.. board.Pci.Functions.Select(f => Describe(f, decode, owners))],
                 Ecam = board.Chipset.Ecam,
                 View = View(board.Memory.View),
-                Slots = [.. slots.Slots.Select(s => new FoundRange(s.Range, s.Region.Name, true, s.IsReadOnly))],
-                Trapped = [.. slots.Trapped.Select(t => new FoundTrapped(t.Range, t.Region.Name, t.Reason))],
+                Slots = slots is null ? null : [.. slots.Slots.Select(s => new FoundRange(s.Range, s.Region.Name, true, s.IsReadOnly))],
+                Trapped = slots is null ? [] : [.. slots.Trapped.Select(t => new FoundTrapped(t.Range, t.Region.Name, t.Reason))],
                 Iommu = iommu?.Snapshot(),
             };
         }

@@ -47,8 +47,8 @@ public sealed record MapFindings
     /// <summary>The flat view of memory, by rising address.</summary>
     public required IReadOnlyList<FoundRange> View { get; init; }
 
-    /// <summary>The hypervisor's memory slots.</summary>
-    public required IReadOnlyList<FoundRange> Slots { get; init; }
+    /// <summary>The hypervisor's memory slots; null where it has none.</summary>
+    public required IReadOnlyList<FoundRange>? Slots { get; init; }
 
     /// <summary>RAM that is in no slot, with the reason.</summary>
     public required IReadOnlyList<FoundTrapped> Trapped { get; init; }

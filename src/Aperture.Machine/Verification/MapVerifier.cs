@@ -33,7 +33,11 @@ public static class MapVerifier
         }
 
         differences.AddRange(promise.Ram.SelectMany(piece => CompareRam(piece, found)));
-        differences.AddRange(SlotComparer.Compare(found));
+        if (found.Slots is { } slots)
+        {
+            differences.AddRange(SlotComparer.Compare(found, slots));
+        }
+
         if (found.Iommu is { } mappings)
         {
             differences.AddRange(IommuComparer.Compare(found, mappings));
@@ -169,9 +173,9 @@ public static class MapVerifier
     /// <summary>Slots against the flat view: each shows what the view has there, and all memory of the view is in one or has a reason not to be.</summary>
     private static class SlotComparer
     {
-        public static IEnumerable<MapDifference> Compare(MapFindings found)
+        public static IEnumerable<MapDifference> Compare(MapFindings found, IReadOnlyList<FoundRange> slots)
         {
-            foreach (FoundRange slot in found.Slots)
+            foreach (FoundRange slot in slots)
             {
                 if (!found.View.Any(r => r.IsRam && r.Owner == slot.Owner && r.IsReadOnly == slot.IsReadOnly && r.Range.Contains(slot.Range)))
                 {
@@ -179,7 +183,7 @@ public static class MapVerifier
                 }
             }
 
-            List<AddressRange> covered = [.. found.Slots.Select(s => s.Range)];
+            List<AddressRange> covered = [.. slots.Select(s => s.Range)];
             foreach (FoundRange run in found.View.Where(r => r.IsRam))
             {
                 foreach (FoundTrapped trapped in found.Trapped.Where(t => t.Range.Overlaps(run.Range)))

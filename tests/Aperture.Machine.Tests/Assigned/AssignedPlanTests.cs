@@ -156,7 +156,7 @@ public class AssignedPlanTests
         HostMachine host = RealCaptures.Read(file);
         HostFunction[] chosen = [.. host.Functions.Where(f => f.Bridge is null && f.Parent is not null).OrderByDescending(f => f.Bars.Select(b => b.Size).DefaultIfEmpty().Max()).Take(2)];
         MachineTopology plan = MachineTopology.Of(
-            Config($"--mirror {string.Join(',', chosen.Select(f => f.Address))}"), HostMirror.AddressBits(host, 1UL << 30), host);
+            Config($"--mirror {string.Join(',', chosen.Select(f => f.Address))}"), Hypervisors.LimitsOf(HostMirror.AddressBits(host, 1UL << 30)), host);
         Assert.All(plan.Assigned, part => Assert.All(Bars(plan, part.Name), bar => Assert.Equal(part.HostAddressOf(bar.Demand.Index), bar.Address)));
         Assert.NotEmpty(plan.Assigned);
     }
@@ -181,7 +181,7 @@ public class AssignedPlanTests
     private static MachineTopology Plan(SysfsHost host, params string[] options)
     {
         MachineConfig config = Config(options);
-        return MachineTopology.Of(config, config.PhysicalAddressBits ?? 46, host.Read());
+        return MachineTopology.Of(config, Hypervisors.LimitsOf(config.PhysicalAddressBits ?? 46), host.Read());
     }
 
     private static MachineConfig Config(params string[] options) =>

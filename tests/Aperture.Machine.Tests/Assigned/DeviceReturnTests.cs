@@ -34,7 +34,7 @@ public sealed class DeviceReturnTests : IDisposable
     [Fact]
     public async Task A_device_without_a_slot_is_gone_for_the_guest_at_once()
     {
-        using DeviceReturn giving = new(_hotplug, _board.Events);
+        using DeviceReturn giving = Giving();
         ulong at = _board.BarAt("fixed", 0);
         PciFunction function = _board.Function("fixed");
         Assert.NotNull(_board.Host.At(at));
@@ -47,9 +47,20 @@ public sealed class DeviceReturnTests : IDisposable
     }
 
     [Fact]
+    public async Task What_the_host_asks_for_while_the_machine_is_put_together_is_given_back_then()
+    {
+        using DeviceReturn giving = new(_board.Events);
+        giving.Begin(_board.Function("fixed"));
+        Assert.Contains(_board.Board.Pci.Functions, f => f.Name == "fixed");
+        giving.Serve(_hotplug);
+        await _gone.Task.WaitAsync(TestContext.Current.CancellationToken);
+        Assert.DoesNotContain(_board.Board.Pci.Functions, f => f.Name == "fixed");
+    }
+
+    [Fact]
     public async Task A_guest_is_asked_for_what_sits_in_a_slot_and_keeps_it_until_it_lets_go()
     {
-        using DeviceReturn giving = new(_hotplug, _board.Events);
+        using DeviceReturn giving = Giving();
         PcieSlotPort port = (PcieSlotPort)_board.Function("rp0");
         giving.Begin(_board.Function("plugged"));
         const uint ButtonPressed = 1;
@@ -68,9 +79,16 @@ public sealed class DeviceReturnTests : IDisposable
     [Fact]
     public void A_machine_that_ends_does_not_wait_for_the_guest()
     {
-        DeviceReturn giving = new(_hotplug, _board.Events);
+        DeviceReturn giving = Giving();
         giving.Begin(_board.Function("plugged"));
         giving.Dispose();
         Assert.True(((PcieSlotPort)_board.Function("rp0")).IsOccupied);
+    }
+
+    private DeviceReturn Giving()
+    {
+        DeviceReturn giving = new(_board.Events);
+        giving.Serve(_hotplug);
+        return giving;
     }
 }

@@ -3,7 +3,6 @@ using System.Text.Json;
 using Aperture.Assignment;
 using Aperture.Assignment.Tests;
 using Aperture.Linux;
-using Aperture.Machine.Assigned;
 using Aperture.Memory;
 using Aperture.Watch;
 

@@ -1,7 +1,7 @@
 using Aperture.Board;
 using Aperture.Board.Tests.Fakes;
 using Aperture.Host.Model;
-using Aperture.Kvm;
+using Aperture.Hypervisor;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
@@ -57,7 +57,7 @@ internal sealed class TestBoard : BoardHarness
         }
 
         BoardNodes nodes = new(maker is null ? [new TestFunctionMaker()] : [maker(events), new TestFunctionMaker()]);
-        BoardSetup setup = new(PlacementSolver.Solve(PlacementInput.For(config, root, AddressBits, host)).Require(), nodes.Of(root), events)
+        BoardSetup setup = new(PlacementSolver.Solve(PlacementInput.For(config, root, Hypervisors.LimitsOf(AddressBits), host)).Require(), nodes.Of(root), events)
         {
             Direct = direct,
             Kind = config.Board,

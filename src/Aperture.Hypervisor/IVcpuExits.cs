@@ -1,8 +1,8 @@
-namespace Aperture.Kvm;
+namespace Aperture.Hypervisor;
 
 /// <summary>
-/// What answers one vCPU's exits. Every vCPU has an instance of its own, called on that vCPU's thread only, so lookup caches may live in it; what
-/// instances share locks for itself. The access methods are the hot path: they must not throw for anything the guest does, and must not allocate.
+/// What answers one vCPU's exits. Every vCPU, or other source of exits, has an instance of its own, called on one thread only, so lookup caches may live in
+/// it; what instances share locks for itself. The access methods are the hot path: they must not throw for anything the guest does, and must not allocate.
 /// </summary>
 public interface IVcpuExits
 {
@@ -18,7 +18,9 @@ public interface IVcpuExits
     /// </summary>
     ulong MmioRead(GuestAddress address, int size);
 
-    /// <summary>A write of the low <paramref name="size"/> (1, 2, 4 or 8) bytes of <paramref name="value"/> at <paramref name="address"/>, little-endian; zero-extended.</summary>
+    /// <summary>
+    /// A write of the low <paramref name="size"/> (1, 2, 4 or 8) bytes of <paramref name="value"/> at <paramref name="address"/>, little-endian; zero-extended.
+    /// </summary>
     void MmioWrite(GuestAddress address, int size, ulong value);
 
     /// <summary>The vCPU cannot go on by itself. May allocate; rare.</summary>
@@ -29,7 +31,7 @@ public interface IVcpuExits
 /// <summary>What a vCPU does after <see cref="IVcpuExits.Stopped"/>.</summary>
 public enum VcpuAction : byte
 {
-    /// <summary>Stays outside the guest until the group is stopped and resumed (<see cref="VcpuGroup.Stop"/>, <see cref="VcpuGroup.Resume"/>).</summary>
+    /// <summary>Stays outside the guest until the group is stopped and resumed (<see cref="IVcpus.Stop"/>, <see cref="IVcpus.Resume"/>).</summary>
     Park,
 
     /// <summary>Enters the guest again.</summary>
@@ -45,16 +47,16 @@ public enum VcpuStopKind : byte
     /// <summary>A triple fault: a PC resets itself.</summary>
     Shutdown,
 
-    /// <summary>The guest asked the hypervisor for a reset or told it of a crash (KVM_EXIT_SYSTEM_EVENT).</summary>
+    /// <summary>The guest asked the hypervisor for a reset or told it of a crash (KVM: KVM_EXIT_SYSTEM_EVENT).</summary>
     SystemEvent,
 
-    /// <summary>The processor refused the guest's state (KVM_EXIT_FAIL_ENTRY).</summary>
+    /// <summary>The processor refused the guest's state (KVM: KVM_EXIT_FAIL_ENTRY).</summary>
     FailedEntry,
 
-    /// <summary>KVM could not go on, most often because it cannot emulate an instruction (KVM_EXIT_INTERNAL_ERROR).</summary>
+    /// <summary>The hypervisor could not go on, most often because it cannot emulate an instruction (KVM: KVM_EXIT_INTERNAL_ERROR).</summary>
     InternalError,
 
-    /// <summary>KVM_RUN itself failed.</summary>
+    /// <summary>The host could not run the vCPU.</summary>
     HostError,
 
     /// <summary>An exit that this monitor does not know.</summary>
@@ -67,5 +69,5 @@ public enum VcpuStopKind : byte
 /// <summary>A vCPU that cannot go on by itself.</summary>
 /// <param name="Kind">Why.</param>
 /// <param name="Vcpu">Its index.</param>
-/// <param name="Sentence">One sentence for people, with what KVM told.</param>
+/// <param name="Sentence">One sentence for people, with what the hypervisor told.</param>
 public sealed record VcpuStop(VcpuStopKind Kind, int Vcpu, string Sentence);

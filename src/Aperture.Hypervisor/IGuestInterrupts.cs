@@ -1,6 +1,6 @@
 using Aperture.Linux;
 
-namespace Aperture.Assignment;
+namespace Aperture.Hypervisor;
 
 /// <summary>The guest's interrupt controllers, as an assigned device needs them: delivery in the kernel, without this process. Thread-safe.</summary>
 public interface IGuestInterrupts

@@ -1,10 +1,9 @@
-using Aperture.Assignment;
-using Aperture.Kvm;
+using Aperture.Hypervisor;
 using Aperture.Linux;
 
-namespace Aperture.Machine.Assigned;
+namespace Aperture.Kvm;
 
-/// <summary>Ties the triggers of assigned devices to KVM's interrupt controllers: a signal reaches the guest without this process.</summary>
+/// <summary>Ties event descriptors to KVM's interrupt controllers: a signal reaches the guest without this process.</summary>
 /// <param name="vm">The virtual machine.</param>
 internal sealed class KvmInterrupts(KvmVm vm) : IGuestInterrupts
 {

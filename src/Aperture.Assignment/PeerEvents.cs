@@ -1,7 +1,6 @@
-using Aperture.Assignment;
 using Aperture.Memory;
 
-namespace Aperture.Machine.Assigned;
+namespace Aperture.Assignment;
 
 /// <summary>
 /// Reports which BARs the devices' DMA reaches, as the kernel answered. A refusal is told once, until the region is elsewhere, is mapped, or has another reason;
@@ -10,7 +9,7 @@ namespace Aperture.Machine.Assigned;
 /// <param name="iommu">What is mapped.</param>
 /// <param name="events">The machine's events.</param>
 /// <param name="hasPeers">False while there is nobody to reach a BAR: then nothing is told.</param>
-internal sealed class PeerEvents(IommuListener iommu, IEventSink events, Func<bool> hasPeers) : IFlatViewListener
+public sealed class PeerEvents(IommuListener iommu, IEventSink events, Func<bool> hasPeers) : IFlatViewListener
 {
     private readonly Dictionary<string, IommuResult> _refused = new(StringComparer.Ordinal);
     private List<IommuResult> _mapped = [];

@@ -1,30 +1,32 @@
 using System.Text.Json;
-using Aperture.Assignment;
 using Aperture.Linux;
 
-namespace Aperture.Machine.Assigned;
+namespace Aperture.Assignment;
 
 /// <summary>Reports what happens to assigned devices: as events, and as notices where the user has to do something.</summary>
 /// <param name="events">The machine's events.</param>
-internal sealed class AssignedNotices(IEventSink events) : IAssignedEvents
+/// <param name="unplug">Asked to take a device from the guest because the host wants it back; on the device's own thread, and must not wait.</param>
+public sealed class AssignedNotices(IEventSink events, Action<AssignedFunction> unplug) : IAssignedEvents
 {
-    /// <summary>Asked to take a device from the guest because the host wants it back; on the device's own thread, and must not wait.</summary>
-    public Action<AssignedFunction>? Unplug { get; set; }
-
+    /// <inheritdoc/>
     public void UnplugRequested(AssignedFunction function)
     {
         Notice("vfio.unplug-requested", $"the host asks for {function.Name} back.", function);
-        Unplug?.Invoke(function);
+        unplug(function);
     }
 
+    /// <inheritdoc/>
     public void ErrorReported(AssignedFunction function) =>
         Notice("vfio.error", $"{function.Name} had an error that it could not correct; its guest driver should reset it.", function);
 
+    /// <inheritdoc/>
     public void DeviceGone(AssignedFunction function, int errno) =>
         Notice("vfio.gone", $"{function.Name} does not answer any more ({Errno.Name(errno)}); the guest reads all-ones from it.", function, errno);
 
+    /// <inheritdoc/>
     public void ResetFailed(AssignedFunction function, int errno) => events.Write("vfio.reset-failed", json => Describe(json, function, errno));
 
+    /// <inheritdoc/>
     public void InterruptsFailed(AssignedFunction function, int index, int errno) => events.Write("vfio.interrupts-failed", json =>
     {
         json.WriteString("function", function.Name);

@@ -1,0 +1,41 @@
+using Aperture.Hypervisor;
+using Aperture.Kvm;
+using Aperture.Kvm.X86;
+using Aperture.Machine.Configuration;
+
+namespace Aperture.Machine;
+
+/// <summary>Chooses the hypervisor of a machine: the one place that knows which there are.</summary>
+public static class Hypervisors
+{
+    /// <summary>
+    /// This host's KVM. Where it cannot be had, one that has its limits and says so when the VM is made: what the user got wrong is told even where there is no
+    /// KVM.
+    /// </summary>
+    public static IHypervisor Open(MachineConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        try
+        {
+            return KvmHypervisor.Open(config.Cpus, config.PhysicalAddressBits);
+        }
+        catch (ApertureException missing)
+        {
+            return new Missing(KvmHypervisor.LimitsOf(HostCpu.PhysicalAddressBits(config.PhysicalAddressBits)), missing);
+        }
+    }
+
+    /// <summary>The limits of a guest with <paramref name="physicalAddressBits"/>, for a plan that is made without a hypervisor.</summary>
+    public static HypervisorLimits LimitsOf(int physicalAddressBits) => KvmHypervisor.LimitsOf(physicalAddressBits);
+
+    private sealed class Missing(HypervisorLimits limits, ApertureException failure) : IHypervisor
+    {
+        public HypervisorLimits Limits => limits;
+
+        public IVm CreateVm() => throw failure;
+
+        public void Dispose()
+        {
+        }
+    }
+}

@@ -1,0 +1,163 @@
+using Aperture.Assignment;
+using Aperture.Board;
+using Aperture.Board.Pc;
+using Aperture.Devices.Display;
+using Aperture.Hypervisor;
+using Aperture.Machine.Assigned;
+using Aperture.Machine.Configuration;
+using Aperture.Machine.Console;
+using Aperture.Machine.Control;
+using Aperture.Machine.Functions;
+using Aperture.Machine.Verification;
+using Aperture.Memory;
+using Aperture.Watch;
+
+namespace Aperture.Machine;
+
+/// <summary>What a machine in one piece consists of, as far as its life needs to know.</summary>
+/// <param name="Plan">What it was made from.</param>
+/// <param name="Vm">The VM.</param>
+/// <param name="Exits">The guest's exits, and the vCPUs where they are this machine's.</param>
+/// <param name="Ram">Guest RAM.</param>
+/// <param name="Pc">The board, as the PC that it is.</param>
+/// <param name="Requests">What is asked of the machine.</param>
+/// <param name="Supervision">What watches over it.</param>
+/// <param name="Serial">What the serial port is connected to.</param>
+/// <param name="Screen">What the display shows, for the host.</param>
+/// <param name="Events">Where what happens is reported.</param>
+internal sealed record MachineParts(
+    MachinePlan Plan,
+    IVm Vm,
+    IExits Exits,
+    GuestRam Ram,
+    PcBoard Pc,
+    MachineRequests Requests,
+    Supervision Supervision,
+    SerialConnection Serial,
+    ScreenOutput Screen,
+    EventHub Events)
+{
+    /// <summary>The board.</summary>
+    public PciBoard Board => Pc.Board;
+}
+
+/// <summary>Puts a machine together.</summary>
+internal static class MachineAssembly
+{
+    /// <summary>
+    /// The machine of <paramref name="plan"/>, stopped, on the hypervisor whose VM is being made meanwhile. The order is the one in which parts need each
+    /// other: host files, then the VM's interrupts for the board, then the board for who answers exits, then the vCPUs for who changes memory under them.
+    /// </summary>
+    /// <param name="plan">What to make.</param>
+    /// <param name="start">The VM, in the making.</param>
+    /// <param name="clock">Time.</param>
+    /// <param name="events">Where what happens is told.</param>
+    /// <param name="parts">Gets every part that ends with the machine, also when it cannot be finished.</param>
+    /// <exception cref="ApertureException">A file cannot be opened, or the host refuses.</exception>
+    public static MachineParts Assemble(MachinePlan plan, HypervisorStart start, TimeProvider clock, EventHub events, OwnedParts parts)
+    {
+        MachineConfig config = plan.Config;
+        GuestRam ram = parts.Own(GuestRam.Create(RamLayout.Planned(plan.Map.Ram), config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
+        if (plan.Topology.Assigned.Count > 0)
+        {
+            // All of it is pinned once the devices are there.
+            parts.Own(new RamPopulation(ram.Block));
+        }
+
+        if (config.EventsPath is { } path)
+        {
+            parts.Own(events.Subscribe(EventLog.Open(path, events)));
+        }
+
+        SerialConnection serial = parts.Own(SerialConnection.Open(config));
+        DebugConsoles consoles = parts.Own(DebugConsoles.Open(plan.DebugConsoleFiles));
+        IVm vm = start.WaitForVm();
+        MachineRequests requests = parts.Own(new MachineRequests());
+        DeviceReturn returns = new(events);
+        HostDevices devices = parts.Own(new HostDevices(config.Vfio, plan.Topology.Assigned, vm, new AssignedNotices(events, returns.Begin), events));
+        BoardNodes nodes = new(
+            [new TestFunctionMaker(), new PcDeviceMaker(sentence => events.Write("disk.failed", json => json.WriteString("reason", sentence))), devices]);
+        PcBoard pc = parts.Own(new PcBoard(
+            new BoardParts(plan.Map, nodes.Of(plan.Root), vm, events),
+            new PcParts(ram, plan.Limits.PhysicalAddressBits, vm.Line, requests, clock)
+            {
+                Kind = config.Board,
+                Firmware = plan.Firmware,
+                Variables = OpenVariables(config, events, parts),
+                Configuration = plan.FirmwareBoot is { } firmware
+                    ? board => firmware.Items(board, sentence => events.Write("firmware.tables", json => json.WriteString("note", sentence)))
+                    : null,
+                Cpus = config.Cpus,
+                Serial = serial.Backend,
+                DebugConsoles = consoles.Ports,
+                DebugExitPorts = plan.DebugExits,
+                Reserved = plan.Reserved,
+            }));
+        PciBoard board = pc.Board;
+        ScreenOutput screen = parts.Own(new ScreenOutput(config, board.Pci.Root.Functions.OfType<StandardVga>().FirstOrDefault(), clock, Collected));
+
+        // Between the end of the exits and the devices' closing: nothing may reach a device that is given back.
+        parts.Own(new Quiescence(board, devices));
+        IExits exits = parts.Own(start.TakeExits().Begin(_ => new CpuBus(board, requests.Stopped)));
+        if (exits.Vcpus is { } vcpus)
+        {
+            requests.Stops(vcpus);
+            board.Memory.Barrier = vcpus;
+        }
+
+        SlotListener? slots = FollowBoard(vm, board, events);
+        devices.Follow(board.Memory);
+        Supervision supervision = parts.Own(new Supervision(board, nodes, slots, plan, events, clock, requests, new AssignedMappings(() => devices.Iommu)));
+        parts.Own(returns).Serve(supervision.Hotplug);
+        if (config.ControlPath is { } control)
+        {
+            supervision.Listen(control, pc.PowerManagement.PressPowerButton);
+        }
+
+        return new MachineParts(plan, vm, exits, ram, pc, requests, supervision, serial, screen, events);
+
+        // A bus each time: any thread may look, and a lookup cache is one thread's own.
+        void Collected() => vm.PostedWrites?.Deliver(new CpuBus(board, static _ => VcpuAction.Park));
+    }
+
+    private static VariableBank? OpenVariables(MachineConfig config, EventHub events, OwnedParts parts) => config.Variables is { } flash
+        ? parts.Own(VariableBank.Open(flash.Path, flash.Template, flash.Snapshot, sentence => events.Write("flash.failed", json => json.WriteString("reason", sentence))))
+        : null;
+
+    // From here on the VM has what the board's address spaces show.
+    private static SlotListener? FollowBoard(IVm vm, PciBoard board, EventHub events)
+    {
+        SlotListener? slots = null;
+        if (vm.Slots is { } table)
+        {
+            slots = new SlotListener(table);
+            board.Memory.AddListener(slots);
+            board.Memory.AddListener(new SlotEvents(slots, events));
+        }
+
+        if (vm.ExitRanges is { } ranges)
+        {
+            board.Memory.AddListener(ranges.Memory);
+            board.Ports.AddListener(ranges.Ports);
+        }
+
+        if (vm.PostedWrites is { } posted)
+        {
+            board.Memory.AddListener(new PostedWriteListener(posted));
+        }
+
+        return slots;
+    }
+
+    /// <summary>Takes every BAR from the guest and the devices' DMA mappings, and resets the devices.</summary>
+    private sealed class Quiescence(PciBoard board, HostDevices devices) : IDisposable
+    {
+        public void Dispose()
+        {
+            if (devices.Iommu is not null)
+            {
+                board.Reset();
+            }
+        }
+    }
+}

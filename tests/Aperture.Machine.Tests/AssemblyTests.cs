@@ -1,0 +1,168 @@
+using Aperture.Hypervisor;
+using Aperture.Machine.Configuration;
+using Aperture.Machine.Tests.Fakes;
+
+namespace Aperture.Machine.Tests;
+
+/// <summary>A whole machine, put together as <c>run</c> does, on a hypervisor that is not there.</summary>
+public sealed class AssemblyTests : IDisposable
+{
+    private const ushort ConfigAddress = 0xCF8;
+    private const ushort ConfigData = 0xCFC;
+    private const ushort ExitPort = 0xF4;
+    private const byte TestDevice = 4;
+    private const uint BarAddress = 0xE000_0000;
+    private readonly string _folder = Directory.CreateTempSubdirectory("aperture-assembly-tests").FullName;
+
+    private string Events => Path.Join(_folder, "events");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void A_backend_without_vCPUs_and_slots_answers_a_guest_that_another_runs()
+    {
+        uint identity = 0;
+        string? toldMemory = null;
+        string? toldPort = null;
+        FakeHypervisor? hypervisor = null;
+        hypervisor = new FakeHypervisor(FakeHypervisor.Kind.DeviceModel, (cpu, _) =>
+        {
+            identity = ReadConfig(cpu, 0, 0);
+            PlaceBar(cpu);
+            toldMemory = hypervisor!.Vm!.Memory.At(BarAddress);
+            toldPort = hypervisor.Vm.Ports.At(ExitPort);
+            ulong pattern = cpu.MmioRead(new GuestAddress(BarAddress + 8), 4);
+            cpu.MmioWrite(new GuestAddress(BarAddress + 8), 4, 0x1234_5678);
+            cpu.PortWrite(ExitPort, 1, (byte)(pattern ^ cpu.MmioRead(new GuestAddress(BarAddress + 8), 4)));
+        });
+        using (VirtualMachine machine = Create(hypervisor))
+        {
+            hypervisor.Vm!.RunGuest();
+            Assert.Equal(new MachineOutcome(0xF1, "the guest wrote the debug-exit port"), machine.Run());
+            Assert.Empty(hypervisor.Vm.Table.Table);
+        }
+
+        Assert.Equal(0x29C0_8086u, identity);
+        Assert.Equal("t0.bar0", toldMemory);
+        Assert.Equal("debug-exit-f4", toldPort);
+        Assert.True(hypervisor.IsDisposed);
+        string[] events = File.ReadAllLines(Events);
+        string verified = Assert.Single(events, line => line.Contains("\"map.verified\",\"when\":\"end\"", StringComparison.Ordinal));
+        Assert.Contains("\"count\":0", verified, StringComparison.Ordinal);
+        Assert.DoesNotContain(events, line => line.Contains("\"slot.", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_reset_ends_the_run_where_the_vCPUs_are_another_s()
+    {
+        FakeHypervisor hypervisor = new(FakeHypervisor.Kind.DeviceModel, (cpu, _) => cpu.PortWrite(0xCF9, 1, 6));
+        using VirtualMachine machine = Create(hypervisor);
+        hypervisor.Vm!.RunGuest();
+        Assert.Equal("reset through port 0xcf9", machine.Run().Reason);
+    }
+
+    [Fact]
+    public void A_guest_is_reset_and_runs_again_until_it_asks_for_the_end()
+    {
+        FakeHypervisor hypervisor = new(FakeHypervisor.Kind.Whole, (cpu, starts) =>
+        {
+            bool isFresh = (ReadConfig(cpu, TestDevice, 0x10) & ~0xFu) == 0;
+            PlaceBar(cpu);
+            if (starts < 3)
+            {
+                cpu.PortWrite(0xCF9, 1, isFresh ? 6u : 0u);
+            }
+            else
+            {
+                cpu.PortWrite(ExitPort, 1, isFresh ? 0x10u : 0u);
+            }
+        });
+        using VirtualMachine machine = Create(hypervisor);
+        FakeVm vm = hypervisor.Vm!;
+        Assert.Equal("ram-low", vm.Table.At(0x10_0000)!.Value.Region.Name);
+        Assert.Equal(new MachineOutcome(0x21, "the guest wrote the debug-exit port"), machine.Run());
+        Assert.Equal(["reset", "resume", "stop", "reset", "resume", "stop", "reset", "resume", "stop"], vm.OwnVcpus.Calls);
+        Assert.Equal((2, 0), (vm.ControllerResets, vm.Table.Refusals));
+    }
+
+    [Fact]
+    public void What_is_wrong_with_the_command_line_is_told_before_what_is_wrong_with_the_host()
+    {
+        FakeHypervisor hypervisor = new(FakeHypervisor.Kind.Whole, (_, _) => { }) { Refusal = "the fake refuses." };
+        ApertureException wrong = Assert.Throws<ApertureException>(() => Create(hypervisor, "--firmware", Path.Join(_folder, "absent.rom")));
+        Assert.Contains("absent.rom", wrong.Message, StringComparison.Ordinal);
+        Assert.True(hypervisor.IsDisposed);
+        hypervisor = new(FakeHypervisor.Kind.Whole, (_, _) => { }) { Refusal = "the fake refuses." };
+        Assert.Equal("the fake refuses.", Assert.Throws<ApertureException>(() => Create(hypervisor)).Message);
+        Assert.True(hypervisor.IsDisposed);
+    }
+
+    [Fact]
+    public void What_the_hypervisor_keeps_for_itself_is_kept_free()
+    {
+        FakeHypervisor hypervisor = new(FakeHypervisor.Kind.Whole, (_, _) => { });
+        ApertureException refused = Assert.ThrowsAny<ApertureException>(
+            () => Create(hypervisor, "--device", "test,id=pinned,addr=05.0,bar0=mem32:4K:ram,bars=bar0@0xfeffd000"));
+        Assert.Contains("the pages that the fake keeps", refused.Message, StringComparison.Ordinal);
+        Assert.True(hypervisor.IsDisposed);
+    }
+
+    [Fact]
+    public void A_request_made_before_there_are_vCPUs_is_not_lost()
+    {
+        using MachineRequests requests = new();
+        requests.Stop("early");
+        Stoppable vcpus = new();
+        requests.Stops(vcpus);
+        Assert.Equal(1, vcpus.Requests);
+        requests.Wait();
+        Assert.Equal("early", requests.Current().Reason);
+    }
+
+    private VirtualMachine Create(FakeHypervisor hypervisor, params string[] option)
+    {
+        string firmware = Path.Join(_folder, "firmware.rom");
+        File.WriteAllBytes(firmware, new byte[0x1_0000]);
+        List<KeyValuePair<string, string>> options =
+        [
+            new("--firmware", firmware), new("--serial", "null"), new("--memory", "16M"), new("--device", "debug-exit"), new("--events", Events),
+            new("--device", "test,id=t0,addr=04.0,bar0=mem32:4K:trap"),
+        ];
+        if (option.Length == 2)
+        {
+            options.RemoveAll(o => o.Key == option[0] && option[0] != "--device");
+            options.Add(new(option[0], option[1]));
+        }
+
+        return VirtualMachine.Create(ConfigReader.Read(options), TimeProvider.System, hypervisor);
+    }
+
+    private static uint ReadConfig(IVcpuExits cpu, byte device, uint offset)
+    {
+        cpu.PortWrite(ConfigAddress, 4, 0x8000_0000 | (uint)device << 11 | offset);
+        return cpu.PortRead(ConfigData, 4);
+    }
+
+    private static void PlaceBar(IVcpuExits cpu)
+    {
+        cpu.PortWrite(ConfigAddress, 4, 0x8000_0010 | TestDevice << 11);
+        cpu.PortWrite(ConfigData, 4, BarAddress);
+        cpu.PortWrite(ConfigAddress, 4, 0x8000_0004 | TestDevice << 11);
+        cpu.PortWrite(ConfigData, 2, 2);
+    }
+
+    private sealed class Stoppable : IVcpus
+    {
+        public int Requests { get; private set; }
+
+        public bool RequestStop() => ++Requests == 1;
+
+        public void Reset(Hypervisor.X86.BootState boot) => throw new InvalidOperationException();
+
+        public void Resume() => throw new InvalidOperationException();
+
+        public void Stop() => throw new InvalidOperationException();
+
+        public IDisposable StopVcpus() => throw new InvalidOperationException();
+    }
+}
