@@ -4,8 +4,9 @@ using Aperture.Pci;
 namespace Aperture.Board;
 
 /// <summary>
-/// Keeps the ECAM window in guest memory where the chipset's register says. Firmware sets that register to an address of its own without looking what is there: a
-/// window that would cover pinned BARs ends below the first of them, as if the board had fewer buses, if that leaves it the buses that firmware numbers.
+/// Keeps the ECAM window in guest memory where the chipset's register says. Firmware sets that register to an address of its own without looking what is
+/// there: a window that would cover pinned BARs ends below the first of them, as if the board had fewer buses, if that leaves it the buses that firmware
+/// numbers.
 /// </summary>
 /// <param name="hierarchy">What the window shows.</param>
 /// <param name="wanted">The window that the register says; null while it is off.</param>

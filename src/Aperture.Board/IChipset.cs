@@ -3,7 +3,9 @@ using Aperture.Placement.Map;
 
 namespace Aperture.Board;
 
-/// <summary>What every board's chipset has: functions of its own on the root bus, whose registers say what is where. Called with the hierarchy's lock held.</summary>
+/// <summary>
+/// What every board's chipset has: functions of its own on the root bus, whose registers say what is where. Called with the hierarchy's lock held.
+/// </summary>
 public interface IChipset
 {
     /// <summary>The board has PCI Express.</summary>

@@ -7,9 +7,14 @@ namespace Aperture.Board;
 /// <param name="Ports">Changes of the I/O ports.</param>
 public readonly record struct MapChange(AddressChange Memory, AddressChange Ports);
 
-/// <summary>A part of a board's map: it knows some registers and keeps what they place where they say. A board is a list of these, brought up to date one after the other.</summary>
+/// <summary>
+/// A part of a board's map: it knows some registers and keeps what they place where they say. A board is a list of these, brought up to date one after
+/// the other.
+/// </summary>
 public interface IMapPart
 {
-    /// <summary>Brings the address spaces to what the registers say now, within the caller's <paramref name="change"/>. With the hierarchy's lock held.</summary>
+    /// <summary>
+    /// Brings the address spaces to what the registers say now, within the caller's <paramref name="change"/>. With the hierarchy's lock held.
+    /// </summary>
     void Update(MapChange change);
 }

@@ -4,7 +4,9 @@ using Aperture.Pci;
 
 namespace Aperture.Board;
 
-/// <summary>What makes a board the board it is: the chipset and the devices at fixed places around the PCI tree. Everything else is <see cref="PciBoard"/>'s.</summary>
+/// <summary>
+/// What makes a board the board it is: the chipset and the devices at fixed places around the PCI tree. Everything else is <see cref="PciBoard"/>'s.
+/// </summary>
 public interface IPlatform : IResettable, IDisposable
 {
     /// <summary>The chipset.</summary>

@@ -5,7 +5,9 @@ namespace Aperture.Board;
 /// <summary>How a board wires the interrupt pins of its root bus.</summary>
 public interface IIntxWiring
 {
-    /// <summary>The global system interrupt of pin <paramref name="pin"/> (0 for INTA) of root device <paramref name="device"/>, as the tables tell the guest.</summary>
+    /// <summary>
+    /// The global system interrupt of pin <paramref name="pin"/> (0 for INTA) of root device <paramref name="device"/>, as the tables tell the guest.
+    /// </summary>
     uint GsiOf(int device, int pin);
 
     /// <summary>The wire that carries <paramref name="gsi"/>, one of those that <see cref="GsiOf"/> answers.</summary>

@@ -104,7 +104,9 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         }
     }
 
-    /// <summary>Tells <paramref name="watcher"/> of every configuration write from now on, once it is applied and with the hierarchy's lock held. Any thread.</summary>
+    /// <summary>
+    /// Tells <paramref name="watcher"/> of every configuration write from now on, once it is applied and with the hierarchy's lock held. Any thread.
+    /// </summary>
     public void AddWatcher(IConfigWriteSink watcher)
     {
         lock (Pci.Sync)
@@ -130,7 +132,10 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         }
     }
 
-    /// <summary>Makes the function for <paramref name="node"/> and all below it and puts them on <paramref name="bus"/>, while the guest may run. They are in reset state: nothing decodes.</summary>
+    /// <summary>
+    /// Makes the function for <paramref name="node"/> and all below it and puts them on <paramref name="bus"/>, while the guest may run. They are in
+    /// reset state: nothing decodes.
+    /// </summary>
     /// <exception cref="ApertureException">The place is taken, or the host refuses.</exception>
     public PciFunction Plug(PciBus bus, BoardNode node) => _tree.Add(bus, node);
 

@@ -45,7 +45,8 @@ public sealed class PinGuard(Func<DecodeMap> decode, IEventSink events, Action<s
     public void Reset() => _places.Clear();
 
     private static string Sentence(PciFunction function, Bar bar) =>
-        $"{function.Name} ({function.Bdf}) {bar.Name} is pinned at {bar.Pin}, and the guest gave it {bar.Requested} with decoding on, so the run was stopped as policy=stop says; "
+        $"{function.Name} ({function.Bdf}) {bar.Name} is pinned at {bar.Pin}, and the guest gave it {bar.Requested} with decoding on, "
+        + "so the run was stopped as policy=stop says; "
         + "keep the guest from moving it (Linux: leave out pci=realloc), or let it with policy=follow, or hold the BAR at its pin with policy=lock.";
 
     private void Follow(IReadOnlyList<DecodedBar> decoded)

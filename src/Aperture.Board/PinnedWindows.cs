@@ -22,19 +22,23 @@ internal static class PinnedWindows
     {
         foreach (FunctionPlacement placement in functions)
         {
-            if (placement.Bridge is not { } windows || bus.Functions.FirstOrDefault(f => f.DeviceFunction == placement.Address.DeviceFunction) is not PciBridge bridge)
+            PciFunction? function = bus.Functions.FirstOrDefault(f => f.DeviceFunction == placement.Address.DeviceFunction);
+            if (placement.Bridge is not { } windows || function is not PciBridge bridge)
             {
                 continue;
             }
 
             Visit(bridge.Secondary, windows.Functions);
-            List<AddressRange> pinned = [.. PciHierarchy.FunctionsBelow(bridge.Secondary).SelectMany(f => f.Bars).Where(b => b.Kind != BarKind.Io).Select(Pinned).OfType<AddressRange>()];
-            List<AddressRange> pinnedPorts = [.. PciHierarchy.FunctionsBelow(bridge.Secondary).SelectMany(f => f.Bars).Where(b => b.Kind == BarKind.Io).Select(Pinned).OfType<AddressRange>()];
+            List<AddressRange> pinned = [.. Pinned(bridge, isIo: false)];
+            List<AddressRange> pinnedPorts = [.. Pinned(bridge, isIo: true)];
             Lock(bridge, BridgeWindow.Io, windows.Io, pinnedPorts);
             Lock(bridge, BridgeWindow.Memory, windows.Memory, pinned);
             Lock(bridge, BridgeWindow.Prefetchable, windows.Prefetchable, pinned);
         }
     }
+
+    private static IEnumerable<AddressRange> Pinned(PciBridge bridge, bool isIo) =>
+        PciHierarchy.FunctionsBelow(bridge.Secondary).SelectMany(f => f.Bars).Where(b => (b.Kind == BarKind.Io) == isIo).Select(Pinned).OfType<AddressRange>();
 
     private static AddressRange? Pinned(Bar bar) => bar.Pin is { } pin && bar.PinPolicy != BarPinPolicy.Follow ? new AddressRange(pin, bar.Size) : null;
 

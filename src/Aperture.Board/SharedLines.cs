@@ -8,7 +8,9 @@ internal sealed class SharedLines(Func<uint, IInterruptLine> line)
 {
     private readonly Dictionary<uint, SharedLine> _lines = [];
 
-    /// <summary>A new driver of the input for global system interrupt <paramref name="gsi"/>. While the board is built, or under its hierarchy's lock.</summary>
+    /// <summary>
+    /// A new driver of the input for global system interrupt <paramref name="gsi"/>. While the board is built, or under its hierarchy's lock.
+    /// </summary>
     public IInterruptLine Source(uint gsi)
     {
         if (!_lines.TryGetValue(gsi, out SharedLine? shared))

@@ -181,6 +181,17 @@ public sealed class MapVerifierTests
         Assert.Empty(MapVerifier.Compare(promise, new MapCollector(board.Board, board.Slots, history, null).Collect()));
     }
 
+    [Fact]
+    public void A_region_belongs_to_the_BAR_that_it_answers_for_whatever_devices_are_called()
+    {
+        using TestBoard board = TestBoard.Direct("--device test,id=x,bar0=mem32:64K:trap", "--device test,id=x.bar0,bar0=mem32:64K:ram,bar1=mem32:64K:trap");
+        MapFindings found = new MapCollector(board.Board, board.Slots, new WriteHistory(TimeProvider.System, board.Events), null).Collect();
+        Assert.Equal(
+            ["x bar0: x.bar0", "x.bar0 bar0: x.bar0.bar0", "x.bar0 bar1: x.bar0.bar1"],
+            found.Functions.SelectMany(f => f.Bars.Select(b => $"{f.Name} bar{b.Index}: {string.Join(' ', b.Owners)}")));
+        Assert.Empty(MapVerifier.Compare(MapPromise.Of(board.Map, isDirect: true), found));
+    }
+
     private static MapFindings WithBar(Func<FoundBar, FoundBar> change) => AsPromised with { Functions = [Port, Gpu with { Bars = [change(Gpu.Bars[0]), Gpu.Bars[1]] }] };
 
     private static GuestAddress At(ulong address) => new(address);

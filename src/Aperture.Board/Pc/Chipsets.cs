@@ -25,5 +25,6 @@ public static class Chipsets
         board == BoardKind.Q35 ? new Q35Chipset(memory, hierarchy, events) : new I440fxChipset();
 
     /// <summary>One of a chipset's functions, whose BARs, if any, answer nothing.</summary>
-    internal static BoardNode Node(ChipsetPlace place, PciFunction function) => new DeviceNode(place.Name, place.DeviceFunction, _ => new MadeFunction(function));
+    internal static BoardNode Node(ChipsetPlace place, PciFunction function) =>
+        new DeviceNode(place.Name, place.DeviceFunction, _ => new MadeFunction(function));
 }

@@ -8,7 +8,9 @@ public static class FirmwareImage
     private const long MaxSize = 16 << 20;
     private const ulong PageSize = 4096;
 
-    /// <summary>Reads <paramref name="path"/> into a block of whole pages; what is missing at the front of the first page reads as ones, as erased flash does.</summary>
+    /// <summary>
+    /// Reads <paramref name="path"/> into a block of whole pages; what is missing at the front of the first page reads as ones, as erased flash does.
+    /// </summary>
     /// <exception cref="ApertureException">The file cannot be read, is empty, or is larger than 16 MiB.</exception>
     public static RamBlock Load(string path)
     {

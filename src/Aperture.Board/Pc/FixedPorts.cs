@@ -27,7 +27,10 @@ public static class FixedPorts
         (Cf8Mechanism.FirstPort, Cf8Mechanism.PortCount, "the PCI configuration ports"),
     ];
 
-    /// <summary>Refuses <paramref name="length"/> ports from <paramref name="port"/> on for <paramref name="option"/> when one of them belongs to the board; <paramref name="hint"/> says what to do.</summary>
+    /// <summary>
+    /// Refuses <paramref name="length"/> ports from <paramref name="port"/> on for <paramref name="option"/> when one of them belongs to the board;
+    /// <paramref name="hint"/> says what to do.
+    /// </summary>
     /// <exception cref="ApertureException">It does.</exception>
     public static void Check(string option, int port, int length, string hint)
     {
@@ -35,7 +38,8 @@ public static class FixedPorts
         {
             if (port < first + count && first < port + length)
             {
-                throw new ApertureException($"{option} would take {length} {(length == 1 ? "port" : "ports")} of which {name} has 0x{first:x} to 0x{first + count - 1:x}; {hint}.");
+                string ports = length == 1 ? "port" : "ports";
+                throw new ApertureException($"{option} would take {length} {ports} of which {name} has 0x{first:x} to 0x{first + count - 1:x}; {hint}.");
             }
         }
     }

@@ -63,7 +63,10 @@ public static class PamRegisters
         ? new AddressRange(new GuestAddress(0xF_0000), 0x1_0000)
         : new AddressRange(new GuestAddress(0xC_0000 + ((ulong)segment * 0x4000)), 0x4000);
 
-    /// <summary>The attribute of piece <paramref name="segment"/> in the seven <paramref name="registers"/>: PAM0's high nibble is F0000, then two pieces a register.</summary>
+    /// <summary>
+    /// The attribute of piece <paramref name="segment"/> in the seven <paramref name="registers"/>: PAM0's high nibble is F0000, then two pieces a
+    /// register.
+    /// </summary>
     public static PamAttribute Attribute(ReadOnlySpan<byte> registers, int segment) => segment == Segments - 1
         ? new PamAttribute((byte)(registers[0] >> 4 & 3))
         : new PamAttribute((byte)(registers[1 + (segment / 2)] >> (4 * (segment % 2)) & 3));

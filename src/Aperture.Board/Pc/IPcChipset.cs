@@ -2,7 +2,10 @@ using Aperture.Placement.Platforms;
 
 namespace Aperture.Board.Pc;
 
-/// <summary>What a PC's chipset adds: where the memory below 1 MiB goes, how RAM is split, the ACPI block, interrupt routes. Called with the hierarchy's lock held.</summary>
+/// <summary>
+/// What a PC's chipset adds: where the memory below 1 MiB goes, how RAM is split, the ACPI block, interrupt routes. Called with the hierarchy's lock
+/// held.
+/// </summary>
 internal interface IPcChipset : IChipset
 {
     /// <summary>How the interrupt pins of the root bus are wired to the PIRQ inputs.</summary>

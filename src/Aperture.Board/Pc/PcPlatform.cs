@@ -62,7 +62,8 @@ internal sealed class PcPlatform : IPlatform
         LegacyRouting.PlaceVgaWindow(change.Memory);
         if (_parts.Firmware is { } firmware)
         {
-            change.Memory.Place(Region.ForRom("firmware", firmware, 0, firmware.Size, mustBeMapped: true), FirmwareImage.Address(firmware), RegionPriority.Firmware);
+            Region image = Region.ForRom("firmware", firmware, 0, firmware.Size, mustBeMapped: true);
+            change.Memory.Place(image, FirmwareImage.Address(firmware), RegionPriority.Firmware);
             _variables?.Place(change.Memory);
         }
 

@@ -2,7 +2,9 @@ using Aperture.Firmware.Platform;
 
 namespace Aperture.Board.Pc;
 
-/// <summary>How a board wires the interrupt pins of the root bus to its PIRQ inputs. PIRQ n is also pin 16 + n of the I/O APIC, whatever its route to the 8259s.</summary>
+/// <summary>
+/// How a board wires the interrupt pins of the root bus to its PIRQ inputs. PIRQ n is also pin 16 + n of the I/O APIC, whatever its route to the 8259s.
+/// </summary>
 internal sealed class PirqWiring
 {
     private const uint FirstGsi = 16;
@@ -12,10 +14,18 @@ internal sealed class PirqWiring
     {
         Count = count;
         _pirq = pirq;
-        Routes = [.. from device in Enumerable.Range(0, 32) from pin in Enumerable.Range(0, 4) select new PciInterruptRoute((byte)device, (byte)pin, Gsi(Pirq(device, pin)))];
+        Routes =
+        [
+            .. from device in Enumerable.Range(0, 32)
+               from pin in Enumerable.Range(0, 4)
+               select new PciInterruptRoute((byte)device, (byte)pin, Gsi(Pirq(device, pin))),
+        ];
     }
 
-    /// <summary>ICH9's PIRQA to PIRQH: slots rotate through all eight; the chipset's own devices, 25 and above, have INTA to INTD at PIRQA to PIRQD, the reset value of their route registers (ICH9 datasheet, 10.1.45).</summary>
+    /// <summary>
+    /// ICH9's PIRQA to PIRQH: slots rotate through all eight; the chipset's own devices, 25 and above, have INTA to INTD at PIRQA to PIRQD, the reset
+    /// value of their route registers (ICH9 datasheet, 10.1.45).
+    /// </summary>
     public static PirqWiring Q35 { get; } = new(8, static (device, pin) => device < 25 ? (device + pin) & 7 : pin);
 
     /// <summary>PIIX's PIRQA to PIRQD: the slots rotate, device 1 starts at PIRQA, as PC boards with this chipset were wired.</summary>

@@ -15,16 +15,14 @@ public static class RamLayout
     private const ulong MostLow = 0xFEC0_0000;
 
     /// <summary>True when the registers can say what <paramref name="ram"/> is, so that they may also change it.</summary>
-    public static bool IsMovable(RamPlacement ram)
-    {
-        ArgumentNullException.ThrowIfNull(ram);
-        return ram.LowPieces.Count == 1 && ram.HighPieces.Count <= 1 && ram.Registers.FitsRegisters
+    internal static bool IsMovable(RamPlacement ram) =>
+        ram.LowPieces.Count == 1 && ram.HighPieces.Count <= 1 && ram.Registers.FitsRegisters
         && ram.HighPieces.All(p => p.Start.Value == PlatformLimits.FourGiB);
-    }
 
     /// <summary>The plan's pieces, with the bytes where the registers would put them if they can say it.</summary>
     public static IReadOnlyList<RamPlace> Planned(RamPlacement ram)
     {
+        ArgumentNullException.ThrowIfNull(ram);
         List<RamPlace> places = [];
         ulong offset = 0;
         if (IsMovable(ram) && ram.HighPieces is [var high] && high.Size + ram.LowPieces[0].Size > PlatformLimits.FourGiB)
@@ -48,7 +46,7 @@ public static class RamLayout
     }
 
     /// <summary>What <paramref name="registers"/> say of <paramref name="size"/> bytes of DRAM, whatever they say; by rising address.</summary>
-    public static IReadOnlyList<RamPlace> By(MemoryRegisters registers, ulong size)
+    internal static IReadOnlyList<RamPlace> By(MemoryRegisters registers, ulong size)
     {
         ulong below4G = Math.Min(size, PlatformLimits.FourGiB);
         ulong lowEnd = Math.Min(below4G, Math.Clamp(registers.Tolud.Value, LeastLow, MostLow));

@@ -3,8 +3,8 @@ using Aperture.Pci;
 namespace Aperture.Board.Pc;
 
 /// <summary>
-/// SMRAM (Intel 3 Series datasheet, 5.1.21; 440FX datasheet, 3.2.20) and the byte behind it: D_LCK closes SMRAM and makes both read-only until a reset. There is no
-/// system management mode, so nothing else acts.
+/// SMRAM (Intel 3 Series datasheet, 5.1.21; 440FX datasheet, 3.2.20) and the byte behind it: D_LCK closes SMRAM and makes both read-only until a reset.
+/// There is no system management mode, so nothing else acts.
 /// </summary>
 internal sealed class SmramRegister
 {

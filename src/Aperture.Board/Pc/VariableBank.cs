@@ -43,7 +43,8 @@ public sealed class VariableBank : IDisposable
         if (size == 0 || size % PflashDevice.BlockSize != 0 || codeSize >= FlashWindow || size > FlashWindow - codeSize)
         {
             throw new ApertureException(
-                $"--firmware vars={file} has {ByteSize.Format(size)}; with {ByteSize.Format(codeSize)} of code it must be a multiple of {ByteSize.Format(PflashDevice.BlockSize)} and both at most {ByteSize.Format(FlashWindow)}.");
+                $"--firmware vars={file} has {ByteSize.Format(size)}; with {ByteSize.Format(codeSize)} of code it must be "
+                + $"a multiple of {ByteSize.Format(PflashDevice.BlockSize)} and both at most {ByteSize.Format(FlashWindow)}.");
         }
     }
 

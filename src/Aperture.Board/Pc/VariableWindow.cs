@@ -4,8 +4,8 @@ using Aperture.Memory;
 namespace Aperture.Board.Pc;
 
 /// <summary>
-/// Shows a <see cref="VariableBank"/> in guest memory: while it answers with its content the guest reads that as memory and only writes reach the device; during a
-/// command every access does.
+/// Shows a <see cref="VariableBank"/> in guest memory: while it answers with its content the guest reads that as memory and only writes reach the device;
+/// during a command every access does.
 /// </summary>
 internal sealed class VariableWindow : IDisposable
 {

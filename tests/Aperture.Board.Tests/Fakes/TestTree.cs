@@ -56,12 +56,16 @@ internal sealed class TestTree
     private static List<BarPin> Pins(TestOption device)
     {
         BarPinPolicy policy = device["policy"] is { } text && PinSyntax.TryParsePolicy(text, out BarPinPolicy parsed, out _) ? parsed : BarPinPolicy.Lock;
-        return [.. (device["bars"]?.Split(',') ?? []).Select(t => PinSyntax.TryParsePin(t, out BarPin pin, out string? error) ? pin with { Policy = policy } : throw new ArgumentException(error))];
+        return [.. (device["bars"]?.Split(',') ?? []).Select(t => Pin(t) with { Policy = policy })];
     }
 
-    private static byte Address(TestOption option) => Bdf.TryParseDeviceFunction(option["addr"]!, out byte place) ? place : throw new ArgumentException(option["addr"]);
+    private static BarPin Pin(string text) => PinSyntax.TryParsePin(text, out BarPin pin, out string? error) ? pin : throw new ArgumentException(error);
 
-    private static byte Free(List<Place> bus, HashSet<int> taken) => (byte)(Enumerable.Range(0, 32).First(d => !taken.Contains(d) && !bus.Exists(p => p.DeviceFunction >> 3 == d)) << 3);
+    private static byte Address(TestOption option) =>
+        Bdf.TryParseDeviceFunction(option["addr"]!, out byte place) ? place : throw new ArgumentException(option["addr"]);
+
+    private static byte Free(List<Place> bus, HashSet<int> taken) =>
+        (byte)(Enumerable.Range(0, 32).First(d => !taken.Contains(d) && !bus.Exists(p => p.DeviceFunction >> 3 == d)) << 3);
 
     private Place Add(List<Place> bus, Place place)
     {
@@ -86,10 +90,12 @@ internal sealed class TestTree
             bars.Add(new BarDemand(BarKinds.RomIndex, BarKind.Rom, spec.RomSize, PinOf(place, BarKinds.RomIndex)));
         }
 
-        return new FunctionDemand(place.Name, place.DeviceFunction, bars) { Bridge = place.Port is null ? null : new BridgeDemand([.. place.Children.Select(Demand)]) };
+        BridgeDemand? bridge = place.Port is null ? null : new BridgeDemand([.. place.Children.Select(Demand)]);
+        return new FunctionDemand(place.Name, place.DeviceFunction, bars) { Bridge = bridge };
     }
 
-    private static GuestAddress? PinOf(Place place, int index) => place.Pins.Where(p => p.Index == index).Select(p => (GuestAddress?)p.Address).FirstOrDefault();
+    private static GuestAddress? PinOf(Place place, int index) =>
+        place.Pins.Where(p => p.Index == index).Select(p => (GuestAddress?)p.Address).FirstOrDefault();
 
     private static MadeFunction Make(TestDeviceSpec spec, FunctionSite site)
     {
