@@ -73,7 +73,7 @@ public sealed class EventLog : IEventSubscriber, IDisposable
         if (_leftOut > 0)
         {
             // Together, or a queue that has room for little would be filled with reports of what did not fit.
-            line = [.. Own(happened.At, $"\"events.left_out\",\"count\":{_leftOut}"), .. line];
+            line = (byte[])[.. Own(happened.At, $"\"events.left_out\",\"count\":{_leftOut}"), .. line];
         }
 
         _leftOut = Append(line) ? 0 : _leftOut + 1;
