@@ -68,22 +68,15 @@ public sealed class EventLog : IEventSubscriber, IDisposable
             return;
         }
 
+        _written++;
+        ReadOnlySpan<byte> line = _written > MaxEvents ? Own(happened.At, "\"events.truncated\"") : happened.Line;
         if (_leftOut > 0)
         {
-            if (!Append(Own(happened.At, $"\"events.left_out\",\"count\":{_leftOut}")))
-            {
-                _leftOut++;
-                return;
-            }
-
-            _leftOut = 0;
+            // Together, or a queue that has room for little would be filled with reports of what did not fit.
+            line = (byte[])[.. Own(happened.At, $"\"events.left_out\",\"count\":{_leftOut}"), .. line];
         }
 
-        _written++;
-        if (!Append(_written > MaxEvents ? Own(happened.At, "\"events.truncated\"") : happened.Line))
-        {
-            _leftOut++;
-        }
+        _leftOut = Append(line) ? 0 : _leftOut + 1;
     }
 
     /// <inheritdoc/>
