@@ -34,17 +34,17 @@ internal sealed class AssignedExpressCapability : StandardCapability
     // ARI forwarding, LTR, OBFF.
     private const uint Capabilities2Hidden = 1 << 5 | 1 << 11 | 3 << 18;
 
-    private readonly byte[] raw;
-    private readonly PhysicalConfig device;
-    private readonly bool canReset;
+    private readonly byte[] _raw;
+    private readonly PhysicalConfig _device;
+    private readonly bool _canReset;
 
     /// <summary>Makes the capability from the device's registers, header included; its length is theirs.</summary>
     public AssignedExpressCapability(ReadOnlySpan<byte> registers, PhysicalConfig device, bool canReset)
         : base(PciCapabilityIds.Express, registers.Length)
     {
-        raw = registers.ToArray();
-        this.device = device;
-        this.canReset = canReset;
+        _raw = registers.ToArray();
+        _device = device;
+        _canReset = canReset;
     }
 
     /// <summary>Bytes that a version of the capability has in an endpoint.</summary>
@@ -73,7 +73,7 @@ internal sealed class AssignedExpressCapability : StandardCapability
     protected override void Define()
     {
         Config.Define(Offset + 2, 2, Word(0) >> 16 & 0x3E0F);
-        Config.Define(Offset + DeviceCapabilities, 4, (Word(DeviceCapabilities) & ~FunctionResetCapable) | (canReset ? FunctionResetCapable : 0));
+        Config.Define(Offset + DeviceCapabilities, 4, (Word(DeviceCapabilities) & ~FunctionResetCapable) | (_canReset ? FunctionResetCapable : 0));
         Config.Define(Offset + DeviceControl, 2, Word(DeviceControl) & 0x7FFF, writable: 0x7FFF);
         if (Length > DeviceControl2)
         {
@@ -89,7 +89,7 @@ internal sealed class AssignedExpressCapability : StandardCapability
         if (write.Register == DeviceControl)
         {
             Forward(DeviceControl, write, ControlForwarded);
-            return canReset && (write.Written & InitiateFunctionReset) != 0 ? ConfigChange.FunctionReset : ConfigChange.None;
+            return _canReset && (write.Written & InitiateFunctionReset) != 0 ? ConfigChange.FunctionReset : ConfigChange.None;
         }
 
         if (write.Register == DeviceControl2 && Length > DeviceControl2)
@@ -100,7 +100,7 @@ internal sealed class AssignedExpressCapability : StandardCapability
         return ConfigChange.None;
     }
 
-    private uint Type => (uint)raw[2] >> 4;
+    private uint Type => (uint)_raw[2] >> 4;
 
     // Bits that the guest did not write keep the device's value, which may differ from ours.
     private void Forward(int register, in RegisterWrite write, uint mask)
@@ -108,7 +108,7 @@ internal sealed class AssignedExpressCapability : StandardCapability
         uint written = write.Lanes & mask;
         if (written != 0)
         {
-            device.Write(Offset + register, 2, (device.Read(Offset + register, 2) & ~written) | (write.After & written));
+            _device.Write(Offset + register, 2, (_device.Read(Offset + register, 2) & ~written) | (write.After & written));
         }
     }
 
@@ -120,5 +120,5 @@ internal sealed class AssignedExpressCapability : StandardCapability
         }
     }
 
-    private uint Word(int register) => register + 4 <= raw.Length ? BinaryPrimitives.ReadUInt32LittleEndian(raw.AsSpan(register)) : 0;
+    private uint Word(int register) => register + 4 <= _raw.Length ? BinaryPrimitives.ReadUInt32LittleEndian(_raw.AsSpan(register)) : 0;
 }

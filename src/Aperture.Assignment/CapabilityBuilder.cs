@@ -10,14 +10,14 @@ namespace Aperture.Assignment;
 /// </summary>
 internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice device, AssignedOptions options, byte[] config, PhysicalConfig physical, List<string> notes)
 {
-    private readonly ForwardedBytes forwarded = new(config.Length);
+    private readonly ForwardedBytes _forwarded = new(config.Length);
 
     /// <summary>Adds what the device has, then what the options ask for; answers which bytes are the device's.</summary>
     /// <exception cref="ApertureException">The options ask for what this function cannot have.</exception>
     public ForwardedBytes Build()
     {
         // Registers of the device outside every capability: drivers know them, and the kernel passes them on.
-        forwarded.Set(PciRegisters.FirstCapability, ConfigSpace.ConventionalSize - PciRegisters.FirstCapability);
+        _forwarded.Set(PciRegisters.FirstCapability, ConfigSpace.ConventionalSize - PciRegisters.FirstCapability);
         List<FoundCapability> standard = CapabilityWalk.Standard(config);
         foreach (FoundCapability found in standard)
         {
@@ -30,14 +30,14 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
             AddGpuDirect(clique, standard);
         }
 
-        return forwarded;
+        return _forwarded;
     }
 
     private void AddStandard(FoundCapability found)
     {
         StandardCapability? capability = options.HiddenCapabilities.Contains((byte)found.Id) ? null : MakeStandard(found);
         int length = capability?.Length ?? LengthOf(found);
-        forwarded.Set(found.Offset, (length + 3) & ~3, forwarded: false);
+        _forwarded.Set(found.Offset, (length + 3) & ~3, forwarded: false);
         if (capability is null)
         {
             return;
@@ -46,11 +46,11 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
         function.AddCapability(capability, found.Offset);
         if (capability is ForwardedCapability)
         {
-            forwarded.Set(found.Offset + 2, length - 2);
+            _forwarded.Set(found.Offset + 2, length - 2);
         }
         else if (capability is AssignedExpressCapability express)
         {
-            express.Forward(forwarded);
+            express.Forward(_forwarded);
         }
     }
 
@@ -139,13 +139,13 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
     private void AddExtended()
     {
         // As in the first 256 bytes, what lies outside every structure is the device's: the registers that drivers know are often up there.
-        forwarded.Set(PciRegisters.FirstExtendedCapability, config.Length - PciRegisters.FirstExtendedCapability);
+        _forwarded.Set(PciRegisters.FirstExtendedCapability, config.Length - PciRegisters.FirstExtendedCapability);
         List<FoundCapability> shown = [];
         foreach (FoundCapability found in CapabilityWalk.Extended(config))
         {
             bool hidden = PciCapabilityIds.IsHidden(found.Id) || options.HiddenExtendedCapabilities.Contains(found.Id);
             int length = hidden ? LengthOfHidden(found) : found.Id == PciCapabilityIds.ResizableBar ? found.Room : 4;
-            forwarded.Set(found.Offset, length, forwarded: false);
+            _forwarded.Set(found.Offset, length, forwarded: false);
             if (!hidden)
             {
                 shown.Add(found);
@@ -212,7 +212,7 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
             if (!standard.Exists(c => c.Offset < offset + 8 && offset < c.Offset + LengthOf(c)))
             {
                 function.AddCapability(new GpuDirectCapability(clique), offset);
-                forwarded.Set(offset, 8, forwarded: false);
+                _forwarded.Set(offset, 8, forwarded: false);
                 return;
             }
         }

@@ -36,11 +36,11 @@ public sealed class AcsCapability : ExtendedCapability
     public const ushort CapabilityId = 0x000D;
 
     private const int Control = 4;
-    private readonly AcsControls offered;
+    private readonly AcsControls _offered;
 
     /// <summary>Makes the capability; the guest may turn on what is <paramref name="offered"/>.</summary>
     public AcsCapability(AcsControls offered)
-        : base(CapabilityId, 1, 8) => this.offered = offered;
+        : base(CapabilityId, 1, 8) => _offered = offered;
 
     /// <summary>What the guest turned on. Peer-to-peer below one switch needs request and completion redirect off.</summary>
     public AcsControls Enabled => (AcsControls)(Config.Get(Offset + Control) >> 16);
@@ -48,8 +48,8 @@ public sealed class AcsCapability : ExtendedCapability
     /// <inheritdoc/>
     protected override void Define()
     {
-        Config.Define(Offset + Control, 2, (uint)offered);
-        Config.Define(Offset + Control + 2, 2, 0, writable: (uint)offered);
+        Config.Define(Offset + Control, 2, (uint)_offered);
+        Config.Define(Offset + Control + 2, 2, 0, writable: (uint)_offered);
     }
 
     /// <inheritdoc/>

@@ -16,11 +16,11 @@ public sealed class AdvancedErrorCapability : ExtendedCapability
     // Receiver, bad TLP, bad DLLP, replay rollover, replay timeout, advisory non-fatal, internal, header log overflow.
     private const uint Correctable = 0x0000_F1C1;
 
-    private readonly bool isRootPort;
+    private readonly bool _isRootPort;
 
     /// <summary>Makes the capability; a root port has three more registers.</summary>
     public AdvancedErrorCapability(bool isRootPort = false)
-        : base(CapabilityId, 2, isRootPort ? 0x38 : 0x2C) => this.isRootPort = isRootPort;
+        : base(CapabilityId, 2, isRootPort ? 0x38 : 0x2C) => _isRootPort = isRootPort;
 
     /// <inheritdoc/>
     protected override void Define()
@@ -31,7 +31,7 @@ public sealed class AdvancedErrorCapability : ExtendedCapability
         Config.Define(Offset + 0x10, 4, 0, writeOneToClear: Correctable, sticky: Correctable);
         Config.Define(Offset + 0x14, 4, 0x0000_E000, writable: Correctable, sticky: Correctable);
         Config.Define(Offset + 0x18, 4, 0);
-        if (isRootPort)
+        if (_isRootPort)
         {
             Config.Define(Offset + 0x2C, 4, 0, writable: 0x7);
             Config.Define(Offset + 0x30, 4, 0, writeOneToClear: 0x7F, sticky: 0x7F);

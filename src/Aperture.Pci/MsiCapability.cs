@@ -12,12 +12,12 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     public const byte CapabilityId = 0x05;
 
     private const uint EnableBit = 1u << 16;
-    private readonly Lock gate = new();
-    private readonly bool is64Bit;
-    private readonly bool isMaskable;
+    private readonly Lock _gate = new();
+    private readonly bool _is64Bit;
+    private readonly bool _isMaskable;
 
-    // Guarded by gate: vectors that were triggered and not sent.
-    private uint pending;
+    // Guarded by _gate: vectors that were triggered and not sent.
+    private uint _pending;
 
     /// <summary>Makes the capability.</summary>
     /// <param name="vectors">Vectors asked for: 1, 2, 4, 8, 16 or 32.</param>
@@ -33,8 +33,8 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
         }
 
         Vectors = vectors;
-        this.is64Bit = is64Bit;
-        this.isMaskable = isMaskable;
+        _is64Bit = is64Bit;
+        _isMaskable = isMaskable;
     }
 
     /// <summary>How many vectors the function asks for.</summary>
@@ -51,9 +51,9 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     {
         get
         {
-            lock (gate)
+            lock (_gate)
             {
-                return pending;
+                return _pending;
             }
         }
     }
@@ -62,9 +62,9 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     public IVectorListener? Listener { get; set; }
 
     /// <summary>Offset in bytes of the pending bits in configuration space; null when vectors cannot be masked.</summary>
-    public int? PendingBitsRegister => isMaskable ? PendingRegister : null;
+    public int? PendingBitsRegister => _isMaskable ? PendingRegister : null;
 
-    private int DataRegister => Offset + (is64Bit ? 0x0C : 0x08);
+    private int DataRegister => Offset + (_is64Bit ? 0x0C : 0x08);
 
     private int MaskRegister => DataRegister + 4;
 
@@ -73,7 +73,7 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     /// <summary>The message of <paramref name="vector"/> as the guest programmed it.</summary>
     public MsiMessage Message(int vector)
     {
-        ulong address = Config.Get(Offset + 4) | (is64Bit ? (ulong)Config.Get(Offset + 8) << 32 : 0);
+        ulong address = Config.Get(Offset + 4) | (_is64Bit ? (ulong)Config.Get(Offset + 8) << 32 : 0);
         uint low = (uint)AllocatedVectors - 1;
         return new MsiMessage(new GuestAddress(address), (Config.Get(DataRegister) & 0xFFFF & ~low) | ((uint)vector & low));
     }
@@ -81,10 +81,10 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     /// <inheritdoc/>
     public bool MaySend(int vector, out MsiMessage message)
     {
-        lock (gate)
+        lock (_gate)
         {
             bool may = (uint)vector < (uint)AllocatedVectors && IsEnabled && Function.MayIssueRequests
-                && (!isMaskable || (Config.Get(MaskRegister) >> vector & 1) == 0);
+                && (!_isMaskable || (Config.Get(MaskRegister) >> vector & 1) == 0);
             message = may ? Message(vector) : default;
             return may;
         }
@@ -101,28 +101,28 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
             return false;
         }
 
-        lock (gate)
+        lock (_gate)
         {
             uint bit = 1u << (vector & (AllocatedVectors - 1));
-            SetPending(pending | bit);
+            SetPending(_pending | bit);
             SendPending();
-            return (pending & bit) == 0;
+            return (_pending & bit) == 0;
         }
     }
 
     /// <inheritdoc/>
     protected override void Define()
     {
-        uint control = (uint)BitOperations.Log2((uint)Vectors) << 1 | (is64Bit ? 1u << 7 : 0) | (isMaskable ? 1u << 8 : 0);
+        uint control = (uint)BitOperations.Log2((uint)Vectors) << 1 | (_is64Bit ? 1u << 7 : 0) | (_isMaskable ? 1u << 8 : 0);
         Config.Define(Offset + 2, 2, control, writable: 0x0071);
         Config.Define(Offset + 4, 4, 0, writable: 0xFFFF_FFFC);
-        if (is64Bit)
+        if (_is64Bit)
         {
             Config.Define(Offset + 8, 4, 0, writable: uint.MaxValue);
         }
 
         Config.Define(DataRegister, 2, 0, writable: 0xFFFF);
-        if (isMaskable)
+        if (_isMaskable)
         {
             Config.Define(MaskRegister, 4, 0, writable: uint.MaxValue >> (32 - Vectors));
             Config.Define(PendingRegister, 4, 0);
@@ -144,7 +144,7 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     /// <inheritdoc/>
     protected internal override void OnReset(ResetKind kind)
     {
-        lock (gate)
+        lock (_gate)
         {
             SetPending(0);
         }
@@ -154,7 +154,7 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     protected internal override void OnRequestPermissionChanged()
     {
         Listener?.CollectPending(this, 0, Vectors);
-        lock (gate)
+        lock (_gate)
         {
             SendPending();
         }
@@ -165,18 +165,18 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     private void SendPending()
     {
         // Vectors raised while more were allocated fold like new ones do.
-        uint waiting = pending;
+        uint waiting = _pending;
         for (int width = 16; width >= AllocatedVectors; width >>= 1)
         {
             waiting = (waiting | waiting >> width) & ((1u << width) - 1);
         }
 
-        if (waiting != pending)
+        if (waiting != _pending)
         {
             SetPending(waiting);
         }
 
-        uint sendable = waiting & ~(isMaskable ? Config.Get(MaskRegister) : 0);
+        uint sendable = waiting & ~(_isMaskable ? Config.Get(MaskRegister) : 0);
         if (sendable == 0 || !IsEnabled || !Function.MayIssueRequests)
         {
             return;
@@ -192,8 +192,8 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
 
     private void SetPending(uint value)
     {
-        pending = value;
-        if (isMaskable)
+        _pending = value;
+        if (_isMaskable)
         {
             Config.Set(PendingRegister, value);
         }

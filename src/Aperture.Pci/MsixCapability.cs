@@ -19,13 +19,13 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     private const uint FunctionMaskBit = 1u << 30;
     private const uint VectorMaskBit = 1;
 
-    private readonly Lock gate = new();
-    private readonly (int Bar, uint Offset) tablePlace;
-    private readonly (int Bar, uint Offset) pendingPlace;
+    private readonly Lock _gate = new();
+    private readonly (int Bar, uint Offset) _tablePlace;
+    private readonly (int Bar, uint Offset) _pendingPlace;
 
-    // Guarded by gate: four words an entry (address, upper address, data, vector control), and one pending bit a vector.
-    private readonly uint[] table;
-    private readonly ulong[] pending;
+    // Guarded by _gate: four words an entry (address, upper address, data, vector control), and one pending bit a vector.
+    private readonly uint[] _table;
+    private readonly ulong[] _pending;
 
     /// <summary>Makes the capability.</summary>
     /// <param name="vectors">1 to 2048.</param>
@@ -44,10 +44,10 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
         ArgumentOutOfRangeException.ThrowIfNotEqual(tableOffset & 7, 0u, nameof(tableOffset));
         ArgumentOutOfRangeException.ThrowIfNotEqual(pendingOffset & 7, 0u, nameof(pendingOffset));
         Vectors = vectors;
-        tablePlace = (tableBar, tableOffset);
-        pendingPlace = (pendingBar, pendingOffset);
-        table = new uint[vectors * 4];
-        pending = new ulong[(vectors + 63) / 64];
+        _tablePlace = (tableBar, tableOffset);
+        _pendingPlace = (pendingBar, pendingOffset);
+        _table = new uint[vectors * 4];
+        _pending = new ulong[(vectors + 63) / 64];
         MaskAll();
         Table = new TableWindow(this);
         PendingBits = new PendingWindow(this);
@@ -60,22 +60,22 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     public IVectorListener? Listener { get; set; }
 
     /// <summary>Index of the BAR that holds the table.</summary>
-    public int TableBar => tablePlace.Bar;
+    public int TableBar => _tablePlace.Bar;
 
     /// <summary>Offset of the table in that BAR.</summary>
-    public uint TableOffset => tablePlace.Offset;
+    public uint TableOffset => _tablePlace.Offset;
 
     /// <summary>Index of the BAR that holds the pending bits.</summary>
-    public int PendingBar => pendingPlace.Bar;
+    public int PendingBar => _pendingPlace.Bar;
 
     /// <summary>Offset of the pending bits in that BAR.</summary>
-    public uint PendingOffset => pendingPlace.Offset;
+    public uint PendingOffset => _pendingPlace.Offset;
 
     /// <summary>Bytes of the table.</summary>
     public int TableSize => Vectors * EntrySize;
 
     /// <summary>Bytes of the pending bit array.</summary>
-    public int PendingSize => pending.Length * 8;
+    public int PendingSize => _pending.Length * 8;
 
     /// <summary>The table's registers, offsets from its start: 4- and 8-byte aligned accesses; others are unclaimed.</summary>
     public IAccessHandler Table { get; }
@@ -92,18 +92,18 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <summary>True when <paramref name="vector"/>'s pending bit is set.</summary>
     public bool IsPending(int vector)
     {
-        lock (gate)
+        lock (_gate)
         {
-            return (uint)vector < (uint)Vectors && (pending[vector >> 6] >> (vector & 63) & 1) != 0;
+            return (uint)vector < (uint)Vectors && (_pending[vector >> 6] >> (vector & 63) & 1) != 0;
         }
     }
 
     /// <summary>True when <paramref name="vector"/>'s own mask bit is set.</summary>
     public bool IsMasked(int vector)
     {
-        lock (gate)
+        lock (_gate)
         {
-            return (uint)vector < (uint)Vectors && (table[(vector * 4) + 3] & VectorMaskBit) != 0;
+            return (uint)vector < (uint)Vectors && (_table[(vector * 4) + 3] & VectorMaskBit) != 0;
         }
     }
 
@@ -112,7 +112,7 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     public MsiMessage Message(int vector)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)vector, (uint)Vectors, nameof(vector));
-        lock (gate)
+        lock (_gate)
         {
             return MessageOf(vector);
         }
@@ -121,7 +121,7 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <inheritdoc/>
     public bool MaySend(int vector, out MsiMessage message)
     {
-        lock (gate)
+        lock (_gate)
         {
             bool may = (uint)vector < (uint)Vectors && IsSendable(vector);
             message = may ? MessageOf(vector) : default;
@@ -140,9 +140,9 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
             return false;
         }
 
-        lock (gate)
+        lock (_gate)
         {
-            pending[vector >> 6] |= 1UL << (vector & 63);
+            _pending[vector >> 6] |= 1UL << (vector & 63);
             return SendIfAllowed(vector);
         }
     }
@@ -151,8 +151,8 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     protected override void Define()
     {
         Config.Define(Offset + 2, 2, (uint)Vectors - 1, writable: 0xC000);
-        Config.Define(Offset + 4, 4, tablePlace.Offset | (uint)tablePlace.Bar);
-        Config.Define(Offset + 8, 4, pendingPlace.Offset | (uint)pendingPlace.Bar);
+        Config.Define(Offset + 4, 4, _tablePlace.Offset | (uint)_tablePlace.Bar);
+        Config.Define(Offset + 8, 4, _pendingPlace.Offset | (uint)_pendingPlace.Bar);
     }
 
     /// <inheritdoc/>
@@ -170,10 +170,10 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <inheritdoc/>
     protected internal override void OnReset(ResetKind kind)
     {
-        lock (gate)
+        lock (_gate)
         {
-            Array.Clear(pending);
-            Array.Clear(table);
+            Array.Clear(_pending);
+            Array.Clear(_table);
             MaskAll();
         }
     }
@@ -182,11 +182,11 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     protected internal override void OnRequestPermissionChanged()
     {
         Listener?.CollectPending(this, 0, Vectors);
-        lock (gate)
+        lock (_gate)
         {
-            for (int word = 0; word < pending.Length; word++)
+            for (int word = 0; word < _pending.Length; word++)
             {
-                for (ulong bits = pending[word]; bits != 0; bits &= bits - 1)
+                for (ulong bits = _pending[word]; bits != 0; bits &= bits - 1)
                 {
                     SendIfAllowed((word * 64) + BitOperations.TrailingZeroCount(bits));
                 }
@@ -198,18 +198,18 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
 
     private void MaskAll()
     {
-        for (int word = 3; word < table.Length; word += 4)
+        for (int word = 3; word < _table.Length; word += 4)
         {
-            table[word] = VectorMaskBit;
+            _table[word] = VectorMaskBit;
         }
     }
 
     private MsiMessage MessageOf(int vector) =>
-        new(new GuestAddress(table[vector * 4] | (ulong)table[(vector * 4) + 1] << 32), table[(vector * 4) + 2]);
+        new(new GuestAddress(_table[vector * 4] | (ulong)_table[(vector * 4) + 1] << 32), _table[(vector * 4) + 2]);
 
     private bool IsSendable(int vector) =>
         (Config.Get(Offset) & (EnableBit | FunctionMaskBit)) == EnableBit
-        && (table[(vector * 4) + 3] & VectorMaskBit) == 0
+        && (_table[(vector * 4) + 3] & VectorMaskBit) == 0
         && Function.MayIssueRequests;
 
     private bool SendIfAllowed(int vector)
@@ -219,7 +219,7 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
             return false;
         }
 
-        pending[vector >> 6] &= ~(1UL << (vector & 63));
+        _pending[vector >> 6] &= ~(1UL << (vector & 63));
         Function.EffectiveMsiSink?.Send(Function.Bdf, MessageOf(vector));
         return true;
     }
@@ -233,12 +233,12 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
             3 => VectorMaskBit,
             _ => uint.MaxValue,
         };
-        table[word] = value & writable;
+        _table[word] = value & writable;
     }
 
     private void SendIfUnmasked(int vector)
     {
-        if ((pending[vector >> 6] >> (vector & 63) & 1) != 0)
+        if ((_pending[vector >> 6] >> (vector & 63) & 1) != 0)
         {
             SendIfAllowed(vector);
         }
@@ -258,9 +258,9 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
             }
 
             int word = (int)(offset >> 2);
-            lock (owner.gate)
+            lock (owner._gate)
             {
-                value = owner.table[word] | (size == 8 ? (ulong)owner.table[word + 1] << 32 : 0);
+                value = owner._table[word] | (size == 8 ? (ulong)owner._table[word + 1] << 32 : 0);
             }
 
             return AccessResult.Ok;
@@ -275,7 +275,7 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
 
             int word = (int)(offset >> 2);
             owner.Listener?.CollectPending(owner, word >> 2, 1);
-            lock (owner.gate)
+            lock (owner._gate)
             {
                 owner.WriteTable(word, (uint)value);
                 if (size == 8)
@@ -303,9 +303,9 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
             }
 
             owner.Listener?.CollectPending(owner, (int)(offset >> 3) * 64, 64);
-            lock (owner.gate)
+            lock (owner._gate)
             {
-                ulong bits = owner.pending[(int)(offset >> 3)];
+                ulong bits = owner._pending[(int)(offset >> 3)];
                 value = size == 8 ? bits : (uint)(bits >> (8 * (int)(offset & 4)));
             }
 

@@ -27,8 +27,8 @@ public sealed class PciExpressCapability : StandardCapability
     private const uint DataLinkActive = 1u << 29;
     private const uint LinkStatusMask = 0xFFFF_0000 & ~(3u << 30);
 
-    private readonly PcieLink link;
-    private readonly ushort slot;
+    private readonly PcieLink _link;
+    private readonly ushort _slot;
 
     /// <summary>Makes the capability.</summary>
     /// <param name="type">What the function is; an endpoint on the root bus is <see cref="PciePortType.RootComplexEndpoint"/>.</param>
@@ -39,8 +39,8 @@ public sealed class PciExpressCapability : StandardCapability
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(slot, (ushort)0x1FFF);
         Type = type;
-        this.slot = slot;
-        this.link = link ?? PcieLink.Default;
+        _slot = slot;
+        _link = link ?? PcieLink.Default;
     }
 
     /// <summary>What the function is.</summary>
@@ -81,7 +81,7 @@ public sealed class PciExpressCapability : StandardCapability
 
         if (HasSlot)
         {
-            Slot = new PcieSlot(Function, Offset + SlotCapabilities, slot);
+            Slot = new PcieSlot(Function, Offset + SlotCapabilities, _slot);
         }
 
         if (Type == PciePortType.RootPort)
@@ -149,19 +149,19 @@ public sealed class PciExpressCapability : StandardCapability
 
     private void DefineLink()
     {
-        uint port = HasSlot ? (uint)(slot & 0xFF) << 24 | 1u << 20 : 0;
-        Config.Define(Offset + LinkCapabilities, 4, link.Speed | (uint)link.Width << 4 | port);
+        uint port = HasSlot ? (uint)(_slot & 0xFF) << 24 | 1u << 20 : 0;
+        Config.Define(Offset + LinkCapabilities, 4, _link.Speed | (uint)_link.Width << 4 | port);
         bool up = !HasSlot;
         Config.Define(Offset + LinkControl, 2, 0, writable: 0x01CB);
         Config.Define(Offset + LinkControl + 2, 2, LinkStatus(up));
-        Config.Define(Offset + LinkCapabilities2, 4, ((1u << link.Speed) - 1) << 1);
-        Config.Define(Offset + LinkControl2, 2, link.Speed, writable: 0x000F, sticky: 0x000F);
+        Config.Define(Offset + LinkCapabilities2, 4, ((1u << _link.Speed) - 1) << 1);
+        Config.Define(Offset + LinkControl2, 2, _link.Speed, writable: 0x000F, sticky: 0x000F);
     }
 
     // Current speed and width; downstream ports also report whether the data link is active.
     private uint LinkStatus(bool up)
     {
         uint active = HasSlot && up ? DataLinkActive >> 16 : 0;
-        return up ? link.Speed | (uint)link.Width << 4 | active : 1 | 1 << 4;
+        return up ? _link.Speed | (uint)_link.Width << 4 | active : 1 | 1 << 4;
     }
 }

@@ -23,8 +23,8 @@ public sealed class PowerManagementCapability : StandardCapability
     private const uint StateMask = 3;
     private const uint NoSoftReset = 1 << 3;
 
-    private readonly byte version;
-    private readonly uint keepsState;
+    private readonly byte _version;
+    private readonly uint _keepsState;
 
     /// <summary>Makes the capability in state D0.</summary>
     /// <param name="version">Version of the specification that the capability follows, 1 to 3.</param>
@@ -32,8 +32,8 @@ public sealed class PowerManagementCapability : StandardCapability
     public PowerManagementCapability(byte version = 3, bool noSoftReset = true)
         : base(CapabilityId, 8)
     {
-        this.version = (byte)(version & 7);
-        keepsState = noSoftReset ? NoSoftReset : 0;
+        _version = (byte)(version & 7);
+        _keepsState = noSoftReset ? NoSoftReset : 0;
     }
 
     /// <summary>The state the guest put the function in.</summary>
@@ -42,8 +42,8 @@ public sealed class PowerManagementCapability : StandardCapability
     /// <inheritdoc/>
     protected override void Define()
     {
-        Config.Define(Offset + 2, 2, version);
-        Config.Define(Offset + ControlStatus, 4, keepsState, writable: StateMask);
+        Config.Define(Offset + 2, 2, _version);
+        Config.Define(Offset + ControlStatus, 4, _keepsState, writable: StateMask);
     }
 
     /// <inheritdoc/>

@@ -9,8 +9,8 @@ namespace Aperture.Assignment.Tests;
 /// </summary>
 internal sealed class FakeDevice : IVfioDevice
 {
-    private readonly Dictionary<(int Index, int Vector), EventFd> triggers = [];
-    private ulong nextMapping = 0x7000_0000_0000;
+    private readonly Dictionary<(int Index, int Vector), EventFd> _triggers = [];
+    private ulong _nextMapping = 0x7000_0000_0000;
 
     public FakeDevice(byte[] config)
     {
@@ -112,8 +112,8 @@ internal sealed class FakeDevice : IVfioDevice
         }
 
         Log.Add($"map {region} 0x{area.Offset:x}");
-        RamBlock block = RamBlock.Foreign($"region {region}", new HostAddress(nextMapping), area.Size, new Release(this, region));
-        nextMapping += area.Size;
+        RamBlock block = RamBlock.Foreign($"region {region}", new HostAddress(_nextMapping), area.Size, new Release(this, region));
+        _nextMapping += area.Size;
         return block;
     }
 
@@ -125,11 +125,11 @@ internal sealed class FakeDevice : IVfioDevice
         {
             if (handed[i] is { } trigger)
             {
-                triggers[(index, first + i)] = trigger;
+                _triggers[(index, first + i)] = trigger;
             }
             else
             {
-                triggers.Remove((index, first + i));
+                _triggers.Remove((index, first + i));
             }
         }
 
@@ -139,9 +139,9 @@ internal sealed class FakeDevice : IVfioDevice
     public int DisableIrqs(int index)
     {
         Log.Add($"disable {index}");
-        foreach ((int Index, int Vector) key in triggers.Keys.Where(k => k.Index == index).ToList())
+        foreach ((int Index, int Vector) key in _triggers.Keys.Where(k => k.Index == index).ToList())
         {
-            triggers.Remove(key);
+            _triggers.Remove(key);
         }
 
         return 0;
@@ -172,9 +172,9 @@ internal sealed class FakeDevice : IVfioDevice
         Log.Add("close");
     }
 
-    public EventFd? TriggerOf(int index, int vector) => triggers.GetValueOrDefault((index, vector));
+    public EventFd? TriggerOf(int index, int vector) => _triggers.GetValueOrDefault((index, vector));
 
-    public IEnumerable<int> Enabled(int index) => triggers.Keys.Where(k => k.Index == index).Select(k => k.Vector).Order();
+    public IEnumerable<int> Enabled(int index) => _triggers.Keys.Where(k => k.Index == index).Select(k => k.Vector).Order();
 
     /// <summary>The device interrupts; false when the host has no trigger for the vector, and it does not.</summary>
     public bool Raise(int index, int vector = 0)

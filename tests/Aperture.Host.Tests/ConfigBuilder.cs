@@ -6,35 +6,35 @@ namespace Aperture.Host.Tests;
 /// <summary>Writes configuration space by hand, register by register, from the specification's offsets.</summary>
 internal sealed class ConfigBuilder
 {
-    private readonly byte[] bytes;
-    private int nextCapability = 0x40;
-    private int lastCapability = 0x34;
-    private int nextExtended = 0x100;
-    private int lastExtended;
+    private readonly byte[] _bytes;
+    private int _nextCapability = 0x40;
+    private int _lastCapability = 0x34;
+    private int _nextExtended = 0x100;
+    private int _lastExtended;
 
     internal ConfigBuilder(int length = 4096, ushort vendor = 0x1234, ushort device = 0x5678, uint classCode = 0x020000, byte header = 0)
     {
-        bytes = new byte[length];
+        _bytes = new byte[length];
         U16(0, vendor).U16(2, device).U32(8, classCode << 8 | 1).U8(0x0E, header).U16(4, 7);
     }
 
-    internal byte[] Bytes => bytes;
+    internal byte[] Bytes => _bytes;
 
     internal ConfigBuilder U8(int at, byte value)
     {
-        bytes[at] = value;
+        _bytes[at] = value;
         return this;
     }
 
     internal ConfigBuilder U16(int at, int value)
     {
-        BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(at), (ushort)value);
+        BinaryPrimitives.WriteUInt16LittleEndian(_bytes.AsSpan(at), (ushort)value);
         return this;
     }
 
     internal ConfigBuilder U32(int at, uint value)
     {
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(at), value);
+        BinaryPrimitives.WriteUInt32LittleEndian(_bytes.AsSpan(at), value);
         return this;
     }
 
@@ -45,21 +45,21 @@ internal sealed class ConfigBuilder
 
     internal ConfigBuilder Capability(byte id, params ushort[] words)
     {
-        U16(6, 0x10).U8(lastCapability, (byte)nextCapability).U8(nextCapability, id);
-        lastCapability = nextCapability + 1;
+        U16(6, 0x10).U8(_lastCapability, (byte)_nextCapability).U8(_nextCapability, id);
+        _lastCapability = _nextCapability + 1;
         for (int i = 0; i < words.Length; i++)
         {
-            U16(nextCapability + 2 + 2 * i, words[i]);
+            U16(_nextCapability + 2 + 2 * i, words[i]);
         }
 
-        nextCapability += (2 + 2 * words.Length + 3) & ~3;
+        _nextCapability += (2 + 2 * words.Length + 3) & ~3;
         return this;
     }
 
     internal ConfigBuilder Express(HostPortType type, int slot = -1)
     {
         // Version 2, 60 bytes, so that the second set of device registers is there.
-        int at = nextCapability;
+        int at = _nextCapability;
         ushort[] words = new ushort[29];
         words[0] = (ushort)(2 | (int)type << 4 | (slot >= 0 ? 1 << 8 : 0));
         return Capability(0x10, words).U32(at + 0x14, slot >= 0 ? (uint)slot << 19 : 0);
@@ -67,20 +67,20 @@ internal sealed class ConfigBuilder
 
     internal ConfigBuilder Extended(ushort id, params uint[] words)
     {
-        int at = nextExtended;
+        int at = _nextExtended;
         U32(at, 0x10000u | id);
         for (int i = 0; i < words.Length; i++)
         {
             U32(at + 4 + 4 * i, words[i]);
         }
 
-        if (lastExtended != 0)
+        if (_lastExtended != 0)
         {
-            U16(lastExtended + 2, at << 4 | 1);
+            U16(_lastExtended + 2, at << 4 | 1);
         }
 
-        lastExtended = at;
-        nextExtended += 4 + 4 * words.Length;
+        _lastExtended = at;
+        _nextExtended += 4 + 4 * words.Length;
         return this;
     }
 
