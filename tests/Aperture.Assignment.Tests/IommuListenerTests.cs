@@ -1,5 +1,6 @@
 using Aperture.Linux;
 using Aperture.Memory;
+using Aperture.TestKit.Parts.Assigned;
 using FsCheck;
 using FsCheck.Fluent;
 

@@ -66,7 +66,8 @@ internal sealed class SyntheticHost
                 continue;
             }
 
-            ulong at = bar.Address ?? (bar.Kind switch { "io" => Take(ref _ports, bar.Size), "mem64p" => Take(ref _high, bar.Size), _ => Take(ref _low, bar.Size) });
+            ulong at = bar.Address
+                ?? (bar.Kind switch { "io" => Take(ref _ports, bar.Size), "mem64p" => Take(ref _high, bar.Size), _ => Take(ref _low, bar.Size) });
             lines.Append(Put(config, index, bar.Kind, at, bar.Size));
             index += bar.Kind.StartsWith("mem64", StringComparison.Ordinal) ? 2 : 1;
         }
@@ -85,7 +86,8 @@ internal sealed class SyntheticHost
         _text.Append(CultureInfo.InvariantCulture, $"{_domain:x4}:{bus:x2}:{device:x2}.{function} Some device: Some vendor\n{lines}");
         for (int at = 0; at < config.Length; at += 16)
         {
-            _text.Append(CultureInfo.InvariantCulture, $"{at:x2}: {string.Join(' ', config.Skip(at).Take(16).Select(b => b.ToString("x2", CultureInfo.InvariantCulture)))}\n");
+            _text.Append(CultureInfo.InvariantCulture,
+                $"{at:x2}: {string.Join(' ', config.Skip(at).Take(16).Select(b => b.ToString("x2", CultureInfo.InvariantCulture)))}\n");
         }
 
         _text.Append('\n');

@@ -83,7 +83,8 @@ public sealed class SlotTests
         Assert.Equal((false, false), (_port.IsPowered, _port.IsReleased));
         Assert.Equal(PciCommand.None, _device.Command);
         Assert.Equal(0u, bar.Programmed.Value);
-        Assert.Equal(ConfigChange.SlotControl | ConfigChange.SecondaryReset, _sink.Writes[^1].Change & (ConfigChange.SlotControl | ConfigChange.SecondaryReset));
+        Assert.Equal(ConfigChange.SlotControl | ConfigChange.SecondaryReset,
+            _sink.Writes[^1].Change & (ConfigChange.SlotControl | ConfigChange.SecondaryReset));
         WriteControl(PowerOff | IndicatorOff);
         Assert.True(_port.IsReleased);
         Assert.Equal(ConfigChange.SlotControl, _sink.Writes[^1].Change);

@@ -1,5 +1,6 @@
 using Aperture.Devices.Display;
 using Aperture.Pci;
+using Aperture.TestKit.Devices;
 
 namespace Aperture.Devices.Tests.Fakes;
 

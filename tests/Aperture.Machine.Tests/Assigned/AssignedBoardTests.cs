@@ -1,9 +1,9 @@
 using Aperture.Assignment;
-using Aperture.Assignment.Tests;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Tests.Fakes;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Machine.Tests.Assigned;
 

@@ -1,13 +1,14 @@
+using Aperture.Assignment;
 using Aperture.Linux;
 using Aperture.Pci;
 
-namespace Aperture.Assignment.Tests;
+namespace Aperture.TestKit.Parts.Assigned;
 
 /// <summary>
 /// A hypervisor's interrupts as KVM behaves: a connected trigger's count is taken when it is signalled; a count that is there when the route comes is
 /// delivered and stays.
 /// </summary>
-internal sealed class FakeGuest : IGuestInterrupts
+public sealed class FakeGuest : IGuestInterrupts
 {
     private readonly List<Route> _routes = [];
 
@@ -107,7 +108,7 @@ internal sealed class FakeGuest : IGuestInterrupts
 }
 
 /// <summary>Records what it was told.</summary>
-internal sealed class RecordingEvents : IAssignedEvents
+public sealed class RecordingEvents : IAssignedEvents
 {
     private readonly List<string> _seen = [];
 
@@ -142,7 +143,7 @@ internal sealed class RecordingEvents : IAssignedEvents
 }
 
 /// <summary>Records messages sent by this process.</summary>
-internal sealed class RecordingSink : IMsiSink
+public sealed class RecordingSink : IMsiSink
 {
     private readonly List<MsiMessage> _sent = [];
 
@@ -167,27 +168,28 @@ internal sealed class RecordingSink : IMsiSink
 }
 
 /// <summary>Counts rises of a line.</summary>
-internal sealed class RecordingLine : IInterruptLine
+public sealed class RecordingLine : IInterruptLine
 {
     private int _rises;
+    private volatile bool _level;
 
-    public volatile bool Level;
+    public bool Level => _level;
 
     public int Rises => Volatile.Read(ref _rises);
 
     public void Set(bool asserted)
     {
-        if (asserted && !Level)
+        if (asserted && !_level)
         {
             Interlocked.Increment(ref _rises);
         }
 
-        Level = asserted;
+        _level = asserted;
     }
 }
 
 /// <summary>Records when the machine's map followed.</summary>
-internal sealed class RecordingMap(List<string> log) : IConfigWriteSink
+public sealed class RecordingMap(List<string> log) : IConfigWriteSink
 {
     public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
     {

@@ -1,10 +1,10 @@
 using System.Buffers.Binary;
 using Aperture.Host.Model;
 
-namespace Aperture.Host.Tests;
+namespace Aperture.TestKit.Parts.Hosts;
 
 /// <summary>Writes configuration space by hand, register by register, from the specification's offsets.</summary>
-internal sealed class ConfigBuilder
+public sealed class ConfigBuilder
 {
     private readonly byte[] _bytes;
     private int _nextCapability = 0x40;
@@ -12,38 +12,38 @@ internal sealed class ConfigBuilder
     private int _nextExtended = 0x100;
     private int _lastExtended;
 
-    internal ConfigBuilder(int length = 4096, ushort vendor = 0x1234, ushort device = 0x5678, uint classCode = 0x020000, byte header = 0)
+    public ConfigBuilder(int length = 4096, ushort vendor = 0x1234, ushort device = 0x5678, uint classCode = 0x020000, byte header = 0)
     {
         _bytes = new byte[length];
         U16(0, vendor).U16(2, device).U32(8, classCode << 8 | 1).U8(0x0E, header).U16(4, 7);
     }
 
-    internal byte[] Bytes => _bytes;
+    public byte[] Bytes => _bytes;
 
-    internal ConfigBuilder U8(int at, byte value)
+    public ConfigBuilder U8(int at, byte value)
     {
         _bytes[at] = value;
         return this;
     }
 
-    internal ConfigBuilder U16(int at, int value)
+    public ConfigBuilder U16(int at, int value)
     {
         BinaryPrimitives.WriteUInt16LittleEndian(_bytes.AsSpan(at), (ushort)value);
         return this;
     }
 
-    internal ConfigBuilder U32(int at, uint value)
+    public ConfigBuilder U32(int at, uint value)
     {
         BinaryPrimitives.WriteUInt32LittleEndian(_bytes.AsSpan(at), value);
         return this;
     }
 
-    internal ConfigBuilder Bar64(int index, ulong address, bool prefetchable = true) =>
+    public ConfigBuilder Bar64(int index, ulong address, bool prefetchable = true) =>
         U32(0x10 + 4 * index, (uint)address | 4u | (prefetchable ? 8u : 0)).U32(0x14 + 4 * index, (uint)(address >> 32));
 
-    internal ConfigBuilder Bar32(int index, uint address) => U32(0x10 + 4 * index, address);
+    public ConfigBuilder Bar32(int index, uint address) => U32(0x10 + 4 * index, address);
 
-    internal ConfigBuilder Capability(byte id, params ushort[] words)
+    public ConfigBuilder Capability(byte id, params ushort[] words)
     {
         U16(6, 0x10).U8(_lastCapability, (byte)_nextCapability).U8(_nextCapability, id);
         _lastCapability = _nextCapability + 1;
@@ -56,7 +56,7 @@ internal sealed class ConfigBuilder
         return this;
     }
 
-    internal ConfigBuilder Express(HostPortType type, int slot = -1)
+    public ConfigBuilder Express(HostPortType type, int slot = -1)
     {
         // Version 2, 60 bytes, so that the second set of device registers is there.
         int at = _nextCapability;
@@ -65,7 +65,7 @@ internal sealed class ConfigBuilder
         return Capability(0x10, words).U32(at + 0x14, slot >= 0 ? (uint)slot << 19 : 0);
     }
 
-    internal ConfigBuilder Extended(ushort id, params uint[] words)
+    public ConfigBuilder Extended(ushort id, params uint[] words)
     {
         int at = _nextExtended;
         U32(at, 0x10000u | id);
@@ -84,11 +84,12 @@ internal sealed class ConfigBuilder
         return this;
     }
 
-    internal ConfigBuilder Acs(ushort enabled, ushort offered = 0x5F) => Extended(0x0D, (uint)enabled << 16 | offered);
+    public ConfigBuilder Acs(ushort enabled, ushort offered = 0x5F) => Extended(0x0D, (uint)enabled << 16 | offered);
 
     /// <summary>A bridge header with both memory windows; a window of size 0 is closed.</summary>
-    internal static ConfigBuilder Bridge(
-        byte secondary, byte subordinate, HostPortType type, uint memory = 0, uint memorySize = 0, ulong prefetchable = 0, ulong prefetchableSize = 0, int length = 4096)
+    public static ConfigBuilder Bridge(
+        byte secondary, byte subordinate, HostPortType type, uint memory = 0, uint memorySize = 0, ulong prefetchable = 0, ulong prefetchableSize = 0,
+        int length = 4096)
     {
         ConfigBuilder config = new ConfigBuilder(length, classCode: 0x060400, header: 1).U8(0x19, secondary).U8(0x1A, subordinate);
         ulong memoryLast = memorySize == 0 ? 0 : memory + memorySize - 1;

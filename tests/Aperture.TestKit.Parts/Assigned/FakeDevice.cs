@@ -1,13 +1,14 @@
+using Aperture.Assignment;
 using Aperture.Linux;
 using Aperture.Memory;
 
-namespace Aperture.Assignment.Tests;
+namespace Aperture.TestKit.Parts.Assigned;
 
 /// <summary>
 /// A device in memory: registers that hold what is written, triggers that are signalled on demand, everything recorded in the order it happened, and
 /// failures on request.
 /// </summary>
-internal sealed class FakeDevice : IVfioDevice
+public sealed class FakeDevice : IVfioDevice
 {
     private readonly Dictionary<(int Index, int Vector), EventFd> _triggers = [];
     private ulong _nextMapping = 0x7000_0000_0000;
@@ -117,13 +118,13 @@ internal sealed class FakeDevice : IVfioDevice
         return block;
     }
 
-    public int SetTriggers(int index, int first, ReadOnlySpan<EventFd?> handed)
+    public int SetTriggers(int index, int first, ReadOnlySpan<EventFd?> triggers)
     {
-        int errno = TriggerErrno(index, first, handed.Length);
-        Log.Add($"triggers {index} {first}+{handed.Length}{(errno == 0 ? string.Empty : " refused")}");
-        for (int i = 0; i < handed.Length && errno == 0; i++)
+        int errno = TriggerErrno(index, first, triggers.Length);
+        Log.Add($"triggers {index} {first}+{triggers.Length}{(errno == 0 ? string.Empty : " refused")}");
+        for (int i = 0; i < triggers.Length && errno == 0; i++)
         {
-            if (handed[i] is { } trigger)
+            if (triggers[i] is { } trigger)
             {
                 _triggers[(index, first + i)] = trigger;
             }
