@@ -83,8 +83,8 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     public bool IsGone => _physical.IsGone;
 
     /// <summary>
-    /// The interrupt input that INTx raises in the hypervisor, set by the machine once the function is on its bus; null to use <see cref="PciFunction.IntxLine"/>
-    /// through this process.
+    /// The interrupt input that INTx raises in the hypervisor, set by the machine once the function is on its bus; null to use
+    /// <see cref="PciFunction.IntxLine"/> through this process.
     /// </summary>
     public uint? IntxGsi
     {

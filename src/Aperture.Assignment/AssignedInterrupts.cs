@@ -21,7 +21,8 @@ internal sealed class AssignedInterrupts : IVectorListener
     private bool _closed;
 
     /// <summary>Takes over the interrupts of a device whose capabilities are already on <paramref name="function"/>.</summary>
-    public AssignedInterrupts(AssignedFunction function, IVfioDevice device, IGuestInterrupts guest, DeviceWatch watch, IntxDelivery intx, Action<int, int> failed)
+    public AssignedInterrupts(
+        AssignedFunction function, IVfioDevice device, IGuestInterrupts guest, DeviceWatch watch, IntxDelivery intx, Action<int, int> failed)
     {
         _function = function;
         _intx = intx;

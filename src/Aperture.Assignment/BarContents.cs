@@ -7,7 +7,8 @@ namespace Aperture.Assignment;
 /// Cuts a BAR of a device into the pieces that answer in it: mapped where the kernel allows, the MSI-X structures on our emulation, quirks, and everything
 /// else trapped. The blocks it maps are its own.
 /// </summary>
-internal sealed class BarContents(AssignedFunction function, IVfioDevice device, AssignedOptions options, Func<int, ulong, IAccessHandler> trap, List<string> notes) : IDisposable
+internal sealed class BarContents(
+    AssignedFunction function, IVfioDevice device, AssignedOptions options, Func<int, ulong, IAccessHandler> trap, List<string> notes) : IDisposable
 {
     private readonly Dictionary<int, IReadOnlyList<BarPart>> _known = [];
     private readonly List<RamBlock> _blocks = [];

@@ -8,7 +8,8 @@ namespace Aperture.Assignment;
 /// trigger untied, so that the trigger's own count remembers what the device raised. The trigger stays with the device until the kind is disabled.
 /// Called with the owner's lock.
 /// </summary>
-internal sealed class MessageInterrupts(IVfioDevice device, IGuestInterrupts guest, DeviceWatch watch, VfioIrq irq, IMessageVectors vectors, Action<int, int> failed)
+internal sealed class MessageInterrupts(
+    IVfioDevice device, IGuestInterrupts guest, DeviceWatch watch, VfioIrq irq, IMessageVectors vectors, Action<int, int> failed)
 {
     // Kept until the end: a trigger that the watch thread may be looking at is never closed before that thread ended.
     private readonly EventFd?[] _triggers = new EventFd?[vectors.Vectors];

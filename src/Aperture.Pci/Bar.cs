@@ -202,7 +202,8 @@ public sealed class Bar
         if (address == GuestAddress.Zero || !address.IsAligned(Size) || address.Value > limit || limit - address.Value < Size - 1)
         {
             throw new ArgumentException(
-                $"{Name} of {Function.Name} ({Kind.Keyword()}, {ByteSize.Format(Size)}) cannot be at {address}: the address must be a non-zero multiple of the size that ends at or below 0x{limit:x}",
+                $"{Name} of {Function.Name} ({Kind.Keyword()}, {ByteSize.Format(Size)}) cannot be at {address}: the address must be a non-zero multiple of the "
+                    + $"size that ends at or below 0x{limit:x}",
                 nameof(address));
         }
     }

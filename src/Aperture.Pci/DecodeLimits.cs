@@ -5,7 +5,9 @@ namespace Aperture.Pci;
 /// <param name="Name">What is there: RAM, ECAM, LAPIC...</param>
 public sealed record DecodeObstacle(AddressRange Range, string Name);
 
-/// <summary>What the host bridge lets a BAR decode: its windows, and what wins over BARs. Immutable; make a new one when RAM or the ECAM window moves.</summary>
+/// <summary>
+/// What the host bridge lets a BAR decode: its windows, and what wins over BARs. Immutable; make a new one when RAM or the ECAM window moves.
+/// </summary>
 public sealed class DecodeLimits
 {
     private readonly AddressRange[] _memoryWindows;

@@ -11,7 +11,25 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     /// <summary>Capability id.</summary>
     public const byte CapabilityId = 0x05;
 
-    private const uint EnableBit = 1u << 16;
+    // Registers of section 6.8.1; where data, mask and pending bits are depends on the address' width.
+    private const int Control = 0x02;
+    private const int Address = 0x04;
+    private const int UpperAddress = 0x08;
+    private const int Data32 = 0x08;
+    private const int Data64 = 0x0C;
+    private const int MaskAndPendingSize = 8;
+
+    // Message control.
+    private const int VectorsAskedShift = 1;
+    private const int VectorsGivenShift = 4;
+    private const uint Enable = 1 << 0;
+    private const uint VectorsGiven = 7 << VectorsGivenShift;
+    private const uint Is64BitCapable = 1 << 7;
+    private const uint MaskingCapable = 1 << 8;
+
+    private const uint AddressWritable = 0xFFFF_FFFC;
+    private const uint DataMask = 0xFFFF;
+
     private readonly Lock _gate = new();
     private readonly bool _is64Bit;
     private readonly bool _isMaskable;
@@ -25,7 +43,7 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     /// <param name="isMaskable">Whether vectors can be masked one by one.</param>
     /// <exception cref="ArgumentOutOfRangeException">Any other number of vectors.</exception>
     public MsiCapability(int vectors, bool is64Bit = true, bool isMaskable = true)
-        : base(CapabilityId, (is64Bit ? 0x0E : 0x0A) + (isMaskable ? 0x0A : 0))
+        : base(CapabilityId, SizeOf(is64Bit, isMaskable))
     {
         if (!BitOperations.IsPow2(vectors) || vectors > 32)
         {
@@ -41,10 +59,10 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     public int Vectors { get; }
 
     /// <summary>True while the guest has MSI on.</summary>
-    public bool IsEnabled => (Config.Get(Offset) & EnableBit) != 0;
+    public bool IsEnabled => (ControlWord & Enable) != 0;
 
     /// <summary>How many vectors the guest gave: at most <see cref="Vectors"/>.</summary>
-    public int AllocatedVectors => Math.Min(1 << (int)(Config.Get(Offset) >> 20 & 7), Vectors);
+    public int AllocatedVectors => Math.Min(1 << (int)((ControlWord & VectorsGiven) >> VectorsGivenShift), Vectors);
 
     /// <summary>The vectors that wait to be sent, one bit each.</summary>
     public uint Pending
@@ -64,7 +82,12 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     /// <summary>Offset in bytes of the pending bits in configuration space; null when vectors cannot be masked.</summary>
     public int? PendingBitsRegister => _isMaskable ? PendingRegister : null;
 
-    private int DataRegister => Offset + (_is64Bit ? 0x0C : 0x08);
+    /// <summary>Bytes of the capability in each of its four forms.</summary>
+    public static int SizeOf(bool is64Bit, bool isMaskable) => (is64Bit ? Data64 : Data32) + (isMaskable ? 4 + MaskAndPendingSize : 2);
+
+    private uint ControlWord => Config.Get(Offset) >> 16;
+
+    private int DataRegister => Offset + (_is64Bit ? Data64 : Data32);
 
     private int MaskRegister => DataRegister + 4;
 
@@ -73,9 +96,9 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     /// <summary>The message of <paramref name="vector"/> as the guest programmed it.</summary>
     public MsiMessage Message(int vector)
     {
-        ulong address = Config.Get(Offset + 4) | (_is64Bit ? (ulong)Config.Get(Offset + 8) << 32 : 0);
+        ulong address = Config.Get(Offset + Address) | (_is64Bit ? (ulong)Config.Get(Offset + UpperAddress) << 32 : 0);
         uint low = (uint)AllocatedVectors - 1;
-        return new MsiMessage(new GuestAddress(address), (Config.Get(DataRegister) & 0xFFFF & ~low) | ((uint)vector & low));
+        return new MsiMessage(new GuestAddress(address), (Config.Get(DataRegister) & DataMask & ~low) | ((uint)vector & low));
     }
 
     /// <inheritdoc/>
@@ -113,15 +136,16 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     /// <inheritdoc/>
     protected override void Define()
     {
-        uint control = (uint)BitOperations.Log2((uint)Vectors) << 1 | (_is64Bit ? 1u << 7 : 0) | (_isMaskable ? 1u << 8 : 0);
-        Config.Define(Offset + 2, 2, control, writable: 0x0071);
-        Config.Define(Offset + 4, 4, 0, writable: 0xFFFF_FFFC);
+        uint control = (uint)BitOperations.Log2((uint)Vectors) << VectorsAskedShift
+            | (_is64Bit ? Is64BitCapable : 0) | (_isMaskable ? MaskingCapable : 0);
+        Config.Define(Offset + Control, 2, control, writable: Enable | VectorsGiven);
+        Config.Define(Offset + Address, 4, 0, writable: AddressWritable);
         if (_is64Bit)
         {
-            Config.Define(Offset + 8, 4, 0, writable: uint.MaxValue);
+            Config.Define(Offset + UpperAddress, 4, 0, writable: uint.MaxValue);
         }
 
-        Config.Define(DataRegister, 2, 0, writable: 0xFFFF);
+        Config.Define(DataRegister, 2, 0, writable: DataMask);
         if (_isMaskable)
         {
             Config.Define(MaskRegister, 4, 0, writable: uint.MaxValue >> (32 - Vectors));

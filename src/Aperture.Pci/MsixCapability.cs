@@ -15,8 +15,27 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <summary>Bytes of one table entry.</summary>
     public const int EntrySize = 16;
 
+    /// <summary>Bytes of the capability.</summary>
+    public const int Size = 12;
+
+    /// <summary>The most vectors that the table size field can name.</summary>
+    public const int MostVectors = 2048;
+
+    /// <summary>The bits of a table or pending word that name the BAR; the others are the offset in it.</summary>
+    public const uint BarMask = 7;
+
+    // Registers of section 6.8.2.
+    private const int Control = 0x02;
+    private const int TablePlace = 0x04;
+    private const int PendingPlace = 0x08;
+
+    // Message control, in the upper half of the first word.
     private const uint EnableBit = 1u << 31;
     private const uint FunctionMaskBit = 1u << 30;
+    private const uint ControlWritable = (EnableBit | FunctionMaskBit) >> 16;
+
+    // A table entry: address, upper address, data, vector control.
+    private const uint AddressWritable = 0xFFFF_FFFC;
     private const uint VectorMaskBit = 1;
 
     private readonly Lock _gate = new();
@@ -35,14 +54,14 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <param name="pendingOffset">Offset of the pending bits in that BAR, a multiple of 8.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number outside these.</exception>
     public MsixCapability(int vectors, int tableBar, uint tableOffset, int pendingBar, uint pendingOffset)
-        : base(CapabilityId, 12)
+        : base(CapabilityId, Size)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(vectors);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(vectors, 2048);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(vectors, MostVectors);
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)tableBar, 5u, nameof(tableBar));
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)pendingBar, 5u, nameof(pendingBar));
-        ArgumentOutOfRangeException.ThrowIfNotEqual(tableOffset & 7, 0u, nameof(tableOffset));
-        ArgumentOutOfRangeException.ThrowIfNotEqual(pendingOffset & 7, 0u, nameof(pendingOffset));
+        ArgumentOutOfRangeException.ThrowIfNotEqual(tableOffset & BarMask, 0u, nameof(tableOffset));
+        ArgumentOutOfRangeException.ThrowIfNotEqual(pendingOffset & BarMask, 0u, nameof(pendingOffset));
         Vectors = vectors;
         _tablePlace = (tableBar, tableOffset);
         _pendingPlace = (pendingBar, pendingOffset);
@@ -150,9 +169,9 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <inheritdoc/>
     protected override void Define()
     {
-        Config.Define(Offset + 2, 2, (uint)Vectors - 1, writable: 0xC000);
-        Config.Define(Offset + 4, 4, _tablePlace.Offset | (uint)_tablePlace.Bar);
-        Config.Define(Offset + 8, 4, _pendingPlace.Offset | (uint)_pendingPlace.Bar);
+        Config.Define(Offset + Control, 2, (uint)Vectors - 1, writable: ControlWritable);
+        Config.Define(Offset + TablePlace, 4, _tablePlace.Offset | (uint)_tablePlace.Bar);
+        Config.Define(Offset + PendingPlace, 4, _pendingPlace.Offset | (uint)_pendingPlace.Bar);
     }
 
     /// <inheritdoc/>
@@ -229,7 +248,7 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
         // The address is a multiple of 4; of the vector control only the mask bit exists.
         uint writable = (word & 3) switch
         {
-            0 => 0xFFFF_FFFC,
+            0 => AddressWritable,
             3 => VectorMaskBit,
             _ => uint.MaxValue,
         };

@@ -145,7 +145,8 @@ public class PciBridge : PciFunction
             if (first % unit != 0 || open.Size % unit != 0 || last > highest)
             {
                 throw new ArgumentException(
-                    $"the {window} window of {Name} cannot be {open}: it must be whole units of {ByteSize.Format(unit)} that end at or below 0x{highest:x}", nameof(range));
+                    $"the {window} window of {Name} cannot be {open}: it must be whole units of {ByteSize.Format(unit)} that end at or below 0x{highest:x}",
+                    nameof(range));
             }
         }
 

@@ -53,7 +53,9 @@ public class PciFunction
     /// <summary>Ids and class.</summary>
     public PciIdentity Identity { get; }
 
-    /// <summary>The registers. For the device side and for subclasses; guest accesses go through <see cref="ReadConfig"/> and <see cref="WriteConfig"/>.</summary>
+    /// <summary>
+    /// The registers. For the device side and for subclasses; guest accesses go through <see cref="ReadConfig"/> and <see cref="WriteConfig"/>.
+    /// </summary>
     public ConfigSpace Config { get; }
 
     /// <summary>The bus it sits on; null while it is on none.</summary>
@@ -86,7 +88,9 @@ public class PciFunction
     /// <summary>What the guest wrote into the interrupt line register.</summary>
     public byte InterruptLine => (byte)Config.Get(PciRegisters.InterruptLine);
 
-    /// <summary>Where INTx goes: set by the machine once it knows the route (<see cref="PciInterrupts"/>). Several functions may share an input; the machine ORs.</summary>
+    /// <summary>
+    /// Where INTx goes: set by the machine once it knows the route (<see cref="PciInterrupts"/>). Several functions may share an input; the machine ORs.
+    /// </summary>
     public IInterruptLine? IntxLine { get; set; }
 
     /// <summary>Where MSI and MSI-X messages go; null means the hierarchy's sink.</summary>
@@ -98,7 +102,10 @@ public class PciFunction
 
     private protected virtual int BarRegisters => 6;
 
-    /// <summary>Adds a BAR. <paramref name="index"/> is 0 to 5, or <see cref="BarKinds.RomIndex"/> for kind <see cref="BarKind.Rom"/>; a 64-bit BAR takes the next index too.</summary>
+    /// <summary>
+    /// Adds a BAR. <paramref name="index"/> is 0 to 5, or <see cref="BarKinds.RomIndex"/> for kind <see cref="BarKind.Rom"/>; a 64-bit BAR takes the next index
+    /// too.
+    /// </summary>
     /// <exception cref="ApertureException">The index is taken or out of range, or the size does not suit the kind.</exception>
     public Bar AddBar(int index, BarKind kind, ulong size)
     {
@@ -149,7 +156,9 @@ public class PciFunction
         _power ??= capability as PowerManagementCapability;
     }
 
-    /// <summary>Adds an extended capability at the end of the chain, at <paramref name="offset"/> or at the first free place; the first one is at 0x100.</summary>
+    /// <summary>
+    /// Adds an extended capability at the end of the chain, at <paramref name="offset"/> or at the first free place; the first one is at 0x100.
+    /// </summary>
     /// <exception cref="ApertureException">The function is conventional, there is no room, the place is taken, or the first one is not at 0x100.</exception>
     public void AddCapability(ExtendedCapability capability, int? offset = null)
     {
@@ -425,7 +434,8 @@ public class PciFunction
         if (place < first || (place & 3) != 0 || place + capability.Length > end || taken)
         {
             throw new ApertureException(
-                $"{Name} has no room for capability 0x{capability.Id:x} of {capability.Length} bytes at 0x{place:x}: it needs a free aligned place from 0x{first:x} to 0x{end - 1:x}");
+                $"{Name} has no room for capability 0x{capability.Id:x} of {capability.Length} bytes at 0x{place:x}: it needs a free aligned place from "
+                    + $"0x{first:x} to 0x{end - 1:x}");
         }
 
         return place;

@@ -38,7 +38,10 @@ public sealed class PciHierarchy
     /// <summary>Where functions without a sink of their own send MSI and MSI-X messages.</summary>
     public IMsiSink? MsiSink { get; set; }
 
-    /// <summary>Every function, depth first, in order of device and function number; whether or not it can be reached now. Hold <see cref="Sync"/> where functions come and go.</summary>
+    /// <summary>
+    /// Every function, depth first, in order of device and function number; whether or not it can be reached now. Hold <see cref="Sync"/> where functions come
+    /// and go.
+    /// </summary>
     public IEnumerable<PciFunction> Functions => FunctionsBelow(Root);
 
     /// <summary>Every function on <paramref name="bus"/> and below it, depth first.</summary>

@@ -23,7 +23,8 @@ internal sealed class PcieSlot
     private const int PowerIndicatorShift = 8;
     private const uint PowerOff = 1 << 10;
     private const uint LinkChangeEnable = 1 << 12;
-    private const uint ControlWritable = ButtonPressed | PowerFault | PresenceChanged | InterruptEnable | 0x3C0 | PowerOff | LinkChangeEnable;
+    private const uint Indicators = 3 << AttentionIndicatorShift | 3 << PowerIndicatorShift;
+    private const uint ControlWritable = ButtonPressed | PowerFault | PresenceChanged | InterruptEnable | Indicators | PowerOff | LinkChangeEnable;
 
     // Slot status.
     private const uint ButtonPressed = 1 << 0;
@@ -33,7 +34,7 @@ internal sealed class PcieSlot
     private const uint LinkChanged = 1 << 8;
     private const uint StatusClearable = ButtonPressed | PowerFault | PresenceChanged | LinkChanged;
 
-    private const uint Commands = 0x3C0 | PowerOff;
+    private const uint Commands = Indicators | PowerOff;
 
     private readonly PciFunction _port;
     private readonly int _capabilities;
