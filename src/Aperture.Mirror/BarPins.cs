@@ -108,11 +108,15 @@ internal sealed class BarPins(MirrorUse use, MirrorNotes notes)
             }
 
             ulong unit = Math.Max(bar.Size, SystemPage);
-            _pins.Add(new BarPin(node, new BarDemand(BarIndex.Vf0 + bar.Index, bar.Kind, bar.Size, address) { PinIsHosts = true }, function.Sriov!.NumVfs > 0, unit * (ulong)sriov.TotalVfs));
+            _pins.Add(new BarPin(node, new BarDemand(BarIndex.Vf0 + bar.Index, bar.Kind, bar.Size, address) { PinIsHosts = true }, function.Sriov!.NumVfs > 0,
+                unit * (ulong)sriov.TotalVfs));
         }
     }
 
-    /// <summary>Leaves out BARs that do not decode on the host and lie over others: no more than one of them is real. BARs that do decode all stay, for the solver to judge.</summary>
+    /// <summary>
+    /// Leaves out BARs that do not decode on the host and lie over others: no more than one of them is real. BARs that do decode all stay, for the solver to
+    /// judge.
+    /// </summary>
     private IEnumerable<BarPin> Disjoint(IEnumerable<BarPin> candidates)
     {
         SortedList<ulong, ulong> taken = [];

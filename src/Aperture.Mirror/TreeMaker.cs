@@ -95,7 +95,8 @@ internal sealed class TreeMaker(HostMachine host, MirrorNotes notes)
         if (!_missing.TryGetValue(key, out MirrorNode? filler))
         {
             int place = Enumerable.Range(0, Places).FirstOrDefault(
-                place => place % FunctionsOfDevice == 0 && host.Find(new PciAddress(key.Item1, new Bdf(parent.Secondary, (byte)(place / FunctionsOfDevice), 0))) is null);
+                place => place % FunctionsOfDevice == 0
+                    && host.Find(new PciAddress(key.Item1, new Bdf(parent.Secondary, (byte)(place / FunctionsOfDevice), 0))) is null);
             filler = new MirrorNode($"bridge to {key.Item1:x4}:{key.Item2:x2}", parent.Secondary, (byte)place)
             {
                 IsBridge = true,

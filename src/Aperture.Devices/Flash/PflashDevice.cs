@@ -73,7 +73,8 @@ public sealed class PflashDevice : IAccessHandler, IResettable
         if (memory.Size % BlockSize != 0 || memory.Size > LargestBank)
         {
             throw new ApertureException(
-                $"{memory.Name}: a flash bank of {ByteSize.Format(memory.Size)} cannot be made; its size must be a multiple of {ByteSize.Format(BlockSize)}, at most {ByteSize.Format(LargestBank)}");
+                $"{memory.Name}: a flash bank of {ByteSize.Format(memory.Size)} cannot be made; its size must be a multiple of {ByteSize.Format(BlockSize)}, "
+                    + $"at most {ByteSize.Format(LargestBank)}");
         }
 
         _memory = memory;

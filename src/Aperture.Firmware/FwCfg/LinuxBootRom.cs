@@ -26,5 +26,6 @@ public static class LinuxBootRom
     public static BootFile Open(string firmware) => Find(firmware) is { } path
         ? BootFile.Open(path, "option ROM")
         : throw new ApertureException(
-            $"--kernel under {Path.GetFileName(firmware)} needs {Name}, which is neither beside the firmware nor in {string.Join(", ", Folders)}; install qemu-system-data");
+            $"--kernel under {Path.GetFileName(firmware)} needs {Name}, which is neither beside the firmware nor in {string.Join(", ", Folders)}; install "
+                + $"qemu-system-data");
 }

@@ -132,7 +132,8 @@ internal static class DistanceText
     {
         P2pRouting.Direct => "requests go straight to the peer, by its bus address",
         P2pRouting.Redirected => "ACS sends requests up to the root complex and its IOMMU",
-        _ when kind is P2pDistanceKind.SameRootComplex or P2pDistanceKind.AcrossHostBridges => "whether the root complex carries requests between them is up to the platform",
+        _ when kind is P2pDistanceKind.SameRootComplex or P2pDistanceKind.AcrossHostBridges =>
+            "whether the root complex carries requests between them is up to the platform",
         _ => "whether ACS redirects requests is not known",
     };
 
@@ -141,9 +142,12 @@ internal static class DistanceText
         : "; " + string.Join(", ", ports.Select(static port =>
             $"{port.Port} has {(port.Acs is { } acs ? $"ACS {acs.Describe()}" : port.Known ? "no ACS" : "ACS not known")}"));
 
-    /// <summary>Redirect does not hold for requests that are already translated where every port allows direct translated P2P (PCI Express 5.0, section 6.12.3).</summary>
+    /// <summary>
+    /// Redirect does not hold for requests that are already translated where every port allows direct translated P2P (PCI Express 5.0, section 6.12.3).
+    /// </summary>
     private static string Translated(HostFunction from, P2pRouting routing, ImmutableArray<P2pPort> ports) =>
-        routing == P2pRouting.Redirected && from.Ats is { Enabled: true } && ports.All(static port => port.Acs is { } acs && (acs.Enabled & AcsControls.DirectTranslated) != 0)
+        routing == P2pRouting.Redirected && from.Ats is { Enabled: true }
+            && ports.All(static port => port.Acs is { } acs && (acs.Enabled & AcsControls.DirectTranslated) != 0)
             ? "; translated requests (ATS) go straight all the same"
             : "";
 }
