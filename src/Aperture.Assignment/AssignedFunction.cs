@@ -12,21 +12,21 @@ namespace Aperture.Assignment;
 /// </summary>
 public sealed class AssignedFunction : PciFunction, IDisposable
 {
-    private readonly IVfioDevice device;
-    private readonly IAssignedEvents events;
-    private readonly PhysicalConfig physical;
-    private readonly ForwardedBytes forwarded;
-    private readonly BarContents contents;
-    private readonly DeviceWatch watch;
-    private readonly IntxDelivery intx;
-    private readonly AssignedInterrupts interrupts;
-    private readonly HostSignals signals;
-    private readonly List<string> notes = [];
-    private readonly RamBlock? rom;
-    private readonly Region? romRegion;
-    private readonly int? msiPending;
-    private bool resetPending;
-    private int disposed;
+    private readonly IVfioDevice _device;
+    private readonly IAssignedEvents _events;
+    private readonly PhysicalConfig _physical;
+    private readonly ForwardedBytes _forwarded;
+    private readonly BarContents _contents;
+    private readonly DeviceWatch _watch;
+    private readonly IntxDelivery _intx;
+    private readonly AssignedInterrupts _interrupts;
+    private readonly HostSignals _signals;
+    private readonly List<string> _notes = [];
+    private readonly RamBlock? _rom;
+    private readonly Region? _romRegion;
+    private readonly int? _msiPending;
+    private bool _resetPending;
+    private int _disposed;
 
     /// <summary>Takes over <paramref name="device"/>, which it disposes in the end.</summary>
     /// <exception cref="ApertureException">
@@ -40,61 +40,61 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     private AssignedFunction(IVfioDevice device, AssignedOptions options, IGuestInterrupts guest, IAssignedEvents events, byte[] config)
         : base(options.Name, IdentityOf(device, config), config.Length)
     {
-        this.device = device;
-        this.events = events;
-        physical = new PhysicalConfig(device, PowerRegister(config)) { Gone = errno => events.DeviceGone(this, errno) };
-        watch = new DeviceWatch(options.Name) { Timer = () => intx!.Tick() };
+        _device = device;
+        _events = events;
+        _physical = new PhysicalConfig(device, PowerRegister(config)) { Gone = errno => events.DeviceGone(this, errno) };
+        _watch = new DeviceWatch(options.Name) { Timer = () => _intx!.Tick() };
         try
         {
-            physical.Quiesce();
+            _physical.Quiesce();
             AddHeader(config);
-            BarLayout.AddTo(this, device, config, notes);
-            rom = RomContents.Make(device, options, physical, notes);
-            if (rom is not null)
+            BarLayout.AddTo(this, device, config, _notes);
+            _rom = RomContents.Make(device, options, _physical, _notes);
+            if (_rom is not null)
             {
-                AddBar(BarKinds.RomIndex, BarKind.Rom, rom.Size);
-                romRegion = Region.ForRom($"{Name} rom", rom, 0, rom.Size);
+                AddBar(BarKinds.RomIndex, BarKind.Rom, _rom.Size);
+                _romRegion = Region.ForRom($"{Name} rom", _rom, 0, _rom.Size);
             }
 
-            forwarded = new CapabilityBuilder(this, device, options, config, physical, notes).Build();
-            msiPending = Find<MsiCapability>()?.PendingBitsRegister;
+            _forwarded = new CapabilityBuilder(this, device, options, config, _physical, _notes).Build();
+            _msiPending = Find<MsiCapability>()?.PendingBitsRegister;
             void InterruptsFailed(int index, int errno) => events.InterruptsFailed(this, index, errno);
-            intx = new IntxDelivery(device, guest, watch, SetIntx, InterruptsFailed);
-            interrupts = new AssignedInterrupts(this, device, guest, watch, intx, InterruptsFailed);
-            contents = new BarContents(this, device, options, Trap, notes);
+            _intx = new IntxDelivery(device, guest, _watch, SetIntx, InterruptsFailed);
+            _interrupts = new AssignedInterrupts(this, device, guest, _watch, _intx, InterruptsFailed);
+            _contents = new BarContents(this, device, options, Trap, _notes);
             if (options.CorrectMirrors && ConfigMirrorQuirk.Fits(Identity))
             {
-                contents.Quirks.Add(new ConfigMirrorQuirk());
+                _contents.Quirks.Add(new ConfigMirrorQuirk());
             }
 
-            signals = new HostSignals(this, device, watch, events);
+            _signals = new HostSignals(this, device, _watch, events);
         }
         catch
         {
-            rom?.Dispose();
-            watch.Dispose();
+            _rom?.Dispose();
+            _watch.Dispose();
             throw;
         }
     }
 
     /// <summary>What of the device the guest does not get as it is, in sentences: hidden capabilities, BARs that trap, a ROM left out.</summary>
-    public IReadOnlyList<string> Notes => notes;
+    public IReadOnlyList<string> Notes => _notes;
 
     /// <summary>True once the device stopped answering.</summary>
-    public bool IsGone => physical.IsGone;
+    public bool IsGone => _physical.IsGone;
 
     /// <summary>
-    /// The interrupt input that INTx raises in the hypervisor, set by the machine once the function is on its bus; null to use <see cref="PciFunction.IntxLine"/>
-    /// through this process.
+    /// The interrupt input that INTx raises in the hypervisor, set by the machine once the function is on its bus; null to use
+    /// <see cref="PciFunction.IntxLine"/> through this process.
     /// </summary>
     public uint? IntxGsi
     {
-        get => interrupts.IntxGsi;
-        set => interrupts.IntxGsi = value;
+        get => _interrupts.IntxGsi;
+        set => _interrupts.IntxGsi = value;
     }
 
     /// <summary>How many enabled vectors are delivered through this process because the hypervisor cannot.</summary>
-    public int RelayedInterrupts => interrupts.Relayed;
+    public int RelayedInterrupts => _interrupts.Relayed;
 
     /// <summary>What answers in a BAR or the ROM. The pieces are the same each time.</summary>
     /// <exception cref="ArgumentException">The BAR belongs to another function.</exception>
@@ -106,28 +106,28 @@ public sealed class AssignedFunction : PciFunction, IDisposable
             throw new ArgumentException($"{bar.Name} is not a BAR of {Name}", nameof(bar));
         }
 
-        return bar.Kind == BarKind.Rom ? [new BarPart(0, romRegion!)] : contents.PartsOf(bar);
+        return bar.Kind == BarKind.Rom ? [new BarPart(0, _romRegion!)] : _contents.PartsOf(bar);
     }
 
     /// <summary>Adds a quirk; before <see cref="PartsOf"/> is asked for its BAR.</summary>
-    public void AddQuirk(IBarQuirk quirk) => contents.Quirks.Add(quirk);
+    public void AddQuirk(IBarQuirk quirk) => _contents.Quirks.Add(quirk);
 
     /// <inheritdoc/>
     public override uint ReadConfig(int offset, int size)
     {
-        if (physical.IsGone)
+        if (_physical.IsGone)
         {
             return (uint)AccessWidth.AllOnes(size);
         }
 
-        if (msiPending is { } pending && offset < pending + 4 && offset + size > pending)
+        if (_msiPending is { } pending && offset < pending + 4 && offset + size > pending)
         {
             // Moves what the device raised from its trigger to the register, where the next read finds it too.
-            interrupts.CollectMsi();
+            _interrupts.CollectMsi();
         }
 
         uint value = base.ReadConfig(offset, size);
-        return forwarded.Any(offset, size) ? forwarded.Read(physical, offset, size, value) : value;
+        return _forwarded.Any(offset, size) ? _forwarded.Read(_physical, offset, size, value) : value;
     }
 
     /// <summary>
@@ -136,34 +136,34 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     /// </summary>
     public void Dispose()
     {
-        if (Interlocked.Exchange(ref disposed, 1) != 0)
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
         {
             return;
         }
 
-        interrupts.Stop();
-        signals.Stop();
-        watch.Dispose();
-        physical.Quiesce();
-        physical.Release();
-        contents.Dispose();
-        rom?.Dispose();
-        interrupts.Close();
-        signals.Close();
-        device.Dispose();
+        _interrupts.Stop();
+        _signals.Stop();
+        _watch.Dispose();
+        _physical.Quiesce();
+        _physical.Release();
+        _contents.Dispose();
+        _rom?.Dispose();
+        _interrupts.Close();
+        _signals.Close();
+        _device.Dispose();
     }
 
     /// <summary>True when none of these registers are the device's own.</summary>
-    internal bool IsEmulated(int offset, int size) => !forwarded.Any(offset, size);
+    internal bool IsEmulated(int offset, int size) => !_forwarded.Any(offset, size);
 
     /// <inheritdoc/>
     protected override ConfigChange OnConfigWritten(int offset, int size, uint value)
     {
-        forwarded.Write(physical, offset, size, value);
-        physical.Give(Command, IsInD0);
+        _forwarded.Write(_physical, offset, size, value);
+        _physical.Give(Command, IsInD0);
         if (offset <= PciRegisters.Command + 1 && offset + size > PciRegisters.Command)
         {
-            interrupts.Update();
+            _interrupts.Update();
         }
 
         return ConfigChange.None;
@@ -172,9 +172,9 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     /// <inheritdoc/>
     protected override void OnCommandProgrammed()
     {
-        physical.Give(Command, IsInD0);
-        physical.Take(Command, IsInD0);
-        interrupts.Update();
+        _physical.Give(Command, IsInD0);
+        _physical.Take(Command, IsInD0);
+        _interrupts.Update();
     }
 
     /// <inheritdoc/>
@@ -183,20 +183,20 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     /// <inheritdoc/>
     protected override void OnReset(ResetKind kind)
     {
-        interrupts.Suspend();
-        resetPending = true;
+        _interrupts.Suspend();
+        _resetPending = true;
     }
 
     /// <inheritdoc/>
     protected override void OnChangeApplied(ConfigChange change)
     {
-        if (resetPending)
+        if (_resetPending)
         {
-            resetPending = false;
+            _resetPending = false;
             ResetDevice();
         }
 
-        physical.Take(Command, IsInD0);
+        _physical.Take(Command, IsInD0);
     }
 
     private static PciIdentity IdentityOf(IVfioDevice device, byte[] config)
@@ -229,24 +229,24 @@ public sealed class AssignedFunction : PciFunction, IDisposable
         uint status = BinaryPrimitives.ReadUInt16LittleEndian(config.AsSpan(PciRegisters.Status)) & Constant;
         Config.SetDefault(PciRegisters.Command, status << 16, Constant << 16);
         byte pin = config[PciRegisters.InterruptLine + 1];
-        bool hasIntx = device.Irqs.Any(i => i.Index == VfioIrqIndex.Intx && i.Count > 0);
+        bool hasIntx = _device.Irqs.Any(i => i.Index == VfioIrqIndex.Intx && i.Count > 0);
         SetInterruptPin(hasIntx && pin <= 4 ? pin : (byte)0);
     }
 
-    private TrappedAccess Trap(int region, ulong start) => new(region, start, physical, intx);
+    private TrappedAccess Trap(int region, ulong start) => new(region, start, _physical, _intx);
 
     // The BARs are out of the guest and interrupts are off: the device is quiet, reset, and comes back as the registers say.
     private void ResetDevice()
     {
-        physical.Quiesce();
-        int errno = physical.IsGone ? 0 : device.Reset();
+        _physical.Quiesce();
+        int errno = _physical.IsGone ? 0 : _device.Reset();
         if (errno != 0)
         {
-            events.ResetFailed(this, errno);
+            _events.ResetFailed(this, errno);
         }
 
-        physical.Quiesce();
-        physical.Give(Command, IsInD0);
-        interrupts.Resume();
+        _physical.Quiesce();
+        _physical.Give(Command, IsInD0);
+        _interrupts.Resume();
     }
 }

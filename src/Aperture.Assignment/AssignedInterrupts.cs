@@ -9,26 +9,27 @@ namespace Aperture.Assignment;
 /// </summary>
 internal sealed class AssignedInterrupts : IVectorListener
 {
-    private readonly AssignedFunction function;
-    private readonly Lock gate = new();
-    private readonly MessageInterrupts? msi;
-    private readonly MessageInterrupts? msix;
-    private readonly IntxDelivery intx;
-    private readonly bool hasIntx;
-    private Mode mode;
-    private uint? intxGsi;
-    private uint? startedGsi;
-    private bool suspended;
-    private bool closed;
+    private readonly AssignedFunction _function;
+    private readonly Lock _gate = new();
+    private readonly MessageInterrupts? _msi;
+    private readonly MessageInterrupts? _msix;
+    private readonly IntxDelivery _intx;
+    private readonly bool _hasIntx;
+    private Mode _mode;
+    private uint? _intxGsi;
+    private uint? _startedGsi;
+    private bool _suspended;
+    private bool _closed;
 
     /// <summary>Takes over the interrupts of a device whose capabilities are already on <paramref name="function"/>.</summary>
-    public AssignedInterrupts(AssignedFunction function, IVfioDevice device, IGuestInterrupts guest, DeviceWatch watch, IntxDelivery intx, Action<int, int> failed)
+    public AssignedInterrupts(
+        AssignedFunction function, IVfioDevice device, IGuestInterrupts guest, DeviceWatch watch, IntxDelivery intx, Action<int, int> failed)
     {
-        this.function = function;
-        this.intx = intx;
-        hasIntx = Find(device, VfioIrqIndex.Intx) is { Count: > 0 };
-        msi = Make(function.Find<MsiCapability>(), VfioIrqIndex.Msi);
-        msix = Make(function.Find<MsixCapability>(), VfioIrqIndex.Msix);
+        _function = function;
+        _intx = intx;
+        _hasIntx = Find(device, VfioIrqIndex.Intx) is { Count: > 0 };
+        _msi = Make(function.Find<MsiCapability>(), VfioIrqIndex.Msi);
+        _msix = Make(function.Find<MsixCapability>(), VfioIrqIndex.Msix);
 
         MessageInterrupts? Make(IMessageVectors? vectors, int index)
         {
@@ -53,12 +54,12 @@ internal sealed class AssignedInterrupts : IVectorListener
     /// <summary>The input that INTx raises in the hypervisor; null while there is none.</summary>
     public uint? IntxGsi
     {
-        get => intxGsi;
+        get => _intxGsi;
         set
         {
-            lock (gate)
+            lock (_gate)
             {
-                intxGsi = value;
+                _intxGsi = value;
             }
 
             Update();
@@ -70,9 +71,9 @@ internal sealed class AssignedInterrupts : IVectorListener
     {
         get
         {
-            lock (gate)
+            lock (_gate)
             {
-                return (msi?.Relayed ?? 0) + (msix?.Relayed ?? 0) + (intx.IsRelayed ? 1 : 0);
+                return (_msi?.Relayed ?? 0) + (_msix?.Relayed ?? 0) + (_intx.IsRelayed ? 1 : 0);
             }
         }
     }
@@ -80,19 +81,19 @@ internal sealed class AssignedInterrupts : IVectorListener
     /// <summary>Brings everything to what the registers say.</summary>
     public void Update()
     {
-        lock (gate)
+        lock (_gate)
         {
-            Switch(suspended || closed ? Mode.None : Wanted(), drop: false);
-            Messages(mode)?.Refresh(0, int.MaxValue / 2);
+            Switch(_suspended || _closed ? Mode.None : Wanted(), drop: false);
+            Messages(_mode)?.Refresh(0, int.MaxValue / 2);
         }
     }
 
     /// <summary>Turns everything off and drops what is pending, until <see cref="Resume"/>: the device is being reset.</summary>
     public void Suspend()
     {
-        lock (gate)
+        lock (_gate)
         {
-            suspended = true;
+            _suspended = true;
             Switch(Mode.None, drop: true);
         }
     }
@@ -100,9 +101,9 @@ internal sealed class AssignedInterrupts : IVectorListener
     /// <summary>Ends <see cref="Suspend"/>.</summary>
     public void Resume()
     {
-        lock (gate)
+        lock (_gate)
         {
-            suspended = false;
+            _suspended = false;
         }
 
         Update();
@@ -111,9 +112,9 @@ internal sealed class AssignedInterrupts : IVectorListener
     /// <summary>Turns everything off for good.</summary>
     public void Stop()
     {
-        lock (gate)
+        lock (_gate)
         {
-            closed = true;
+            _closed = true;
             Switch(Mode.None, drop: true);
         }
     }
@@ -121,31 +122,31 @@ internal sealed class AssignedInterrupts : IVectorListener
     /// <summary>Closes what is open; after <see cref="Stop"/> and the watch's end.</summary>
     public void Close()
     {
-        msi?.Close();
-        msix?.Close();
-        intx.Close();
+        _msi?.Close();
+        _msix?.Close();
+        _intx.Close();
     }
 
     /// <summary>Before the guest reads MSI's pending bits.</summary>
     public void CollectMsi()
     {
-        if (msi is not null)
+        if (_msi is not null)
         {
-            CollectPending(msi.Vectors, 0, msi.Vectors.Vectors);
+            CollectPending(_msi.Vectors, 0, _msi.Vectors.Vectors);
         }
     }
 
     /// <inheritdoc/>
     public void VectorsChanged(IMessageVectors source, int first, int count)
     {
-        lock (gate)
+        lock (_gate)
         {
             // Enabling comes with every vector; a write to one table entry never changes the mode.
-            if (count == source.Vectors && Switch(suspended || closed ? Mode.None : Wanted(), drop: false))
+            if (count == source.Vectors && Switch(_suspended || _closed ? Mode.None : Wanted(), drop: false))
             {
-                Messages(mode)?.Refresh(0, int.MaxValue / 2);
+                Messages(_mode)?.Refresh(0, int.MaxValue / 2);
             }
-            else if (Messages(mode) is { } active && active.Vectors == source)
+            else if (Messages(_mode) is { } active && active.Vectors == source)
             {
                 active.Refresh(first, count);
             }
@@ -155,9 +156,9 @@ internal sealed class AssignedInterrupts : IVectorListener
     /// <inheritdoc/>
     public void CollectPending(IMessageVectors source, int first, int count)
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (Messages(mode) is { } active && active.Vectors == source)
+            if (Messages(_mode) is { } active && active.Vectors == source)
             {
                 active.Collect(first, count);
             }
@@ -168,47 +169,47 @@ internal sealed class AssignedInterrupts : IVectorListener
 
     private MessageInterrupts? Messages(Mode of) => of switch
     {
-        Mode.Msi => msi,
-        Mode.Msix => msix,
+        Mode.Msi => _msi,
+        Mode.Msix => _msix,
         _ => null,
     };
 
     private Mode Wanted()
     {
-        if (msix is { Vectors.IsEnabled: true })
+        if (_msix is { Vectors.IsEnabled: true })
         {
             return Mode.Msix;
         }
 
-        if (msi is { Vectors.IsEnabled: true })
+        if (_msi is { Vectors.IsEnabled: true })
         {
             return Mode.Msi;
         }
 
-        bool routed = intxGsi is not null || function.IntxLine is not null;
-        return hasIntx && routed && function.InterruptPin != 0 && (function.Command & PciCommand.InterruptDisable) == 0 ? Mode.Intx : Mode.None;
+        bool routed = _intxGsi is not null || _function.IntxLine is not null;
+        return _hasIntx && routed && _function.InterruptPin != 0 && (_function.Command & PciCommand.InterruptDisable) == 0 ? Mode.Intx : Mode.None;
     }
 
     private bool Switch(Mode next, bool drop)
     {
-        bool rerouted = mode == Mode.Intx && startedGsi != intxGsi;
-        if (next == mode && !rerouted)
+        bool rerouted = _mode == Mode.Intx && _startedGsi != _intxGsi;
+        if (next == _mode && !rerouted)
         {
             return false;
         }
 
         // VFIO has one kind enabled at a time.
-        Messages(mode)?.Disable(drop);
-        if (mode == Mode.Intx)
+        Messages(_mode)?.Disable(drop);
+        if (_mode == Mode.Intx)
         {
-            intx.Stop();
+            _intx.Stop();
         }
 
-        mode = next;
-        if (mode == Mode.Intx)
+        _mode = next;
+        if (_mode == Mode.Intx)
         {
-            startedGsi = intxGsi;
-            mode = intx.Start(intxGsi) ? Mode.Intx : Mode.None;
+            _startedGsi = _intxGsi;
+            _mode = _intx.Start(_intxGsi) ? Mode.Intx : Mode.None;
         }
 
         return true;

@@ -7,10 +7,11 @@ namespace Aperture.Assignment;
 /// Cuts a BAR of a device into the pieces that answer in it: mapped where the kernel allows, the MSI-X structures on our emulation, quirks, and everything
 /// else trapped. The blocks it maps are its own.
 /// </summary>
-internal sealed class BarContents(AssignedFunction function, IVfioDevice device, AssignedOptions options, Func<int, ulong, IAccessHandler> trap, List<string> notes) : IDisposable
+internal sealed class BarContents(
+    AssignedFunction function, IVfioDevice device, AssignedOptions options, Func<int, ulong, IAccessHandler> trap, List<string> notes) : IDisposable
 {
-    private readonly Dictionary<int, IReadOnlyList<BarPart>> known = [];
-    private readonly List<RamBlock> blocks = [];
+    private readonly Dictionary<int, IReadOnlyList<BarPart>> _known = [];
+    private readonly List<RamBlock> _blocks = [];
 
     /// <summary>Quirks in force.</summary>
     public List<IBarQuirk> Quirks { get; } = [];
@@ -18,10 +19,10 @@ internal sealed class BarContents(AssignedFunction function, IVfioDevice device,
     /// <summary>The pieces of a BAR, made when first asked for.</summary>
     public IReadOnlyList<BarPart> PartsOf(Bar bar)
     {
-        if (!known.TryGetValue(bar.Index, out IReadOnlyList<BarPart>? parts))
+        if (!_known.TryGetValue(bar.Index, out IReadOnlyList<BarPart>? parts))
         {
             parts = Cut(bar);
-            known.Add(bar.Index, parts);
+            _known.Add(bar.Index, parts);
         }
 
         return parts;
@@ -30,12 +31,12 @@ internal sealed class BarContents(AssignedFunction function, IVfioDevice device,
     /// <summary>Gives up the mapped blocks; what is placed in an address space lives until that is gone.</summary>
     public void Dispose()
     {
-        foreach (RamBlock block in blocks)
+        foreach (RamBlock block in _blocks)
         {
             block.Dispose();
         }
 
-        blocks.Clear();
+        _blocks.Clear();
     }
 
     private List<BarPart> Cut(Bar bar)
@@ -117,7 +118,7 @@ internal sealed class BarContents(AssignedFunction function, IVfioDevice device,
             try
             {
                 RamBlock block = device.Map(bar.Index, area);
-                blocks.Add(block);
+                _blocks.Add(block);
                 mapped.Add((area, block));
             }
             catch (ApertureException e)

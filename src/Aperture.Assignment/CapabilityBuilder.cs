@@ -8,16 +8,17 @@ namespace Aperture.Assignment;
 /// Re-creates a device's capability lists on an assigned function: at the device's offsets, in its order, each emulated, forwarded or hidden. A structure
 /// that does not fit where the device put it is hidden, with a note.
 /// </summary>
-internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice device, AssignedOptions options, byte[] config, PhysicalConfig physical, List<string> notes)
+internal sealed class CapabilityBuilder(
+    AssignedFunction function, IVfioDevice device, AssignedOptions options, byte[] config, PhysicalConfig physical, List<string> notes)
 {
-    private readonly ForwardedBytes forwarded = new(config.Length);
+    private readonly ForwardedBytes _forwarded = new(config.Length);
 
     /// <summary>Adds what the device has, then what the options ask for; answers which bytes are the device's.</summary>
     /// <exception cref="ApertureException">The options ask for what this function cannot have.</exception>
     public ForwardedBytes Build()
     {
         // Registers of the device outside every capability: drivers know them, and the kernel passes them on.
-        forwarded.Set(PciRegisters.FirstCapability, ConfigSpace.ConventionalSize - PciRegisters.FirstCapability);
+        _forwarded.Set(PciRegisters.FirstCapability, ConfigSpace.ConventionalSize - PciRegisters.FirstCapability);
         List<FoundCapability> standard = CapabilityWalk.Standard(config);
         foreach (FoundCapability found in standard)
         {
@@ -30,14 +31,14 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
             AddGpuDirect(clique, standard);
         }
 
-        return forwarded;
+        return _forwarded;
     }
 
     private void AddStandard(FoundCapability found)
     {
         StandardCapability? capability = options.HiddenCapabilities.Contains((byte)found.Id) ? null : MakeStandard(found);
         int length = capability?.Length ?? LengthOf(found);
-        forwarded.Set(found.Offset, (length + 3) & ~3, forwarded: false);
+        _forwarded.Set(found.Offset, (length + 3) & ~3, forwarded: false);
         if (capability is null)
         {
             return;
@@ -46,11 +47,11 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
         function.AddCapability(capability, found.Offset);
         if (capability is ForwardedCapability)
         {
-            forwarded.Set(found.Offset + 2, length - 2);
+            _forwarded.Set(found.Offset + 2, length - 2);
         }
         else if (capability is AssignedExpressCapability express)
         {
-            express.Forward(forwarded);
+            express.Forward(_forwarded);
         }
     }
 
@@ -60,7 +61,9 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
         {
             0 or PciCapabilityIds.EnhancedAllocation => null,
             PciCapabilityIds.PowerManagement => function.Find<PowerManagementCapability>() is null
-                ? new PowerManagementCapability((byte)(config[found.Offset + 2] & 7), found.Room >= 8 && (config[found.Offset + 4] & 8) != 0)
+                ? new PowerManagementCapability(config[found.Offset + DeviceRegisters.PowerCapabilities],
+                    found.Room >= PowerManagementCapability.Size
+                        && (config[found.Offset + DeviceRegisters.PowerControl] & DeviceRegisters.NoSoftReset) != 0)
                 : null,
             PciCapabilityIds.Msi => MakeMsi(found),
             PciCapabilityIds.Msix => MakeMsix(found),
@@ -86,37 +89,40 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
             return null;
         }
 
-        int control = config[found.Offset + 2] | config[found.Offset + 3] << 8;
-        int vectors = Math.Min(1 << Math.Min(control >> 1 & 7, 5), 1 << BitOperations.Log2((uint)available));
-        bool is64Bit = (control & 0x80) != 0;
-        return new MsiCapability(vectors, is64Bit, (control & 0x100) != 0 && found.Room >= (is64Bit ? 0x18 : 0x14));
+        int control = BinaryPrimitives.ReadUInt16LittleEndian(config.AsSpan(found.Offset + DeviceRegisters.MsiControl));
+        int vectors = Math.Min(1 << Math.Min(control >> DeviceRegisters.MsiVectorsShift & DeviceRegisters.MsiVectors, DeviceRegisters.MostMsiVectors),
+            1 << BitOperations.Log2((uint)available));
+        bool is64Bit = (control & DeviceRegisters.Msi64Bit) != 0;
+        return new MsiCapability(vectors, is64Bit, (control & DeviceRegisters.MsiMasking) != 0 && found.Room >= MsiCapability.SizeOf(is64Bit, true));
     }
 
     private MsixCapability? MakeMsix(FoundCapability found)
     {
         int available = CountOf(VfioIrqIndex.Msix);
-        if (available == 0 || found.Room < 12 || function.Find<MsixCapability>() is not null)
+        if (available == 0 || found.Room < MsixCapability.Size || function.Find<MsixCapability>() is not null)
         {
             Note(found, "the host offers no such interrupts");
             return null;
         }
 
         ReadOnlySpan<byte> raw = config.AsSpan(found.Offset);
-        int vectors = Math.Min((BinaryPrimitives.ReadUInt16LittleEndian(raw[2..]) & 0x7FF) + 1, available);
-        uint table = BinaryPrimitives.ReadUInt32LittleEndian(raw[4..]);
-        uint pending = BinaryPrimitives.ReadUInt32LittleEndian(raw[8..]);
+        int vectors = Math.Min((BinaryPrimitives.ReadUInt16LittleEndian(raw[DeviceRegisters.MsixControl..]) & (MsixCapability.MostVectors - 1)) + 1, available);
+        uint table = BinaryPrimitives.ReadUInt32LittleEndian(raw[DeviceRegisters.MsixTable..]);
+        uint pending = BinaryPrimitives.ReadUInt32LittleEndian(raw[DeviceRegisters.MsixPending..]);
         if (!IsInBar(table, (ulong)vectors * MsixCapability.EntrySize) || !IsInBar(pending, (ulong)((vectors + 63) / 64) * 8))
         {
             Note(found, "its table or its pending bits lie outside the device's BARs");
             return null;
         }
 
-        return new MsixCapability(vectors, (int)(table & 7), table & ~7u, (int)(pending & 7), pending & ~7u);
+        return new MsixCapability(vectors, (int)(table & MsixCapability.BarMask), table & ~MsixCapability.BarMask,
+            (int)(pending & MsixCapability.BarMask), pending & ~MsixCapability.BarMask);
     }
 
     private AssignedExpressCapability? MakeExpress(FoundCapability found)
     {
-        int length = Math.Min(AssignedExpressCapability.LengthOf(config[found.Offset + 2] & 0xF), found.Room);
+        int length = Math.Min(
+            AssignedExpressCapability.LengthOf(config[found.Offset + DeviceRegisters.ExpressCapabilities] & DeviceRegisters.ExpressVersion), found.Room);
         return length >= AssignedExpressCapability.ShortestLength && function.Find<AssignedExpressCapability>() is null
             ? new AssignedExpressCapability(config.AsSpan(found.Offset, length), physical, device.CanReset)
             : null;
@@ -130,7 +136,7 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
                 or PciCapabilityIds.SubsystemIds or PciCapabilityIds.Sata or PciCapabilityIds.AdvancedFeatures => 8,
             PciCapabilityIds.Agp or PciCapabilityIds.Msix => 12,
             PciCapabilityIds.SlotIdentification => 4,
-            PciCapabilityIds.VendorSpecific => Math.Max((int)config[found.Offset + 2], 4),
+            PciCapabilityIds.VendorSpecific => Math.Max((int)config[found.Offset + DeviceRegisters.VendorSpecificLength], 4),
             _ => found.Room,
         };
         return Math.Min(length, found.Room);
@@ -139,13 +145,13 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
     private void AddExtended()
     {
         // As in the first 256 bytes, what lies outside every structure is the device's: the registers that drivers know are often up there.
-        forwarded.Set(PciRegisters.FirstExtendedCapability, config.Length - PciRegisters.FirstExtendedCapability);
+        _forwarded.Set(PciRegisters.FirstExtendedCapability, config.Length - PciRegisters.FirstExtendedCapability);
         List<FoundCapability> shown = [];
         foreach (FoundCapability found in CapabilityWalk.Extended(config))
         {
             bool hidden = PciCapabilityIds.IsHidden(found.Id) || options.HiddenExtendedCapabilities.Contains(found.Id);
             int length = hidden ? LengthOfHidden(found) : found.Id == PciCapabilityIds.ResizableBar ? found.Room : 4;
-            forwarded.Set(found.Offset, length, forwarded: false);
+            _forwarded.Set(found.Offset, length, forwarded: false);
             if (!hidden)
             {
                 shown.Add(found);
@@ -204,7 +210,8 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
         const ushort Nvidia = 0x10DE;
         if (function.Identity.Vendor != Nvidia || function.Identity.ClassCode >> 16 != Display || clique > 15)
         {
-            throw new ApertureException($"{options.Name}: a GPUDirect clique is 0 to 15 and only for an NVIDIA display function, which {device.Name} is not or {clique} is not");
+            throw new ApertureException(
+                $"{options.Name}: a GPUDirect clique is 0 to 15 and only for an NVIDIA display function, which {device.Name} is not or {clique} is not");
         }
 
         foreach (int offset in (ReadOnlySpan<int>)[GpuDirectCapability.UsualOffset, GpuDirectCapability.OtherOffset])
@@ -212,7 +219,7 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
             if (!standard.Exists(c => c.Offset < offset + 8 && offset < c.Offset + LengthOf(c)))
             {
                 function.AddCapability(new GpuDirectCapability(clique), offset);
-                forwarded.Set(offset, 8, forwarded: false);
+                _forwarded.Set(offset, 8, forwarded: false);
                 return;
             }
         }
@@ -221,7 +228,8 @@ internal sealed class CapabilityBuilder(AssignedFunction function, IVfioDevice d
     }
 
     private bool IsInBar(uint place, ulong size) =>
-        function.FindBar((int)(place & 7)) is { } bar && bar.Kind.IsMemory() && bar.Kind != BarKind.Rom && (place & ~7u) + size <= bar.Size;
+        function.FindBar((int)(place & MsixCapability.BarMask)) is { } bar && bar.Kind.IsMemory() && bar.Kind != BarKind.Rom
+            && (place & ~MsixCapability.BarMask) + size <= bar.Size;
 
     private int CountOf(int index) => device.Irqs.FirstOrDefault(i => i.Index == index)?.Count ?? 0;
 

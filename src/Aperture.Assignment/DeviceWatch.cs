@@ -8,13 +8,13 @@ namespace Aperture.Assignment;
 /// </summary>
 internal sealed class DeviceWatch(string name) : IDisposable
 {
-    private readonly Lock gate = new();
-    private readonly EventFd wake = new();
+    private readonly Lock _gate = new();
+    private readonly EventFd _wake = new();
 
     // Replaced under gate, never changed; the thread reads it without.
-    private volatile Entry[] entries = [];
-    private volatile bool stopping;
-    private Thread? thread;
+    private volatile Entry[] _entries = [];
+    private volatile bool _stopping;
+    private Thread? _thread;
 
     /// <summary>
     /// Asked on the thread before each wait: how many milliseconds it may last, -1 for ever. May do what is due. Set before the first entry.
@@ -24,65 +24,65 @@ internal sealed class DeviceWatch(string name) : IDisposable
     /// <summary>Runs <paramref name="signalled"/> on the thread whenever <paramref name="trigger"/> has a count, which it must take.</summary>
     public void Add(EventFd trigger, Action signalled)
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (stopping)
+            if (_stopping)
             {
                 return;
             }
 
-            entries = [.. entries, new Entry(trigger, signalled)];
-            if (thread is null)
+            _entries = [.. _entries, new Entry(trigger, signalled)];
+            if (_thread is null)
             {
-                thread = new Thread(Run) { IsBackground = true, Name = $"vfio {name}" };
-                thread.Start();
+                _thread = new Thread(Run) { IsBackground = true, Name = $"vfio {name}" };
+                _thread.Start();
             }
         }
 
-        wake.Signal();
+        _wake.Signal();
     }
 
     /// <summary>Stops waiting for <paramref name="trigger"/>. Its action may still be running, or run once more.</summary>
     public void Remove(EventFd trigger)
     {
-        lock (gate)
+        lock (_gate)
         {
-            entries = Array.FindAll(entries, e => e.Trigger != trigger);
+            _entries = Array.FindAll(_entries, e => e.Trigger != trigger);
         }
 
-        wake.Signal();
+        _wake.Signal();
     }
 
     /// <summary>Ends the thread; no action runs after this. Must not be called with a lock that an action takes.</summary>
     public void Dispose()
     {
         Thread? running;
-        lock (gate)
+        lock (_gate)
         {
-            stopping = true;
-            running = thread;
+            _stopping = true;
+            running = _thread;
         }
 
-        wake.Signal();
+        _wake.Signal();
         if (running is not null && running != Thread.CurrentThread)
         {
             running.Join();
         }
 
-        wake.Dispose();
+        _wake.Dispose();
     }
 
     private void Run()
     {
         Entry[] watched = [];
-        PollItem[] items = [new PollItem(wake.Descriptor, PollEvents.Readable)];
-        while (!stopping)
+        PollItem[] items = [new PollItem(_wake.Descriptor, PollEvents.Readable)];
+        while (!_stopping)
         {
-            if (entries is { } now && now != watched)
+            if (_entries is { } now && now != watched)
             {
                 watched = now;
                 items = new PollItem[now.Length + 1];
-                items[0] = new PollItem(wake.Descriptor, PollEvents.Readable);
+                items[0] = new PollItem(_wake.Descriptor, PollEvents.Readable);
                 for (int i = 0; i < now.Length; i++)
                 {
                     items[i + 1] = new PollItem(now[i].Trigger.Descriptor, PollEvents.Readable);
@@ -90,8 +90,8 @@ internal sealed class DeviceWatch(string name) : IDisposable
             }
 
             Poll.Wait(items, Timer?.Invoke() ?? -1);
-            wake.TryTake(out _);
-            for (int i = 0; i < watched.Length && !stopping; i++)
+            _wake.TryTake(out _);
+            for (int i = 0; i < watched.Length && !_stopping; i++)
             {
                 if ((items[i + 1].Seen & PollEvents.Readable) != 0)
                 {

@@ -6,14 +6,14 @@ namespace Aperture.Assignment;
 /// <summary>Which bytes of configuration space the guest reads and writes in the device itself. Fixed once the function is built.</summary>
 internal sealed class ForwardedBytes(int size)
 {
-    private readonly BitArray bytes = new(size);
+    private readonly BitArray _bytes = new(size);
 
     /// <summary>Forwards a run of bytes, or stops forwarding it. What is outside the space is ignored; the header is never forwarded.</summary>
     public void Set(int offset, int length, bool forwarded = true)
     {
-        for (int at = Math.Max(offset, PciRegisters.FirstCapability); at < Math.Min(offset + length, bytes.Length); at++)
+        for (int at = Math.Max(offset, PciRegisters.FirstCapability); at < Math.Min(offset + length, _bytes.Length); at++)
         {
-            bytes[at] = forwarded;
+            _bytes[at] = forwarded;
         }
     }
 
@@ -64,7 +64,7 @@ internal sealed class ForwardedBytes(int size)
         }
     }
 
-    private bool Has(int offset) => (uint)offset < (uint)bytes.Length && bytes[offset];
+    private bool Has(int offset) => (uint)offset < (uint)_bytes.Length && _bytes[offset];
 
     // The largest aligned run of forwarded bytes here: 4, 2, 1, or 0 when this byte is not forwarded.
     private int Piece(int offset, int left)

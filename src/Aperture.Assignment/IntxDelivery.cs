@@ -12,26 +12,26 @@ internal sealed class IntxDelivery(IVfioDevice device, IGuestInterrupts guest, D
 {
     private const int AssertedMilliseconds = 1;
 
-    private readonly Lock gate = new();
-    private EventFd? trigger;
-    private EventFd? resample;
-    private IDisposable? link;
+    private readonly Lock _gate = new();
+    private EventFd? _trigger;
+    private EventFd? _resample;
+    private IDisposable? _link;
 
-    // Guarded by gate; also read without it on each trapped access, where a stale value only costs a moment of delay.
-    private volatile bool asserted;
-    private volatile bool relaying;
-    private long releaseAt;
+    // Guarded by _gate; also read without it on each trapped access, where a stale value only costs a moment of delay.
+    private volatile bool _asserted;
+    private volatile bool _relaying;
+    private long _releaseAt;
 
     /// <summary>True while interrupts go through this process.</summary>
-    public bool IsRelayed => relaying;
+    public bool IsRelayed => _relaying;
 
     /// <summary>Enables INTx. <paramref name="gsi"/> is the input it raises; null when only the line can.</summary>
     public bool Start(uint? gsi)
     {
         try
         {
-            trigger ??= new EventFd();
-            resample ??= new EventFd();
+            _trigger ??= new EventFd();
+            _resample ??= new EventFd();
         }
         catch (LinuxException)
         {
@@ -39,26 +39,26 @@ internal sealed class IntxDelivery(IVfioDevice device, IGuestInterrupts guest, D
             return false;
         }
 
-        trigger.TryTake(out _);
-        resample.TryTake(out _);
-        int errno = device.SetTriggers(VfioIrqIndex.Intx, 0, new ReadOnlySpan<EventFd?>(in trigger));
+        _trigger.TryTake(out _);
+        _resample.TryTake(out _);
+        int errno = device.SetTriggers(VfioIrqIndex.Intx, 0, new ReadOnlySpan<EventFd?>(in _trigger));
         if (errno != 0)
         {
             failed(VfioIrqIndex.Intx, errno);
             return false;
         }
 
-        link = gsi is { } input ? guest.ConnectLevel(trigger, resample, input) : null;
-        if (link is not null && device.SetIntxUnmask(resample) != 0)
+        _link = gsi is { } input ? guest.ConnectLevel(_trigger, _resample, input) : null;
+        if (_link is not null && device.SetIntxUnmask(_resample) != 0)
         {
-            link.Dispose();
-            link = null;
+            _link.Dispose();
+            _link = null;
         }
 
-        if (link is null)
+        if (_link is null)
         {
-            relaying = true;
-            watch.Add(trigger, Raised);
+            _relaying = true;
+            watch.Add(_trigger, Raised);
         }
 
         return true;
@@ -67,22 +67,22 @@ internal sealed class IntxDelivery(IVfioDevice device, IGuestInterrupts guest, D
     /// <summary>Disables INTx; the line falls.</summary>
     public void Stop()
     {
-        if (relaying)
+        if (_relaying)
         {
-            relaying = false;
-            watch.Remove(trigger!);
+            _relaying = false;
+            watch.Remove(_trigger!);
         }
         else
         {
             _ = device.SetIntxUnmask(null);
         }
 
-        link?.Dispose();
-        link = null;
+        _link?.Dispose();
+        _link = null;
         _ = device.DisableIrqs(VfioIrqIndex.Intx);
-        lock (gate)
+        lock (_gate)
         {
-            asserted = false;
+            _asserted = false;
             setLine(false);
         }
     }
@@ -90,7 +90,7 @@ internal sealed class IntxDelivery(IVfioDevice device, IGuestInterrupts guest, D
     /// <summary>The guest touched the device: perhaps its handler serves the interrupt.</summary>
     public void Touched()
     {
-        if (asserted)
+        if (_asserted)
         {
             Release();
         }
@@ -99,29 +99,29 @@ internal sealed class IntxDelivery(IVfioDevice device, IGuestInterrupts guest, D
     /// <summary>The watch's timer: ends the moment. How long the next wait may be.</summary>
     public int Tick()
     {
-        if (asserted && Environment.TickCount64 >= Volatile.Read(ref releaseAt))
+        if (_asserted && Environment.TickCount64 >= Volatile.Read(ref _releaseAt))
         {
             Release();
         }
 
-        return asserted ? AssertedMilliseconds : -1;
+        return _asserted ? AssertedMilliseconds : -1;
     }
 
     /// <summary>Closes the triggers; after <see cref="Stop"/> and the watch's end.</summary>
     public void Close()
     {
-        trigger?.Dispose();
-        resample?.Dispose();
+        _trigger?.Dispose();
+        _resample?.Dispose();
     }
 
     private void Raised()
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (trigger!.TryTake(out _) && relaying)
+            if (_trigger!.TryTake(out _) && _relaying)
             {
-                Volatile.Write(ref releaseAt, Environment.TickCount64 + AssertedMilliseconds);
-                asserted = true;
+                Volatile.Write(ref _releaseAt, Environment.TickCount64 + AssertedMilliseconds);
+                _asserted = true;
                 setLine(true);
             }
         }
@@ -129,11 +129,11 @@ internal sealed class IntxDelivery(IVfioDevice device, IGuestInterrupts guest, D
 
     private void Release()
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (asserted)
+            if (_asserted)
             {
-                asserted = false;
+                _asserted = false;
                 setLine(false);
                 _ = device.SetIntxMask(false);
             }

@@ -17,8 +17,8 @@ public sealed record IommuResult(AddressRange Range, Region Region, string? Reas
 }
 
 /// <summary>
-/// Keeps what assigned devices reach equal to the view: after every change exactly the RAM, read-only memory and device memory of the view is mapped, at its guest
-/// address, less what the host refused, which is tried again at the next change. Only what differs is touched; unmapping comes first.
+/// Keeps what assigned devices reach equal to the view: after every change exactly the RAM, read-only memory and device memory of the view is mapped, at its
+/// guest address, less what the host refused, which is tried again at the next change. Only what differs is touched; unmapping comes first.
 /// <para>
 /// Read-only memory (ROM) is mapped for reading: a device that reads from it gets the bytes that a CPU gets, and its writes fault in the IOMMU. No mapping
 /// crosses 1 MiB, so that switching the legacy ranges below (PAM, VGA) never takes the main memory away from devices that use it.
@@ -45,8 +45,8 @@ public sealed class IommuListener : IFlatViewListener
     /// <summary>Makes a listener over an empty I/O address space.</summary>
     /// <param name="iommu">What makes the mappings.</param>
     /// <param name="hasPeers">
-    /// False while one device is alone: nobody could reach its BARs, so they are not mapped, and a guest that switches decoding pays for no change of the IOMMU's
-    /// tables. Asked at each change that touches memory; the first of a second device's BARs to decode is one. Always true when left out.
+    /// False while one device is alone: nobody could reach its BARs, so they are not mapped, and a guest that switches decoding pays for no change of the
+    /// IOMMU's tables. Asked at each change that touches memory; the first of a second device's BARs to decode is one. Always true when left out.
     /// </param>
     public IommuListener(IIommuMap iommu, Func<bool>? hasPeers = null)
     {
@@ -94,7 +94,8 @@ public sealed class IommuListener : IFlatViewListener
         string? missing = MapRest(wanted, results);
         results.Sort(static (left, right) => left.Range.CompareTo(right.Range));
         _results = results;
-        _stale = [.. _mapped.Where(each => !wanted.TryGetValue(each.Key, out MemorySlot slot) || slot != each.Value).Select(static each => new IommuResult(each.Value.Range, each.Value.Region, null))];
+        _stale = [.. _mapped.Where(each => !wanted.TryGetValue(each.Key, out MemorySlot slot) || slot != each.Value)
+            .Select(static each => new IommuResult(each.Value.Range, each.Value.Region, null))];
         if ((fault ?? missing) is { } sentence)
         {
             throw new ApertureException(sentence, ApertureException.HostFailure);
@@ -104,7 +105,8 @@ public sealed class IommuListener : IFlatViewListener
     /// <summary>Compares the mappings in place with the view: null when they agree, otherwise the first difference in one sentence.</summary>
     public string? Verify()
     {
-        TrappedRange[] rest = [.. _results.Where(static result => !result.IsMapped).Select(static result => new TrappedRange(result.Range, result.Region, result.Reason!))];
+        TrappedRange[] rest =
+            [.. _results.Where(static result => !result.IsMapped).Select(static result => new TrappedRange(result.Range, result.Region, result.Reason!))];
         return SlotInvariant.Check(_view, [.. _mapped.Values], rest) is { } difference ? $"the IOMMU: {difference}" : null;
     }
 

@@ -4,8 +4,8 @@ namespace Aperture.Assignment;
 public static class IovaCheck
 {
     /// <summary>
-    /// Null when all of <paramref name="range"/> can be mapped, otherwise why not, as the rest of a sentence. <paramref name="ranges"/> is sorted and disjoint, as
-    /// <see cref="IIommuMap.Ranges"/>; an empty list says nothing, so nothing is refused.
+    /// Null when all of <paramref name="range"/> can be mapped, otherwise why not, as the rest of a sentence. <paramref name="ranges"/> is sorted and disjoint,
+    /// as <see cref="IIommuMap.Ranges"/>; an empty list says nothing, so nothing is refused.
     /// </summary>
     public static string? WhyNot(AddressRange range, IReadOnlyList<AddressRange> ranges)
     {

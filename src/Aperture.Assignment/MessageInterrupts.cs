@@ -9,22 +9,23 @@ namespace Aperture.Assignment;
 /// trigger untied, so that the trigger's own count remembers what the device raised. The trigger stays with the device until the kind is disabled.
 /// Called with the owner's lock.
 /// </summary>
-internal sealed class MessageInterrupts(IVfioDevice device, IGuestInterrupts guest, DeviceWatch watch, VfioIrq irq, IMessageVectors vectors, Action<int, int> failed)
+internal sealed class MessageInterrupts(
+    IVfioDevice device, IGuestInterrupts guest, DeviceWatch watch, VfioIrq irq, IMessageVectors vectors, Action<int, int> failed)
 {
     // Kept until the end: a trigger that the watch thread may be looking at is never closed before that thread ended.
-    private readonly EventFd?[] triggers = new EventFd?[vectors.Vectors];
-    private readonly bool[] enabled = new bool[vectors.Vectors];
-    private readonly IMessageRoute?[] routes = new IMessageRoute?[vectors.Vectors];
-    private readonly MsiMessage[] messages = new MsiMessage[vectors.Vectors];
-    private readonly bool[] relayed = new bool[vectors.Vectors];
-    private int reserved;
-    private bool reported;
+    private readonly EventFd?[] _triggers = new EventFd?[vectors.Vectors];
+    private readonly bool[] _enabled = new bool[vectors.Vectors];
+    private readonly IMessageRoute?[] _routes = new IMessageRoute?[vectors.Vectors];
+    private readonly MsiMessage[] _messages = new MsiMessage[vectors.Vectors];
+    private readonly bool[] _relayed = new bool[vectors.Vectors];
+    private int _reserved;
+    private bool _reported;
 
     /// <summary>The capability.</summary>
     public IMessageVectors Vectors => vectors;
 
     /// <summary>How many vectors go through this process because the hypervisor has no route left.</summary>
-    public int Relayed => relayed.Count(r => r);
+    public int Relayed => _relayed.Count(r => r);
 
     /// <summary>Brings vectors to what the registers say now.</summary>
     public void Refresh(int first, int count)
@@ -40,7 +41,7 @@ internal sealed class MessageInterrupts(IVfioDevice device, IGuestInterrupts gue
     {
         for (int vector = first; vector < Math.Min(first + count, vectors.Vectors); vector++)
         {
-            if (routes[vector] is null && triggers[vector] is { } trigger && trigger.TryTake(out _))
+            if (_routes[vector] is null && _triggers[vector] is { } trigger && trigger.TryTake(out _))
             {
                 vectors.Trigger(vector);
             }
@@ -50,33 +51,33 @@ internal sealed class MessageInterrupts(IVfioDevice device, IGuestInterrupts gue
     /// <summary>Takes every vector from the guest and disables the kind in the device. What was raised stays pending, or is dropped (a reset).</summary>
     public void Disable(bool drop)
     {
-        for (int vector = 0; vector < routes.Length; vector++)
+        for (int vector = 0; vector < _routes.Length; vector++)
         {
             Disconnect(vector);
         }
 
-        if (reserved != 0)
+        if (_reserved != 0)
         {
             _ = device.DisableIrqs(irq.Index);
         }
 
-        for (int vector = 0; vector < triggers.Length; vector++)
+        for (int vector = 0; vector < _triggers.Length; vector++)
         {
-            if (triggers[vector] is { } trigger && trigger.TryTake(out _) && !drop)
+            if (_triggers[vector] is { } trigger && trigger.TryTake(out _) && !drop)
             {
                 vectors.Trigger(vector);
             }
         }
 
-        Array.Clear(enabled);
-        reserved = 0;
-        reported = false;
+        Array.Clear(_enabled);
+        _reserved = 0;
+        _reported = false;
     }
 
     /// <summary>Closes the triggers; after <see cref="Disable"/> and the watch's end.</summary>
     public void Close()
     {
-        foreach (EventFd? trigger in triggers)
+        foreach (EventFd? trigger in _triggers)
         {
             trigger?.Dispose();
         }
@@ -88,15 +89,15 @@ internal sealed class MessageInterrupts(IVfioDevice device, IGuestInterrupts gue
         {
             Disconnect(vector);
         }
-        else if (routes[vector] is { } route)
+        else if (_routes[vector] is { } route)
         {
-            if (messages[vector] != message)
+            if (_messages[vector] != message)
             {
-                messages[vector] = message;
+                _messages[vector] = message;
                 route.Change(message);
             }
         }
-        else if (!relayed[vector] && Enable(vector) is { } trigger)
+        else if (!_relayed[vector] && Enable(vector) is { } trigger)
         {
             Connect(vector, trigger, message);
         }
@@ -107,15 +108,15 @@ internal sealed class MessageInterrupts(IVfioDevice device, IGuestInterrupts gue
         bool waiting = trigger.TryTake(out _);
         if (guest.Connect(trigger, message) is { } route)
         {
-            routes[vector] = route;
-            messages[vector] = message;
+            _routes[vector] = route;
+            _messages[vector] = message;
 
             // A count that was there when the route came was delivered with it but not taken (KVM API 4.75, KVM_IRQFD); it must not show as pending later.
             trigger.TryTake(out _);
         }
         else
         {
-            relayed[vector] = true;
+            _relayed[vector] = true;
             watch.Add(trigger, () => Relay(vector, trigger));
         }
 
@@ -136,25 +137,25 @@ internal sealed class MessageInterrupts(IVfioDevice device, IGuestInterrupts gue
 
     private void Disconnect(int vector)
     {
-        routes[vector]?.Dispose();
-        routes[vector] = null;
-        if (relayed[vector])
+        _routes[vector]?.Dispose();
+        _routes[vector] = null;
+        if (_relayed[vector])
         {
-            relayed[vector] = false;
-            watch.Remove(triggers[vector]!);
+            _relayed[vector] = false;
+            watch.Remove(_triggers[vector]!);
         }
     }
 
     private EventFd? Enable(int vector)
     {
-        if (enabled[vector])
+        if (_enabled[vector])
         {
-            return triggers[vector];
+            return _triggers[vector];
         }
 
         try
         {
-            triggers[vector] ??= new EventFd();
+            _triggers[vector] ??= new EventFd();
         }
         catch (LinuxException)
         {
@@ -162,32 +163,32 @@ internal sealed class MessageInterrupts(IVfioDevice device, IGuestInterrupts gue
             return null;
         }
 
-        enabled[vector] = true;
-        int errno = vector < reserved || (reserved != 0 && irq.CanGrow) ? Hand(vector) : Reserve(vector);
+        _enabled[vector] = true;
+        int errno = vector < _reserved || (_reserved != 0 && irq.CanGrow) ? Hand(vector) : Reserve(vector);
         if (errno != 0)
         {
-            enabled[vector] = false;
+            _enabled[vector] = false;
             Fail(errno);
             return null;
         }
 
-        reserved = Math.Max(reserved, vector + 1);
-        return triggers[vector];
+        _reserved = Math.Max(_reserved, vector + 1);
+        return _triggers[vector];
     }
 
     private int Hand(int vector)
     {
-        EventFd? trigger = triggers[vector];
+        EventFd? trigger = _triggers[vector];
         return device.SetTriggers(irq.Index, vector, new ReadOnlySpan<EventFd?>(in trigger));
     }
 
     // The kind is off, or has too few vectors and cannot get more while it is on.
     private int Reserve(int vector)
     {
-        if (reserved != 0)
+        if (_reserved != 0)
         {
             _ = device.DisableIrqs(irq.Index);
-            reserved = 0;
+            _reserved = 0;
         }
         else if (irq.CanGrow)
         {
@@ -199,13 +200,13 @@ internal sealed class MessageInterrupts(IVfioDevice device, IGuestInterrupts gue
         int errno = SetFirst(most);
         if (errno == 0)
         {
-            reserved = most;
+            _reserved = most;
             return 0;
         }
 
-        int needed = Array.LastIndexOf(enabled, true) + 1;
+        int needed = Array.LastIndexOf(_enabled, true) + 1;
         int second = SetFirst(needed);
-        reserved = second == 0 ? needed : 0;
+        _reserved = second == 0 ? needed : 0;
         return second;
     }
 
@@ -214,7 +215,7 @@ internal sealed class MessageInterrupts(IVfioDevice device, IGuestInterrupts gue
         EventFd?[] first = new EventFd?[count];
         for (int i = 0; i < count; i++)
         {
-            first[i] = enabled[i] ? triggers[i] : null;
+            first[i] = _enabled[i] ? _triggers[i] : null;
         }
 
         return device.SetTriggers(irq.Index, 0, first);
@@ -222,9 +223,9 @@ internal sealed class MessageInterrupts(IVfioDevice device, IGuestInterrupts gue
 
     private void Fail(int errno)
     {
-        if (!reported)
+        if (!_reported)
         {
-            reported = true;
+            _reported = true;
             failed(irq.Index, errno);
         }
     }

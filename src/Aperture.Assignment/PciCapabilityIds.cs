@@ -28,7 +28,6 @@ internal static class PciCapabilityIds
     public const ushort ResizableBar = 0x0015;
     public const ushort Pasid = 0x001B;
     public const ushort DownstreamPortContainment = 0x001D;
-    public const ushort PrecisionTime = 0x001F;
     public const ushort VfResizableBar = 0x0024;
 
     /// <summary>

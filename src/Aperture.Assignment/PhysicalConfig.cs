@@ -11,29 +11,29 @@ namespace Aperture.Assignment;
 /// </summary>
 internal sealed class PhysicalConfig
 {
-    private readonly IVfioDevice device;
-    private readonly int powerRegister;
-    private PciCommand command;
-    private bool asleep;
-    private int gone;
+    private readonly IVfioDevice _device;
+    private readonly int _powerRegister;
+    private PciCommand _command;
+    private bool _asleep;
+    private int _gone;
 
     /// <summary>Takes over the device.</summary>
     /// <param name="device">The device.</param>
     /// <param name="powerRegister">Offset of the power management control register; 0 when it has none.</param>
     public PhysicalConfig(IVfioDevice device, int powerRegister)
     {
-        this.device = device;
-        this.powerRegister = powerRegister;
+        _device = device;
+        _powerRegister = powerRegister;
     }
 
     /// <summary>Told once, with the errno, when the device stops answering.</summary>
     public Action<int>? Gone { get; set; }
 
     /// <summary>True once the device stopped answering.</summary>
-    public bool IsGone => Volatile.Read(ref gone) != 0;
+    public bool IsGone => Volatile.Read(ref _gone) != 0;
 
     /// <summary>The command register as last written to the device.</summary>
-    public PciCommand Command => command;
+    public PciCommand Command => _command;
 
     /// <summary>Reads the whole configuration space: 4096 or 256 bytes.</summary>
     /// <exception cref="ApertureException">The device does not answer.</exception>
@@ -70,7 +70,7 @@ internal sealed class PhysicalConfig
         int errno = 0;
         try
         {
-            errno = IsGone ? Errno.ENODEV : device.Read(region, offset, destination);
+            errno = IsGone ? Errno.ENODEV : _device.Read(region, offset, destination);
         }
         catch (ObjectDisposedException)
         {
@@ -91,7 +91,7 @@ internal sealed class PhysicalConfig
         int errno = 0;
         try
         {
-            errno = IsGone ? Errno.ENODEV : device.Write(region, offset, source);
+            errno = IsGone ? Errno.ENODEV : _device.Write(region, offset, source);
         }
         catch (ObjectDisposedException)
         {
@@ -105,24 +105,24 @@ internal sealed class PhysicalConfig
     }
 
     /// <summary>The device is given back: from here on it is not touched, and its absence is no news.</summary>
-    public void Release() => Interlocked.Exchange(ref gone, 1);
+    public void Release() => Interlocked.Exchange(ref _gone, 1);
 
     /// <summary>Before the map follows: wakes the device and enables what <paramref name="wanted"/> has more than now. Nothing is taken away.</summary>
     public void Give(PciCommand wanted, bool awake)
     {
-        if (awake && asleep)
+        if (awake && _asleep)
         {
             WritePower(false);
         }
 
-        WriteCommand(command | (wanted & ~PciCommand.InterruptDisable));
+        WriteCommand(_command | (wanted & ~PciCommand.InterruptDisable));
     }
 
     /// <summary>After the map followed: the device has exactly what the guest gives it.</summary>
     public void Take(PciCommand wanted, bool awake)
     {
         WriteCommand(wanted);
-        if (!awake && !asleep)
+        if (!awake && !_asleep)
         {
             WritePower(true);
         }
@@ -131,7 +131,7 @@ internal sealed class PhysicalConfig
     /// <summary>Everything off and D0, whatever this class believes: before and after a reset of the device.</summary>
     public void Quiesce()
     {
-        command = PciCommand.None;
+        _command = PciCommand.None;
         Write(PciRegisters.Command, 2, 0);
         WritePower(false);
     }
@@ -145,9 +145,9 @@ internal sealed class PhysicalConfig
         }
 
         Span<byte> id = stackalloc byte[4];
-        int again = device.Read(VfioRegionIndex.Config, PciRegisters.VendorId, id);
+        int again = _device.Read(VfioRegionIndex.Config, PciRegisters.VendorId, id);
         bool absent = again != 0 || BinaryPrimitives.ReadUInt32LittleEndian(id) == uint.MaxValue;
-        if (absent && Interlocked.Exchange(ref gone, 1) == 0)
+        if (absent && Interlocked.Exchange(ref _gone, 1) == 0)
         {
             Gone?.Invoke(again == 0 ? errno : again);
         }
@@ -155,20 +155,20 @@ internal sealed class PhysicalConfig
 
     private void WriteCommand(PciCommand value)
     {
-        if (value != command)
+        if (value != _command)
         {
-            command = value;
+            _command = value;
             Write(PciRegisters.Command, 2, (uint)value);
         }
     }
 
     private void WritePower(bool sleep)
     {
-        asleep = sleep;
-        if (powerRegister != 0)
+        _asleep = sleep;
+        if (_powerRegister != 0)
         {
             // Only the state is ours to set; PME stays off (PCI Bus Power Management 1.2, section 3.2.4).
-            Write(powerRegister, 2, sleep ? (uint)PowerState.D3Hot : 0);
+            Write(_powerRegister, 2, sleep ? (uint)PowerState.D3Hot : 0);
         }
     }
 }

@@ -9,7 +9,9 @@ internal static class RomContents
 {
     private const int Chunk = 64 << 10;
 
-    /// <summary>The ROM as the options ask for it, in a block of the BAR's size; null for none. A ROM of the device that cannot be read is left out, with a note.</summary>
+    /// <summary>
+    /// The ROM as the options ask for it, in a block of the BAR's size; null for none. A ROM of the device that cannot be read is left out, with a note.
+    /// </summary>
     /// <exception cref="ApertureException">The image has a size that no ROM has, or the host has no memory.</exception>
     public static RamBlock? Make(IVfioDevice device, AssignedOptions options, PhysicalConfig physical, List<string> notes) => options.Rom switch
     {

@@ -95,14 +95,17 @@ internal static class CloudHypervisorEmitter
 
                 if (host >= MostSegments || ++count > DevicesPerSegment)
                 {
-                    text.Gap($"{planned.Title}: {(host >= MostSegments ? $"there are {MostSegments} segments at most" : $"a segment takes {DevicesPerSegment} devices")}; it is not written.");
+                    text.Gap($"{planned.Title}: "
+                        + $"{(host >= MostSegments ? $"there are {MostSegments} segments at most" : $"a segment takes {DevicesPerSegment} devices")}; it is "
+                        + $"not written.");
                     continue;
                 }
 
                 bool known = plan.HostAddresses.TryGetValue(planned.Function.Name, out string? address);
                 if (!known)
                 {
-                    text.Comment(string.Create(CultureInfo.InvariantCulture, $"--device path=/sys/bus/pci/devices/DDDD:BB:DD.F/,id={planned.Id},pci_segment={host}"), Indent);
+                    text.Comment(string.Create(
+                        CultureInfo.InvariantCulture, $"--device path=/sys/bus/pci/devices/DDDD:BB:DD.F/,id={planned.Id},pci_segment={host}"), Indent);
                     continue;
                 }
 
@@ -112,7 +115,8 @@ internal static class CloudHypervisorEmitter
                     opened = true;
                 }
 
-                text.Line(Indent + Words.Shell(string.Create(CultureInfo.InvariantCulture, $"path=/sys/bus/pci/devices/{address}/,id={planned.Id},pci_segment={host}")));
+                text.Line(Indent + Words.Shell(
+                    string.Create(CultureInfo.InvariantCulture, $"path=/sys/bus/pci/devices/{address}/,id={planned.Id},pci_segment={host}")));
             }
         }
     }

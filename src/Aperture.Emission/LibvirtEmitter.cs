@@ -117,7 +117,9 @@ internal sealed class LibvirtEmitter
         }
 
         string multifunction = planned is { SharesDevice: true, Address.Function: 0 } ? " multifunction='on'" : "";
-        string address = Invariant($"<address type='pci' domain='0x0000' bus='{Words.Hex((ulong)bus, 2)}' slot='{Words.Hex((ulong)planned.Address.Device, 2)}' function='0x{planned.Address.Function}'{multifunction}/>");
+        string slot = Words.Hex((ulong)planned.Address.Device, 2);
+        string address = Invariant(
+            $"<address type='pci' domain='0x0000' bus='{Words.Hex((ulong)bus, 2)}' slot='{slot}' function='0x{planned.Address.Function}'{multifunction}/>");
         if (planned.Function.Bridge is not { } bridge)
         {
             Endpoint(planned, address);
@@ -168,7 +170,8 @@ internal sealed class LibvirtEmitter
 
         _text.Line("    <hostdev mode='subsystem' type='pci' managed='yes'>");
         _text.Line($"      <alias name='{Words.Xml($"ua-{planned.Id}")}'/>");
-        _text.Line($"      <source><address domain='{Words.Hex(source.Domain, 4)}' bus='{Words.Hex(source.Function.Bus, 2)}' slot='{Words.Hex((ulong)source.Function.Device, 2)}' function='{Words.Hex((ulong)source.Function.Function)}'/></source>");
+        _text.Line($"      <source><address domain='{Words.Hex(source.Domain, 4)}' bus='{Words.Hex(source.Function.Bus, 2)}' "
+            + $"slot='{Words.Hex((ulong)source.Function.Device, 2)}' function='{Words.Hex((ulong)source.Function.Function)}'/></source>");
         _text.Line($"      {address}");
         _text.Line("    </hostdev>");
     }
@@ -212,7 +215,8 @@ internal sealed class LibvirtEmitter
         _text.Gap("a board without a disk controller: libvirt gives every q35 machine a SATA controller at 1f.2, with BARs that the plan does not have.");
         SharedGaps.Pins(_text, _tree);
         SharedGaps.Capabilities(_text, _tree);
-        _text.Gap($"the low hole from {_plan.Map.Ram.LowHoleStart}: libvirt has no element for it; the plan's low RAM is {ByteSize.Format(_plan.Map.Ram.Low.Size)}.");
+        _text.Gap($"the low hole from {_plan.Map.Ram.LowHoleStart}: libvirt has no element for it; the plan's low RAM is "
+            + $"{ByteSize.Format(_plan.Map.Ram.Low.Size)}.");
         foreach (EcamPlacement ecam in _plan.Map.Ecams)
         {
             _text.Gap($"ECAM of segment {ecam.Segment} at {ecam.Range}: firmware chooses its place.");

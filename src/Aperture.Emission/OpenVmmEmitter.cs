@@ -75,7 +75,9 @@ internal sealed class OpenVmmEmitter
             {
                 case FunctionRole.RootPort:
                     string hotplug = planned.Function.Demand.Bridge?.Reserve is null ? "" : ",hotplug";
-                    Option("pcie-root-port", string.Create(CultureInfo.InvariantCulture, $"{_tree.HostIds[planned.HostIndex]}:{planned.Id},addr={planned.Address.Device}.{planned.Address.Function}{hotplug}"));
+                    Option("pcie-root-port",
+                        string.Create(CultureInfo.InvariantCulture,
+                            $"{_tree.HostIds[planned.HostIndex]}:{planned.Id},addr={planned.Address.Device}.{planned.Address.Function}{hotplug}"));
                     break;
                 case FunctionRole.SwitchUpstream:
                     Switch(planned);
@@ -91,7 +93,8 @@ internal sealed class OpenVmmEmitter
                     break;
             }
 
-            Functions(planned.Children, planned.Role is FunctionRole.SwitchUpstream ? null : planned.Role is FunctionRole.SwitchDownstream ? Downstream(planned) : planned.Id);
+            Functions(planned.Children, planned.Role is FunctionRole.SwitchUpstream ? null : planned.Role is FunctionRole.SwitchDownstream
+                ? Downstream(planned) : planned.Id);
         }
     }
 
@@ -105,7 +108,8 @@ internal sealed class OpenVmmEmitter
         }
 
         bool hotplug = ports.Exists(p => p.Function.Demand.Bridge?.Reserve is not null);
-        Option("pcie-switch", string.Create(CultureInfo.InvariantCulture, $"{above}:{planned.Id},num_downstream_ports={Math.Max(1, ports.Count)}{(hotplug ? ",hotplug" : "")}"));
+        Option("pcie-switch",
+            string.Create(CultureInfo.InvariantCulture, $"{above}:{planned.Id},num_downstream_ports={Math.Max(1, ports.Count)}{(hotplug ? ",hotplug" : "")}"));
         for (int i = 0; i < ports.Count; i++)
         {
             if (ports[i].Address.DeviceFunction != i << 3)

@@ -30,7 +30,8 @@ internal enum FunctionRole
 /// <param name="Function">The function.</param>
 /// <param name="Role">What it is.</param>
 /// <param name="Id">An identifier of its own, made from its name.</param>
-internal sealed record PlannedFunction(HostBridgePlacement Host, int HostIndex, PlannedFunction? Parent, FunctionPlacement Function, FunctionRole Role, string Id)
+internal sealed record PlannedFunction(
+    HostBridgePlacement Host, int HostIndex, PlannedFunction? Parent, FunctionPlacement Function, FunctionRole Role, string Id)
 {
     /// <summary>What lies right behind it.</summary>
     public required List<PlannedFunction> Children { get; init; }

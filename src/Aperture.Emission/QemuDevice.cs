@@ -93,12 +93,14 @@ internal sealed record QemuDevice(string Driver, params QemuBar[] Bars)
             ulong size = bar.Size;
             if (bar.Demand.Kind == BarKind.Memory64Prefetchable && size >= 4 * K && !BarIndex.IsVf(bar.Demand.Index))
             {
-                yield return new($"pci-testdev,membar={ByteSize.Format(size)}", new(0, BarKind.Memory32, 4 * K), new(1, BarKind.Io, 256), new(2, BarKind.Memory64Prefetchable, size));
+                yield return new($"pci-testdev,membar={ByteSize.Format(size)}", new(0, BarKind.Memory32, 4 * K), new(1, BarKind.Io, 256),
+                    new(2, BarKind.Memory64Prefetchable, size));
                 yield return new("ivshmem-plain", new(0, BarKind.Memory32, 256), new(2, BarKind.Memory64Prefetchable, size)) { SharedMemory = size };
             }
             else if (bar.Demand.Kind == BarKind.Memory32Prefetchable && size is >= LeastFrameBuffer and <= MostFrameBuffer)
             {
-                yield return new($"bochs-display,rombar=0,vgamem={ByteSize.Format(size)}", new(0, BarKind.Memory32Prefetchable, size), new(2, BarKind.Memory32, 4 * K));
+                yield return new($"bochs-display,rombar=0,vgamem={ByteSize.Format(size)}", new(0, BarKind.Memory32Prefetchable, size),
+                    new(2, BarKind.Memory32, 4 * K));
             }
         }
     }

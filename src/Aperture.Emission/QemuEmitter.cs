@@ -76,13 +76,15 @@ internal sealed class QemuEmitter
         device += Enumerable.Range(1, index - 1).Count(i => IsExpander(i));
         if (!IsExpander(index) || device is 0 or > 30 || _tree.Roots[0].Exists(f => f.Address.Device == device))
         {
-            _text.Gap($"{what}: QEMU has one segment, and an extra root bus needs a free device on bus 00 and a first bus above 00; nothing below it is written.");
+            _text.Gap($"{what}: QEMU has one segment, and an extra root bus needs a free device on bus 00 and a first bus above 00; nothing below it is "
+                + $"written.");
             _text.Comment($"{what}: not written", Indent);
             return null;
         }
 
         _text.Comment($"{what}: an extra root bus, itself at 00:{device:x2}.0, which the plan does not have", Indent);
-        Option("device", string.Create(CultureInfo.InvariantCulture, $"pxb-pcie,id={_tree.HostIds[index]},bus=pcie.0,addr=0x{device:x},bus_nr={host.FirstBus}"));
+        Option("device", string.Create(
+            CultureInfo.InvariantCulture, $"pxb-pcie,id={_tree.HostIds[index]},bus=pcie.0,addr=0x{device:x},bus_nr={host.FirstBus}"));
         return _tree.HostIds[index];
     }
 
@@ -113,7 +115,8 @@ internal sealed class QemuEmitter
             return null;
         }
 
-        string place = $"bus={bus},addr={Words.Hex((ulong)planned.Address.Device, 2)}.{planned.Address.Function}{(planned.SharesDevice ? ",multifunction=on" : "")}";
+        string shares = planned.SharesDevice ? ",multifunction=on" : "";
+        string place = $"bus={bus},addr={Words.Hex((ulong)planned.Address.Device, 2)}.{planned.Address.Function}{shares}";
         if (planned.Function.Bridge is not { } bridge)
         {
             Endpoint(planned, place);
@@ -124,7 +127,8 @@ internal sealed class QemuEmitter
         switch (planned.Role)
         {
             case FunctionRole.RootPort:
-                string reserves = string.Concat(QemuPorts.Reserves(bridge).Select(r => $",{r.Name}={(QemuPorts.IsSize(r.Name) ? QemuLimits.Size(r.Value) : r.Value)}"));
+                string reserves = string.Concat(
+                    QemuPorts.Reserves(bridge).Select(r => $",{r.Name}={(QemuPorts.IsSize(r.Name) ? QemuLimits.Size(r.Value) : r.Value)}"));
                 Option("device", $"{id},{QemuPorts.Numbers(planned, _ports++)}{reserves}");
                 break;
             case FunctionRole.SwitchDownstream:
@@ -149,7 +153,8 @@ internal sealed class QemuEmitter
         if (QemuDevice.Like(planned.Function) is not { } device)
         {
             _text.Comment($"-device vfio-pci,host=DDDD:BB:DD.F,{place}", Indent);
-            _text.Gap($"{planned.Title}: QEMU emulates no device with such BARs ({planned.Kind}); its place is left empty, the comment shows how a host device goes there.");
+            _text.Gap($"{planned.Title}: QEMU emulates no device with such BARs ({planned.Kind}); its place is left empty, the comment shows how a host device "
+                + $"goes there.");
             return;
         }
 
@@ -184,7 +189,8 @@ internal sealed class QemuEmitter
 
         foreach (QemuBar extra in device.Bars.Where(b => !pairs.ContainsValue(b)))
         {
-            _text.Gap($"{planned.Title}: {driver}, which stands for the device, also has bar{extra.Index} {extra.Kind.Keyword()} {ByteSize.Format(extra.Size)}.");
+            _text.Gap($"{planned.Title}: {driver}, which stands for the device, also has "
+                + $"bar{extra.Index} {extra.Kind.Keyword()} {ByteSize.Format(extra.Size)}.");
         }
     }
 
@@ -196,7 +202,8 @@ internal sealed class QemuEmitter
             _text.Gap("Each root port of QEMU has a bar0 mem32 4K of its own.");
         }
 
-        foreach (PlannedFunction port in _tree.All.Where(f => f.Role is FunctionRole.SwitchUpstream or FunctionRole.SwitchDownstream && f.Function.Demand.Bridge?.Reserve is not null))
+        foreach (PlannedFunction port in _tree.All.Where(
+            f => f.Role is FunctionRole.SwitchUpstream or FunctionRole.SwitchDownstream && f.Function.Demand.Bridge?.Reserve is not null))
         {
             _text.Gap($"{port.Title}: room for hotplug; only root ports tell firmware of it.");
         }
@@ -211,7 +218,8 @@ internal sealed class QemuEmitter
         ulong low = QemuLimits.LowRam(_plan.Request, map);
         if (low != map.Ram.Low.Size)
         {
-            _text.Gap($"low RAM of {ByteSize.Format(map.Ram.Low.Size)}: the board has {ByteSize.Format(low)} and the rest from 4 GiB; max-ram-below-4g only lowers that.");
+            _text.Gap($"low RAM of {ByteSize.Format(map.Ram.Low.Size)}: the board has {ByteSize.Format(low)} and the rest from 4 GiB; max-ram-below-4g only "
+                + $"lowers that.");
         }
 
         _text.Gap($"the low hole from {map.Ram.LowHoleStart}: firmware chooses its window above low RAM.");
@@ -222,6 +230,7 @@ internal sealed class QemuEmitter
 
         SharedGaps.RamPieces(_text, map);
         SharedGaps.Reserved(_text, _plan.Request);
-        _text.Gap($"{_plan.Request.Platform.PhysicalAddressBits} physical address bits: with KVM add -cpu host,host-phys-bits=off,phys-bits={_plan.Request.Platform.PhysicalAddressBits}; TCG has 40.");
+        _text.Gap($"{_plan.Request.Platform.PhysicalAddressBits} physical address bits: with KVM add -cpu "
+            + $"host,host-phys-bits=off,phys-bits={_plan.Request.Platform.PhysicalAddressBits}; TCG has 40.");
     }
 }

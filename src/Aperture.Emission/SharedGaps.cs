@@ -43,7 +43,8 @@ internal static class SharedGaps
 
             foreach (BarPlacement bar in planned.Function.Bars.Where(bar => bar.Demand.ResizableSizes.Count > 0))
             {
-                text.Gap($"{planned.Title}: {BarIndex.Name(bar.Demand.Index)} is resizable and planned at {ByteSize.Format(bar.Size)}; set that size on the host before the guest starts.");
+                text.Gap($"{planned.Title}: {BarIndex.Name(bar.Demand.Index)} is resizable and planned at {ByteSize.Format(bar.Size)}; set that size on the "
+                    + $"host before the guest starts.");
             }
         }
     }
@@ -51,7 +52,8 @@ internal static class SharedGaps
     /// <summary>Ranges that the plan keeps free for the host's sake.</summary>
     public static void Reserved(ConfigText text, PlacementRequest request, Func<ReservedRange, bool>? can = null)
     {
-        foreach (ReservedRange range in request.Platform.Reserved.Where(r => r.Kind is not (ReservedKind.Board or ReservedKind.Firmware) && can?.Invoke(r) != true))
+        foreach (ReservedRange range in request.Platform.Reserved.Where(
+            r => r.Kind is not (ReservedKind.Board or ReservedKind.Firmware) && can?.Invoke(r) != true))
         {
             text.Gap($"{range.Range} is kept free for {range.Origin}; nothing keeps BARs out of it.");
         }

@@ -35,7 +35,9 @@ internal static class Words
         .Replace("'", "&apos;", StringComparison.Ordinal)
         .Replace("\"", "&quot;", StringComparison.Ordinal);
 
-    /// <summary>An identifier that every monitor here takes: a letter, then letters, digits, <c>-</c>, <c>_</c> and, unless <paramref name="dots"/> says no, <c>.</c>.</summary>
+    /// <summary>
+    /// An identifier that every monitor here takes: a letter, then letters, digits, <c>-</c>, <c>_</c> and, unless <paramref name="dots"/> says no, <c>.</c>.
+    /// </summary>
     public static string Identifier(string name, bool dots)
     {
         StringBuilder id = new();

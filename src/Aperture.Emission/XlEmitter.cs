@@ -27,7 +27,8 @@ internal static class XlEmitter
         text.Line("type = \"hvm\"");
         Memory(text, plan);
         bool host = plan.Request.Platform.Reserved.Any(IsHostRegion);
-        text.Comment(host ? "The host's reserved device memory stays out of RAM and of the hole." : "The plan has no reserved device memory of the host; xl adds the devices' own.");
+        text.Comment(host ? "The host's reserved device memory stays out of RAM and of the hole."
+            : "The plan has no reserved device memory of the host; xl adds the devices' own.");
         text.Line("rdm = \"strategy=host,policy=strict\"");
         Devices(text, plan, tree);
         SharedGaps.Pins(text, tree);

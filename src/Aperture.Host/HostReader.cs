@@ -12,7 +12,8 @@ public static class HostReader
     /// Reads a machine: <c>/</c> is this one; another directory is a captured tree (it holds <c>sys</c>, or one folder that does); a file is a tar
     /// archive of such a tree (plain, gzip or bzip2) or the text of <c>lspci</c> with a hex dump (<c>-x</c> to <c>-xxxx</c>, with or without <c>-v</c>).
     /// </summary>
-    /// <exception cref="ApertureException">The source is missing, damaged or too large; one sentence with file and place. Nothing is returned in part.</exception>
+    /// <exception cref="ApertureException">The source is missing, damaged or too large; one sentence with file and place. Nothing is returned in
+    /// part.</exception>
     public static HostMachine Read(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -34,7 +35,9 @@ public static class HostReader
     /// <exception cref="ApertureException">See <see cref="Read"/>.</exception>
     public static HostMachine ReadLspci(string text, string name) => HostBuilder.Build(LspciParser.Read(text, name));
 
-    /// <summary>Reads an archive or a dump from <paramref name="stream"/>, whichever its first bytes say; <paramref name="name"/> is its name in messages.</summary>
+    /// <summary>
+    /// Reads an archive or a dump from <paramref name="stream"/>, whichever its first bytes say; <paramref name="name"/> is its name in messages.
+    /// </summary>
     /// <exception cref="ApertureException">See <see cref="Read"/>.</exception>
     public static HostMachine ReadStream(Stream stream, string name)
     {

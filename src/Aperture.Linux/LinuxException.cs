@@ -2,7 +2,9 @@ using System.Runtime.InteropServices;
 
 namespace Aperture.Linux;
 
-/// <summary>A system call failed: a sentence, then the error's symbolic name and the kernel's words for it. Exit code <see cref="ApertureException.HostFailure"/>.</summary>
+/// <summary>
+/// A system call failed: a sentence, then the error's symbolic name and the kernel's words for it. Exit code <see cref="ApertureException.HostFailure"/>.
+/// </summary>
 public sealed class LinuxException : ApertureException
 {
     /// <summary>Makes a failure from the sentence that says what was being done (no final stop) and the errno of the call.</summary>

@@ -23,8 +23,8 @@ public static partial class MemoryMap
     private const int MapHugeShift = 26;
 
     /// <summary>
-    /// Takes <paramref name="length"/> zero bytes that are this process's own, where the kernel likes. <paramref name="hugePageBits"/> is the base-2 logarithm of the
-    /// size of the reserved huge pages to take them from at once (21 for 2 MiB, 30 for 1 GiB), or 0 for ordinary pages, taken when they are touched.
+    /// Takes <paramref name="length"/> zero bytes that are this process's own, where the kernel likes. <paramref name="hugePageBits"/> is the base-2 logarithm
+    /// of the size of the reserved huge pages to take them from at once (21 for 2 MiB, 30 for 1 GiB), or 0 for ordinary pages, taken when they are touched.
     /// </summary>
     public static int MapPrivateMemory(ulong length, int hugePageBits, out HostAddress address)
     {
@@ -56,8 +56,8 @@ public static partial class MemoryMap
     }
 
     /// <summary>
-    /// Maps <paramref name="length"/> bytes of a device from <paramref name="offset"/> over what is at <paramref name="address"/>, which must be the caller's own
-    /// reservation.
+    /// Maps <paramref name="length"/> bytes of a device from <paramref name="offset"/> over what is at <paramref name="address"/>, which must be the caller's
+    /// own reservation.
     /// </summary>
     public static int MapOver(HostAddress address, SafeHandle device, ulong offset, ulong length, bool readable, bool writable)
     {

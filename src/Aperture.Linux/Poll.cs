@@ -52,7 +52,9 @@ public record struct PollItem
 /// <summary>Waits for several descriptors at once (poll(2)).</summary>
 public static partial class Poll
 {
-    /// <summary>Waits until an item has something to say, or for <paramref name="timeoutMilliseconds"/> (-1: for ever). Interrupted calls are repeated.</summary>
+    /// <summary>
+    /// Waits until an item has something to say, or for <paramref name="timeoutMilliseconds"/> (-1: for ever). Interrupted calls are repeated.
+    /// </summary>
     /// <returns>How many items have something to say; 0 after the time.</returns>
     /// <exception cref="LinuxException">The call failed.</exception>
     public static unsafe int Wait(Span<PollItem> items, int timeoutMilliseconds)

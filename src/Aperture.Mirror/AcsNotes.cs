@@ -16,7 +16,8 @@ internal static class AcsNotes
         List<HostFunction> unknown = [.. functions.Where(function => function is { Bridge: not null, Acs: null, KnowsExtendedConfig: false })];
         if (unknown.Count > 0)
         {
-            notes.Add("ACS not known, because their extended configuration space is not part of the description", string.Join(", ", unknown.Select(function => function.Address)));
+            notes.Add("ACS not known, because their extended configuration space is not part of the description",
+                string.Join(", ", unknown.Select(function => function.Address)));
         }
     }
 }
@@ -30,7 +31,8 @@ internal static class TranslationNotes
             && PciAddress.TryParse(conflict.Obstacle?.Function, out PciAddress right) && left.Domain != right.Domain);
         if (across)
         {
-            notes.Add("Domains of this host use the same bus addresses, each behind a host bridge that translates; a guest has one address space, so mirror the functions of one such domain");
+            notes.Add("Domains of this host use the same bus addresses, each behind a host bridge that translates; a guest has one address space, so mirror "
+                + "the functions of one such domain");
         }
     }
 }

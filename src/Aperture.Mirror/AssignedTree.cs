@@ -49,7 +49,8 @@ internal sealed class AssignedTree(HostMachine host, MirrorNotes notes)
             }
 
             node.DeviceFunction = (byte)(free * FunctionsOfDevice + node.DeviceFunction % FunctionsOfDevice);
-            notes.Add("Moved to another device number, because the guest has one root bus", $"{node.Name} to {free:x2}.{node.DeviceFunction % FunctionsOfDevice}");
+            notes.Add("Moved to another device number, because the guest has one root bus",
+                $"{node.Name} to {free:x2}.{node.DeviceFunction % FunctionsOfDevice}");
         }
 
         bus.Add(node);
@@ -66,7 +67,9 @@ internal sealed class AssignedTree(HostMachine host, MirrorNotes notes)
         bool told = bridge.Host is not { Config.Length: < 256, Pcie: null };
         if (told && bridge.Host?.Pcie?.Type is not (HostPortType.RootPort or HostPortType.SwitchUpstream or HostPortType.SwitchDownstream))
         {
-            throw new ApertureException($"{bridge.Name} is not a PCI Express port, and a guest has no other bridges; pass the functions below it with --device vfio,host=ADDRESS instead.");
+            throw new ApertureException(
+                $"{bridge.Name} is not a PCI Express port, and a guest has no other bridges; pass the functions below it with --device vfio,host=ADDRESS "
+                    + $"instead.");
         }
 
         bridge.Children.Where(child => child.IsBridge).ToList().ForEach(Check);

@@ -26,7 +26,7 @@ internal sealed class BarPins(MirrorUse use, MirrorNotes notes)
 {
     private const ulong SystemPage = 4096;
 
-    private readonly List<BarPin> pins = [];
+    private readonly List<BarPin> _pins = [];
 
     /// <summary>Pins everything below <paramref name="roots"/>; returns the pins.</summary>
     public IReadOnlyList<BarPin> Pin(IEnumerable<MirrorRoot> roots)
@@ -42,7 +42,7 @@ internal sealed class BarPins(MirrorUse use, MirrorNotes notes)
             }
         }
 
-        List<BarPin> kept = Disjoint(pins.Where(pin => pin.IsIo)).Concat(Disjoint(pins.Where(pin => !pin.IsIo))).ToList();
+        List<BarPin> kept = Disjoint(_pins.Where(pin => pin.IsIo)).Concat(Disjoint(_pins.Where(pin => !pin.IsIo))).ToList();
         foreach (IGrouping<MirrorNode, BarPin> group in kept.GroupBy(pin => pin.Node))
         {
             group.Key.Bars = [.. group.Select(pin => pin.Demand).OrderBy(bar => bar.Index)];
@@ -71,7 +71,7 @@ internal sealed class BarPins(MirrorUse use, MirrorNotes notes)
             else
             {
                 Noteworthy(bar, name);
-                pins.Add(new BarPin(node, new BarDemand(bar.Index, bar.Kind, bar.Size, address) { PinIsHosts = true }, bar.Enabled, bar.Size));
+                _pins.Add(new BarPin(node, new BarDemand(bar.Index, bar.Kind, bar.Size, address) { PinIsHosts = true }, bar.Enabled, bar.Size));
             }
         }
 
@@ -108,11 +108,15 @@ internal sealed class BarPins(MirrorUse use, MirrorNotes notes)
             }
 
             ulong unit = Math.Max(bar.Size, SystemPage);
-            pins.Add(new BarPin(node, new BarDemand(BarIndex.Vf0 + bar.Index, bar.Kind, bar.Size, address) { PinIsHosts = true }, function.Sriov!.NumVfs > 0, unit * (ulong)sriov.TotalVfs));
+            _pins.Add(new BarPin(node, new BarDemand(BarIndex.Vf0 + bar.Index, bar.Kind, bar.Size, address) { PinIsHosts = true }, function.Sriov!.NumVfs > 0,
+                unit * (ulong)sriov.TotalVfs));
         }
     }
 
-    /// <summary>Leaves out BARs that do not decode on the host and lie over others: no more than one of them is real. BARs that do decode all stay, for the solver to judge.</summary>
+    /// <summary>
+    /// Leaves out BARs that do not decode on the host and lie over others: no more than one of them is real. BARs that do decode all stay, for the solver to
+    /// judge.
+    /// </summary>
     private IEnumerable<BarPin> Disjoint(IEnumerable<BarPin> candidates)
     {
         SortedList<ulong, ulong> taken = [];

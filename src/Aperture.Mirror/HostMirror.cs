@@ -9,13 +9,18 @@ using Aperture.Placement.Request;
 
 namespace Aperture.Mirror;
 
-/// <summary>Gives a guest the host's own topology: the chosen functions with the bridges above them at their host addresses, as far as that is possible.</summary>
+/// <summary>
+/// Gives a guest the host's own topology: the chosen functions with the bridges above them at their host addresses, as far as that is possible.
+/// </summary>
 public static class HostMirror
 {
     // A request is tried with all windows as on the host, then without those in the way; after this many without any.
     private const int MostWindowAttempts = 8;
 
-    /// <summary>The fewest physical address bits with which every address of <paramref name="host"/> can exist and <paramref name="ramSize"/> bytes of RAM fit beside them.</summary>
+    /// <summary>
+    /// The fewest physical address bits with which every address of <paramref name="host"/> can exist and <paramref name="ramSize"/> bytes of RAM fit beside
+    /// them.
+    /// </summary>
     public static int AddressBits(HostMachine host, ulong ramSize)
     {
         ArgumentNullException.ThrowIfNull(host);
@@ -79,7 +84,8 @@ public static class HostMirror
         string windows = $"Bridge windows are not as on the host, because {failed.Result.Conflicts[0].Sentence}";
         MirrorPlan plan = Attempt(source, new Identity(null, BusNumbers: true), [windows]);
         return plan.Result.Map is null && plan.Result.Conflicts.All(conflict => conflict.Kind == PlacementConflictKind.BusNumbers)
-            ? Attempt(source, new Identity(null, BusNumbers: false), [windows, $"Bus numbers are not as on the host, because {plan.Result.Conflicts[0].Sentence}"])
+            ? Attempt(source, new Identity(null, BusNumbers: false),
+                [windows, $"Bus numbers are not as on the host, because {plan.Result.Conflicts[0].Sentence}"])
             : plan;
     }
 
@@ -120,7 +126,8 @@ public static class HostMirror
         AcsNotes.Add(mirrored, notes);
         PlacementResult result = PlacementSolver.Solve(request);
         TranslationNotes.Add(result, notes);
-        return new MirrorPlan(request, result, [.. pins.Select(pin => new MirroredBar(pin.Node.Host!.Address, pin.Demand.Index, pin.Demand.Pin!.Value))], notes.Sentences());
+        return new MirrorPlan(
+            request, result, [.. pins.Select(pin => new MirroredBar(pin.Node.Host!.Address, pin.Demand.Index, pin.Demand.Pin!.Value))], notes.Sentences());
     }
 
     /// <summary>What every attempt starts from.</summary>

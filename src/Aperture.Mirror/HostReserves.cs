@@ -42,10 +42,12 @@ public static class HostReserves
         .. functions.SelectMany(function => function.ReservedRegions.Where(wanted).Select(region => (function.IommuGroup, Region: region)))
             .GroupBy(item => item.Region).OrderBy(group => group.Key.Range)
             .Select(group => new ReservedRange(
-                group.Key.Range, $"what {Groups([.. group.Select(item => item.IommuGroup ?? -1).Distinct().Order()])} keeps ({group.Key.Type})", KindOf(group.Key.Type))),
+                group.Key.Range, $"what {Groups([.. group.Select(item => item.IommuGroup ?? -1).Distinct().Order()])} keeps ({group.Key.Type})",
+                KindOf(group.Key.Type))),
     ];
 
-    private static string Groups(List<int> numbers) => numbers.Count == 1 ? $"the host's IOMMU group {numbers[0]}" : $"the host's IOMMU groups {numbers[0]} and {numbers.Count - 1} more";
+    private static string Groups(List<int> numbers) =>
+        numbers.Count == 1 ? $"the host's IOMMU group {numbers[0]}" : $"the host's IOMMU groups {numbers[0]} and {numbers.Count - 1} more";
 
     private static ReservedKind KindOf(string type) => type switch
     {

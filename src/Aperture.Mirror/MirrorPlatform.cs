@@ -4,7 +4,9 @@ using Aperture.Placement.Request;
 
 namespace Aperture.Mirror;
 
-/// <summary>Makes room on the guest's platform for what has its host address: RAM may go low, ECAM and the flash step aside, the host's reserved regions are kept.</summary>
+/// <summary>
+/// Makes room on the guest's platform for what has its host address: RAM may go low, ECAM and the flash step aside, the host's reserved regions are kept.
+/// </summary>
 internal sealed class MirrorPlatform(HostMachine host, MirrorUse use, MirrorNotes notes)
 {
     // A processor starts with RAM behind its first MiB; everything else of a guest's RAM can be elsewhere.
@@ -36,7 +38,8 @@ internal sealed class MirrorPlatform(HostMachine host, MirrorUse use, MirrorNote
     {
         List<BarPin> memory = [.. pins.Where(pin => !pin.IsIo)];
         List<BarPin> ports = [.. pins.Where(pin => pin.IsIo)];
-        List<AddressRange> low = [.. ports.Where(pin => pin.Start < 0x1000 && pin.Start > 0).Select(pin => new AddressRange(pin.Demand.Pin!.Value, Math.Max(pin.Size, PortGranule)))];
+        List<AddressRange> low = [
+            .. ports.Where(pin => pin.Start < 0x1000 && pin.Start > 0).Select(pin => new AddressRange(pin.Demand.Pin!.Value, Math.Max(pin.Size, PortGranule)))];
         List<ReservedRange> reserved = [.. BoardRanges(guest, memory).SelectMany(range => Yield(range, memory))];
         reserved.AddRange(HostReserved(functions, memory).Where(range => !reserved.Exists(known => known.Range == range.Range)).ToList());
         return guest with
@@ -54,7 +57,9 @@ internal sealed class MirrorPlatform(HostMachine host, MirrorUse use, MirrorNote
         host.Functions.Any(function => Selected.IsPlatform(function) && Array.IndexOf(X86Vendors, function.Identity.Vendor) >= 0)
         || host.IommuGroups.Any(group => group.ReservedRegions.Any(region => region.Type == "msi" && region.Range.Start.Value == 0xFEE0_0000));
 
-    /// <summary>What the guest's board keeps; nothing of it on a host that is no PC and has BARs where a PC has its interrupt controllers and firmware.</summary>
+    /// <summary>
+    /// What the guest's board keeps; nothing of it on a host that is no PC and has BARs where a PC has its interrupt controllers and firmware.
+    /// </summary>
     private IEnumerable<ReservedRange> BoardRanges(PlatformLimits guest, List<BarPin> memory)
     {
         List<BarPin> inside = [.. memory.Where(pin => pin.Start < FourGiB && pin.End > guest.Mmio32End.Value).OrderBy(pin => pin.Start)];
@@ -63,7 +68,8 @@ internal sealed class MirrorPlatform(HostMachine host, MirrorUse use, MirrorNote
             return guest.Reserved;
         }
 
-        inside.ForEach(pin => notes.Add("Nothing is kept free for a PC's interrupt controllers and firmware, because the host is no PC and has BARs there", pin.Name));
+        inside.ForEach(pin =>
+            notes.Add("Nothing is kept free for a PC's interrupt controllers and firmware, because the host is no PC and has BARs there", pin.Name));
         return guest.Reserved.Where(range => range.Kind is not (ReservedKind.Board or ReservedKind.Firmware));
     }
 
@@ -71,7 +77,8 @@ internal sealed class MirrorPlatform(HostMachine host, MirrorUse use, MirrorNote
     private IEnumerable<ReservedRange> Yield(ReservedRange range, List<BarPin> memory)
     {
         bool mayYield = range.Kind is ReservedKind.Board or ReservedKind.Firmware && range.Range.Last.Value == FourGiB - 1;
-        List<BarPin> over = mayYield ? [.. memory.Where(pin => pin.Start <= range.Range.Last.Value && pin.End > range.Range.Start.Value).OrderBy(pin => pin.Start)] : [];
+        List<BarPin> over = mayYield
+            ? [.. memory.Where(pin => pin.Start <= range.Range.Last.Value && pin.End > range.Range.Start.Value).OrderBy(pin => pin.Start)] : [];
         ulong start = range.Range.Start.Value;
         foreach (BarPin pin in over)
         {

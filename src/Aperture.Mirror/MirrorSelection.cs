@@ -3,7 +3,9 @@ using Aperture.Host.Model;
 
 namespace Aperture.Mirror;
 
-/// <summary>Which of a host's functions a guest gets: all of them, or named ones with everything below them. The bridges above come along by themselves.</summary>
+/// <summary>
+/// Which of a host's functions a guest gets: all of them, or named ones with everything below them. The bridges above come along by themselves.
+/// </summary>
 public sealed record MirrorSelection
 {
     private MirrorSelection(ImmutableArray<PciAddress> named) => Named = named;
@@ -32,7 +34,8 @@ public sealed record MirrorSelection
         {
             named.Add(PciAddress.TryParse(item, out PciAddress address)
                 ? address
-                : throw new ApertureException($"--mirror {text}: '{item}' is not a function; write all, or addresses such as 0000:3b:00.0 with commas between."));
+                : throw new ApertureException(
+                    $"--mirror {text}: '{item}' is not a function; write all, or addresses such as 0000:3b:00.0 with commas between."));
         }
 
         return new MirrorSelection([.. named.Distinct().Order()]);

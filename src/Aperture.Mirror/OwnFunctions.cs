@@ -31,7 +31,8 @@ internal static class OwnFunctions
             {
                 int free = TreeMaker.FreePlace(root.Functions);
                 place = free >= 0 ? (byte)free : place;
-                notes.Add("Functions of the guest's own that moved, because a host function has their place", $"{function.Name} to {new Bdf(place).Device:x2}.0");
+                notes.Add("Functions of the guest's own that moved, because a host function has their place",
+                    $"{function.Name} to {new Bdf(place).Device:x2}.0");
             }
 
             root.Functions.Add(new MirrorNode(function.Name, 0, place) { Own = function with { DeviceFunction = place } });

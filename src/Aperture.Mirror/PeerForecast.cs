@@ -71,7 +71,8 @@ public sealed record PeerForecast(PeerDevice From, PeerDevice To, int Bar, Addre
 
         GuestAddress? there = owner.AllBars.FirstOrDefault(other => other.Index == bar.Demand.Index)?.Address;
         return distance.Routing == P2pRouting.Direct && there != bar.Address
-            ? $"requests go straight to the peer by the host's addresses, and the host has this BAR at {there?.ToString() ?? "no address"}; pin it there with bars={BarIndex.Name(bar.Demand.Index)}=host"
+            ? $"requests go straight to the peer by the host's addresses, and the host has this BAR at {there?.ToString() ?? "no address"}; pin it there with "
+                + $"bars={BarIndex.Name(bar.Demand.Index)}=host"
             : null;
     }
 

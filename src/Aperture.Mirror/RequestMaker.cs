@@ -72,10 +72,13 @@ internal sealed class RequestMaker(Identity identity, MirrorNotes notes)
 
     private static bool Forwards(HostPciBridge bridge, MirrorNode node) =>
         node.Bars.All(bar => AddressRange.Fits(bar.Pin!.Value, bar.Size) && new AddressRange(bar.Pin.Value, bar.Size) is var range
-            && (bar.Kind == BarKind.Io ? bridge.Io?.Contains(range) : bridge.Memory?.Contains(range) == true || bridge.Prefetchable?.Contains(range) == true) == true)
+            && (bar.Kind == BarKind.Io ? bridge.Io?.Contains(range) : bridge.Memory?.Contains(range) == true
+                || bridge.Prefetchable?.Contains(range) == true) == true)
         && node.Children.TrueForAll(child => Forwards(bridge, child));
 
-    /// <summary>VFs need bus numbers where their routing ids pass 256 functions; a host that keeps none cannot turn those VFs on, and then nor can the guest.</summary>
+    /// <summary>
+    /// VFs need bus numbers where their routing ids pass 256 functions; a host that keeps none cannot turn those VFs on, and then nor can the guest.
+    /// </summary>
     private SriovDemand Vfs(MirrorNode node, SriovDemand asked, byte bus, int nextBus)
     {
         if (bus + asked.ExtraBuses(node.DeviceFunction) < nextBus)

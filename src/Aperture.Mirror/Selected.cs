@@ -42,7 +42,8 @@ internal static class Selected
     {
         if (IsPlatform(function))
         {
-            return "Not mirrored, because a guest has its own host bridge and ISA bridge (their places stay free, or hold a function without BARs where one is needed)";
+            return "Not mirrored, because a guest has its own host bridge and ISA bridge (their places stay free, or hold a function without BARs where one is "
+                + "needed)";
         }
 
         if (function.PhysicalFunction is { } pf && names.Contains(pf))
@@ -66,7 +67,8 @@ internal static class Selected
 
     private static string Describe(HostFunction function)
     {
-        string bars = string.Join(' ', function.AllBars.Where(bar => bar.Range is not null && !bar.Fixed).Select(bar => $"{BarKinds.BarName(bar.Index)} {bar.Range}"));
+        string bars = string.Join(
+            ' ', function.AllBars.Where(bar => bar.Range is not null && !bar.Fixed).Select(bar => $"{BarKinds.BarName(bar.Index)} {bar.Range}"));
         return $"{function.Address} ({PciClassNames.Find(function.Identity.ClassCode)}{(bars.Length > 0 ? ", with " + bars : "")})";
     }
 }

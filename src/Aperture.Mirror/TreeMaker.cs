@@ -9,9 +9,9 @@ internal sealed class TreeMaker(HostMachine host, MirrorNotes notes)
     private const int Places = 256;
     private const int FunctionsOfDevice = 8;
 
-    private readonly Dictionary<PciAddress, MirrorNode> nodes = [];
-    private readonly Dictionary<(uint Domain, byte Bus), MirrorNode> missing = [];
-    private readonly SortedDictionary<(uint Domain, byte Bus), MirrorRoot> roots = [];
+    private readonly Dictionary<PciAddress, MirrorNode> _nodes = [];
+    private readonly Dictionary<(uint Domain, byte Bus), MirrorNode> _missing = [];
+    private readonly SortedDictionary<(uint Domain, byte Bus), MirrorRoot> _roots = [];
 
     /// <summary>The host bridges with what is below them, by domain and root bus.</summary>
     public IReadOnlyList<MirrorRoot> Make(IReadOnlyList<HostFunction> functions)
@@ -24,12 +24,12 @@ internal sealed class TreeMaker(HostMachine host, MirrorNotes notes)
             Node(function, withChildren);
         }
 
-        foreach (MirrorRoot root in roots.Values)
+        foreach (MirrorRoot root in _roots.Values)
         {
             FillPlaces(root.Domain, root.RootBus, root.Functions);
         }
 
-        return [.. roots.Values];
+        return [.. _roots.Values];
     }
 
     /// <summary>A free place on a bus: the first device without any function; -1 when there is none.</summary>
@@ -39,7 +39,7 @@ internal sealed class TreeMaker(HostMachine host, MirrorNotes notes)
 
     private MirrorNode Node(HostFunction function, HashSet<PciAddress> withChildren)
     {
-        if (nodes.TryGetValue(function.Address, out MirrorNode? known))
+        if (_nodes.TryGetValue(function.Address, out MirrorNode? known))
         {
             return known;
         }
@@ -52,7 +52,7 @@ internal sealed class TreeMaker(HostMachine host, MirrorNotes notes)
             Secondary = isBridge ? function.Bridge!.Secondary : (byte)0,
             Subordinate = isBridge ? Math.Max(function.Bridge!.Subordinate, function.Bridge.Secondary) : (byte)0,
         };
-        nodes.Add(function.Address, node);
+        _nodes.Add(function.Address, node);
         Put(node, Bus(function, withChildren));
         return node;
     }
@@ -71,7 +71,7 @@ internal sealed class TreeMaker(HostMachine host, MirrorNotes notes)
         }
 
         // A CardBus bridge's header has one BAR and other windows; it is a bridge here only for what is behind it.
-        return function.HeaderType == 1 || withChildren.Contains(function.Address) || function.Children.Any(child => nodes.ContainsKey(child));
+        return function.HeaderType == 1 || withChildren.Contains(function.Address) || function.Children.Any(child => _nodes.ContainsKey(child));
     }
 
     /// <summary>The functions on the bus that <paramref name="function"/> stands on.</summary>
@@ -92,17 +92,18 @@ internal sealed class TreeMaker(HostMachine host, MirrorNotes notes)
 
         // The description lacks the bridge to this bus.
         (uint, byte) key = (function.Address.Domain, function.Address.Bus);
-        if (!missing.TryGetValue(key, out MirrorNode? filler))
+        if (!_missing.TryGetValue(key, out MirrorNode? filler))
         {
             int place = Enumerable.Range(0, Places).FirstOrDefault(
-                place => place % FunctionsOfDevice == 0 && host.Find(new PciAddress(key.Item1, new Bdf(parent.Secondary, (byte)(place / FunctionsOfDevice), 0))) is null);
+                place => place % FunctionsOfDevice == 0
+                    && host.Find(new PciAddress(key.Item1, new Bdf(parent.Secondary, (byte)(place / FunctionsOfDevice), 0))) is null);
             filler = new MirrorNode($"bridge to {key.Item1:x4}:{key.Item2:x2}", parent.Secondary, (byte)place)
             {
                 IsBridge = true,
                 Secondary = key.Item2,
                 Subordinate = key.Item2,
             };
-            missing.Add(key, filler);
+            _missing.Add(key, filler);
             Put(filler, parent.Children);
             notes.Add("Bridges that the description of the host lacks, put in at a free place", $"{filler.Name} below {parent.Name}");
         }
@@ -112,9 +113,9 @@ internal sealed class TreeMaker(HostMachine host, MirrorNotes notes)
 
     private MirrorRoot Root(uint domain, byte bus)
     {
-        if (!roots.TryGetValue((domain, bus), out MirrorRoot? root))
+        if (!_roots.TryGetValue((domain, bus), out MirrorRoot? root))
         {
-            roots.Add((domain, bus), root = new MirrorRoot($"{domain:x4}:{bus:x2}", domain, bus));
+            _roots.Add((domain, bus), root = new MirrorRoot($"{domain:x4}:{bus:x2}", domain, bus));
         }
 
         return root;

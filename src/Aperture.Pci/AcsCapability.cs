@@ -35,24 +35,28 @@ public sealed class AcsCapability : ExtendedCapability
     /// <summary>Capability id.</summary>
     public const ushort CapabilityId = 0x000D;
 
-    private const int Control = 4;
-    private readonly AcsControls offered;
+    private const int Size = 8;
+
+    // Both registers share one word, which is how writes are told (section 7.7.8).
+    private const int Capabilities = 0x04;
+    private const int Control = 0x06;
+    private readonly AcsControls _offered;
 
     /// <summary>Makes the capability; the guest may turn on what is <paramref name="offered"/>.</summary>
     public AcsCapability(AcsControls offered)
-        : base(CapabilityId, 1, 8) => this.offered = offered;
+        : base(CapabilityId, 1, Size) => _offered = offered;
 
     /// <summary>What the guest turned on. Peer-to-peer below one switch needs request and completion redirect off.</summary>
-    public AcsControls Enabled => (AcsControls)(Config.Get(Offset + Control) >> 16);
+    public AcsControls Enabled => (AcsControls)(Config.Get(Offset + Capabilities) >> 16);
 
     /// <inheritdoc/>
     protected override void Define()
     {
-        Config.Define(Offset + Control, 2, (uint)offered);
-        Config.Define(Offset + Control + 2, 2, 0, writable: (uint)offered);
+        Config.Define(Offset + Capabilities, 2, (uint)_offered);
+        Config.Define(Offset + Control, 2, 0, writable: (uint)_offered);
     }
 
     /// <inheritdoc/>
     protected internal override ConfigChange OnWritten(in RegisterWrite write) =>
-        write.Register == Control && write.Changed != 0 ? ConfigChange.DeviceSpecific : ConfigChange.None;
+        write.Register == Capabilities && write.Changed != 0 ? ConfigChange.DeviceSpecific : ConfigChange.None;
 }

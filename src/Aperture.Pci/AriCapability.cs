@@ -6,6 +6,10 @@ public sealed class AriCapability : ExtendedCapability
     /// <summary>Capability id.</summary>
     public const ushort CapabilityId = 0x000E;
 
+    private const int Capabilities = 0x04;
+    private const int NextFunctionShift = 8;
+    private const uint NextFunctionMask = 0xFF << NextFunctionShift;
+
     /// <summary>Makes the capability, chained to nothing.</summary>
     public AriCapability()
         : base(CapabilityId, 1, 8)
@@ -13,10 +17,11 @@ public sealed class AriCapability : ExtendedCapability
     }
 
     /// <summary>The next function number of the device; 0 ends the chain.</summary>
-    public byte Next => (byte)(Config.Get(Offset + 4) >> 8);
+    public byte Next => (byte)(Config.Get(Offset + Capabilities) >> NextFunctionShift);
 
-    internal void SetNext(byte function) => Config.SetDefault(Offset + 4, (uint)function << 8, 0xFF00);
+    internal void SetNext(byte function) =>
+        Config.SetDefault(Offset + Capabilities, (uint)function << NextFunctionShift, NextFunctionMask);
 
     /// <inheritdoc/>
-    protected override void Define() => Config.Define(Offset + 4, 4, 0);
+    protected override void Define() => Config.Define(Offset + Capabilities, 4, 0);
 }

@@ -6,12 +6,12 @@ namespace Aperture.Pci;
 /// </summary>
 public sealed class Bar
 {
-    private readonly ConfigSpace config;
-    private readonly int register;
-    private readonly ulong addressMask;
+    private readonly ConfigSpace _config;
+    private readonly int _register;
+    private readonly ulong _addressMask;
 
     // What the guest last wrote to a pinned BAR, which is not what the register shows.
-    private ulong requested;
+    private ulong _requested;
 
     internal Bar(PciFunction function, int index, BarKind kind, ulong size, int register)
     {
@@ -19,14 +19,14 @@ public sealed class Bar
         Index = index;
         Kind = kind;
         Size = size;
-        config = function.Config;
-        this.register = register;
-        addressMask = ~(size - 1) & (kind.Is64Bit() ? ulong.MaxValue : uint.MaxValue);
+        _config = function.Config;
+        _register = register;
+        _addressMask = ~(size - 1) & (kind.Is64Bit() ? ulong.MaxValue : uint.MaxValue);
         uint enable = kind == BarKind.Rom ? 1u : 0u;
-        config.Define(register, 4, TypeBits(kind), (uint)addressMask | enable);
+        _config.Define(register, 4, TypeBits(kind), (uint)_addressMask | enable);
         if (kind.Is64Bit())
         {
-            config.Define(register + 4, 4, 0, (uint)(addressMask >> 32));
+            _config.Define(register + 4, 4, 0, (uint)(_addressMask >> 32));
         }
     }
 
@@ -58,22 +58,22 @@ public sealed class Bar
     public GuestAddress LastMoveAttempt { get; private set; }
 
     /// <summary>The address that the guest last gave a pinned BAR, which a locked one does not show; <see cref="Programmed"/> for every other.</summary>
-    public GuestAddress Requested => Pin is null ? Programmed : new(requested);
+    public GuestAddress Requested => Pin is null ? Programmed : new(_requested);
 
     /// <summary>True while the guest wants a pinned BAR elsewhere, sizing aside.</summary>
-    public bool IsMoved => Pin is { } pin && requested != pin.Value && !IsSizing(0, pin) && !IsSizing(32, pin);
+    public bool IsMoved => Pin is { } pin && _requested != pin.Value && !IsSizing(0, pin) && !IsSizing(32, pin);
 
     /// <summary>The address that the register reads as, sizing and half-written values included.</summary>
-    public GuestAddress Programmed => new(ReadRegister() & addressMask);
+    public GuestAddress Programmed => new(ReadRegister() & _addressMask);
 
     /// <summary>The address that decodes while decoding is enabled: the pin of a locked BAR, else <see cref="Programmed"/>.</summary>
     public GuestAddress DecodeAddress => Pin is { } pin && PinPolicy != BarPinPolicy.Follow ? pin : Programmed;
 
     /// <summary>The ROM's own enable bit; true for every other BAR.</summary>
-    public bool IsEnabled => Kind != BarKind.Rom || (config.Get(register) & 1) != 0;
+    public bool IsEnabled => Kind != BarKind.Rom || (_config.Get(_register) & 1) != 0;
 
     /// <summary>Offset in bytes of its first register in configuration space.</summary>
-    public int Register => register;
+    public int Register => _register;
 
     /// <summary>Fixes the BAR at <paramref name="address"/>, or frees it with null. The register takes the value at once.</summary>
     /// <exception cref="ArgumentException">The address is zero, not a multiple of the size, or too high for the kind.</exception>
@@ -103,7 +103,7 @@ public sealed class Bar
             throw new ArgumentException($"{Name} of {Function.Name} is pinned at {pin} and cannot be programmed to {address}", nameof(address));
         }
 
-        requested = address.Value;
+        _requested = address.Value;
         WriteAddress(address.Value);
     }
 
@@ -112,7 +112,7 @@ public sealed class Bar
     {
         if (Pin is { } pin)
         {
-            requested = pin.Value;
+            _requested = pin.Value;
             WriteAddress(pin.Value);
         }
     }
@@ -125,21 +125,21 @@ public sealed class Bar
             return Changed(write.Before, write.After);
         }
 
-        int shift = write.Register == register ? 0 : 32;
-        ulong lanes = (ulong)write.Lanes << shift & addressMask;
-        requested = (requested & ~lanes) | ((ulong)write.Written << shift & lanes);
+        int shift = write.Register == _register ? 0 : 32;
+        ulong lanes = (ulong)write.Lanes << shift & _addressMask;
+        _requested = (_requested & ~lanes) | ((ulong)write.Written << shift & lanes);
         if (PinPolicy != BarPinPolicy.Follow)
         {
-            uint halfMask = (uint)(addressMask >> shift);
+            uint halfMask = (uint)(_addressMask >> shift);
             uint shown = IsSizing(shift, pin) ? halfMask : (uint)(pin.Value >> shift) & halfMask;
-            config.Set(write.Register, shown, halfMask);
+            _config.Set(write.Register, shown, halfMask);
         }
 
-        ConfigChange change = Changed(write.Before, config.Get(write.Register));
+        ConfigChange change = Changed(write.Before, _config.Get(write.Register));
         if (IsMoved)
         {
             MoveAttempts++;
-            LastMoveAttempt = new GuestAddress(requested);
+            LastMoveAttempt = new GuestAddress(_requested);
             change |= ConfigChange.PinnedBarWrite;
         }
 
@@ -158,8 +158,8 @@ public sealed class Bar
     // A half is being sized while all of its address bits are ones; a half whose pin is all ones anyway cannot be told from one at rest.
     private bool IsSizing(int shift, GuestAddress pin)
     {
-        uint halfMask = (uint)(addressMask >> shift);
-        return ((uint)(requested >> shift) & halfMask) == halfMask && ((uint)(pin.Value >> shift) & halfMask) != halfMask;
+        uint halfMask = (uint)(_addressMask >> shift);
+        return ((uint)(_requested >> shift) & halfMask) == halfMask && ((uint)(pin.Value >> shift) & halfMask) != halfMask;
     }
 
     private ConfigChange Changed(uint before, uint after)
@@ -179,15 +179,15 @@ public sealed class Bar
     }
 
     private ulong ReadRegister() => Kind.Is64Bit()
-        ? config.Get(register) | (ulong)config.Get(register + 4) << 32
-        : config.Get(register);
+        ? _config.Get(_register) | (ulong)_config.Get(_register + 4) << 32
+        : _config.Get(_register);
 
     private void WriteAddress(ulong address)
     {
-        config.Set(register, (uint)address, (uint)addressMask);
+        _config.Set(_register, (uint)address, (uint)_addressMask);
         if (Kind.Is64Bit())
         {
-            config.Set(register + 4, (uint)(address >> 32), (uint)(addressMask >> 32));
+            _config.Set(_register + 4, (uint)(address >> 32), (uint)(_addressMask >> 32));
         }
     }
 
@@ -202,7 +202,8 @@ public sealed class Bar
         if (address == GuestAddress.Zero || !address.IsAligned(Size) || address.Value > limit || limit - address.Value < Size - 1)
         {
             throw new ArgumentException(
-                $"{Name} of {Function.Name} ({Kind.Keyword()}, {ByteSize.Format(Size)}) cannot be at {address}: the address must be a non-zero multiple of the size that ends at or below 0x{limit:x}",
+                $"{Name} of {Function.Name} ({Kind.Keyword()}, {ByteSize.Format(Size)}) cannot be at {address}: the address must be a non-zero multiple of the "
+                    + $"size that ends at or below 0x{limit:x}",
                 nameof(address));
         }
     }

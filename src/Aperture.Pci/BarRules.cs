@@ -37,7 +37,8 @@ public static class BarRules
         if (!BitOperations.IsPow2(size) || size < smallest || size > largest)
         {
             throw new ApertureException(
-                $"{BarKinds.BarName(index)} of {function} cannot be 0x{size:x} bytes: a {kind.Keyword()} BAR is a power of two from {ByteSize.Format(smallest)} to {ByteSize.Format(largest)}");
+                $"{BarKinds.BarName(index)} of {function} cannot be 0x{size:x} bytes: a {kind.Keyword()} BAR is a power of two from "
+                    + $"{ByteSize.Format(smallest)} to {ByteSize.Format(largest)}");
         }
     }
 }

@@ -6,7 +6,7 @@ namespace Aperture.Pci;
 /// </summary>
 public abstract class Capability
 {
-    private PciFunction? function;
+    private PciFunction? _function;
 
     private protected Capability(ushort id, int length)
     {
@@ -25,14 +25,14 @@ public abstract class Capability
 
     /// <summary>The function that has it.</summary>
     /// <exception cref="InvalidOperationException">The capability was not added to a function.</exception>
-    public PciFunction Function => function ?? throw new InvalidOperationException("the capability belongs to no function yet");
+    public PciFunction Function => _function ?? throw new InvalidOperationException("the capability belongs to no function yet");
 
     /// <summary>The registers of the function that has it.</summary>
     protected ConfigSpace Config => Function.Config;
 
     internal void Place(PciFunction owner, int offset)
     {
-        function = owner;
+        _function = owner;
         Offset = offset;
         Define();
     }

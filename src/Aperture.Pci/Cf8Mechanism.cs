@@ -17,19 +17,19 @@ public sealed class Cf8Mechanism(PciHierarchy hierarchy) : IAccessHandler
     private const uint Enable = 1u << 31;
 
     // Written and read by vCPUs without a lock: one word, and a guest that shares it among vCPUs has to serialise by itself, as on hardware.
-    private volatile uint latch;
+    private volatile uint _latch;
 
     /// <summary>The address register; for saving and for events.</summary>
     public uint Address
     {
-        get => latch;
-        set => latch = value;
+        get => _latch;
+        set => _latch = value;
     }
 
     /// <inheritdoc/>
     public AccessResult Read(ulong offset, int size, out ulong value)
     {
-        uint address = latch;
+        uint address = _latch;
         if (IsData(offset, size, address))
         {
             value = FitsWord(offset, size)
@@ -51,10 +51,10 @@ public sealed class Cf8Mechanism(PciHierarchy hierarchy) : IAccessHandler
     /// <inheritdoc/>
     public AccessResult Write(ulong offset, int size, ulong value)
     {
-        uint address = latch;
+        uint address = _latch;
         if (offset == 0 && size == 4)
         {
-            latch = (uint)value;
+            _latch = (uint)value;
             return AccessResult.Ok;
         }
 

@@ -13,11 +13,11 @@ public sealed class ConfigSpace
     /// <summary>Size in bytes of a PCI Express function's space.</summary>
     public const int ExtendedSize = 4096;
 
-    private readonly uint[] values;
-    private readonly uint[] writable;
-    private readonly uint[] writeOneToClear;
-    private readonly uint[] sticky;
-    private readonly uint[] defaults;
+    private readonly uint[] _values;
+    private readonly uint[] _writable;
+    private readonly uint[] _writeOneToClear;
+    private readonly uint[] _sticky;
+    private readonly uint[] _defaults;
 
     /// <summary>Makes a space of all-zero read-only registers.</summary>
     /// <param name="size"><see cref="ConventionalSize"/> or <see cref="ExtendedSize"/>.</param>
@@ -30,15 +30,15 @@ public sealed class ConfigSpace
         }
 
         int words = size / 4;
-        values = new uint[words];
-        writable = new uint[words];
-        writeOneToClear = new uint[words];
-        sticky = new uint[words];
-        defaults = new uint[words];
+        _values = new uint[words];
+        _writable = new uint[words];
+        _writeOneToClear = new uint[words];
+        _sticky = new uint[words];
+        _defaults = new uint[words];
     }
 
     /// <summary>Size in bytes.</summary>
-    public int Size => values.Length * 4;
+    public int Size => _values.Length * 4;
 
     /// <summary>
     /// Reads <paramref name="size"/> (1, 2 or 4) bytes at any <paramref name="offset"/>, little-endian, zero-extended.
@@ -48,8 +48,8 @@ public sealed class ConfigSpace
     {
         int word = offset >> 2;
         int lane = offset & 3;
-        return (uint)word < (uint)values.Length && lane + size <= 4
-            ? values[word] >> (8 * lane) & WidthMask(size)
+        return (uint)word < (uint)_values.Length && lane + size <= 4
+            ? _values[word] >> (8 * lane) & WidthMask(size)
             : ReadAcross(offset, size);
     }
 
@@ -72,15 +72,15 @@ public sealed class ConfigSpace
 
     /// <summary>The 32-bit word that holds <paramref name="offset"/>, for the device side.</summary>
     /// <exception cref="IndexOutOfRangeException">The offset lies outside the space.</exception>
-    public uint Get(int offset) => values[offset >> 2];
+    public uint Get(int offset) => _values[offset >> 2];
 
     /// <summary>Replaces the 32-bit word that holds <paramref name="offset"/>, whatever its access modes: the device side's write.</summary>
     /// <exception cref="IndexOutOfRangeException">The offset lies outside the space.</exception>
-    public void Set(int offset, uint value) => values[offset >> 2] = value;
+    public void Set(int offset, uint value) => _values[offset >> 2] = value;
 
     /// <summary>Replaces the bits of <paramref name="mask"/> in the word that holds <paramref name="offset"/>, whatever their access modes.</summary>
     /// <exception cref="IndexOutOfRangeException">The offset lies outside the space.</exception>
-    public void Set(int offset, uint value, uint mask) => values[offset >> 2] = (values[offset >> 2] & ~mask) | (value & mask);
+    public void Set(int offset, uint value, uint mask) => _values[offset >> 2] = (_values[offset >> 2] & ~mask) | (value & mask);
 
     /// <summary>
     /// Declares a register of <paramref name="size"/> (1, 2 or 4) bytes inside one aligned word: its value now and after a reset, and
@@ -94,32 +94,32 @@ public sealed class ConfigSpace
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)offset, (uint)Size, nameof(offset));
         int word = offset >> 2;
         uint mask = WidthMask(size) << (8 * lane);
-        Merge(values, word, value << (8 * lane), mask);
-        Merge(defaults, word, value << (8 * lane), mask);
-        Merge(this.writable, word, writable << (8 * lane), mask);
-        Merge(this.writeOneToClear, word, writeOneToClear << (8 * lane), mask);
-        Merge(this.sticky, word, sticky << (8 * lane), mask);
+        Merge(_values, word, value << (8 * lane), mask);
+        Merge(_defaults, word, value << (8 * lane), mask);
+        Merge(_writable, word, writable << (8 * lane), mask);
+        Merge(_writeOneToClear, word, writeOneToClear << (8 * lane), mask);
+        Merge(_sticky, word, sticky << (8 * lane), mask);
     }
 
     /// <summary>Replaces the bits of <paramref name="mask"/> in the word that holds <paramref name="offset"/>, now and after every reset.</summary>
     /// <exception cref="IndexOutOfRangeException">The offset lies outside the space.</exception>
     public void SetDefault(int offset, uint value, uint mask)
     {
-        Merge(values, offset >> 2, value, mask);
-        Merge(defaults, offset >> 2, value, mask);
+        Merge(_values, offset >> 2, value, mask);
+        Merge(_defaults, offset >> 2, value, mask);
     }
 
     /// <summary>The writable bits of the word that holds <paramref name="offset"/>.</summary>
     /// <exception cref="IndexOutOfRangeException">The offset lies outside the space.</exception>
-    public uint WritableMask(int offset) => writable[offset >> 2];
+    public uint WritableMask(int offset) => _writable[offset >> 2];
 
     /// <summary>Returns every register to its reset value; sticky bits keep theirs unless the reset is cold.</summary>
     public void Reset(ResetKind kind)
     {
-        for (int word = 0; word < values.Length; word++)
+        for (int word = 0; word < _values.Length; word++)
         {
-            uint keep = kind == ResetKind.Cold ? 0 : sticky[word];
-            values[word] = (values[word] & keep) | (defaults[word] & ~keep);
+            uint keep = kind == ResetKind.Cold ? 0 : _sticky[word];
+            _values[word] = (_values[word] & keep) | (_defaults[word] & ~keep);
         }
     }
 
@@ -129,18 +129,18 @@ public sealed class ConfigSpace
 
     private void WriteWord(int word, uint value, uint lanes)
     {
-        if ((uint)word >= (uint)values.Length)
+        if ((uint)word >= (uint)_values.Length)
         {
             return;
         }
 
-        uint settable = writable[word] & lanes;
-        uint clearable = writeOneToClear[word] & lanes & value;
+        uint settable = _writable[word] & lanes;
+        uint clearable = _writeOneToClear[word] & lanes & value;
 
         // A word without guest-writable bits is never stored to: the device side may be updating it on another thread (MSI pending bits).
         if ((settable | clearable) != 0)
         {
-            values[word] = ((values[word] & ~settable) | (value & settable)) & ~clearable;
+            _values[word] = ((_values[word] & ~settable) | (value & settable)) & ~clearable;
         }
     }
 
@@ -150,7 +150,7 @@ public sealed class ConfigSpace
         for (int i = 0; i < size && i < 4; i++)
         {
             int at = unchecked(offset + i);
-            uint octet = (uint)at < (uint)Size ? values[at >> 2] >> (8 * (at & 3)) & 0xFF : 0xFF;
+            uint octet = (uint)at < (uint)Size ? _values[at >> 2] >> (8 * (at & 3)) & 0xFF : 0xFF;
             value |= octet << (8 * i);
         }
 

@@ -35,8 +35,8 @@ internal static class DecodeCalculator
 
     private sealed class State(DecodeLimits limits, DecodeMap previous)
     {
-        private readonly List<Entry> entries = [];
-        private int refusals;
+        private readonly List<Entry> _entries = [];
+        private int _refusals;
 
         public List<DecodedBar> Memory { get; } = [];
 
@@ -45,13 +45,13 @@ internal static class DecodeCalculator
         public void Consider(PciFunction function, Bar bar)
         {
             Entry entry = new(function, bar, Check(function, bar));
-            refusals += entry.Refusal is null ? 0 : 1;
-            entries.Add(entry);
+            _refusals += entry.Refusal is null ? 0 : 1;
+            _entries.Add(entry);
         }
 
         public void Accept(Func<Entry, bool, bool> chosen)
         {
-            foreach (Entry entry in entries)
+            foreach (Entry entry in _entries)
             {
                 if (entry.Refusal is not null || entry.Placed)
                 {
@@ -68,7 +68,7 @@ internal static class DecodeCalculator
                 if (TryInsert(io ? Io : Memory, decoded) is { } other)
                 {
                     entry.Refusal = new RefusedBar(entry.Function, entry.Bar, decoded.Range, DecodeRefusal.Conflict, other);
-                    refusals++;
+                    _refusals++;
                 }
                 else
                 {
@@ -79,9 +79,9 @@ internal static class DecodeCalculator
 
         public RefusedBar[] Refusals()
         {
-            RefusedBar[] refused = new RefusedBar[refusals];
+            RefusedBar[] refused = new RefusedBar[_refusals];
             int count = 0;
-            foreach (Entry entry in entries)
+            foreach (Entry entry in _entries)
             {
                 if (entry.Refusal is { } refusal)
                 {

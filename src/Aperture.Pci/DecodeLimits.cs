@@ -5,13 +5,15 @@ namespace Aperture.Pci;
 /// <param name="Name">What is there: RAM, ECAM, LAPIC...</param>
 public sealed record DecodeObstacle(AddressRange Range, string Name);
 
-/// <summary>What the host bridge lets a BAR decode: its windows, and what wins over BARs. Immutable; make a new one when RAM or the ECAM window moves.</summary>
+/// <summary>
+/// What the host bridge lets a BAR decode: its windows, and what wins over BARs. Immutable; make a new one when RAM or the ECAM window moves.
+/// </summary>
 public sealed class DecodeLimits
 {
-    private readonly AddressRange[] memoryWindows;
-    private readonly AddressRange[] ioWindows;
-    private readonly DecodeObstacle[] reservedMemory;
-    private readonly DecodeObstacle[] reservedIo;
+    private readonly AddressRange[] _memoryWindows;
+    private readonly AddressRange[] _ioWindows;
+    private readonly DecodeObstacle[] _reservedMemory;
+    private readonly DecodeObstacle[] _reservedIo;
 
     /// <summary>Makes the limits. Windows may touch: a BAR may lie across two of them.</summary>
     public DecodeLimits(
@@ -20,25 +22,25 @@ public sealed class DecodeLimits
         IEnumerable<DecodeObstacle> reservedMemory,
         IEnumerable<DecodeObstacle>? reservedIo = null)
     {
-        this.memoryWindows = [.. memoryWindows];
-        this.ioWindows = [.. ioWindows];
-        this.reservedMemory = [.. reservedMemory];
-        this.reservedIo = [.. reservedIo ?? []];
+        _memoryWindows = [.. memoryWindows];
+        _ioWindows = [.. ioWindows];
+        _reservedMemory = [.. reservedMemory];
+        _reservedIo = [.. reservedIo ?? []];
     }
 
     /// <summary>The host bridge's memory windows.</summary>
-    public IReadOnlyList<AddressRange> MemoryWindows => memoryWindows;
+    public IReadOnlyList<AddressRange> MemoryWindows => _memoryWindows;
 
     /// <summary>The host bridge's I/O windows.</summary>
-    public IReadOnlyList<AddressRange> IoWindows => ioWindows;
+    public IReadOnlyList<AddressRange> IoWindows => _ioWindows;
 
     /// <summary>Memory that wins over BARs.</summary>
-    public IReadOnlyList<DecodeObstacle> ReservedMemory => reservedMemory;
+    public IReadOnlyList<DecodeObstacle> ReservedMemory => _reservedMemory;
 
     /// <summary>Ports that win over BARs.</summary>
-    public IReadOnlyList<DecodeObstacle> ReservedIo => reservedIo;
+    public IReadOnlyList<DecodeObstacle> ReservedIo => _reservedIo;
 
-    internal ReadOnlySpan<AddressRange> Windows(bool io) => io ? ioWindows : memoryWindows;
+    internal ReadOnlySpan<AddressRange> Windows(bool io) => io ? _ioWindows : _memoryWindows;
 
-    internal ReadOnlySpan<DecodeObstacle> Reserved(bool io) => io ? reservedIo : reservedMemory;
+    internal ReadOnlySpan<DecodeObstacle> Reserved(bool io) => io ? _reservedIo : _reservedMemory;
 }

@@ -9,33 +9,33 @@ public readonly record struct DecodedBar(PciFunction Function, Bar Bar, AddressR
 /// <summary>What decodes where: immutable, computed whole from the registers, so that a swap of two BARs is one step.</summary>
 public sealed class DecodeMap
 {
-    private readonly DecodedBar[] memory;
-    private readonly DecodedBar[] io;
-    private readonly RefusedBar[] refused;
+    private readonly DecodedBar[] _memory;
+    private readonly DecodedBar[] _io;
+    private readonly RefusedBar[] _refused;
 
     internal DecodeMap(DecodedBar[] memory, DecodedBar[] io, RefusedBar[] refused)
     {
-        this.memory = memory;
-        this.io = io;
-        this.refused = refused;
+        _memory = memory;
+        _io = io;
+        _refused = refused;
     }
 
     /// <summary>Nothing decodes.</summary>
     public static DecodeMap Empty { get; } = new([], [], []);
 
     /// <summary>Memory BARs and ROMs that decode, by rising address; no two overlap.</summary>
-    public IReadOnlyList<DecodedBar> Memory => memory;
+    public IReadOnlyList<DecodedBar> Memory => _memory;
 
     /// <summary>I/O BARs that decode, by rising port; no two overlap.</summary>
-    public IReadOnlyList<DecodedBar> Io => io;
+    public IReadOnlyList<DecodedBar> Io => _io;
 
     /// <summary>Every BAR that does not decode, depth first through the hierarchy, then by index.</summary>
-    public IReadOnlyList<RefusedBar> Refused => refused;
+    public IReadOnlyList<RefusedBar> Refused => _refused;
 
     /// <summary>Where a BAR decodes, or null.</summary>
     public AddressRange? Find(Bar bar)
     {
-        foreach (DecodedBar entry in bar.Kind == BarKind.Io ? io : memory)
+        foreach (DecodedBar entry in bar.Kind == BarKind.Io ? _io : _memory)
         {
             if (entry.Bar == bar)
             {
@@ -46,5 +46,5 @@ public sealed class DecodeMap
         return null;
     }
 
-    internal ReadOnlySpan<DecodedBar> Entries(bool isIo) => isIo ? io : memory;
+    internal ReadOnlySpan<DecodedBar> Entries(bool isIo) => isIo ? _io : _memory;
 }

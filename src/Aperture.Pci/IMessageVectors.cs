@@ -25,6 +25,9 @@ public interface IVectorListener
     /// <summary>Whether vectors may be sent, or their messages, may have changed: <paramref name="count"/> of them from <paramref name="first"/> on.</summary>
     void VectorsChanged(IMessageVectors source, int first, int count);
 
-    /// <summary>The pending bits of these vectors are about to be read, or to be sent because more may be sent now: <see cref="IMessageVectors.Trigger"/> what was raised meanwhile.</summary>
+    /// <summary>
+    /// The pending bits of these vectors are about to be read, or to be sent because more may be sent now: <see cref="IMessageVectors.Trigger"/> what was
+    /// raised meanwhile.
+    /// </summary>
     void CollectPending(IMessageVectors source, int first, int count);
 }

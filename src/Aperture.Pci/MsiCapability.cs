@@ -11,13 +11,31 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     /// <summary>Capability id.</summary>
     public const byte CapabilityId = 0x05;
 
-    private const uint EnableBit = 1u << 16;
-    private readonly Lock gate = new();
-    private readonly bool is64Bit;
-    private readonly bool isMaskable;
+    // Registers of section 6.8.1; where data, mask and pending bits are depends on the address' width.
+    private const int Control = 0x02;
+    private const int Address = 0x04;
+    private const int UpperAddress = 0x08;
+    private const int Data32 = 0x08;
+    private const int Data64 = 0x0C;
+    private const int MaskAndPendingSize = 8;
 
-    // Guarded by gate: vectors that were triggered and not sent.
-    private uint pending;
+    // Message control.
+    private const int VectorsAskedShift = 1;
+    private const int VectorsGivenShift = 4;
+    private const uint Enable = 1 << 0;
+    private const uint VectorsGiven = 7 << VectorsGivenShift;
+    private const uint Is64BitCapable = 1 << 7;
+    private const uint MaskingCapable = 1 << 8;
+
+    private const uint AddressWritable = 0xFFFF_FFFC;
+    private const uint DataMask = 0xFFFF;
+
+    private readonly Lock _gate = new();
+    private readonly bool _is64Bit;
+    private readonly bool _isMaskable;
+
+    // Guarded by _gate: vectors that were triggered and not sent.
+    private uint _pending;
 
     /// <summary>Makes the capability.</summary>
     /// <param name="vectors">Vectors asked for: 1, 2, 4, 8, 16 or 32.</param>
@@ -25,7 +43,7 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     /// <param name="isMaskable">Whether vectors can be masked one by one.</param>
     /// <exception cref="ArgumentOutOfRangeException">Any other number of vectors.</exception>
     public MsiCapability(int vectors, bool is64Bit = true, bool isMaskable = true)
-        : base(CapabilityId, (is64Bit ? 0x0E : 0x0A) + (isMaskable ? 0x0A : 0))
+        : base(CapabilityId, SizeOf(is64Bit, isMaskable))
     {
         if (!BitOperations.IsPow2(vectors) || vectors > 32)
         {
@@ -33,27 +51,27 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
         }
 
         Vectors = vectors;
-        this.is64Bit = is64Bit;
-        this.isMaskable = isMaskable;
+        _is64Bit = is64Bit;
+        _isMaskable = isMaskable;
     }
 
     /// <summary>How many vectors the function asks for.</summary>
     public int Vectors { get; }
 
     /// <summary>True while the guest has MSI on.</summary>
-    public bool IsEnabled => (Config.Get(Offset) & EnableBit) != 0;
+    public bool IsEnabled => (ControlWord & Enable) != 0;
 
     /// <summary>How many vectors the guest gave: at most <see cref="Vectors"/>.</summary>
-    public int AllocatedVectors => Math.Min(1 << (int)(Config.Get(Offset) >> 20 & 7), Vectors);
+    public int AllocatedVectors => Math.Min(1 << (int)((ControlWord & VectorsGiven) >> VectorsGivenShift), Vectors);
 
     /// <summary>The vectors that wait to be sent, one bit each.</summary>
     public uint Pending
     {
         get
         {
-            lock (gate)
+            lock (_gate)
             {
-                return pending;
+                return _pending;
             }
         }
     }
@@ -62,9 +80,14 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     public IVectorListener? Listener { get; set; }
 
     /// <summary>Offset in bytes of the pending bits in configuration space; null when vectors cannot be masked.</summary>
-    public int? PendingBitsRegister => isMaskable ? PendingRegister : null;
+    public int? PendingBitsRegister => _isMaskable ? PendingRegister : null;
 
-    private int DataRegister => Offset + (is64Bit ? 0x0C : 0x08);
+    /// <summary>Bytes of the capability in each of its four forms.</summary>
+    public static int SizeOf(bool is64Bit, bool isMaskable) => (is64Bit ? Data64 : Data32) + (isMaskable ? 4 + MaskAndPendingSize : 2);
+
+    private uint ControlWord => Config.Get(Offset) >> 16;
+
+    private int DataRegister => Offset + (_is64Bit ? Data64 : Data32);
 
     private int MaskRegister => DataRegister + 4;
 
@@ -73,18 +96,18 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     /// <summary>The message of <paramref name="vector"/> as the guest programmed it.</summary>
     public MsiMessage Message(int vector)
     {
-        ulong address = Config.Get(Offset + 4) | (is64Bit ? (ulong)Config.Get(Offset + 8) << 32 : 0);
+        ulong address = Config.Get(Offset + Address) | (_is64Bit ? (ulong)Config.Get(Offset + UpperAddress) << 32 : 0);
         uint low = (uint)AllocatedVectors - 1;
-        return new MsiMessage(new GuestAddress(address), (Config.Get(DataRegister) & 0xFFFF & ~low) | ((uint)vector & low));
+        return new MsiMessage(new GuestAddress(address), (Config.Get(DataRegister) & DataMask & ~low) | ((uint)vector & low));
     }
 
     /// <inheritdoc/>
     public bool MaySend(int vector, out MsiMessage message)
     {
-        lock (gate)
+        lock (_gate)
         {
             bool may = (uint)vector < (uint)AllocatedVectors && IsEnabled && Function.MayIssueRequests
-                && (!isMaskable || (Config.Get(MaskRegister) >> vector & 1) == 0);
+                && (!_isMaskable || (Config.Get(MaskRegister) >> vector & 1) == 0);
             message = may ? Message(vector) : default;
             return may;
         }
@@ -101,28 +124,29 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
             return false;
         }
 
-        lock (gate)
+        lock (_gate)
         {
             uint bit = 1u << (vector & (AllocatedVectors - 1));
-            SetPending(pending | bit);
+            SetPending(_pending | bit);
             SendPending();
-            return (pending & bit) == 0;
+            return (_pending & bit) == 0;
         }
     }
 
     /// <inheritdoc/>
     protected override void Define()
     {
-        uint control = (uint)BitOperations.Log2((uint)Vectors) << 1 | (is64Bit ? 1u << 7 : 0) | (isMaskable ? 1u << 8 : 0);
-        Config.Define(Offset + 2, 2, control, writable: 0x0071);
-        Config.Define(Offset + 4, 4, 0, writable: 0xFFFF_FFFC);
-        if (is64Bit)
+        uint control = (uint)BitOperations.Log2((uint)Vectors) << VectorsAskedShift
+            | (_is64Bit ? Is64BitCapable : 0) | (_isMaskable ? MaskingCapable : 0);
+        Config.Define(Offset + Control, 2, control, writable: Enable | VectorsGiven);
+        Config.Define(Offset + Address, 4, 0, writable: AddressWritable);
+        if (_is64Bit)
         {
-            Config.Define(Offset + 8, 4, 0, writable: uint.MaxValue);
+            Config.Define(Offset + UpperAddress, 4, 0, writable: uint.MaxValue);
         }
 
-        Config.Define(DataRegister, 2, 0, writable: 0xFFFF);
-        if (isMaskable)
+        Config.Define(DataRegister, 2, 0, writable: DataMask);
+        if (_isMaskable)
         {
             Config.Define(MaskRegister, 4, 0, writable: uint.MaxValue >> (32 - Vectors));
             Config.Define(PendingRegister, 4, 0);
@@ -144,7 +168,7 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     /// <inheritdoc/>
     protected internal override void OnReset(ResetKind kind)
     {
-        lock (gate)
+        lock (_gate)
         {
             SetPending(0);
         }
@@ -154,7 +178,7 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     protected internal override void OnRequestPermissionChanged()
     {
         Listener?.CollectPending(this, 0, Vectors);
-        lock (gate)
+        lock (_gate)
         {
             SendPending();
         }
@@ -165,18 +189,18 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
     private void SendPending()
     {
         // Vectors raised while more were allocated fold like new ones do.
-        uint waiting = pending;
+        uint waiting = _pending;
         for (int width = 16; width >= AllocatedVectors; width >>= 1)
         {
             waiting = (waiting | waiting >> width) & ((1u << width) - 1);
         }
 
-        if (waiting != pending)
+        if (waiting != _pending)
         {
             SetPending(waiting);
         }
 
-        uint sendable = waiting & ~(isMaskable ? Config.Get(MaskRegister) : 0);
+        uint sendable = waiting & ~(_isMaskable ? Config.Get(MaskRegister) : 0);
         if (sendable == 0 || !IsEnabled || !Function.MayIssueRequests)
         {
             return;
@@ -192,8 +216,8 @@ public sealed class MsiCapability : StandardCapability, IMessageVectors
 
     private void SetPending(uint value)
     {
-        pending = value;
-        if (isMaskable)
+        _pending = value;
+        if (_isMaskable)
         {
             Config.Set(PendingRegister, value);
         }

@@ -15,17 +15,36 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <summary>Bytes of one table entry.</summary>
     public const int EntrySize = 16;
 
+    /// <summary>Bytes of the capability.</summary>
+    public const int Size = 12;
+
+    /// <summary>The most vectors that the table size field can name.</summary>
+    public const int MostVectors = 2048;
+
+    /// <summary>The bits of a table or pending word that name the BAR; the others are the offset in it.</summary>
+    public const uint BarMask = 7;
+
+    // Registers of section 6.8.2.
+    private const int Control = 0x02;
+    private const int TablePlace = 0x04;
+    private const int PendingPlace = 0x08;
+
+    // Message control, in the upper half of the first word.
     private const uint EnableBit = 1u << 31;
     private const uint FunctionMaskBit = 1u << 30;
+    private const uint ControlWritable = (EnableBit | FunctionMaskBit) >> 16;
+
+    // A table entry: address, upper address, data, vector control.
+    private const uint AddressWritable = 0xFFFF_FFFC;
     private const uint VectorMaskBit = 1;
 
-    private readonly Lock gate = new();
-    private readonly (int Bar, uint Offset) tablePlace;
-    private readonly (int Bar, uint Offset) pendingPlace;
+    private readonly Lock _gate = new();
+    private readonly (int Bar, uint Offset) _tablePlace;
+    private readonly (int Bar, uint Offset) _pendingPlace;
 
-    // Guarded by gate: four words an entry (address, upper address, data, vector control), and one pending bit a vector.
-    private readonly uint[] table;
-    private readonly ulong[] pending;
+    // Guarded by _gate: four words an entry (address, upper address, data, vector control), and one pending bit a vector.
+    private readonly uint[] _table;
+    private readonly ulong[] _pending;
 
     /// <summary>Makes the capability.</summary>
     /// <param name="vectors">1 to 2048.</param>
@@ -35,19 +54,19 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <param name="pendingOffset">Offset of the pending bits in that BAR, a multiple of 8.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number outside these.</exception>
     public MsixCapability(int vectors, int tableBar, uint tableOffset, int pendingBar, uint pendingOffset)
-        : base(CapabilityId, 12)
+        : base(CapabilityId, Size)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(vectors);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(vectors, 2048);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(vectors, MostVectors);
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)tableBar, 5u, nameof(tableBar));
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)pendingBar, 5u, nameof(pendingBar));
-        ArgumentOutOfRangeException.ThrowIfNotEqual(tableOffset & 7, 0u, nameof(tableOffset));
-        ArgumentOutOfRangeException.ThrowIfNotEqual(pendingOffset & 7, 0u, nameof(pendingOffset));
+        ArgumentOutOfRangeException.ThrowIfNotEqual(tableOffset & BarMask, 0u, nameof(tableOffset));
+        ArgumentOutOfRangeException.ThrowIfNotEqual(pendingOffset & BarMask, 0u, nameof(pendingOffset));
         Vectors = vectors;
-        tablePlace = (tableBar, tableOffset);
-        pendingPlace = (pendingBar, pendingOffset);
-        table = new uint[vectors * 4];
-        pending = new ulong[(vectors + 63) / 64];
+        _tablePlace = (tableBar, tableOffset);
+        _pendingPlace = (pendingBar, pendingOffset);
+        _table = new uint[vectors * 4];
+        _pending = new ulong[(vectors + 63) / 64];
         MaskAll();
         Table = new TableWindow(this);
         PendingBits = new PendingWindow(this);
@@ -60,22 +79,22 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     public IVectorListener? Listener { get; set; }
 
     /// <summary>Index of the BAR that holds the table.</summary>
-    public int TableBar => tablePlace.Bar;
+    public int TableBar => _tablePlace.Bar;
 
     /// <summary>Offset of the table in that BAR.</summary>
-    public uint TableOffset => tablePlace.Offset;
+    public uint TableOffset => _tablePlace.Offset;
 
     /// <summary>Index of the BAR that holds the pending bits.</summary>
-    public int PendingBar => pendingPlace.Bar;
+    public int PendingBar => _pendingPlace.Bar;
 
     /// <summary>Offset of the pending bits in that BAR.</summary>
-    public uint PendingOffset => pendingPlace.Offset;
+    public uint PendingOffset => _pendingPlace.Offset;
 
     /// <summary>Bytes of the table.</summary>
     public int TableSize => Vectors * EntrySize;
 
     /// <summary>Bytes of the pending bit array.</summary>
-    public int PendingSize => pending.Length * 8;
+    public int PendingSize => _pending.Length * 8;
 
     /// <summary>The table's registers, offsets from its start: 4- and 8-byte aligned accesses; others are unclaimed.</summary>
     public IAccessHandler Table { get; }
@@ -92,18 +111,18 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <summary>True when <paramref name="vector"/>'s pending bit is set.</summary>
     public bool IsPending(int vector)
     {
-        lock (gate)
+        lock (_gate)
         {
-            return (uint)vector < (uint)Vectors && (pending[vector >> 6] >> (vector & 63) & 1) != 0;
+            return (uint)vector < (uint)Vectors && (_pending[vector >> 6] >> (vector & 63) & 1) != 0;
         }
     }
 
     /// <summary>True when <paramref name="vector"/>'s own mask bit is set.</summary>
     public bool IsMasked(int vector)
     {
-        lock (gate)
+        lock (_gate)
         {
-            return (uint)vector < (uint)Vectors && (table[(vector * 4) + 3] & VectorMaskBit) != 0;
+            return (uint)vector < (uint)Vectors && (_table[(vector * 4) + 3] & VectorMaskBit) != 0;
         }
     }
 
@@ -112,7 +131,7 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     public MsiMessage Message(int vector)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)vector, (uint)Vectors, nameof(vector));
-        lock (gate)
+        lock (_gate)
         {
             return MessageOf(vector);
         }
@@ -121,7 +140,7 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <inheritdoc/>
     public bool MaySend(int vector, out MsiMessage message)
     {
-        lock (gate)
+        lock (_gate)
         {
             bool may = (uint)vector < (uint)Vectors && IsSendable(vector);
             message = may ? MessageOf(vector) : default;
@@ -140,9 +159,9 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
             return false;
         }
 
-        lock (gate)
+        lock (_gate)
         {
-            pending[vector >> 6] |= 1UL << (vector & 63);
+            _pending[vector >> 6] |= 1UL << (vector & 63);
             return SendIfAllowed(vector);
         }
     }
@@ -150,9 +169,9 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <inheritdoc/>
     protected override void Define()
     {
-        Config.Define(Offset + 2, 2, (uint)Vectors - 1, writable: 0xC000);
-        Config.Define(Offset + 4, 4, tablePlace.Offset | (uint)tablePlace.Bar);
-        Config.Define(Offset + 8, 4, pendingPlace.Offset | (uint)pendingPlace.Bar);
+        Config.Define(Offset + Control, 2, (uint)Vectors - 1, writable: ControlWritable);
+        Config.Define(Offset + TablePlace, 4, _tablePlace.Offset | (uint)_tablePlace.Bar);
+        Config.Define(Offset + PendingPlace, 4, _pendingPlace.Offset | (uint)_pendingPlace.Bar);
     }
 
     /// <inheritdoc/>
@@ -170,10 +189,10 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <inheritdoc/>
     protected internal override void OnReset(ResetKind kind)
     {
-        lock (gate)
+        lock (_gate)
         {
-            Array.Clear(pending);
-            Array.Clear(table);
+            Array.Clear(_pending);
+            Array.Clear(_table);
             MaskAll();
         }
     }
@@ -182,11 +201,11 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     protected internal override void OnRequestPermissionChanged()
     {
         Listener?.CollectPending(this, 0, Vectors);
-        lock (gate)
+        lock (_gate)
         {
-            for (int word = 0; word < pending.Length; word++)
+            for (int word = 0; word < _pending.Length; word++)
             {
-                for (ulong bits = pending[word]; bits != 0; bits &= bits - 1)
+                for (ulong bits = _pending[word]; bits != 0; bits &= bits - 1)
                 {
                     SendIfAllowed((word * 64) + BitOperations.TrailingZeroCount(bits));
                 }
@@ -198,18 +217,18 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
 
     private void MaskAll()
     {
-        for (int word = 3; word < table.Length; word += 4)
+        for (int word = 3; word < _table.Length; word += 4)
         {
-            table[word] = VectorMaskBit;
+            _table[word] = VectorMaskBit;
         }
     }
 
     private MsiMessage MessageOf(int vector) =>
-        new(new GuestAddress(table[vector * 4] | (ulong)table[(vector * 4) + 1] << 32), table[(vector * 4) + 2]);
+        new(new GuestAddress(_table[vector * 4] | (ulong)_table[(vector * 4) + 1] << 32), _table[(vector * 4) + 2]);
 
     private bool IsSendable(int vector) =>
         (Config.Get(Offset) & (EnableBit | FunctionMaskBit)) == EnableBit
-        && (table[(vector * 4) + 3] & VectorMaskBit) == 0
+        && (_table[(vector * 4) + 3] & VectorMaskBit) == 0
         && Function.MayIssueRequests;
 
     private bool SendIfAllowed(int vector)
@@ -219,7 +238,7 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
             return false;
         }
 
-        pending[vector >> 6] &= ~(1UL << (vector & 63));
+        _pending[vector >> 6] &= ~(1UL << (vector & 63));
         Function.EffectiveMsiSink?.Send(Function.Bdf, MessageOf(vector));
         return true;
     }
@@ -229,16 +248,16 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
         // The address is a multiple of 4; of the vector control only the mask bit exists.
         uint writable = (word & 3) switch
         {
-            0 => 0xFFFF_FFFC,
+            0 => AddressWritable,
             3 => VectorMaskBit,
             _ => uint.MaxValue,
         };
-        table[word] = value & writable;
+        _table[word] = value & writable;
     }
 
     private void SendIfUnmasked(int vector)
     {
-        if ((pending[vector >> 6] >> (vector & 63) & 1) != 0)
+        if ((_pending[vector >> 6] >> (vector & 63) & 1) != 0)
         {
             SendIfAllowed(vector);
         }
@@ -258,9 +277,9 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
             }
 
             int word = (int)(offset >> 2);
-            lock (owner.gate)
+            lock (owner._gate)
             {
-                value = owner.table[word] | (size == 8 ? (ulong)owner.table[word + 1] << 32 : 0);
+                value = owner._table[word] | (size == 8 ? (ulong)owner._table[word + 1] << 32 : 0);
             }
 
             return AccessResult.Ok;
@@ -275,7 +294,7 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
 
             int word = (int)(offset >> 2);
             owner.Listener?.CollectPending(owner, word >> 2, 1);
-            lock (owner.gate)
+            lock (owner._gate)
             {
                 owner.WriteTable(word, (uint)value);
                 if (size == 8)
@@ -303,9 +322,9 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
             }
 
             owner.Listener?.CollectPending(owner, (int)(offset >> 3) * 64, 64);
-            lock (owner.gate)
+            lock (owner._gate)
             {
-                ulong bits = owner.pending[(int)(offset >> 3)];
+                ulong bits = owner._pending[(int)(offset >> 3)];
                 value = size == 8 ? bits : (uint)(bits >> (8 * (int)(offset & 4)));
             }
 

@@ -16,8 +16,8 @@ public class PciBridge : PciFunction
     private const uint BridgeControlWritable = 0x0001 | 0x0002 | IsaEnable | SecondaryBusReset;
 
     // By BridgeWindow. What the guest wrote to the registers of a locked window, which read as the lock, is kept by the register's place.
-    private readonly AddressRange?[] locked = new AddressRange?[3];
-    private readonly uint[] askedRegisters = new uint[(PciRegisters.PrefetchableLimitUpper >> 2) + 1];
+    private readonly AddressRange?[] _locked = new AddressRange?[3];
+    private readonly uint[] _askedRegisters = new uint[(PciRegisters.PrefetchableLimitUpper >> 2) + 1];
 
     /// <summary>Makes a bridge with its empty secondary bus.</summary>
     /// <param name="name">What messages call it.</param>
@@ -45,7 +45,7 @@ public class PciBridge : PciFunction
     /// <summary>The bus below.</summary>
     public PciBus Secondary { get; }
 
-    private bool HasLocks => locked[0] is not null || locked[1] is not null || locked[2] is not null;
+    private bool HasLocks => _locked[0] is not null || _locked[1] is not null || _locked[2] is not null;
 
     /// <summary>The primary bus number register.</summary>
     public byte PrimaryBus => (byte)Config.Get(PciRegisters.PrimaryBus);
@@ -78,11 +78,11 @@ public class PciBridge : PciFunction
     {
         Ask(window);
         ProgramWindow(window, range);
-        locked[(int)window] = range;
+        _locked[(int)window] = range;
     }
 
     /// <summary>The range that <see cref="LockWindow"/> keeps a window at, or null.</summary>
-    public AddressRange? LockedWindow(BridgeWindow window) => locked[(int)window];
+    public AddressRange? LockedWindow(BridgeWindow window) => _locked[(int)window];
 
     private AddressRange? Window(BridgeWindow window, bool asked)
     {
@@ -145,7 +145,8 @@ public class PciBridge : PciFunction
             if (first % unit != 0 || open.Size % unit != 0 || last > highest)
             {
                 throw new ArgumentException(
-                    $"the {window} window of {Name} cannot be {open}: it must be whole units of {ByteSize.Format(unit)} that end at or below 0x{highest:x}", nameof(range));
+                    $"the {window} window of {Name} cannot be {open}: it must be whole units of {ByteSize.Format(unit)} that end at or below 0x{highest:x}",
+                    nameof(range));
             }
         }
 
@@ -161,7 +162,7 @@ public class PciBridge : PciFunction
 
     private protected override ConfigChange HeaderWritten(in RegisterWrite write)
     {
-        if (HasLocks && LockOf(write.Register) is { } window && locked[(int)window] is { } range)
+        if (HasLocks && LockOf(write.Register) is { } window && _locked[(int)window] is { } range)
         {
             return LockedWindowWritten(window, range, write);
         }
@@ -240,7 +241,7 @@ public class PciBridge : PciFunction
 
     private (ulong First, ulong Last) Bounds(BridgeWindow window, bool asked = false)
     {
-        uint Register(int offset) => asked && locked[(int)window] is not null ? askedRegisters[offset >> 2] : Config.Get(offset);
+        uint Register(int offset) => asked && _locked[(int)window] is not null ? _askedRegisters[offset >> 2] : Config.Get(offset);
         switch (window)
         {
             case BridgeWindow.Io:
@@ -267,7 +268,7 @@ public class PciBridge : PciFunction
 
     private ConfigChange LockedWindowWritten(BridgeWindow window, AddressRange range, in RegisterWrite write)
     {
-        ref uint asked = ref askedRegisters[write.Register >> 2];
+        ref uint asked = ref _askedRegisters[write.Register >> 2];
         uint before = asked;
         asked = (asked & ~write.Lanes) | (write.Written & write.Lanes);
         SetBounds(window, range.Start.Value, range.Last.Value);
@@ -281,7 +282,7 @@ public class PciBridge : PciFunction
         {
             if (LockOf(offset) == window)
             {
-                askedRegisters[offset >> 2] = Config.Get(offset);
+                _askedRegisters[offset >> 2] = Config.Get(offset);
             }
         }
     }
@@ -290,7 +291,7 @@ public class PciBridge : PciFunction
     {
         foreach (BridgeWindow window in Enum.GetValues<BridgeWindow>())
         {
-            if (locked[(int)window] is { } range)
+            if (_locked[(int)window] is { } range)
             {
                 Ask(window);
                 SetBounds(window, range.Start.Value, range.Last.Value);

@@ -9,18 +9,18 @@ public sealed class PciBus
     // Header type's bit 7, in the word that starts with the cache line size.
     private const uint MultiFunctionBit = 0x80u << 16;
 
-    private readonly PciFunction?[] slots = new PciFunction?[256];
-    private readonly PciHierarchy? owner;
-    private List<PciFunction> functions = [];
-    private int answering = 256;
+    private readonly PciFunction?[] _slots = new PciFunction?[256];
+    private readonly PciHierarchy? _owner;
+    private List<PciFunction> _functions = [];
+    private int _answering = 256;
 
-    internal PciBus(PciHierarchy owner) => this.owner = owner;
+    internal PciBus(PciHierarchy owner) => _owner = owner;
 
     internal PciBus(PciBridge parent, bool isLink)
     {
         Parent = parent;
         IsLink = isLink;
-        answering = isLink ? 8 : 256;
+        _answering = isLink ? 8 : 256;
     }
 
     /// <summary>The bridge above; null for a root bus.</summary>
@@ -30,7 +30,7 @@ public sealed class PciBus
     public bool IsLink { get; }
 
     /// <summary>The hierarchy, once the bus is part of one.</summary>
-    public PciHierarchy? Hierarchy => owner ?? Parent?.Bus?.Hierarchy;
+    public PciHierarchy? Hierarchy => _owner ?? Parent?.Bus?.Hierarchy;
 
     /// <summary>The bus number that is programmed now: 0 for the root bus, else the parent's secondary bus register.</summary>
     public byte Number => Parent?.SecondaryBus ?? 0;
@@ -38,14 +38,14 @@ public sealed class PciBus
     internal IReadOnlyList<PciBridge> Bridges { get; private set; } = [];
 
     /// <summary>The functions in order of device and function number.</summary>
-    public IReadOnlyList<PciFunction> Functions => functions;
+    public IReadOnlyList<PciFunction> Functions => _functions;
 
     /// <summary>Puts a function on the bus. Sets the multi-function bits and the ARI chain that follow from it.</summary>
     /// <exception cref="ApertureException">The place is taken, or lies past device 0 below a port and the function has no ARI capability.</exception>
     public void Add(byte deviceFunction, PciFunction function)
     {
         string place = $"{deviceFunction >> 3:x2}.{deviceFunction & 7}";
-        if (slots[deviceFunction] is { } other)
+        if (_slots[deviceFunction] is { } other)
         {
             throw new ApertureException($"{function.Name} cannot be at {place}: {other.Name} is already there");
         }
@@ -62,7 +62,7 @@ public sealed class PciBus
 
         Change(() =>
         {
-            slots[deviceFunction] = function;
+            _slots[deviceFunction] = function;
             function.Bus = this;
             function.DeviceFunction = deviceFunction;
             function.OnPlaced();
@@ -79,7 +79,7 @@ public sealed class PciBus
 
         Change(() =>
         {
-            slots[function.DeviceFunction] = null;
+            _slots[function.DeviceFunction] = null;
             function.Bus = null;
             function.Config.SetDefault(PciRegisters.CacheLineSize, 0, MultiFunctionBit);
             function.Find<AriCapability>()?.SetNext(0);
@@ -87,9 +87,9 @@ public sealed class PciBus
     }
 
     /// <summary>The function that answers at <paramref name="deviceFunction"/>, or null.</summary>
-    public PciFunction? Find(byte deviceFunction) => deviceFunction < answering ? slots[deviceFunction] : null;
+    public PciFunction? Find(byte deviceFunction) => deviceFunction < _answering ? _slots[deviceFunction] : null;
 
-    internal void SetAriForwarding(bool enabled) => answering = !IsLink || enabled ? 256 : 8;
+    internal void SetAriForwarding(bool enabled) => _answering = !IsLink || enabled ? 256 : 8;
 
     private void Change(Action change)
     {
@@ -118,14 +118,14 @@ public sealed class PciBus
     private void Apply(Action change)
     {
         change();
-        functions = [.. slots.OfType<PciFunction>()];
-        Bridges = [.. functions.OfType<PciBridge>()];
-        for (int i = 0; i < functions.Count; i++)
+        _functions = [.. _slots.OfType<PciFunction>()];
+        Bridges = [.. _functions.OfType<PciBridge>()];
+        for (int i = 0; i < _functions.Count; i++)
         {
-            PciFunction function = functions[i];
-            bool shared = functions.Exists(f => f != function && (IsLink || f.DeviceFunction >> 3 == function.DeviceFunction >> 3));
+            PciFunction function = _functions[i];
+            bool shared = _functions.Exists(f => f != function && (IsLink || f.DeviceFunction >> 3 == function.DeviceFunction >> 3));
             function.Config.SetDefault(PciRegisters.CacheLineSize, shared ? MultiFunctionBit : 0, MultiFunctionBit);
-            function.Find<AriCapability>()?.SetNext(IsLink && i + 1 < functions.Count ? functions[i + 1].DeviceFunction : (byte)0);
+            function.Find<AriCapability>()?.SetNext(IsLink && i + 1 < _functions.Count ? _functions[i + 1].DeviceFunction : (byte)0);
         }
 
         Parent?.ChildrenChanged();

@@ -9,10 +9,15 @@ public sealed class PciExpressCapability : StandardCapability
     /// <summary>Capability id.</summary>
     public const byte CapabilityId = 0x10;
 
+    // Registers of section 7.5.3.
+    private const int Size = 0x3C;
+    private const int Capabilities = 0x02;
     private const int DeviceCapabilities = 0x04;
     private const int DeviceControl = 0x08;
+    private const int DeviceStatus = 0x0A;
     private const int LinkCapabilities = 0x0C;
     private const int LinkControl = 0x10;
+    private const int LinkStatusRegister = 0x12;
     private const int SlotCapabilities = 0x14;
     private const int SlotControl = 0x18;
     private const int RootControl = 0x1C;
@@ -21,26 +26,50 @@ public sealed class PciExpressCapability : StandardCapability
     private const int LinkCapabilities2 = 0x2C;
     private const int LinkControl2 = 0x30;
 
+    private const uint Version = 2;
+    private const int TypeShift = 4;
+    private const uint SlotImplemented = 1 << 8;
+
+    private const uint MaxPayload256 = 1;
+    private const uint ExtendedTags = 1 << 5;
+    private const uint RoleBasedErrors = 1 << 15;
+
+    // Relaxed ordering, no snoop and read requests of 512 bytes; all but the function reset can be written.
+    private const uint DeviceControlDefault = 1 << 4 | 1 << 11 | 2 << 12;
+    private const uint DeviceControlWritable = 0x7FFF;
+    private const uint DeviceErrors = 0xF;
+    private const uint RootControlWritable = 0xF;
+
+    // ASPM, read completion boundary, common clock, extended synch, clock power management.
+    private const uint LinkControlWritable = 0x01CB;
+    private const uint LinkActiveReporting = 1 << 20;
+    private const uint TargetSpeed = 0xF;
+    private const int WidthShift = 4;
+    private const int PortNumberShift = 24;
+
+    // Without a link: 2.5 GT/s, one lane.
+    private const uint SmallestLink = 1 | 1 << WidthShift;
+
     private const uint InitiateFunctionReset = 1 << 15;
     private const uint FunctionResetCapable = 1 << 28;
     private const uint AriForwarding = 1 << 5;
     private const uint DataLinkActive = 1u << 29;
     private const uint LinkStatusMask = 0xFFFF_0000 & ~(3u << 30);
 
-    private readonly PcieLink link;
-    private readonly ushort slot;
+    private readonly PcieLink _link;
+    private readonly ushort _slot;
 
     /// <summary>Makes the capability.</summary>
     /// <param name="type">What the function is; an endpoint on the root bus is <see cref="PciePortType.RootComplexEndpoint"/>.</param>
     /// <param name="slot">Physical slot number of a root or downstream port, 0 to 8191; also its port number's low 8 bits.</param>
     /// <param name="link">Speed and width; null is <see cref="PcieLink.Default"/>.</param>
     public PciExpressCapability(PciePortType type, ushort slot = 0, PcieLink? link = null)
-        : base(CapabilityId, 0x3C)
+        : base(CapabilityId, Size)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(slot, (ushort)0x1FFF);
         Type = type;
-        this.slot = slot;
-        this.link = link ?? PcieLink.Default;
+        _slot = slot;
+        _link = link ?? PcieLink.Default;
     }
 
     /// <summary>What the function is.</summary>
@@ -67,13 +96,12 @@ public sealed class PciExpressCapability : StandardCapability
     /// <inheritdoc/>
     protected override void Define()
     {
-        uint slotImplemented = HasSlot ? 1u << 8 : 0;
-        Config.Define(Offset + 2, 2, 2 | (uint)Type << 4 | slotImplemented);
+        uint slotImplemented = HasSlot ? SlotImplemented : 0;
+        Config.Define(Offset + Capabilities, 2, Version | (uint)Type << TypeShift | slotImplemented);
 
-        // Role-based error reporting; extended tags; 256-byte payloads.
-        Config.Define(Offset + DeviceCapabilities, 4, 1u << 15 | 1 << 5 | 1 | (IsEndpoint ? FunctionResetCapable : 0));
-        Config.Define(Offset + DeviceControl, 2, 0x2810, writable: 0x7FFF);
-        Config.Define(Offset + DeviceControl + 2, 2, 0, writeOneToClear: 0x000F);
+        Config.Define(Offset + DeviceCapabilities, 4, RoleBasedErrors | ExtendedTags | MaxPayload256 | (IsEndpoint ? FunctionResetCapable : 0));
+        Config.Define(Offset + DeviceControl, 2, DeviceControlDefault, writable: DeviceControlWritable);
+        Config.Define(Offset + DeviceStatus, 2, 0, writeOneToClear: DeviceErrors);
         if (Type != PciePortType.RootComplexEndpoint)
         {
             DefineLink();
@@ -81,12 +109,12 @@ public sealed class PciExpressCapability : StandardCapability
 
         if (HasSlot)
         {
-            Slot = new PcieSlot(Function, Offset + SlotCapabilities, slot);
+            Slot = new PcieSlot(Function, Offset + SlotCapabilities, _slot);
         }
 
         if (Type == PciePortType.RootPort)
         {
-            Config.Define(Offset + RootControl, 2, 0, writable: 0x000F);
+            Config.Define(Offset + RootControl, 2, 0, writable: RootControlWritable);
         }
 
         Config.Define(Offset + DeviceCapabilities2, 4, HasSlot ? AriForwarding : 0);
@@ -149,19 +177,19 @@ public sealed class PciExpressCapability : StandardCapability
 
     private void DefineLink()
     {
-        uint port = HasSlot ? (uint)(slot & 0xFF) << 24 | 1u << 20 : 0;
-        Config.Define(Offset + LinkCapabilities, 4, link.Speed | (uint)link.Width << 4 | port);
+        uint port = HasSlot ? (uint)(byte)_slot << PortNumberShift | LinkActiveReporting : 0;
+        Config.Define(Offset + LinkCapabilities, 4, _link.Speed | (uint)_link.Width << WidthShift | port);
         bool up = !HasSlot;
-        Config.Define(Offset + LinkControl, 2, 0, writable: 0x01CB);
-        Config.Define(Offset + LinkControl + 2, 2, LinkStatus(up));
-        Config.Define(Offset + LinkCapabilities2, 4, ((1u << link.Speed) - 1) << 1);
-        Config.Define(Offset + LinkControl2, 2, link.Speed, writable: 0x000F, sticky: 0x000F);
+        Config.Define(Offset + LinkControl, 2, 0, writable: LinkControlWritable);
+        Config.Define(Offset + LinkStatusRegister, 2, LinkStatus(up));
+        Config.Define(Offset + LinkCapabilities2, 4, ((1u << _link.Speed) - 1) << 1);
+        Config.Define(Offset + LinkControl2, 2, _link.Speed, writable: TargetSpeed, sticky: TargetSpeed);
     }
 
     // Current speed and width; downstream ports also report whether the data link is active.
     private uint LinkStatus(bool up)
     {
         uint active = HasSlot && up ? DataLinkActive >> 16 : 0;
-        return up ? link.Speed | (uint)link.Width << 4 | active : 1 | 1 << 4;
+        return up ? _link.Speed | (uint)_link.Width << WidthShift | active : SmallestLink;
     }
 }

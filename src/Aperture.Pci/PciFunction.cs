@@ -13,12 +13,12 @@ public class PciFunction
     private const uint StatusClearable = (uint)(PciStatus.MasterDataParityError | PciStatus.SignaledTargetAbort
         | PciStatus.ReceivedTargetAbort | PciStatus.ReceivedMasterAbort | PciStatus.SignaledSystemError | PciStatus.DetectedParityError);
 
-    private readonly Bar?[] barByWord = new Bar?[0x10];
-    private readonly List<Bar> bars = [];
-    private readonly List<Capability> capabilities = [];
-    private readonly Lock intxGate = new();
-    private PowerManagementCapability? power;
-    private volatile bool intxAsserted;
+    private readonly Bar?[] _barByWord = new Bar?[0x10];
+    private readonly List<Bar> _bars = [];
+    private readonly List<Capability> _capabilities = [];
+    private readonly Lock _intxGate = new();
+    private PowerManagementCapability? _power;
+    private volatile bool _intxAsserted;
 
     /// <summary>Makes an endpoint.</summary>
     /// <param name="name">What messages call it: the user's id.</param>
@@ -53,7 +53,9 @@ public class PciFunction
     /// <summary>Ids and class.</summary>
     public PciIdentity Identity { get; }
 
-    /// <summary>The registers. For the device side and for subclasses; guest accesses go through <see cref="ReadConfig"/> and <see cref="WriteConfig"/>.</summary>
+    /// <summary>
+    /// The registers. For the device side and for subclasses; guest accesses go through <see cref="ReadConfig"/> and <see cref="WriteConfig"/>.
+    /// </summary>
     public ConfigSpace Config { get; }
 
     /// <summary>The bus it sits on; null while it is on none.</summary>
@@ -66,16 +68,16 @@ public class PciFunction
     public Bdf Bdf => new((ushort)((Bus?.Number ?? 0) << 8 | DeviceFunction));
 
     /// <summary>The BARs in order of index; the ROM, if any, is last.</summary>
-    public IReadOnlyList<Bar> Bars => bars;
+    public IReadOnlyList<Bar> Bars => _bars;
 
     /// <summary>The capabilities in the order they were added.</summary>
-    public IReadOnlyList<Capability> Capabilities => capabilities;
+    public IReadOnlyList<Capability> Capabilities => _capabilities;
 
     /// <summary>The command register.</summary>
     public PciCommand Command => (PciCommand)Config.Get(PciRegisters.Command);
 
     /// <summary>True while the function is in D0; a function without power management always is.</summary>
-    public bool IsInD0 => power is null || power.State == PowerState.D0;
+    public bool IsInD0 => _power is null || _power.State == PowerState.D0;
 
     /// <summary>True when the function may issue requests, DMA and MSI alike: bus master is on and it is in D0.</summary>
     public bool MayIssueRequests => (Command & PciCommand.BusMaster) != 0 && IsInD0;
@@ -86,7 +88,9 @@ public class PciFunction
     /// <summary>What the guest wrote into the interrupt line register.</summary>
     public byte InterruptLine => (byte)Config.Get(PciRegisters.InterruptLine);
 
-    /// <summary>Where INTx goes: set by the machine once it knows the route (<see cref="PciInterrupts"/>). Several functions may share an input; the machine ORs.</summary>
+    /// <summary>
+    /// Where INTx goes: set by the machine once it knows the route (<see cref="PciInterrupts"/>). Several functions may share an input; the machine ORs.
+    /// </summary>
     public IInterruptLine? IntxLine { get; set; }
 
     /// <summary>Where MSI and MSI-X messages go; null means the hierarchy's sink.</summary>
@@ -98,7 +102,10 @@ public class PciFunction
 
     private protected virtual int BarRegisters => 6;
 
-    /// <summary>Adds a BAR. <paramref name="index"/> is 0 to 5, or <see cref="BarKinds.RomIndex"/> for kind <see cref="BarKind.Rom"/>; a 64-bit BAR takes the next index too.</summary>
+    /// <summary>
+    /// Adds a BAR. <paramref name="index"/> is 0 to 5, or <see cref="BarKinds.RomIndex"/> for kind <see cref="BarKind.Rom"/>; a 64-bit BAR takes the next index
+    /// too.
+    /// </summary>
     /// <exception cref="ApertureException">The index is taken or out of range, or the size does not suit the kind.</exception>
     public Bar AddBar(int index, BarKind kind, ulong size)
     {
@@ -107,7 +114,7 @@ public class PciFunction
         int words = kind.Is64Bit() ? 2 : 1;
         for (int i = 0; i < words; i++)
         {
-            if (barByWord[(register >> 2) + i] is { } other)
+            if (_barByWord[(register >> 2) + i] is { } other)
             {
                 throw new ApertureException($"{BarKinds.BarName(index)} of {Name} needs a register that {other.Name} already uses");
             }
@@ -116,22 +123,22 @@ public class PciFunction
         Bar bar = new(this, index, kind, size, register);
         for (int i = 0; i < words; i++)
         {
-            barByWord[(register >> 2) + i] = bar;
+            _barByWord[(register >> 2) + i] = bar;
         }
 
-        bars.Add(bar);
-        bars.Sort((a, b) => a.Index.CompareTo(b.Index));
+        _bars.Add(bar);
+        _bars.Sort((a, b) => a.Index.CompareTo(b.Index));
         return bar;
     }
 
     /// <summary>The BAR with this index, or null.</summary>
-    public Bar? FindBar(int index) => bars.Find(bar => bar.Index == index);
+    public Bar? FindBar(int index) => _bars.Find(bar => bar.Index == index);
 
     /// <summary>Adds a standard capability at the end of the chain, at <paramref name="offset"/> or at the first free place.</summary>
     /// <exception cref="ApertureException">There is no room, or the place is taken.</exception>
     public void AddCapability(StandardCapability capability, int? offset = null)
     {
-        Capability? last = capabilities.FindLast(c => c is StandardCapability);
+        Capability? last = _capabilities.FindLast(c => c is StandardCapability);
         int place = FindPlace(capability, offset, PciRegisters.FirstCapability, ConfigSpace.ConventionalSize);
         if (last is null)
         {
@@ -144,16 +151,18 @@ public class PciFunction
         }
 
         Config.Define(place, 2, capability.Id);
-        capabilities.Add(capability);
+        _capabilities.Add(capability);
         capability.Place(this, place);
-        power ??= capability as PowerManagementCapability;
+        _power ??= capability as PowerManagementCapability;
     }
 
-    /// <summary>Adds an extended capability at the end of the chain, at <paramref name="offset"/> or at the first free place; the first one is at 0x100.</summary>
+    /// <summary>
+    /// Adds an extended capability at the end of the chain, at <paramref name="offset"/> or at the first free place; the first one is at 0x100.
+    /// </summary>
     /// <exception cref="ApertureException">The function is conventional, there is no room, the place is taken, or the first one is not at 0x100.</exception>
     public void AddCapability(ExtendedCapability capability, int? offset = null)
     {
-        Capability? last = capabilities.FindLast(c => c is ExtendedCapability);
+        Capability? last = _capabilities.FindLast(c => c is ExtendedCapability);
         int place = FindPlace(capability, offset, PciRegisters.FirstExtendedCapability, Config.Size);
         if (last is null && place != PciRegisters.FirstExtendedCapability)
         {
@@ -166,7 +175,7 @@ public class PciFunction
         }
 
         Config.Define(place, 4, capability.Id | (uint)capability.Version << 16);
-        capabilities.Add(capability);
+        _capabilities.Add(capability);
         capability.Place(this, place);
     }
 
@@ -174,7 +183,7 @@ public class PciFunction
     public T? Find<T>()
         where T : Capability
     {
-        foreach (Capability capability in capabilities)
+        foreach (Capability capability in _capabilities)
         {
             if (capability is T found)
             {
@@ -198,9 +207,9 @@ public class PciFunction
     /// </summary>
     public void SetIntx(bool asserted)
     {
-        lock (intxGate)
+        lock (_intxGate)
         {
-            intxAsserted = asserted;
+            _intxAsserted = asserted;
             DriveIntx();
         }
     }
@@ -212,7 +221,7 @@ public class PciFunction
     public virtual uint ReadConfig(int offset, int size)
     {
         uint value = Config.Read(offset, size);
-        if (intxAsserted && offset <= PciRegisters.Status && offset + size > PciRegisters.Status)
+        if (_intxAsserted && offset <= PciRegisters.Status && offset + size > PciRegisters.Status)
         {
             // The device's thread owns this bit, so it is kept out of the register that guest writes replace.
             value |= (uint)PciStatus.Interrupt << (8 * (PciRegisters.Status - offset));
@@ -276,12 +285,12 @@ public class PciFunction
     public void Reset(ResetKind kind)
     {
         Config.Reset(kind);
-        foreach (Bar bar in bars)
+        foreach (Bar bar in _bars)
         {
             bar.RestorePin();
         }
 
-        foreach (Capability capability in capabilities)
+        foreach (Capability capability in _capabilities)
         {
             capability.OnReset(kind);
         }
@@ -329,7 +338,7 @@ public class PciFunction
 
     internal void RequestPermissionChanged()
     {
-        foreach (Capability capability in capabilities)
+        foreach (Capability capability in _capabilities)
         {
             capability.OnRequestPermissionChanged();
         }
@@ -366,11 +375,11 @@ public class PciFunction
 
         if (write.Register < PciRegisters.FirstCapability)
         {
-            Bar? bar = barByWord[write.Register >> 2];
+            Bar? bar = _barByWord[write.Register >> 2];
             return bar is null ? HeaderWritten(write) : bar.Written(write);
         }
 
-        foreach (Capability capability in capabilities)
+        foreach (Capability capability in _capabilities)
         {
             if (write.Register >= capability.Offset && write.Register < capability.Offset + capability.Length)
             {
@@ -398,7 +407,7 @@ public class PciFunction
         if ((changed & (uint)PciCommand.InterruptDisable) != 0)
         {
             change |= ConfigChange.Interrupts;
-            lock (intxGate)
+            lock (_intxGate)
             {
                 DriveIntx();
             }
@@ -407,12 +416,12 @@ public class PciFunction
         return change;
     }
 
-    private void DriveIntx() => IntxLine?.Set(intxAsserted && InterruptPin != 0 && (Command & PciCommand.InterruptDisable) == 0);
+    private void DriveIntx() => IntxLine?.Set(_intxAsserted && InterruptPin != 0 && (Command & PciCommand.InterruptDisable) == 0);
 
     private int FindPlace(Capability capability, int? offset, int first, int end)
     {
         int place = first;
-        foreach (Capability other in capabilities)
+        foreach (Capability other in _capabilities)
         {
             if (other.Offset >= first && other.Offset < end)
             {
@@ -421,11 +430,12 @@ public class PciFunction
         }
 
         place = offset ?? place;
-        bool taken = capabilities.Exists(c => place < c.Offset + c.Length && c.Offset < place + capability.Length);
+        bool taken = _capabilities.Exists(c => place < c.Offset + c.Length && c.Offset < place + capability.Length);
         if (place < first || (place & 3) != 0 || place + capability.Length > end || taken)
         {
             throw new ApertureException(
-                $"{Name} has no room for capability 0x{capability.Id:x} of {capability.Length} bytes at 0x{place:x}: it needs a free aligned place from 0x{first:x} to 0x{end - 1:x}");
+                $"{Name} has no room for capability 0x{capability.Id:x} of {capability.Length} bytes at 0x{place:x}: it needs a free aligned place from "
+                    + $"0x{first:x} to 0x{end - 1:x}");
         }
 
         return place;

@@ -8,15 +8,15 @@ namespace Aperture.Pci;
 /// </summary>
 public sealed class PciHierarchy
 {
-    private readonly PciBus?[] routes = new PciBus?[256];
+    private readonly PciBus?[] _routes = new PciBus?[256];
 
     // Written under Sync, read without it by ConfigRead.
-    private volatile bool routesStale = true;
+    private volatile bool _routesStale = true;
 
     // Odd while registers or routes are being changed. Written under Sync; a reader without Sync believes what it read only if this was even before and
     // is the same after (the increments are full barriers).
-    private int changes;
-    private int nesting;
+    private int _changes;
+    private int _nesting;
 
     /// <summary>Makes an empty hierarchy whose root bus has number 0.</summary>
     public PciHierarchy(IConfigWriteSink? writeSink = null, IMsiSink? msiSink = null)
@@ -38,7 +38,10 @@ public sealed class PciHierarchy
     /// <summary>Where functions without a sink of their own send MSI and MSI-X messages.</summary>
     public IMsiSink? MsiSink { get; set; }
 
-    /// <summary>Every function, depth first, in order of device and function number; whether or not it can be reached now. Hold <see cref="Sync"/> where functions come and go.</summary>
+    /// <summary>
+    /// Every function, depth first, in order of device and function number; whether or not it can be reached now. Hold <see cref="Sync"/> where functions come
+    /// and go.
+    /// </summary>
     public IEnumerable<PciFunction> Functions => FunctionsBelow(Root);
 
     /// <summary>Every function on <paramref name="bus"/> and below it, depth first.</summary>
@@ -73,12 +76,12 @@ public sealed class PciHierarchy
     /// </summary>
     public uint ConfigRead(Bdf bdf, int offset, int size)
     {
-        int before = Volatile.Read(ref changes);
-        if ((before & 1) == 0 && !routesStale)
+        int before = Volatile.Read(ref _changes);
+        if ((before & 1) == 0 && !_routesStale)
         {
-            uint value = Read(routes[bdf.Bus]?.Find(bdf.DeviceFunction), offset, size);
+            uint value = Read(_routes[bdf.Bus]?.Find(bdf.DeviceFunction), offset, size);
             Volatile.ReadBarrier();
-            if (Volatile.Read(ref changes) == before)
+            if (Volatile.Read(ref _changes) == before)
             {
                 return value;
             }
@@ -169,23 +172,23 @@ public sealed class PciHierarchy
         }
     }
 
-    internal void InvalidateRoutes() => routesStale = true;
+    internal void InvalidateRoutes() => _routesStale = true;
 
     /// <summary>With <see cref="Sync"/>: readers wait from here to <see cref="EndChange"/>. May nest.</summary>
     internal void BeginChange()
     {
-        if (nesting++ == 0)
+        if (_nesting++ == 0)
         {
-            Interlocked.Increment(ref changes);
+            Interlocked.Increment(ref _changes);
         }
     }
 
     /// <summary>With <see cref="Sync"/>: ends what <see cref="BeginChange"/> began.</summary>
     internal void EndChange()
     {
-        if (--nesting == 0)
+        if (--_nesting == 0)
         {
-            Interlocked.Increment(ref changes);
+            Interlocked.Increment(ref _changes);
         }
     }
 
@@ -208,22 +211,22 @@ public sealed class PciHierarchy
 
     private PciFunction? Route(Bdf bdf)
     {
-        if (routesStale)
+        if (_routesStale)
         {
             RebuildRoutes();
         }
 
-        return routes[bdf.Bus]?.Find(bdf.DeviceFunction);
+        return _routes[bdf.Bus]?.Find(bdf.DeviceFunction);
     }
 
     private void RebuildRoutes()
     {
-        for (int number = 0; number < routes.Length; number++)
+        for (int number = 0; number < _routes.Length; number++)
         {
-            routes[number] = RouteTo(number);
+            _routes[number] = RouteTo(number);
         }
 
-        routesStale = false;
+        _routesStale = false;
     }
 
     // As a type 1 configuration request travels (PCI-to-PCI Bridge 1.2, section 3.1.2.1): a bridge takes it when the number is in its range.

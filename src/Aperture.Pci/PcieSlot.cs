@@ -23,7 +23,8 @@ internal sealed class PcieSlot
     private const int PowerIndicatorShift = 8;
     private const uint PowerOff = 1 << 10;
     private const uint LinkChangeEnable = 1 << 12;
-    private const uint ControlWritable = ButtonPressed | PowerFault | PresenceChanged | InterruptEnable | 0x3C0 | PowerOff | LinkChangeEnable;
+    private const uint Indicators = 3 << AttentionIndicatorShift | 3 << PowerIndicatorShift;
+    private const uint ControlWritable = ButtonPressed | PowerFault | PresenceChanged | InterruptEnable | Indicators | PowerOff | LinkChangeEnable;
 
     // Slot status.
     private const uint ButtonPressed = 1 << 0;
@@ -33,23 +34,23 @@ internal sealed class PcieSlot
     private const uint LinkChanged = 1 << 8;
     private const uint StatusClearable = ButtonPressed | PowerFault | PresenceChanged | LinkChanged;
 
-    private const uint Commands = 0x3C0 | PowerOff;
+    private const uint Commands = Indicators | PowerOff;
 
-    private readonly PciFunction port;
-    private readonly int capabilities;
-    private readonly int control;
-    private bool signalled;
+    private readonly PciFunction _port;
+    private readonly int _capabilities;
+    private readonly int _control;
+    private bool _signalled;
 
     /// <summary>Declares the registers. <paramref name="offset"/> is that of slot capabilities in configuration space.</summary>
     public PcieSlot(PciFunction port, int offset, ushort number)
     {
-        this.port = port;
-        capabilities = offset;
-        control = offset + 4;
+        _port = port;
+        _capabilities = offset;
+        _control = offset + 4;
         const uint Features = AttentionButton | PowerController | AttentionIndicator | PowerIndicator | Surprise | HotPlug | NoCommandCompleted;
-        port.Config.Define(capabilities, 4, Features | (uint)number << 19);
-        port.Config.Define(control, 2, IndicatorOff << AttentionIndicatorShift | IndicatorOn << PowerIndicatorShift, writable: ControlWritable);
-        port.Config.Define(control + 2, 2, 0, writeOneToClear: StatusClearable);
+        port.Config.Define(_capabilities, 4, Features | (uint)number << 19);
+        port.Config.Define(_control, 2, IndicatorOff << AttentionIndicatorShift | IndicatorOn << PowerIndicatorShift, writable: ControlWritable);
+        port.Config.Define(_control + 2, 2, 0, writeOneToClear: StatusClearable);
     }
 
     /// <summary>True while the guest has power on.</summary>
@@ -61,12 +62,12 @@ internal sealed class PcieSlot
     /// <summary>True while something is in the slot.</summary>
     public bool IsOccupied => (Status & Present) != 0;
 
-    private uint Control => port.Config.Get(control) & 0xFFFF;
+    private uint Control => _port.Config.Get(_control) & 0xFFFF;
 
-    private uint Status => port.Config.Get(control) >> 16;
+    private uint Status => _port.Config.Get(_control) >> 16;
 
     /// <summary>Says whether something is in the slot, without an event: a reset finds it so.</summary>
-    public void SetPresence(bool present) => port.Config.SetDefault(control, present ? Present << 16 : 0, Present << 16);
+    public void SetPresence(bool present) => _port.Config.SetDefault(_control, present ? Present << 16 : 0, Present << 16);
 
     /// <summary>Something came or went while the guest runs.</summary>
     public void ReportPresenceChange(bool linkChanged) => Report(PresenceChanged | (linkChanged ? LinkChanged : 0));
@@ -89,11 +90,11 @@ internal sealed class PcieSlot
     }
 
     /// <summary>After a reset: no event is signalled.</summary>
-    public void Reset() => signalled = false;
+    public void Reset() => _signalled = false;
 
     private void Report(uint events)
     {
-        port.Config.Set(control, port.Config.Get(control) | events << 16);
+        _port.Config.Set(_control, _port.Config.Get(_control) | events << 16);
         DriveInterrupt();
     }
 
@@ -103,12 +104,12 @@ internal sealed class PcieSlot
         uint now = Control;
         uint enables = (now & (ButtonPressed | PowerFault | PresenceChanged)) | ((now & LinkChangeEnable) != 0 ? LinkChanged : 0);
         bool signal = (now & InterruptEnable) != 0 && (Status & enables & StatusClearable) != 0;
-        bool rises = signal && !signalled;
-        signalled = signal;
-        MsiCapability? msi = port.Find<MsiCapability>();
+        bool rises = signal && !_signalled;
+        _signalled = signal;
+        MsiCapability? msi = _port.Find<MsiCapability>();
         if (msi is { IsEnabled: true })
         {
-            port.SetIntx(false);
+            _port.SetIntx(false);
             if (rises)
             {
                 msi.Trigger(0);
@@ -116,7 +117,7 @@ internal sealed class PcieSlot
         }
         else
         {
-            port.SetIntx(signal);
+            _port.SetIntx(signal);
         }
     }
 }

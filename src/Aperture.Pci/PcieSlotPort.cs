@@ -26,7 +26,10 @@ public abstract class PcieSlotPort : PciePort
     /// </summary>
     public void ReportPresenceChange() => Signal(slot => slot.ReportPresenceChange(linkChanged: IsPowered));
 
-    /// <summary>Presses the slot's attention button: asks the guest to let go of the device. A guest may wait some seconds for a second press, which cancels. Thread-safe.</summary>
+    /// <summary>
+    /// Presses the slot's attention button: asks the guest to let go of the device. A guest may wait some seconds for a second press, which cancels.
+    /// Thread-safe.
+    /// </summary>
     public void PressAttentionButton() => Signal(slot => slot.PressButton());
 
     internal override void ChildrenChanged() => Express.SetPresence(IsOccupied);

@@ -19,21 +19,27 @@ public sealed class PowerManagementCapability : StandardCapability
     /// <summary>Capability id.</summary>
     public const byte CapabilityId = 0x01;
 
-    private const int ControlStatus = 4;
+    /// <summary>Bytes of the capability.</summary>
+    public const int Size = 8;
+
+    // Registers of section 3.2.
+    private const int Capabilities = 0x02;
+    private const int ControlStatus = 0x04;
+    private const byte VersionMask = 7;
     private const uint StateMask = 3;
     private const uint NoSoftReset = 1 << 3;
 
-    private readonly byte version;
-    private readonly uint keepsState;
+    private readonly byte _version;
+    private readonly uint _keepsState;
 
     /// <summary>Makes the capability in state D0.</summary>
     /// <param name="version">Version of the specification that the capability follows, 1 to 3.</param>
     /// <param name="noSoftReset">Whether the function says that it keeps its registers when it leaves D3hot; they are kept either way.</param>
     public PowerManagementCapability(byte version = 3, bool noSoftReset = true)
-        : base(CapabilityId, 8)
+        : base(CapabilityId, Size)
     {
-        this.version = (byte)(version & 7);
-        keepsState = noSoftReset ? NoSoftReset : 0;
+        _version = (byte)(version & VersionMask);
+        _keepsState = noSoftReset ? NoSoftReset : 0;
     }
 
     /// <summary>The state the guest put the function in.</summary>
@@ -42,8 +48,8 @@ public sealed class PowerManagementCapability : StandardCapability
     /// <inheritdoc/>
     protected override void Define()
     {
-        Config.Define(Offset + 2, 2, version);
-        Config.Define(Offset + ControlStatus, 4, keepsState, writable: StateMask);
+        Config.Define(Offset + Capabilities, 2, _version);
+        Config.Define(Offset + ControlStatus, 4, _keepsState, writable: StateMask);
     }
 
     /// <inheritdoc/>

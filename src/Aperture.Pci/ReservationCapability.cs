@@ -12,6 +12,15 @@ public sealed class ReservationCapability : StandardCapability
     private const int Size = 32;
     private const byte ReservationType = 1;
 
+    // The structure behind the header (QEMU docs/pcie_pci_bridge.txt).
+    private const int SizeRegister = 0x02;
+    private const int TypeRegister = 0x03;
+    private const int BusesRegister = 0x04;
+    private const int IoRegister = 0x08;
+    private const int MemoryRegister = 0x10;
+    private const int Prefetchable32Register = 0x14;
+    private const int Prefetchable64Register = 0x18;
+
     /// <summary>Makes the capability.</summary>
     public ReservationCapability()
         : base(CapabilityId, Size)
@@ -33,15 +42,15 @@ public sealed class ReservationCapability : StandardCapability
     /// <inheritdoc/>
     protected override void Define()
     {
-        Config.Define(Offset + 2, 1, Size);
-        Config.Define(Offset + 3, 1, ReservationType);
-        Config.Define(Offset + 4, 4, Buses == 0 ? uint.MaxValue : Buses);
-        Define(Offset + 8, Io);
-        Config.Define(Offset + 16, 4, Memory == 0 ? uint.MaxValue : Memory);
+        Config.Define(Offset + SizeRegister, 1, Size);
+        Config.Define(Offset + TypeRegister, 1, ReservationType);
+        Config.Define(Offset + BusesRegister, 4, Buses == 0 ? uint.MaxValue : Buses);
+        Define(Offset + IoRegister, Io);
+        Config.Define(Offset + MemoryRegister, 4, Memory == 0 ? uint.MaxValue : Memory);
 
         // A 32-bit prefetchable reservation excludes the 64-bit one that follows.
-        Config.Define(Offset + 20, 4, uint.MaxValue);
-        Define(Offset + 24, Prefetchable);
+        Config.Define(Offset + Prefetchable32Register, 4, uint.MaxValue);
+        Define(Offset + Prefetchable64Register, Prefetchable);
     }
 
     private void Define(int offset, ulong value)

@@ -6,16 +6,20 @@ public sealed class SerialNumberCapability : ExtendedCapability
     /// <summary>Capability id.</summary>
     public const ushort CapabilityId = 0x0003;
 
-    private readonly ulong serial;
+    private const int Size = 0x0C;
+    private const int LowerWord = 0x04;
+    private const int UpperWord = 0x08;
+
+    private readonly ulong _serial;
 
     /// <summary>Makes the capability; <paramref name="serial"/> is an EUI-64.</summary>
     public SerialNumberCapability(ulong serial)
-        : base(CapabilityId, 1, 12) => this.serial = serial;
+        : base(CapabilityId, 1, Size) => _serial = serial;
 
     /// <inheritdoc/>
     protected override void Define()
     {
-        Config.Define(Offset + 4, 4, (uint)serial);
-        Config.Define(Offset + 8, 4, (uint)(serial >> 32));
+        Config.Define(Offset + LowerWord, 4, (uint)_serial);
+        Config.Define(Offset + UpperWord, 4, (uint)(_serial >> 32));
     }
 }

@@ -15,7 +15,8 @@ public static class PlacementSolver
     {
         ArgumentNullException.ThrowIfNull(request);
         PlacementResult result = SolveOnce(request, SearchBudget.WholeRequest);
-        return result.Map is not null ? result : PlacementResult.Of(RemedyFinder.Attach(request, result.Conflicts, changed => SolveOnce(changed, SearchBudget.OneTrial)));
+        return result.Map is not null
+            ? result : PlacementResult.Of(RemedyFinder.Attach(request, result.Conflicts, changed => SolveOnce(changed, SearchBudget.OneTrial)));
     }
 
     private static PlacementResult SolveOnce(PlacementRequest request, int budget)
@@ -40,7 +41,8 @@ public static class PlacementSolver
             BusNumbering.Assign(topology, conflicts);
         }
 
-        return conflicts.Count > 0 ? PlacementResult.Of(conflicts) : Resizing.Solve(new Ground(request.Platform, request.HostBridges), topology, new SearchBudget(budget));
+        return conflicts.Count > 0
+            ? PlacementResult.Of(conflicts) : Resizing.Solve(new Ground(request.Platform, request.HostBridges), topology, new SearchBudget(budget));
     }
 
     /// <summary>Places a topology whose BARs have their sizes.</summary>

@@ -18,7 +18,9 @@ public enum AccessResult : byte
 /// </summary>
 public interface IAccessHandler
 {
-    /// <summary>Reads <paramref name="size"/> (1, 2, 4 or 8) bytes at <paramref name="offset"/> from the region's start, little-endian, zero-extended.</summary>
+    /// <summary>
+    /// Reads <paramref name="size"/> (1, 2, 4 or 8) bytes at <paramref name="offset"/> from the region's start, little-endian, zero-extended.
+    /// </summary>
     AccessResult Read(ulong offset, int size, out ulong value);
 
     /// <summary>Writes the low <paramref name="size"/> (1, 2, 4 or 8) bytes of <paramref name="value"/> at <paramref name="offset"/>, little-endian.</summary>

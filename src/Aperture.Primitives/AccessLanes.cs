@@ -24,7 +24,8 @@ public interface IByteRegisters
 
 /// <summary>
 /// Splits an access of any size at any offset into what a register block takes. Bytes past the block's end read as ones and are
-/// dropped on write; an access wholly past it, or of a size that no bus cycle has, is unclaimed. Generic over structs or sealed classes so that nothing is boxed.
+/// dropped on write; an access wholly past it, or of a size that no bus cycle has, is unclaimed. Generic over structs or sealed classes so that nothing is
+/// boxed.
 /// </summary>
 public static class AccessLanes
 {

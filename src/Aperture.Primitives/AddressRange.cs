@@ -43,7 +43,9 @@ public readonly record struct AddressRange : IComparable<AddressRange>
         return new AddressRange(first, size);
     }
 
-    /// <summary>True when <paramref name="size"/> bytes at <paramref name="start"/> do not pass 2^64. For guest-given numbers: ask before constructing.</summary>
+    /// <summary>
+    /// True when <paramref name="size"/> bytes at <paramref name="start"/> do not pass 2^64. For guest-given numbers: ask before constructing.
+    /// </summary>
     public static bool Fits(GuestAddress start, ulong size) => size == 0 || start.Value <= ulong.MaxValue - (size - 1);
 
     /// <summary>True when <paramref name="address"/> lies inside.</summary>

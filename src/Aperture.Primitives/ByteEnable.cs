@@ -9,7 +9,9 @@ public readonly record struct ByteEnable(byte Mask)
     /// <summary>All four bytes.</summary>
     public static ByteEnable All => new(0xF);
 
-    /// <summary>The lanes of <paramref name="size"/> bytes (1, 2 or 4) at byte <paramref name="offset"/> of the word; lanes past the word are dropped.</summary>
+    /// <summary>
+    /// The lanes of <paramref name="size"/> bytes (1, 2 or 4) at byte <paramref name="offset"/> of the word; lanes past the word are dropped.
+    /// </summary>
     public static ByteEnable For(int offset, int size) => new((byte)(((1 << size) - 1) << (offset & 3) & 0xF));
 
     /// <summary>The 32-bit mask with 0xFF in every enabled byte.</summary>

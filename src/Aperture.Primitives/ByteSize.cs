@@ -7,7 +7,9 @@ public static class ByteSize
 {
     private const string Suffixes = "KMGT";
 
-    /// <summary>Reads a size in bytes. Accepts <c>64G</c>, <c>64GiB</c>, <c>4096</c>, <c>0x1000</c>; refuses signs, fractions, blanks and anything past 2^64 - 1.</summary>
+    /// <summary>
+    /// Reads a size in bytes. Accepts <c>64G</c>, <c>64GiB</c>, <c>4096</c>, <c>0x1000</c>; refuses signs, fractions, blanks and anything past 2^64 - 1.
+    /// </summary>
     public static bool TryParse(ReadOnlySpan<char> text, out ulong bytes)
     {
         bytes = 0;

@@ -15,7 +15,9 @@ public readonly record struct MsiMessage(GuestAddress Address, uint Data);
 /// <summary>Takes message signalled interrupts from devices. Thread-safe, does not allocate.</summary>
 public interface IMsiSink
 {
-    /// <summary>Delivers <paramref name="message"/> on behalf of <paramref name="requester"/>. A message that no controller takes is dropped and counted.</summary>
+    /// <summary>
+    /// Delivers <paramref name="message"/> on behalf of <paramref name="requester"/>. A message that no controller takes is dropped and counted.
+    /// </summary>
     void Send(Bdf requester, MsiMessage message);
 }
 
@@ -48,6 +50,8 @@ public enum MachineRequest : byte
 /// <summary>What a platform device may ask of the machine it sits in. Thread-safe; returns at once, the machine acts outside the handler.</summary>
 public interface IMachineControl
 {
-    /// <summary>Asks for <paramref name="request"/>; the first request wins. <paramref name="exitCode"/> is the process exit code of <see cref="MachineRequest.Exit"/>.</summary>
+    /// <summary>
+    /// Asks for <paramref name="request"/>; the first request wins. <paramref name="exitCode"/> is the process exit code of <see cref="MachineRequest.Exit"/>.
+    /// </summary>
     void Request(MachineRequest request, int exitCode, string reason);
 }

@@ -3,7 +3,10 @@ namespace Aperture;
 /// <summary>Finds what a mistyped word was meant to be.</summary>
 public static class Suggestion
 {
-    /// <summary>The candidate with the fewest edits (Levenshtein) from <paramref name="word"/>, the first of equals; null when none is within a third of its length, or 2.</summary>
+    /// <summary>
+    /// The candidate with the fewest edits (Levenshtein) from <paramref name="word"/>, the first of equals; null when none is within a third of its length, or
+    /// 2.
+    /// </summary>
     public static string? Nearest(string word, IEnumerable<string> candidates)
     {
         string? best = null;

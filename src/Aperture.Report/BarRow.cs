@@ -12,7 +12,8 @@ namespace Aperture.Report;
 /// <param name="Function">The function it belongs to.</param>
 /// <param name="Bar">The BAR.</param>
 /// <param name="Host">The host's address for it, or null.</param>
-internal sealed record BarRow(HostBridgePlacement HostBridge, IReadOnlyList<FunctionPlacement> Bridges, FunctionPlacement Function, BarPlacement Bar, HostPhysicalAddress? Host)
+internal sealed record BarRow(
+    HostBridgePlacement HostBridge, IReadOnlyList<FunctionPlacement> Bridges, FunctionPlacement Function, BarPlacement Bar, HostPhysicalAddress? Host)
 {
     /// <summary><c>bar2</c>, <c>rom</c>, <c>vf-bar0</c>.</summary>
     public string BarName => BarIndex.Name(Bar.Demand.Index);
@@ -26,7 +27,9 @@ internal sealed record BarRow(HostBridgePlacement HostBridge, IReadOnlyList<Func
     /// <summary>The size as people read it: <c>64G</c>, for a VF BAR <c>8 x 16K</c>.</summary>
     public string Size => Spelling.Size(Bar);
 
-    /// <summary>The innermost window around it: <c>rp0 prefetchable</c>, <c>pcie.0 64-bit</c>; <c>none</c> when a window is missing, which a sound map never has.</summary>
+    /// <summary>
+    /// The innermost window around it: <c>rp0 prefetchable</c>, <c>pcie.0 64-bit</c>; <c>none</c> when a window is missing, which a sound map never has.
+    /// </summary>
     public string Window
     {
         get

@@ -114,11 +114,14 @@ public static class TableRenderer
         LayoutMetrics metrics = report.Map.Metrics;
         string gaps = metrics.Gaps == 0
             ? "no gaps"
-            : string.Create(CultureInfo.InvariantCulture, $"{Plural(metrics.Gaps, "gap")}, the largest {ByteSize.Format(metrics.LargestGap.Size)} at {metrics.LargestGap}");
+            : string.Create(CultureInfo.InvariantCulture,
+                $"{Plural(metrics.Gaps, "gap")}, the largest {ByteSize.Format(metrics.LargestGap.Size)} at {metrics.LargestGap}");
         string end = metrics.HighEnd.Value > 0 ? $", the last address {metrics.HighEnd - 1}" : "";
         text.Append(CultureInfo.InvariantCulture, $"Low hole: {ByteSize.Format(metrics.HoleSize)}, {ByteSize.Format(metrics.HoleUsed)} used, {gaps}.\n");
         text.Append(CultureInfo.InvariantCulture, $"From 4 GiB: {ByteSize.Format(metrics.HighUsed)} in BARs and bridge windows{end}.\n");
-        text.Append(CultureInfo.InvariantCulture, $"{report.Request.Platform.PhysicalAddressBits} physical address bits, {Spelling.Plain(report.AddressBitsOrigin)}; layout version {report.Map.LayoutVersion}.\n");
+        text.Append(CultureInfo.InvariantCulture,
+            $"{report.Request.Platform.PhysicalAddressBits} physical address bits, {Spelling.Plain(report.AddressBitsOrigin)}; layout version "
+                + $"{report.Map.LayoutVersion}.\n");
     }
 
     /// <summary>From the end of low RAM's share to 4 GiB.</summary>

@@ -34,7 +34,8 @@ public static class TreeRenderer
             bool last = i == functions.Count - 1;
             string below = indent + (last ? "   " : "|  ");
             IReadOnlyList<FunctionPlacement> children = function.Bridge?.Functions ?? [];
-            text.Append(indent).Append(last ? "`- " : "+- ").Append(CultureInfo.InvariantCulture, $"{function.Address}  {Spelling.Plain(function.Name)}{Buses(function)}\n");
+            text.Append(indent).Append(last ? "`- " : "+- ")
+                .Append(CultureInfo.InvariantCulture, $"{function.Address}  {Spelling.Plain(function.Name)}{Buses(function)}\n");
             Lines(text, below, [.. Notes(function)], children.Count > 0);
             Functions(text, below, children);
         }
@@ -65,6 +66,7 @@ public static class TreeRenderer
     }
 
     private static string Buses(FunctionPlacement function) => function.Bridge is { } bridge
-        ? string.Create(CultureInfo.InvariantCulture, $"  -> bus {bridge.Secondary:x2}{(bridge.Subordinate == bridge.Secondary ? "" : $"-{bridge.Subordinate:x2}")}")
+        ? string.Create(CultureInfo.InvariantCulture,
+            $"  -> bus {bridge.Secondary:x2}{(bridge.Subordinate == bridge.Secondary ? "" : $"-{bridge.Subordinate:x2}")}")
         : "";
 }

@@ -1,6 +1,7 @@
 using Aperture.Linux;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Assignment.Tests;
 
@@ -19,7 +20,8 @@ public class AssignedBarTests
     {
         using Bench bench = new(SampleConfig.Network());
         Assert.Equal(
-            [(0, BarKind.Memory32, 0x20000ul), (1, BarKind.Memory32, 0x20000ul), (2, BarKind.Io, 0x20ul), (3, BarKind.Memory32, 0x4000ul), (6, BarKind.Rom, 0x40000ul)],
+            [(0, BarKind.Memory32, 0x20000ul), (1, BarKind.Memory32, 0x20000ul), (2, BarKind.Io, 0x20ul), (3, BarKind.Memory32, 0x4000ul),
+                (6, BarKind.Rom, 0x40000ul)],
             bench.Function.Bars.Select(b => (b.Index, b.Kind, b.Size)));
         using Bench nvme = Bench.Nvme();
         Assert.Equal(BarKind.Memory64, Assert.Single(nvme.Function.Bars).Kind);
@@ -194,7 +196,8 @@ public class AssignedBarTests
     [Fact]
     public void The_pieces_of_a_bar_are_sorted_disjoint_and_cover_it()
     {
-        foreach (FakeDevice device in (FakeDevice[])[SampleConfig.Nvme(), SampleConfig.Network(), SampleConfig.Teaching(), SampleConfig.Nvme(msixMappable: false)])
+        foreach (FakeDevice device in (FakeDevice[])[
+            SampleConfig.Nvme(), SampleConfig.Network(), SampleConfig.Teaching(), SampleConfig.Nvme(msixMappable: false)])
         {
             using Bench bench = new(device);
             foreach (Bar bar in bench.Function.Bars)

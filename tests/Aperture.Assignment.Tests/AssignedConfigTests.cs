@@ -1,4 +1,5 @@
 using Aperture.Pci;
+using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Assignment.Tests;
 
@@ -201,7 +202,8 @@ public class AssignedConfigTests
     {
         FakeDevice device = SampleConfig.Nvme();
         device.Config[0x0E] = 1;
-        ApertureException e = Assert.Throws<ApertureException>(() => new AssignedFunction(device, new AssignedOptions("dev"), new FakeGuest(), new RecordingEvents()));
+        ApertureException e =
+            Assert.Throws<ApertureException>(() => new AssignedFunction(device, new AssignedOptions("dev"), new FakeGuest(), new RecordingEvents()));
         Assert.Contains("bridge", e.Message, StringComparison.Ordinal);
         Assert.False(device.IsDisposed);
     }
@@ -211,7 +213,8 @@ public class AssignedConfigTests
     {
         FakeDevice device = SampleConfig.Nvme();
         device.ReadErrno = 5;
-        ApertureException e = Assert.Throws<ApertureException>(() => new AssignedFunction(device, new AssignedOptions("dev"), new FakeGuest(), new RecordingEvents()));
+        ApertureException e =
+            Assert.Throws<ApertureException>(() => new AssignedFunction(device, new AssignedOptions("dev"), new FakeGuest(), new RecordingEvents()));
         Assert.Contains("EIO", e.Message, StringComparison.Ordinal);
     }
 

@@ -1,3 +1,5 @@
+using Aperture.TestKit.Parts.Assigned;
+
 namespace Aperture.Assignment.Tests;
 
 /// <summary>How an assigned function lives and ends.</summary>

@@ -1,4 +1,5 @@
 using Aperture.Pci;
+using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Assignment.Tests;
 
@@ -17,7 +18,8 @@ public class AssignedOrderTests
     }
 
     private static string[] Steps(Bench bench) =>
-        [.. bench.Log.Where(s => s.StartsWith("write 7", StringComparison.Ordinal) || s is "map follows" or "reset" or "unroute" || s.StartsWith("disable", StringComparison.Ordinal))];
+        [.. bench.Log.Where(s => s.StartsWith("write 7", StringComparison.Ordinal) || s is "map follows" or "reset" or "unroute"
+            || s.StartsWith("disable", StringComparison.Ordinal))];
 
     [Fact]
     public void The_device_starts_with_everything_off_and_awake()

@@ -1,4 +1,5 @@
 using Aperture.Pci;
+using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Assignment.Tests;
 
@@ -52,7 +53,8 @@ internal sealed class Bench : IDisposable
     public uint Read(int offset, int size) => Pci.ConfigRead(Function.Bdf, offset, size);
 
     /// <summary>Message of vector n in these tests.</summary>
-    public static MsiMessage MessageOf(int vector, uint generation = 0) => new(new GuestAddress(0xFEE0_0000 + ((ulong)vector << 12)), 0x30 + (uint)vector + (generation << 8));
+    public static MsiMessage MessageOf(int vector, uint generation = 0) =>
+        new(new GuestAddress(0xFEE0_0000 + ((ulong)vector << 12)), 0x30 + (uint)vector + (generation << 8));
 
     /// <summary>Programs an MSI-X vector's message and mask.</summary>
     public void Program(int vector, bool masked, uint generation = 0)

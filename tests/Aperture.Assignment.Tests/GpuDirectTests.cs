@@ -1,3 +1,5 @@
+using Aperture.TestKit.Parts.Assigned;
+
 namespace Aperture.Assignment.Tests;
 
 /// <summary>The capability that tells an NVIDIA driver the peer-to-peer clique, and the mirror of configuration space in BAR 0.</summary>
@@ -37,7 +39,8 @@ public class GpuDirectTests
     public void A_clique_of_anything_but_an_nvidia_display_function_is_a_configuration_error(int vendor, uint classCode, byte clique)
     {
         FakeDevice device = Device(Gpu((ushort)vendor, classCode));
-        Assert.Throws<ApertureException>(() => new AssignedFunction(device, new AssignedOptions("gpu") { GpuDirectClique = clique }, new FakeGuest(), new RecordingEvents()));
+        Assert.Throws<ApertureException>(
+            () => new AssignedFunction(device, new AssignedOptions("gpu") { GpuDirectClique = clique }, new FakeGuest(), new RecordingEvents()));
         Assert.False(device.IsDisposed);
     }
 

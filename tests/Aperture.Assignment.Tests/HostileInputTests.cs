@@ -1,4 +1,5 @@
 using Aperture.Pci;
+using Aperture.TestKit.Parts.Assigned;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -10,7 +11,8 @@ public class HostileInputTests
     private sealed record Write(int Offset, int Size, uint Value);
 
     private static Gen<Write> Writes { get; } =
-        from offset in Gen.Frequency((3, Gen.Choose(0, 0xFF)), (2, Gen.Choose(0, 0xFFF)), (2, Gen.Elements(0x04, 0x10, 0x14, 0x18, 0x30, 0x44, 0x78, 0xB2, 0xA2, 0xF2)))
+        from offset in Gen.Frequency(
+            (3, Gen.Choose(0, 0xFF)), (2, Gen.Choose(0, 0xFFF)), (2, Gen.Elements(0x04, 0x10, 0x14, 0x18, 0x30, 0x44, 0x78, 0xB2, 0xA2, 0xF2)))
         from size in Gen.Elements(1, 2, 4)
         from value in Gen.OneOf(Gen.Elements(0u, uint.MaxValue, 7u, 0x8000u, 0xC000u), Gen.Choose(0, int.MaxValue).Select(n => (uint)n * 2654435761u))
         select new Write(offset, size, value);

@@ -1,4 +1,5 @@
 using Aperture.Pci;
+using Aperture.TestKit.Parts.Assigned;
 using FsCheck;
 using FsCheck.Fluent;
 

@@ -36,9 +36,9 @@ public class DeviceTests
     {
         using TestBoard board = TestBoard.Direct(device);
         Fire(board, "a");
-        Assert.Equal([gsi], board.Lines.Where(l => l.Value.Asserted).Select(l => l.Key));
+        Assert.Equal([gsi], board.Lines.Where(l => l.Value.Level).Select(l => l.Key));
         Acknowledge(board, "a");
-        Assert.DoesNotContain(board.Lines.Values, l => l.Asserted);
+        Assert.DoesNotContain(board.Lines.Values, l => l.Level);
     }
 
     [Fact]
@@ -48,9 +48,9 @@ public class DeviceTests
             "--root-port id=rp,addr=03.0", "--switch id=sw,port=rp,downstream=3",
             "--device test,id=a,port=sw.0,bar0=mem32:4K:trap", "--device test,id=b,port=sw.2,bar0=mem32:4K:trap");
         Fire(board, "a");
-        Assert.True(board.Lines[19].Asserted);
+        Assert.True(board.Lines[19].Level);
         Fire(board, "b");
-        Assert.True(board.Lines[21].Asserted);
+        Assert.True(board.Lines[21].Level);
     }
 
     [Fact]
@@ -61,9 +61,9 @@ public class DeviceTests
         Fire(board, "a");
         Fire(board, "b");
         Acknowledge(board, "a");
-        Assert.True(board.Lines[20].Asserted);
+        Assert.True(board.Lines[20].Level);
         Acknowledge(board, "b");
-        Assert.False(board.Lines[20].Asserted);
+        Assert.False(board.Lines[20].Level);
     }
 
     [Fact]
@@ -72,11 +72,11 @@ public class DeviceTests
         using TestBoard board = TestBoard.Direct("--device test,id=a,addr=04.0,bar0=mem32:4K:trap");
         Fire(board, "a");
         board.SetCommand("a", Memory | PciCommand.InterruptDisable);
-        Assert.False(board.Lines[20].Asserted);
+        Assert.False(board.Lines[20].Level);
         board.SetCommand("a", Memory);
-        Assert.True(board.Lines[20].Asserted);
+        Assert.True(board.Lines[20].Level);
         board.Board.Reset();
-        Assert.False(board.Lines[20].Asserted);
+        Assert.False(board.Lines[20].Level);
     }
 
     [Fact]
@@ -93,7 +93,7 @@ public class DeviceTests
         board.SetCommand("a", Memory);
         Fire(board, "a", 1);
         Assert.Single(board.Messages);
-        Assert.DoesNotContain(board.Lines.Values, l => l.Asserted);
+        Assert.DoesNotContain(board.Lines.Values, l => l.Level);
     }
 
     [Fact]

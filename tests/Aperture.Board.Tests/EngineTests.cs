@@ -1,3 +1,5 @@
+using Aperture.TestKit.Devices;
+using Aperture.TestKit.Parts.Boards;
 using Aperture.Board.Tests.Fakes;
 using Aperture.Memory;
 using Aperture.Pci;
@@ -59,7 +61,7 @@ public sealed class EngineTests : IDisposable
     public void INTx_arrives_at_the_input_that_the_platforms_wiring_says()
     {
         _board.Pci.Functions.Single(f => f.Name == "a").SetIntx(true);
-        Assert.Equal([false, true, false, false], _platform.Lines.Select(l => l.Asserted));
+        Assert.Equal([false, true, false, false], _platform.Lines.Select(l => l.Level));
     }
 
     [Fact]
@@ -74,7 +76,7 @@ public sealed class EngineTests : IDisposable
         _board.Unplug(function);
         Assert.Null(_board.OwnerOf(region));
         Assert.True(_board.Memory.View.IndexOf(new GuestAddress(Window)) < 0);
-        Assert.DoesNotContain(_platform.Lines, l => l.Asserted);
+        Assert.DoesNotContain(_platform.Lines, l => l.Level);
     }
 
     public void Dispose() => _board.Dispose();

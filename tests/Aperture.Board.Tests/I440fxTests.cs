@@ -79,7 +79,7 @@ public class I440fxTests
     {
         using TestBoard board = TestBoard.Direct(Board, $"--device test,id=a,addr={device:x2}.0,bar0=mem32:4K:trap");
         board.Function("a").SetIntx(true);
-        Assert.Equal([gsi], board.Lines.Where(l => l.Value.Asserted).Select(l => l.Key));
+        Assert.Equal([gsi], board.Lines.Where(l => l.Value.Level).Select(l => l.Key));
     }
 
     [Theory]
@@ -138,5 +138,5 @@ public class I440fxTests
         Assert.Equal(0xFFFFu, board.Cpu.PortRead(0xB004, 2) & 0xFFFF);
     }
 
-    private static uint[] Asserted(TestBoard board) => [.. board.Lines.Where(l => l.Value.Asserted).Select(l => l.Key).Order()];
+    private static uint[] Asserted(TestBoard board) => [.. board.Lines.Where(l => l.Value.Level).Select(l => l.Key).Order()];
 }

@@ -1,5 +1,5 @@
 using System.Runtime.Versioning;
-using Aperture.Firmware.Tests.Boot;
+using Aperture.TestKit.Parts.Kernels;
 
 namespace Aperture.Cli.Tests;
 

@@ -1,5 +1,5 @@
 using Aperture.Devices.Pc;
-using Aperture.Devices.Tests.Fakes;
+using Aperture.TestKit.Devices;
 using FsCheck;
 using FsCheck.Fluent;
 

@@ -2,8 +2,8 @@ using Aperture.Devices.Display;
 using Aperture.Devices.Pc;
 using Aperture.Devices.Serial;
 using Aperture.Devices.TestDevice;
-using Aperture.Devices.Tests.Fakes;
 using Aperture.Pci;
+using Aperture.TestKit.Devices;
 
 namespace Aperture.Devices.Tests;
 

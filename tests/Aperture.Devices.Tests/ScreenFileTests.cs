@@ -2,8 +2,8 @@ using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
 using Aperture.Devices.Display;
-using Aperture.Devices.Tests.Fakes;
 using Aperture.Pci;
+using Aperture.TestKit.Devices;
 
 namespace Aperture.Devices.Tests;
 

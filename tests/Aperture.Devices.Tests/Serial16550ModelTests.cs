@@ -1,5 +1,6 @@
 using Aperture.Devices.Serial;
 using Aperture.Devices.Tests.Fakes;
+using Aperture.TestKit.Devices;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -18,7 +19,8 @@ public class Serial16550ModelTests
     // Registers weighted to those with behaviour; values to those that keep the chip in interesting states.
     private static Gen<(Step Step, int Register, byte Value)> Steps { get; } =
         from step in Gen.Frequency((4, Gen.Constant(Step.Receive)), (1, Gen.Constant(Step.Break)), (6, Gen.Constant(Step.Read)), (5, Gen.Constant(Step.Write)))
-        from register in Gen.Frequency((4, Gen.Constant(0)), (2, Gen.Constant(1)), (2, Gen.Constant(2)), (1, Gen.Constant(3)), (2, Gen.Constant(4)), (2, Gen.Constant(5)), (1, Gen.Constant(6)))
+        from register in Gen.Frequency((4, Gen.Constant(0)), (2, Gen.Constant(1)), (2, Gen.Constant(2)), (1, Gen.Constant(3)), (2, Gen.Constant(4)),
+            (2, Gen.Constant(5)), (1, Gen.Constant(6)))
         from value in Gen.Frequency((3, Gen.Choose(0, 255)), (1, Gen.Elements(0x01, 0x08, 0x0F, 0x18, 0xC1, 0x41, 0x03)))
         select (step, register, (byte)value);
 

@@ -1,6 +1,7 @@
 using System.Text;
 using Aperture.Devices.Serial;
 using Aperture.Devices.Tests.Fakes;
+using Aperture.TestKit.Devices;
 
 namespace Aperture.Devices.Tests;
 

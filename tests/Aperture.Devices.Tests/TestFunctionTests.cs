@@ -1,7 +1,7 @@
 using System.Text;
 using Aperture.Devices.TestDevice;
-using Aperture.Devices.Tests.Fakes;
 using Aperture.Pci;
+using Aperture.TestKit.Devices;
 
 namespace Aperture.Devices.Tests;
 

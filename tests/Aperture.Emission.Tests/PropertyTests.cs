@@ -51,6 +51,7 @@ public class PropertyTests
             // A bus that an address names has a controller.
             Assert.All(
                 domain.Descendants("address").Where(a => a.Attribute("type") is not null),
-                address => Assert.Contains(Convert.ToInt32(address.Attribute("bus")!.Value, 16).ToString(System.Globalization.CultureInfo.InvariantCulture), indexes));
+                address => Assert.Contains(
+                    Convert.ToInt32(address.Attribute("bus")!.Value, 16).ToString(System.Globalization.CultureInfo.InvariantCulture), indexes));
         }).Holds(150);
 }

@@ -19,7 +19,8 @@ internal sealed class QemuProcess : IAsyncDisposable
         _answers = new StreamReader(stream);
     }
 
-    public static bool IsInstalled => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(folder => File.Exists(Path.Combine(folder, "qemu-system-x86_64")));
+    public static bool IsInstalled =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(folder => File.Exists(Path.Combine(folder, "qemu-system-x86_64")));
 
     public static async Task<QemuProcess> StartAsync(string script, string folder, CancellationToken cancel)
     {

@@ -32,7 +32,8 @@ public class QemuTests(ITestOutputHelper output)
             seen.EnumerateArray().Where(d => !IsExpander(d)).Select(d => (d.GetProperty("slot").GetInt32(), d.GetProperty("function").GetInt32())).Order());
         foreach (FunctionPlacement function in planned)
         {
-            JsonElement device = seen.EnumerateArray().Single(d => d.GetProperty("slot").GetInt32() == function.Address.Device && d.GetProperty("function").GetInt32() == function.Address.Function);
+            JsonElement device = seen.EnumerateArray()
+                .Single(d => d.GetProperty("slot").GetInt32() == function.Address.Device && d.GetProperty("function").GetInt32() == function.Address.Function);
             if (function.Bridge is not { } bridge)
             {
                 Bars(function, device);
@@ -43,7 +44,8 @@ public class QemuTests(ITestOutputHelper output)
             JsonElement numbers = behind.GetProperty("bus");
             Assert.Equal(
                 (function.Name, bridge.Primary, bridge.Secondary, bridge.Subordinate),
-                (function.Name, numbers.GetProperty("number").GetByte(), numbers.GetProperty("secondary").GetByte(), numbers.GetProperty("subordinate").GetByte()));
+                (function.Name, numbers.GetProperty("number").GetByte(), numbers.GetProperty("secondary").GetByte(), numbers.GetProperty("subordinate")
+                    .GetByte()));
             Window(function.Name, "memory", bridge.Memory, numbers.GetProperty("memory_range"));
             Window(function.Name, "prefetchable", bridge.Prefetchable, numbers.GetProperty("prefetchable_range"));
             if (behind.TryGetProperty("devices", out JsonElement devices))
@@ -66,7 +68,8 @@ public class QemuTests(ITestOutputHelper output)
         Assert.Equal(function.Bars.Select(bar => (bar.Demand.Index, bar.Demand.Kind, bar.Size)), seen.Order());
         foreach (JsonElement region in device.GetProperty("regions").EnumerateArray())
         {
-            output.WriteLine($"{function.Address} {function.Name} bar{region.GetProperty("bar").GetInt32()}: 0x{region.GetProperty("address").GetInt64():x}, planned {function.Bar(region.GetProperty("bar").GetInt32())!.Address}");
+            output.WriteLine($"{function.Address} {function.Name} bar{region.GetProperty("bar").GetInt32()}: 0x{region.GetProperty("address").GetInt64():x}, "
+                + $"planned {function.Bar(region.GetProperty("bar").GetInt32())!.Address}");
         }
     }
 
@@ -78,7 +81,8 @@ public class QemuTests(ITestOutputHelper output)
         output.WriteLine($"{name} {kind} window: 0x{start:x}-0x{last:x}, planned {planned}");
         if (planned is { } range)
         {
-            Assert.True(last > start && last - start + 1 >= Math.Min(range.Size, 1 << 20), $"{name} has a {kind} window 0x{start:x}-0x{last:x}, planned {range}");
+            Assert.True(last > start && last - start + 1 >= Math.Min(range.Size, 1 << 20),
+                $"{name} has a {kind} window 0x{start:x}-0x{last:x}, planned {range}");
         }
 
         if (planned is { } reserved && (name.StartsWith("rp", StringComparison.Ordinal) || name.StartsWith("hot", StringComparison.Ordinal)))

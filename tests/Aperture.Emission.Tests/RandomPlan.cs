@@ -42,7 +42,9 @@ internal sealed class RandomPlan(int seed)
         GuestAddress hole = new((ulong)_random.Next(0x1000, 0xFEC0) << 16);
         PlacementMap map = new()
         {
-            Ram = new RamPlacement(hole, low, default) { LowPieces = [low], HighPieces = [], Registers = new MemoryRegisters(low.Last, hole, hole, hole, default) },
+            Ram = new RamPlacement(
+                hole, low, default)
+            { LowPieces = [low], HighPieces = [], Registers = new MemoryRegisters(low.Last, hole, hole, hole, default) },
             Ecam = null,
             Ecams = _random.Next(2) == 0 ? [] : [new EcamPlacement((uint)_random.Next(2), Range(0xB000_0000, 256UL << 20))],
             Metrics = new LayoutMetrics(0, 0, default, 0, (ulong)_random.NextInt64(), default),
@@ -63,8 +65,11 @@ internal sealed class RandomPlan(int seed)
             string name = $"n{_names++}q{Text()}";
             Bdf address = new(bus, _random.Next(32), _random.Next(8));
             BarPlacement[] bars = [.. Enumerable.Range(0, _random.Next(0, 4)).Select(_ => Bar())];
-            BridgeDemand? demand = depth < 5 && _random.Next(3) == 0 ? new BridgeDemand([]) { Reserve = _random.Next(2) == 0 ? new HotplugReserve() : null } : null;
-            functions.Add(new FunctionPlacement(new FunctionDemand(name, address.DeviceFunction, []) { Bridge = demand, Sriov = _random.Next(5) == 0 ? new SriovDemand(4) : null }, address, bars, demand is null ? null : Behind(bus, depth)));
+            BridgeDemand? demand = depth < 5 && _random.Next(3) == 0
+                ? new BridgeDemand([]) { Reserve = _random.Next(2) == 0 ? new HotplugReserve() : null } : null;
+            functions.Add(new FunctionPlacement(
+                new FunctionDemand(name, address.DeviceFunction, []) { Bridge = demand, Sriov = _random.Next(5) == 0 ? new SriovDemand(4) : null }, address,
+                bars, demand is null ? null : Behind(bus, depth)));
             if (_random.Next(3) == 0)
             {
                 _hosts[name] = _random.Next(2) == 0 ? Text() : "0000:01:00.0";
@@ -95,7 +100,9 @@ internal sealed class RandomPlan(int seed)
         BarKind kind = (BarKind)_random.Next(6);
         ulong size = 1UL << _random.Next(2, kind.Is64Bit() ? 45 : 30);
         ulong start = (kind.Is64Bit() ? 1UL << 45 : 0x4000_0000UL) & ~(size - 1);
-        return new BarPlacement(new BarDemand(_random.Next(BarIndex.End), kind, size), Range(start, size), new PlacementReason((PlacementReasonKind)_random.Next(4))) { Size = size };
+        return new BarPlacement(new BarDemand(_random.Next(BarIndex.End), kind, size), Range(start, size),
+            new PlacementReason((PlacementReasonKind)_random.Next(4)))
+        { Size = size };
     }
 
     private string Text() => new([.. Enumerable.Range(0, _random.Next(0, 8)).Select(_ => Nasty[_random.Next(Nasty.Length)])]);

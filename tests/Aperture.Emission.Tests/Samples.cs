@@ -29,9 +29,14 @@ internal static class Samples
     /// <summary>Something of everything: three host bridges, a switch, pins, VFs, a ROM, a hotplug port, reserved ranges, two host devices.</summary>
     public static EmissionPlan Everything()
     {
-        FunctionDemand gpu = Device("gpu 0", 0, Bar(0, BarKind.Memory32, 16 * M, 0xC100_0000), Bar(2, BarKind.Memory64Prefetchable, 64 * G, 0x3B80_0000_0000), Bar(BarKinds.RomIndex, BarKind.Rom, 64 * K));
-        FunctionDemand nic = Device("nic0", 0, Bar(0, BarKind.Memory64Prefetchable, M), Bar(BarIndex.Vf0, BarKind.Memory64Prefetchable, 16 * K)) with { Sriov = new SriovDemand(8) };
-        FunctionDemand hot = Bridge("hot0", 2) with { Bridge = new BridgeDemand([]) { Reserve = new HotplugReserve { Buses = 2, Io = 4 * K, Memory = 32 * M, Prefetchable = 2 * G } } };
+        FunctionDemand gpu = Device("gpu 0", 0, Bar(0, BarKind.Memory32, 16 * M, 0xC100_0000), Bar(2, BarKind.Memory64Prefetchable, 64 * G, 0x3B80_0000_0000),
+            Bar(BarKinds.RomIndex, BarKind.Rom, 64 * K));
+        FunctionDemand nic = Device(
+            "nic0", 0, Bar(0, BarKind.Memory64Prefetchable, M), Bar(BarIndex.Vf0, BarKind.Memory64Prefetchable, 16 * K)) with
+        { Sriov = new SriovDemand(8) };
+        FunctionDemand hot = Bridge(
+            "hot0", 2) with
+        { Bridge = new BridgeDemand([]) { Reserve = new HotplugReserve { Buses = 2, Io = 4 * K, Memory = 32 * M, Prefetchable = 2 * G } } };
         HostBridgeDemand first = new("pcie.0",
         [
             Device("mch", 0),
@@ -41,7 +46,9 @@ internal static class Samples
             Device("lpc", 0x1F),
         ])
         { LastBus = 0x7F };
-        HostBridgeDemand second = new("pcie.1", [Bridge("rp1", 0, Device("fb0", 0, Bar(0, BarKind.Memory32Prefetchable, 16 * M), Bar(2, BarKind.Memory32, 4 * K)))]) { FirstBus = 0x80 };
+        HostBridgeDemand second = new(
+            "pcie.1", [Bridge("rp1", 0, Device("fb0", 0, Bar(0, BarKind.Memory32Prefetchable, 16 * M), Bar(2, BarKind.Memory32, 4 * K)))])
+        { FirstBus = 0x80 };
         HostBridgeDemand third = new("far", [Bridge("rp2", 0, Device("odd0", 0, Bar(0, BarKind.Memory32, 8 * M)))]) { Segment = 1 };
         PlatformLimits platform = PlatformLimits.Q35(8 * G, 46) with
         {
@@ -75,6 +82,7 @@ internal static class Samples
             Device("serial", 7, Bar(0, BarKind.Io, 8)),
             Device("lpc", 0x1F),
         ]);
-        return Solve(PlatformLimits.Q35(512 * M, 40), host with { LastBus = 0x7F }, new HostBridgeDemand("pcie.1", [Bridge("rp1", 0, Device("edu1", 0, Bar(0, BarKind.Memory32, M)))]) { FirstBus = 0x80 });
+        return Solve(PlatformLimits.Q35(512 * M, 40), host with { LastBus = 0x7F },
+            new HostBridgeDemand("pcie.1", [Bridge("rp1", 0, Device("edu1", 0, Bar(0, BarKind.Memory32, M)))]) { FirstBus = 0x80 });
     }
 }

@@ -12,10 +12,10 @@ public class ShellTests
     public async Task A_script_passes_hostile_values_on_as_they_are(string monitor, string program)
     {
         Assert.SkipUnless(File.Exists("/bin/bash"), "there is no /bin/bash");
-        const string hostile = "a b'c\"$(touch pwned)`id`;&|>x\\";
+        const string Hostile = "a b'c\"$(touch pwned)`id`;&|>x\\";
         using TemporaryFolder folder = new();
         folder.Executable(program, "#!/bin/bash\nprintf '%s\\n' \"$@\"\n");
-        EmissionPlan plan = Samples.Everything() with { HostAddresses = new Dictionary<string, string> { ["gpu 0"] = hostile, ["nic0"] = hostile } };
+        EmissionPlan plan = Samples.Everything() with { HostAddresses = new Dictionary<string, string> { ["gpu 0"] = Hostile, ["nic0"] = Hostile } };
         string script = folder.Executable("script", Emitter.Emit(monitor, plan));
 
         using Process shell = Process.Start(new ProcessStartInfo("/bin/bash", [script, "last argument"])
@@ -28,7 +28,7 @@ public class ShellTests
         await shell.WaitForExitAsync(TestContext.Current.CancellationToken);
 
         Assert.Equal(0, shell.ExitCode);
-        Assert.Equal(2, output.Split('\n').Count(line => line.Contains(hostile, StringComparison.Ordinal)));
+        Assert.Equal(2, output.Split('\n').Count(line => line.Contains(Hostile, StringComparison.Ordinal)));
         Assert.EndsWith("last argument\n", output);
         Assert.False(File.Exists(Path.Combine(folder.Path, "pwned")));
     }

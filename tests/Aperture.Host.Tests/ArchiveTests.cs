@@ -2,6 +2,7 @@ using System.Formats.Tar;
 using System.IO.Compression;
 using System.Text;
 using Aperture.Host.Model;
+using Aperture.TestKit.Parts.Hosts;
 
 namespace Aperture.Host.Tests;
 
@@ -156,7 +157,8 @@ public class ArchiveTests
     [InlineData(new byte[] { 0x28, 0xB5, 0x2F, 0xFD, 1, 2 }, "zstd -d")]
     [InlineData(new byte[] { 0x1F, 0x8B, 8, 0, 0 }, "capture.tar")]
     [InlineData(new byte[] { 0x42, 0x5A, 0x68, 0x39, 0, 0 }, "capture.tar")]
-    public void Other_compressions_and_damaged_ones_are_refused(byte[] content, string words) => Assert.Contains(words, Say.Refusal(() => Archive.Read(content)));
+    public void Other_compressions_and_damaged_ones_are_refused(byte[] content, string words) =>
+        Assert.Contains(words, Say.Refusal(() => Archive.Read(content)));
 
     private static byte[] Bzip2(byte[] content)
     {

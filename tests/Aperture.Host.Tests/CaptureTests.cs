@@ -1,6 +1,7 @@
 using Aperture.Host.Capture;
 using Aperture.Host.Model;
 using Aperture.Host.Reports;
+using Aperture.TestKit.Parts.Hosts;
 
 namespace Aperture.Host.Tests;
 
@@ -51,7 +52,8 @@ public class CaptureTests
         Assert.Equal(new HostCaptureSummary(3, 2, 1), summary);
         HostMachine back = Archive.Read(archive);
         Assert.Equal(Json(tree.Read()), Json(back));
-        Assert.Equal(tree.Read().Functions.Select(static f => Convert.ToHexString(f.Config.Span)), back.Functions.Select(static f => Convert.ToHexString(f.Config.Span)));
+        Assert.Equal(tree.Read().Functions.Select(static f => Convert.ToHexString(f.Config.Span)),
+            back.Functions.Select(static f => Convert.ToHexString(f.Config.Span)));
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using Aperture.Host.Model;
+using Aperture.TestKit.Parts.Hosts;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -13,7 +14,8 @@ public class ConsistencyTests
         using TreeBuilder tree = new();
         for (int i = 0; i < bars.Length; i++)
         {
-            tree.Function("pci0000:00", $"0000:00:{i:x2}.0", new ConfigBuilder(64).Bytes, TreeBuilder.Lines(TreeBuilder.Line(bars[i].Start, bars[i].Size, Memory32)));
+            tree.Function("pci0000:00", $"0000:00:{i:x2}.0", new ConfigBuilder(64).Bytes,
+                TreeBuilder.Lines(TreeBuilder.Line(bars[i].Start, bars[i].Size, Memory32)));
         }
 
         return tree.Read();
@@ -42,7 +44,9 @@ public class ConsistencyTests
     [Fact]
     public void An_overlap_is_found_exactly_when_two_bars_share_a_byte()
     {
-        Gen<(ulong Start, ulong Size)> bars = from size in Gen.Choose(12, 16) from at in Gen.Choose(0, 31) select (0xE000_0000 + ((ulong)at << 14 & ~((1UL << size) - 1)), 1UL << size);
+        Gen<(ulong Start, ulong Size)> bars = from size in Gen.Choose(12, 16)
+                                              from at in Gen.Choose(0, 31)
+                                              select (0xE000_0000 + ((ulong)at << 14 & ~((1UL << size) - 1)), 1UL << size);
         Prop.ForAll(bars.ArrayOf().Select(static list => list.Take(6).ToArray()).ToArbitrary(), static list =>
         {
             // The oracle compares every pair.
@@ -66,7 +70,10 @@ public class ConsistencyTests
                 at += 1u << power;
             }
 
-            HostMachine machine = HostReader.ReadLspci(Dump([.. truth.Select(static (bar, i) => ($"00:{i:x2}.0", new ConfigBuilder(64).Bar32(0, bar.Start))), ("00:1f.0", new ConfigBuilder(64))]), "sizes");
+            HostMachine machine =
+                HostReader.ReadLspci(
+                    Dump([.. truth.Select(static (bar, i) => ($"00:{i:x2}.0", new ConfigBuilder(64).Bar32(0, bar.Start))), ("00:1f.0", new ConfigBuilder(64))]),
+                    "sizes");
             for (int i = 0; i < truth.Count; i++)
             {
                 HostBar bar = machine.Functions[i].Bars[0];
@@ -102,7 +109,8 @@ public class ConsistencyTests
             using TreeBuilder tree = new();
             byte[] bridge = ConfigBuilder.Bridge(1, 1, HostPortType.RootPort, 0xE000_0000, 1 << 20, length: 64).U32(8, 0x060400_00 | subtractive << 8).Bytes;
             tree.Function("pci0000:00", "0000:00:01.0", bridge);
-            tree.Function("pci0000:00/0000:00:01.0", "0000:01:00.0", new ConfigBuilder(64).Bytes, TreeBuilder.Lines(TreeBuilder.Line(0xE010_0000, 1 << 20, Memory32)));
+            tree.Function("pci0000:00/0000:00:01.0", "0000:01:00.0", new ConfigBuilder(64).Bytes,
+                TreeBuilder.Lines(TreeBuilder.Line(0xE010_0000, 1 << 20, Memory32)));
             HostMachine machine = tree.Read();
             Assert.Equal(subtractive == 0 ? [HostFindingKind.OutsideWindow] : [], machine.Findings.Select(static finding => finding.Kind));
             machine.RequireConsistent();
@@ -118,7 +126,8 @@ public class ConsistencyTests
                 ("01:00.0", ConfigBuilder.Bridge(2, 2, HostPortType.PcieToPciBridge, 0xE000_0000, 2 << 20)),
                 ("01:01.0", ConfigBuilder.Bridge(3, 3, HostPortType.PcieToPciBridge, 0xE010_0000, 4 << 20))),
             "windows");
-        Assert.Equal([(HostFindingSeverity.Error, HostFindingKind.Overlap), (HostFindingSeverity.Warning, HostFindingKind.OutsideWindow)], machine.Findings.Select(static f => (f.Severity, f.Kind)));
+        Assert.Equal([(HostFindingSeverity.Error, HostFindingKind.Overlap), (HostFindingSeverity.Warning, HostFindingKind.OutsideWindow)],
+            machine.Findings.Select(static f => (f.Severity, f.Kind)));
     }
 
     [Theory]
@@ -155,7 +164,8 @@ public class ConsistencyTests
     [Fact]
     public void Buses_that_do_not_nest_are_a_warning()
     {
-        string text = Dump(("00:01.0", ConfigBuilder.Bridge(1, 2, HostPortType.RootPort)), ("01:00.0", ConfigBuilder.Bridge(2, 9, HostPortType.SwitchUpstream)));
+        string text = Dump(("00:01.0", ConfigBuilder.Bridge(1, 2, HostPortType.RootPort)),
+            ("01:00.0", ConfigBuilder.Bridge(2, 9, HostPortType.SwitchUpstream)));
         Assert.Equal(HostFindingKind.BusNumbers, Assert.Single(HostReader.ReadLspci(text, "nest").Findings).Kind);
     }
 

@@ -4,6 +4,7 @@ using System.Text;
 using Aperture.Host.Analysis;
 using Aperture.Host.Model;
 using Aperture.Host.Reports;
+using Aperture.TestKit.Parts.Hosts;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -25,9 +26,11 @@ public class FuzzTests
     ];
 
     private static readonly string Resources = string.Concat(
-        TreeBuilder.Lines(TreeBuilder.Line(0x40_0000_0000, 1UL << 30, 0x14220c), TreeBuilder.Empty, TreeBuilder.Line(0xE000_0000, 1 << 20, 0x40200)).Select(static line => line + "\n"));
+        TreeBuilder.Lines(TreeBuilder.Line(0x40_0000_0000, 1UL << 30, 0x14220c), TreeBuilder.Empty, TreeBuilder.Line(0xE000_0000, 1 << 20, 0x40200))
+            .Select(static line => line + "\n"));
 
-    private static readonly string Details = "\tRegion 0: Memory at 4000000000 (64-bit, prefetchable) [size=1G]\n\tMemory at e0000000 (32-bit, non-prefetchable) [size=1M]\n"
+    private static readonly string Details =
+        "\tRegion 0: Memory at 4000000000 (64-bit, prefetchable) [size=1G]\n\tMemory at e0000000 (32-bit, non-prefetchable) [size=1M]\n"
         + "\tExpansion ROM at e0100000 [disabled] [size=64K]\n\tNUMA node: 1\n\tIOMMU group: 3\n\tKernel driver in use: x\n";
 
     // Headers and the starts of capabilities are where a changed byte matters; edges are the values that break arithmetic.
@@ -50,7 +53,11 @@ public class FuzzTests
         select $"{domain}{bus}:{device}.{function}";
 
     private static Gen<string> Text(string seed, int most) =>
-        from edits in (from at in Gen.Choose(0, most) from cut in Gen.Choose(0, 20) from put in Gen.Elements("", "0", "-", "f", "0x", "\n", "\t", " ", ":", "]", "[size=", "??", "99999999999999999999") select (at, cut, put)).ListOf()
+        from edits in (from at in Gen.Choose(0, most)
+                       from cut in Gen.Choose(0, 20)
+                       from put in Gen.Elements(
+            "", "0", "-", "f", "0x", "\n", "\t", " ", ":", "]", "[size=", "??", "99999999999999999999")
+                       select (at, cut, put)).ListOf()
         from rough in Gen.Frequency((6, Gen.Constant(0)), (1, Gen.Choose(1, 4)))
         select Edit(seed, edits.Take(rough));
 
@@ -63,19 +70,28 @@ public class FuzzTests
         select Encoding.Latin1.GetBytes(text[..Math.Min(cut, text.Length)]);
 
     private static Gen<(TarEntryType Type, string Name, string Content)> Entries { get; } = Gen.Frequency(
-        (12, from address in Addresses from config in MutantConfigs select (TarEntryType.RegularFile, $"m/sys/devices/pci0000:00/{Long(address)}/config", Archive.Text(config))),
-        (1, from address in Addresses select (TarEntryType.SymbolicLink, $"m/sys/bus/pci/devices/{Long(address)}", $"../../../devices/pci0000:00/{Long(address)}")),
+        (12, from address in Addresses
+             from config in MutantConfigs
+             select (TarEntryType.RegularFile, $"m/sys/devices/pci0000:00/{Long(address)}/config", Archive.Text(config))),
+        (1, from address in Addresses
+            select (TarEntryType.SymbolicLink, $"m/sys/bus/pci/devices/{Long(address)}", $"../../../devices/pci0000:00/{Long(address)}")),
         (4, from text in Text(Resources, 900) select (TarEntryType.RegularFile, Place + "/resource", text)),
         (4, from name in Gen.Elements("vendor", "device", "class") from text in Text("0x1234\n", 8) select (TarEntryType.RegularFile, $"{Place}/{name}", text)),
-        (4, from name in Gen.Elements("numa_node", "sriov_totalvfs", "sriov_numvfs") from text in Text("12\n", 3) select (TarEntryType.RegularFile, $"{Place}/{name}", text)),
+        (4, from name in Gen.Elements("numa_node", "sriov_totalvfs", "sriov_numvfs")
+            from text in Text("12\n", 3)
+            select (TarEntryType.RegularFile, $"{Place}/{name}", text)),
         (4, from number in Gen.Frequency((20, Gen.Constant("3")), (1, Gen.Elements("-1", "x", "99999999999")))
             from text in Text("0x00000000fee00000 0x00000000feefffff msi\n", 45)
             select (TarEntryType.RegularFile, $"m/sys/kernel/iommu_groups/{number}/reserved_regions", text)),
-        (4, from name in Gen.Elements("driver", "iommu_group", "physfn") from target in Gen.Elements("x/7", "../0000:00:01.0", "..", "/") select (TarEntryType.SymbolicLink, $"{Place}/{name}", target)),
+        (4, from name in Gen.Elements("driver", "iommu_group", "physfn")
+            from target in Gen.Elements("x/7", "../0000:00:01.0", "..", "/")
+            select (TarEntryType.SymbolicLink, $"{Place}/{name}", target)),
         (1, from address in Addresses
-            from target in Gen.Elements("../../../devices/pci0000:00/0000:00:01.0", "0000:00:01.0", "../devices", "/", "/../..", "..", "loop", "../../../devices/pci0000:00")
+            from target in Gen.Elements(
+                "../../../devices/pci0000:00/0000:00:01.0", "0000:00:01.0", "../devices", "/", "/../..", "..", "loop", "../../../devices/pci0000:00")
             select (TarEntryType.SymbolicLink, $"m/sys/bus/pci/devices/{address}", target)),
-        (1, from name in Gen.Elements("../x", "m/../../x", "m/sys", "m/sys/devices/pci0000:00", Place, "/abs/sys/bus/pci/devices", "m/sys/bus/pci/devices/loop", "m")
+        (1, from name in Gen.Elements(
+            "../x", "m/../../x", "m/sys", "m/sys/devices/pci0000:00", Place, "/abs/sys/bus/pci/devices", "m/sys/bus/pci/devices/loop", "m")
             from type in Gen.Elements(TarEntryType.RegularFile, TarEntryType.SymbolicLink, TarEntryType.Directory, TarEntryType.HardLink, TarEntryType.Fifo)
             select (type, name, "m/sys/bus")));
 
@@ -85,7 +101,9 @@ public class FuzzTests
         from broken in Gen.Frequency((4, Gen.Constant(0)), (1, Gen.Choose(1, 6)))
         from fix in Gen.Elements(true, false)
         from cut in Gen.Frequency((8, Gen.Constant(int.MaxValue)), (1, Gen.Choose(0, 20000)))
-        let archive = Archive.Make([(TarEntryType.Directory, "m/sys/bus/pci/devices", ""), (TarEntryType.RegularFile, Place + "/config", Archive.Text(Configs[0])), .. entries.Take(12)])
+        let archive = Archive.Make(
+            [(TarEntryType.Directory, "m/sys/bus/pci/devices", ""), (TarEntryType.RegularFile, Place + "/config", Archive.Text(Configs[0])),
+                .. entries.Take(12)])
         let mutant = Fix(Mutate(archive, changes.Take(broken)), fix)
         select mutant[..Math.Min(cut, mutant.Length)];
 

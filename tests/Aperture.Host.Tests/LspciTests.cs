@@ -1,5 +1,6 @@
 using Aperture.Host.Model;
 using Aperture.Pci;
+using Aperture.TestKit.Parts.Hosts;
 
 namespace Aperture.Host.Tests;
 
@@ -31,7 +32,8 @@ public class LspciTests
         byte[] config = new ConfigBuilder(64).Bar64(0, 0x10_0000_0000).Bar32(2, 0xE001).U32(0x30, 0xDF000000).Bytes;
         HostFunction function = Read(Say.Dump("10000:81:00.0", config, Details)).At("10000:81:00.0");
         Assert.Equal(("nvidia", 1, 44), (function.Driver, function.NumaNode, function.IommuGroup));
-        Assert.Equal([(0, 64UL << 30, BarKind.Memory64Prefetchable), (2, 128UL, BarKind.Io)], function.Bars.Select(static bar => (bar.Index, bar.Size, bar.Kind)));
+        Assert.Equal([(0, 64UL << 30, BarKind.Memory64Prefetchable), (2, 128UL, BarKind.Io)],
+            function.Bars.Select(static bar => (bar.Index, bar.Size, bar.Kind)));
         Assert.Equal((512UL << 10, false), (function.Rom!.Size, function.Rom.Enabled));
         Assert.All(function.AllBars, static bar => Assert.Equal(SizeOrigin.Known, bar.Origin));
     }
@@ -48,7 +50,9 @@ public class LspciTests
     [Fact]
     public void Virtual_and_unassigned_regions_are_told_apart()
     {
-        const string Details = "\tRegion 0: [virtual] Memory at 2000000000 (64-bit, prefetchable) [size=16K]\n\tRegion 3: Memory at <unassigned> (64-bit, non-prefetchable) [disabled] [size=1M]\n";
+        const string Details =
+            "\tRegion 0: [virtual] Memory at 2000000000 (64-bit, prefetchable) [size=16K]\n\tRegion 3: Memory at <unassigned> (64-bit, non-prefetchable) "
+                + "[disabled] [size=1M]\n";
         HostFunction function = Read(Say.Dump("00:02.0", new ConfigBuilder(64).Bytes, Details)).At("0000:00:02.0");
         Assert.Equal(new GuestAddress(0x20_0000_0000), function.Bars[0].Address);
         Assert.Equal((null, 1UL << 20, BarKind.Memory64), (function.Bars[1].Address, function.Bars[1].Size, function.Bars[1].Kind));
@@ -120,7 +124,8 @@ public class LspciTests
     [Fact]
     public void Numeric_ids_in_the_header_name_a_vf_whose_config_does_not()
     {
-        string text = Say.Dump("01:10.0", new ConfigBuilder(64, 0xFFFF, 0xFFFF).Bytes).Replace("Some device: Some vendor", "Ethernet controller [0200]: Maker Virtual Function [8086:10ed] (rev 01)", StringComparison.Ordinal);
+        string text = Say.Dump("01:10.0", new ConfigBuilder(64, 0xFFFF, 0xFFFF).Bytes)
+            .Replace("Some device: Some vendor", "Ethernet controller [0200]: Maker Virtual Function [8086:10ed] (rev 01)", StringComparison.Ordinal);
         PciIdentity identity = Read(text).Functions[0].Identity;
         Assert.Equal((0x8086, 0x10ED), (identity.Vendor, identity.Device));
     }

@@ -1,12 +1,13 @@
 using Aperture.Host.Analysis;
 using Aperture.Host.Model;
 using Aperture.Pci;
+using Aperture.TestKit.Parts.Hosts;
 
 namespace Aperture.Host.Tests;
 
 /// <summary>
-/// Facts about captures of real machines (hwloc's test data), checked by hand against the captured files. The captures are not part of the project: the tests run
-/// where APERTURE_HOSTS names their folder, or a folder <c>shared/hosts</c> stands beside the checkout.
+/// Facts about captures of real machines (hwloc's test data), checked by hand against the captured files. The captures are not part of the project: the tests
+/// run where APERTURE_HOSTS names their folder, or a folder <c>shared/hosts</c> stands beside the checkout.
 /// </summary>
 public class RealCaptureTests
 {
@@ -29,7 +30,8 @@ public class RealCaptureTests
         });
         Assert.Equal(new GuestAddress(0x39E0_0000_0000), machine.At("0000:1b:00.0").Bars[0].Address);
         Assert.Equal(new GuestAddress(0x3AB0_0000_0000), machine.At("0000:41:00.0").Bars[0].Address);
-        Assert.Equal(AddressRange.FromBounds(new GuestAddress(0x39B0_0000_0000), new GuestAddress(0x39F0_01FF_FFFF)), machine.At("0000:17:00.0").Bridge!.Prefetchable);
+        Assert.Equal(AddressRange.FromBounds(new GuestAddress(0x39B0_0000_0000), new GuestAddress(0x39F0_01FF_FFFF)),
+            machine.At("0000:17:00.0").Bridge!.Prefetchable);
         Assert.Equal(Say.Address("0000:5f:03.0"), machine.At("0000:60:00.1").Parent);
         Assert.Equal(64, machine.At("0000:60:00.0").Sriov!.TotalVfs);
         Assert.Equal([47925628UL << 10, 49519964UL << 10], machine.NumaNodes.Select(static node => node.MemoryBytes!.Value));
@@ -69,7 +71,8 @@ public class RealCaptureTests
     public void The_engines_hex_dumps_bound_the_sizes_that_the_capture_knows()
     {
         HostMachine known = RealCaptures.Read("8-vector-engines.tar.bz2");
-        HostMachine inferred = HostReader.ReadLspci(string.Concat(known.Functions.Select(static f => Say.Dump(f.Address.ToString(), f.Config.ToArray()))), "dump");
+        HostMachine inferred =
+            HostReader.ReadLspci(string.Concat(known.Functions.Select(static f => Say.Dump(f.Address.ToString(), f.Config.ToArray()))), "dump");
         foreach (HostFunction function in inferred.Functions)
         {
             foreach (HostBar bar in function.AllBars)

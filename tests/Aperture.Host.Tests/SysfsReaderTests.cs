@@ -1,6 +1,7 @@
 using Aperture.Host.Analysis;
 using Aperture.Host.Model;
 using Aperture.Pci;
+using Aperture.TestKit.Parts.Hosts;
 
 namespace Aperture.Host.Tests;
 
@@ -42,7 +43,8 @@ public class SysfsReaderTests
     [Fact]
     public void A_bar_has_its_size_from_resource_and_its_kind_from_the_flags()
     {
-        using TreeBuilder tree = OneEndpoint(TreeBuilder.Line(0x10_0000_0000, 64UL << 30, Memory64), TreeBuilder.Empty, TreeBuilder.Line(0xE000_0000, 4096, Memory32));
+        using TreeBuilder tree =
+            OneEndpoint(TreeBuilder.Line(0x10_0000_0000, 64UL << 30, Memory64), TreeBuilder.Empty, TreeBuilder.Line(0xE000_0000, 4096, Memory32));
         HostFunction function = tree.Read().At("0000:00:02.0");
         HostBar bar = function.Bars[0];
         Assert.Equal((0, BarKind.Memory64Prefetchable, 64UL << 30, SizeOrigin.Known, true), (bar.Index, bar.Kind, bar.Size, bar.Origin, bar.Enabled));
@@ -69,7 +71,8 @@ public class SysfsReaderTests
     public void An_unassigned_resource_has_a_size_and_no_address()
     {
         using TreeBuilder tree = new();
-        tree.Function("pci0000:00", "0000:00:02.0", new ConfigBuilder(64).Bar64(0, 0).Bytes, TreeBuilder.Lines(TreeBuilder.Line(0, 1 << 20, Memory64 | 0x20000000)));
+        tree.Function("pci0000:00", "0000:00:02.0", new ConfigBuilder(64).Bar64(0, 0).Bytes,
+            TreeBuilder.Lines(TreeBuilder.Line(0, 1 << 20, Memory64 | 0x20000000)));
         HostBar bar = tree.Read().At("0000:00:02.0").Bars[0];
         Assert.False(bar.Assigned);
         Assert.False(bar.Enabled);
@@ -154,7 +157,8 @@ public class SysfsReaderTests
         Assert.True(machine.KnowsIommuGroups);
         HostIommuGroup group = Assert.Single(machine.IommuGroups);
         Assert.Equal([function.Address], group.Functions);
-        Assert.Equal(new HostReservedRegion(AddressRange.FromBounds(new GuestAddress(0xFD_0000_0000), new GuestAddress(0xFF_FFFF_FFFF)), "reserved"), function.ReservedRegions[1]);
+        Assert.Equal(new HostReservedRegion(AddressRange.FromBounds(new GuestAddress(0xFD_0000_0000), new GuestAddress(0xFF_FFFF_FFFF)), "reserved"),
+            function.ReservedRegions[1]);
         Assert.Equal(new HostNumaNode(3, "0-3", 2 << 20), Assert.Single(machine.NumaNodes));
     }
 

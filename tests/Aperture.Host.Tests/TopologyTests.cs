@@ -3,6 +3,7 @@ using System.Text.Json;
 using Aperture.Host.Analysis;
 using Aperture.Host.Model;
 using Aperture.Host.Reports;
+using Aperture.TestKit.Parts.Hosts;
 
 namespace Aperture.Host.Tests;
 
@@ -10,7 +11,9 @@ public class TopologyTests
 {
     private const ushort Redirect = 0x1D;
 
-    /// <summary>Two root ports; below the first a switch with two endpoints, below the second one endpoint with two functions; a second host bridge with one endpoint.</summary>
+    /// <summary>
+    /// Two root ports; below the first a switch with two endpoints, below the second one endpoint with two functions; a second host bridge with one endpoint.
+    /// </summary>
     private static HostMachine Switch(ushort acs, ushort rootAcs = 0, HostPortType? onlyHeaders = null)
     {
         int length = onlyHeaders is null ? 4096 : 64;
@@ -88,7 +91,8 @@ public class TopologyTests
     public void Bridges_above_and_the_host_bridge_follow_the_bus_numbers()
     {
         HostMachine machine = Switch(0);
-        Assert.Equal(["0000:02:00.0", "0000:01:00.0", "0000:00:01.0"], HostTopology.BridgesAbove(machine, machine.At("0000:03:00.0")).Select(static f => f.Address.ToString()));
+        Assert.Equal(["0000:02:00.0", "0000:01:00.0", "0000:00:01.0"],
+            HostTopology.BridgesAbove(machine, machine.At("0000:03:00.0")).Select(static f => f.Address.ToString()));
         Assert.Equal(0x80, HostTopology.HostBridgeOf(machine, machine.At("0000:81:00.0"))!.RootBus);
         Assert.Equal(2, machine.HostBridges.Length);
         Assert.Equal(HostPortType.SwitchDownstream, machine.At("0000:02:01.0").Pcie!.Type);
@@ -121,13 +125,15 @@ public class TopologyTests
             using StringWriter writer = new();
             HostReport.Write(writer, machine, new HostReportOptions(format));
             string[] lines = writer.ToString().Split('\n');
-            Assert.All(machine.Functions, function => Assert.Single(lines, line => line.TrimStart().StartsWith(function.Address.ToString(), StringComparison.Ordinal)));
+            Assert.All(machine.Functions,
+                function => Assert.Single(lines, line => line.TrimStart().StartsWith(function.Address.ToString(), StringComparison.Ordinal)));
             Assert.Contains(lines, static line => line.Trim() == "acs SV+ TB- RR+ CR+ UF+ DT-");
         }
 
         using MemoryStream output = new();
         HostJson.Write(output, machine);
         using JsonDocument document = JsonDocument.Parse(output.ToArray());
-        Assert.Equal(machine.Functions.Select(static f => f.Address.ToString()), document.RootElement.GetProperty("functions").EnumerateArray().Select(static f => f.GetProperty("address").GetString()));
+        Assert.Equal(machine.Functions.Select(static f => f.Address.ToString()),
+            document.RootElement.GetProperty("functions").EnumerateArray().Select(static f => f.GetProperty("address").GetString()));
     }
 }

@@ -10,7 +10,8 @@ public class KernelAbiTests
     // Our structure, the kernel's, and our fields with the kernel's names for them.
     private static readonly (Type Ours, string Theirs, string[] Fields)[] Structures =
     [
-        (typeof(KvmMemoryRegion), "struct kvm_userspace_memory_region", ["Slot=slot", "Flags=flags", "GuestPhysicalAddress=guest_phys_addr", "MemorySize=memory_size", "UserspaceAddress=userspace_addr"]),
+        (typeof(KvmMemoryRegion), "struct kvm_userspace_memory_region", [
+            "Slot=slot", "Flags=flags", "GuestPhysicalAddress=guest_phys_addr", "MemorySize=memory_size", "UserspaceAddress=userspace_addr"]),
         (typeof(KvmCoalescedZone), "struct kvm_coalesced_mmio_zone", ["Address=addr", "Size=size", "IsPort=pio"]),
         (typeof(KvmIrqLevel), "struct kvm_irq_level", ["Irq=irq", "Level=level"]),
         (typeof(KvmMsi), "struct kvm_msi", ["AddressLow=address_lo", "AddressHigh=address_hi", "Data=data", "Flags=flags", "DeviceId=devid"]),
@@ -34,7 +35,8 @@ public class KernelAbiTests
         ]),
         (typeof(KvmSegment), "struct kvm_segment",
         [
-            "Base=base", "Limit=limit", "Selector=selector", "Type=type", "Present=present", "Dpl=dpl", "Db=db", "S=s", "L=l", "G=g", "Avl=avl", "Unusable=unusable",
+            "Base=base", "Limit=limit", "Selector=selector", "Type=type", "Present=present", "Dpl=dpl", "Db=db", "S=s", "L=l", "G=g", "Avl=avl",
+            "Unusable=unusable",
         ]),
         (typeof(KvmDescriptorTable), "struct kvm_dtable", ["Base=base", "Limit=limit"]),
         (typeof(KvmSpecialRegisters), "struct kvm_sregs",
@@ -203,7 +205,8 @@ public class KernelAbiTests
     private static void AssertAll(IReadOnlyCollection<(string Expression, long Ours)> asked)
     {
         IReadOnlyDictionary<string, ulong> theirs = CProbe.Evaluate(asked.Select(entry => entry.Expression));
-        Assert.Empty(asked.Where(entry => theirs[entry.Expression] != (ulong)entry.Ours).Select(entry => $"{entry.Expression} is {theirs[entry.Expression]}, not {entry.Ours}"));
+        Assert.Empty(asked.Where(entry => theirs[entry.Expression] != (ulong)entry.Ours)
+            .Select(entry => $"{entry.Expression} is {theirs[entry.Expression]}, not {entry.Ours}"));
     }
 
     private static FieldInfo FieldOf(Type type, string name) => type.GetField(name, BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)!;

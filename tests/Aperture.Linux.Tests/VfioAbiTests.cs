@@ -12,7 +12,8 @@ public class VfioAbiTests
     private static readonly (Type Ours, string Theirs, string[] Fields)[] Structures =
     [
         (typeof(VfioGroupStatus), "struct vfio_group_status", ["Size=argsz", "Flags=flags"]),
-        (typeof(VfioDeviceInfo), "struct vfio_device_info", ["Size=argsz", "Flags=flags", "Regions=num_regions", "Irqs=num_irqs", "CapabilityOffset=cap_offset"]),
+        (typeof(VfioDeviceInfo), "struct vfio_device_info", [
+            "Size=argsz", "Flags=flags", "Regions=num_regions", "Irqs=num_irqs", "CapabilityOffset=cap_offset"]),
         (typeof(VfioRegionInfo), "struct vfio_region_info",
             ["Size=argsz", "Flags=flags", "Index=index", "CapabilityOffset=cap_offset", "Length=size", "Offset=offset"]),
         (typeof(VfioSparseArea), "struct vfio_region_sparse_mmap_area", []),
@@ -54,7 +55,8 @@ public class VfioAbiTests
         ("VFIO_DEVICE_GET_IRQ_INFO", (long)VfioDeviceRequest.GetIrqInfo), ("VFIO_DEVICE_SET_IRQS", (long)VfioDeviceRequest.SetIrqs),
         ("VFIO_DEVICE_RESET", (long)VfioDeviceRequest.Reset), ("VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", (long)VfioDeviceRequest.GetPciHotResetInfo),
         ("VFIO_DEVICE_PCI_HOT_RESET", (long)VfioDeviceRequest.PciHotReset), ("VFIO_DEVICE_FEATURE", (long)VfioDeviceRequest.Feature),
-        ("VFIO_TYPE1_IOMMU", (long)VfioIommuType.Type1), ("VFIO_TYPE1v2_IOMMU", (long)VfioIommuType.Type1v2), ("VFIO_NOIOMMU_IOMMU", (long)VfioIommuType.NoIommu),
+        ("VFIO_TYPE1_IOMMU", (long)VfioIommuType.Type1), ("VFIO_TYPE1v2_IOMMU", (long)VfioIommuType.Type1v2),
+        ("VFIO_NOIOMMU_IOMMU", (long)VfioIommuType.NoIommu),
         ("VFIO_GROUP_FLAGS_VIABLE", (long)VfioGroupFlags.Viable), ("VFIO_GROUP_FLAGS_CONTAINER_SET", (long)VfioGroupFlags.ContainerSet),
         ("VFIO_DEVICE_FLAGS_RESET", (long)VfioDeviceFlags.Reset), ("VFIO_DEVICE_FLAGS_PCI", (long)VfioDeviceFlags.Pci),
         ("VFIO_DEVICE_FLAGS_CAPS", (long)VfioDeviceFlags.Capabilities),
@@ -106,7 +108,8 @@ public class VfioAbiTests
     [Fact]
     public void The_calls_of_character_devices_are_those_of_the_kernels_headers()
     {
-        Assert.SkipUnless(CProbe.HasCompiler && Has("/usr/include/linux/vfio.h", "VFIO_DEVICE_BIND_IOMMUFD"), "the installed kernel headers are older than Linux 6.6");
+        Assert.SkipUnless(CProbe.HasCompiler && Has("/usr/include/linux/vfio.h", "VFIO_DEVICE_BIND_IOMMUFD"),
+            "the installed kernel headers are older than Linux 6.6");
         AssertAll([.. CdevNumbers, .. CdevStructures.SelectMany(Expressions)]);
     }
 
@@ -157,7 +160,8 @@ public class VfioAbiTests
     private static void AssertAll(IReadOnlyCollection<(string Expression, long Ours)> asked, params string[] headers)
     {
         IReadOnlyDictionary<string, ulong> theirs = CProbe.Evaluate(asked.Select(entry => entry.Expression), headers);
-        Assert.Empty(asked.Where(entry => theirs[entry.Expression] != (ulong)entry.Ours).Select(entry => $"{entry.Expression} is {theirs[entry.Expression]}, not {entry.Ours}"));
+        Assert.Empty(asked.Where(entry => theirs[entry.Expression] != (ulong)entry.Ours)
+            .Select(entry => $"{entry.Expression} is {theirs[entry.Expression]}, not {entry.Ours}"));
     }
 
     private static long SizeOf(Type type) =>

@@ -14,13 +14,16 @@ internal static class Check
     internal static MirrorPlan Plan(HostMachine host, string selection = "all", ulong ram = 2UL << 30) =>
         HostMirror.Plan(host, MirrorSelection.Parse(selection), Guest(ram, HostMirror.AddressBits(host, ram)));
 
-    /// <summary>Every BAR with an address, of every function but chipset bridges, is where the host has it; buses and windows are too. Returns how many BARs that were.</summary>
+    /// <summary>
+    /// Every BAR with an address, of every function but chipset bridges, is where the host has it; buses and windows are too. Returns how many BARs that were.
+    /// </summary>
     internal static int Identical(HostMachine host, MirrorPlan plan, bool windows = true, Predicate<HostFunction>? only = null)
     {
         Assert.Empty(plan.Result.Conflicts);
         PlacementMap map = plan.Result.Require();
         int bars = 0;
-        foreach (HostFunction function in host.Functions.Where(function => function.Identity.ClassCode >> 8 is not (0x0600 or 0x0601) && !function.IsVirtualFunction && only?.Invoke(function) != false))
+        foreach (HostFunction function in host.Functions.Where(
+            function => function.Identity.ClassCode >> 8 is not (0x0600 or 0x0601) && !function.IsVirtualFunction && only?.Invoke(function) != false))
         {
             Assert.True(map.TryGetFunction(function.Address.ToString(), out FunctionPlacement? placed), $"{function.Address} is not in the map");
             Assert.Equal(function.Address.Bdf, placed.Address);

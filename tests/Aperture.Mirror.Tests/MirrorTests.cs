@@ -35,13 +35,15 @@ public class MirrorTests
         HostMachine host = new SyntheticHost(low: 0xB800_0000).Root(0, 0).Port(1, Check.Bars(("mem32", 1 << 20))).Read();
         MirrorPlan plan = Check.Plan(host);
         Check.Identical(host, plan);
-        Assert.Contains(plan.Notes, note => note.StartsWith("ECAM is not at 0xb0000000, where the board has it, because 0000:01:00.0 bar0", StringComparison.Ordinal));
+        Assert.Contains(plan.Notes,
+            note => note.StartsWith("ECAM is not at 0xb0000000, where the board has it, because 0000:01:00.0 bar0", StringComparison.Ordinal));
     }
 
     [Fact]
     public void The_guests_own_functions_step_aside_for_host_functions_at_their_places()
     {
-        SyntheticHost made = new SyntheticHost().Root(0, 0, hostBridge: false).Endpoint(0, 0, 0, new BarText("mem32", 4096)).Endpoint(0, 0x1F, 0, new BarText("mem32", 4096));
+        SyntheticHost made = new SyntheticHost().Root(0, 0, hostBridge: false).Endpoint(0, 0, 0, new BarText("mem32", 4096))
+            .Endpoint(0, 0x1F, 0, new BarText("mem32", 4096));
         HostMachine host = made.Read();
         MirrorPlan plan = Check.Plan(host);
         Assert.Equal(2, Check.Identical(host, plan));
@@ -60,7 +62,8 @@ public class MirrorTests
         PlacementMap map = plan.Result.Require();
         Assert.Equal("lpc", Assert.Single(map.Functions, function => function.Address == new Bdf(0, 0x1F, 0)).Name);
         Assert.Equal("0000:00:05.0", Assert.Single(map.Functions, function => function.Address == new Bdf(0, 5, 0)).Name);
-        Assert.Contains(plan.Notes, note => note.StartsWith("Not mirrored, because a guest has its own", StringComparison.Ordinal) && note.Contains("0000:00:1f.0 (ISA bridge)", StringComparison.Ordinal));
+        Assert.Contains(plan.Notes, note => note.StartsWith("Not mirrored, because a guest has its own", StringComparison.Ordinal)
+            && note.Contains("0000:00:1f.0 (ISA bridge)", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -72,7 +75,8 @@ public class MirrorTests
         Assert.Equal(["0000:04:00.0"], plan.Bars.Select(bar => bar.Function.ToString()).Distinct());
         Assert.Equal(
             ["0000:00:01.0", "0000:01:00.0", "0000:02:01.0", "0000:04:00.0"],
-            plan.Result.Require().Functions.Select(f => f.Name).Where(name => name.Contains(':', StringComparison.Ordinal)).Except(["0000:02:00.0"]).Order(StringComparer.Ordinal));
+            plan.Result.Require().Functions.Select(f => f.Name).Where(name => name.Contains(':', StringComparison.Ordinal)).Except(["0000:02:00.0"])
+                .Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -119,7 +123,8 @@ public class MirrorTests
         HostMachine host = made.Read();
         MirrorPlan plan = Check.Plan(host);
         Assert.Equal(1, Check.Identical(host, plan, only: function => function.Address.Domain == 0));
-        Assert.Contains(plan.Notes, note => note.Contains("stand behind another mirrored function", StringComparison.Ordinal) && note.Contains("10000:00:01.0", StringComparison.Ordinal));
+        Assert.Contains(plan.Notes, note => note.Contains("stand behind another mirrored function", StringComparison.Ordinal)
+            && note.Contains("10000:00:01.0", StringComparison.Ordinal));
         Assert.Equal(1, Check.Identical(host, Check.Plan(host, "10000:00:01.0"), only: function => function.Address.Domain != 0));
     }
 

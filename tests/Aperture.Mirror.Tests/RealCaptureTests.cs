@@ -1,11 +1,14 @@
 using Aperture.Host.Analysis;
 using Aperture.Host.Model;
-using Aperture.Host.Tests;
 using Aperture.Placement.Map;
+using Aperture.TestKit.Parts.Hosts;
 
 namespace Aperture.Mirror.Tests;
 
-/// <summary>Captures of real machines, which are not part of the project: the tests run where APERTURE_HOSTS names their folder, or a folder <c>shared/hosts</c> stands beside the checkout.</summary>
+/// <summary>
+/// Captures of real machines, which are not part of the project: the tests run where APERTURE_HOSTS names their folder, or a folder <c>shared/hosts</c> stands
+/// beside the checkout.
+/// </summary>
 public class RealCaptureTests
 {
     [Theory]

@@ -14,19 +14,19 @@ internal sealed class SyntheticHost
 {
     private const ulong Mebibyte = 1 << 20;
 
-    private readonly StringBuilder text = new();
-    private ulong low;
-    private ulong high;
-    private ulong ports = 0x2000;
-    private uint domain;
-    private int nextBus;
+    private readonly StringBuilder _text = new();
+    private ulong _low;
+    private ulong _high;
+    private ulong _ports = 0x2000;
+    private uint _domain;
+    private int _nextBus;
 
-    internal SyntheticHost(ulong low = 0x9000_0000, ulong high = 0x3800_0000_0000) => (this.low, this.high) = (low, high);
+    internal SyntheticHost(ulong low = 0x9000_0000, ulong high = 0x3800_0000_0000) => (_low, _high) = (low, high);
 
     /// <summary>A host bridge that tells that the machine is a PC of <paramref name="vendor"/>.</summary>
     internal SyntheticHost Root(uint domain, byte bus, ushort vendor = 0x8086, bool hostBridge = true)
     {
-        (this.domain, nextBus) = (domain, bus + 1);
+        (_domain, _nextBus) = (domain, bus + 1);
         RootBus = bus;
         return hostBridge ? Function(bus, 0, 0, Header(vendor, 0x3C00, 0x060000)) : this;
     }
@@ -61,12 +61,13 @@ internal sealed class SyntheticHost
         foreach (BarText bar in bars)
         {
             // A machine has 64 Ki ports: what comes after the last whole window has none.
-            if (bar.Kind == "io" && bar.Address is null && ports >= 0xF000)
+            if (bar.Kind == "io" && bar.Address is null && _ports >= 0xF000)
             {
                 continue;
             }
 
-            ulong at = bar.Address ?? (bar.Kind switch { "io" => Take(ref ports, bar.Size), "mem64p" => Take(ref high, bar.Size), _ => Take(ref low, bar.Size) });
+            ulong at = bar.Address
+                ?? (bar.Kind switch { "io" => Take(ref _ports, bar.Size), "mem64p" => Take(ref _high, bar.Size), _ => Take(ref _low, bar.Size) });
             lines.Append(Put(config, index, bar.Kind, at, bar.Size));
             index += bar.Kind.StartsWith("mem64", StringComparison.Ordinal) ? 2 : 1;
         }
@@ -82,19 +83,20 @@ internal sealed class SyntheticHost
             config[0x0E] |= 0x80;
         }
 
-        text.Append(CultureInfo.InvariantCulture, $"{domain:x4}:{bus:x2}:{device:x2}.{function} Some device: Some vendor\n{lines}");
+        _text.Append(CultureInfo.InvariantCulture, $"{_domain:x4}:{bus:x2}:{device:x2}.{function} Some device: Some vendor\n{lines}");
         for (int at = 0; at < config.Length; at += 16)
         {
-            text.Append(CultureInfo.InvariantCulture, $"{at:x2}: {string.Join(' ', config.Skip(at).Take(16).Select(b => b.ToString("x2", CultureInfo.InvariantCulture)))}\n");
+            _text.Append(CultureInfo.InvariantCulture,
+                $"{at:x2}: {string.Join(' ', config.Skip(at).Take(16).Select(b => b.ToString("x2", CultureInfo.InvariantCulture)))}\n");
         }
 
-        text.Append('\n');
+        _text.Append('\n');
         return this;
     }
 
-    internal string Text => text.ToString();
+    internal string Text => _text.ToString();
 
-    internal HostMachine Read() => HostReader.ReadLspci(text.ToString(), "synthetic");
+    internal HostMachine Read() => HostReader.ReadLspci(_text.ToString(), "synthetic");
 
     internal static byte[] Header(ushort vendor, ushort device, uint classCode, byte header = 0)
     {
@@ -109,22 +111,22 @@ internal sealed class SyntheticHost
 
     private SyntheticHost Bridge(byte bus, int device, int type, Action<byte> below)
     {
-        byte secondary = (byte)nextBus++;
+        byte secondary = (byte)_nextBus++;
 
         // Windows start where the generator stands, on their granule.
-        (low, high, ports) = (Up(low, Mebibyte), Up(high, Mebibyte), Up(ports, 0x1000));
-        (ulong memory, ulong prefetchable, ulong io) = (low, high, ports);
+        (_low, _high, _ports) = (Up(_low, Mebibyte), Up(_high, Mebibyte), Up(_ports, 0x1000));
+        (ulong memory, ulong prefetchable, ulong io) = (_low, _high, _ports);
         below(secondary);
-        (low, high, ports) = (Up(low, Mebibyte), Up(high, Mebibyte), Up(ports, 0x1000));
+        (_low, _high, _ports) = (Up(_low, Mebibyte), Up(_high, Mebibyte), Up(_ports, 0x1000));
         byte[] config = Header(0x8086, (ushort)(0x2030 + type), 0x060400, 1);
-        (config[0x18], config[0x19], config[0x1A]) = (bus, secondary, (byte)(nextBus - 1));
-        (config[0x1C], config[0x1D]) = io == ports ? ((byte)0xF0, (byte)0) : ((byte)(io >> 8), (byte)((ports - 1) >> 8 & 0xF0));
-        U16(config, 0x20, memory == low ? 0xFFF0 : memory >> 16);
-        U16(config, 0x22, memory == low ? 0 : (low - 1) >> 16 & 0xFFF0);
-        U16(config, 0x24, (prefetchable == high ? 0xFFF0 : prefetchable >> 16 & 0xFFF0) | 1);
-        U16(config, 0x26, (prefetchable == high ? 0 : (high - 1) >> 16 & 0xFFF0) | 1);
-        BinaryPrimitives.WriteUInt32LittleEndian(config.AsSpan(0x28), prefetchable == high ? 0 : (uint)(prefetchable >> 32));
-        BinaryPrimitives.WriteUInt32LittleEndian(config.AsSpan(0x2C), prefetchable == high ? 0 : (uint)((high - 1) >> 32));
+        (config[0x18], config[0x19], config[0x1A]) = (bus, secondary, (byte)(_nextBus - 1));
+        (config[0x1C], config[0x1D]) = io == _ports ? ((byte)0xF0, (byte)0) : ((byte)(io >> 8), (byte)((_ports - 1) >> 8 & 0xF0));
+        U16(config, 0x20, memory == _low ? 0xFFF0 : memory >> 16);
+        U16(config, 0x22, memory == _low ? 0 : (_low - 1) >> 16 & 0xFFF0);
+        U16(config, 0x24, (prefetchable == _high ? 0xFFF0 : prefetchable >> 16 & 0xFFF0) | 1);
+        U16(config, 0x26, (prefetchable == _high ? 0 : (_high - 1) >> 16 & 0xFFF0) | 1);
+        BinaryPrimitives.WriteUInt32LittleEndian(config.AsSpan(0x28), prefetchable == _high ? 0 : (uint)(prefetchable >> 32));
+        BinaryPrimitives.WriteUInt32LittleEndian(config.AsSpan(0x2C), prefetchable == _high ? 0 : (uint)((_high - 1) >> 32));
         return Function(bus, device, 0, config);
     }
 

@@ -10,7 +10,8 @@ public class SyntheticTests
 {
     private static readonly (string Kind, ulong Size)[] Sizes =
     [
-        ("mem32", 4 << 10), ("mem32", 1 << 20), ("mem32p", 64 << 10), ("mem64", 16 << 10), ("mem64p", 32 << 20), ("mem64p", 16UL << 30), ("mem64p", 128UL << 30), ("io", 32),
+        ("mem32", 4 << 10), ("mem32", 1 << 20), ("mem32p", 64 << 10), ("mem64", 16 << 10), ("mem64p", 32 << 20), ("mem64p", 16UL << 30),
+        ("mem64p", 128UL << 30), ("io", 32),
     ];
 
     [Fact]
@@ -94,6 +95,7 @@ public class SyntheticTests
         SyntheticHost made = new SyntheticHost().Root(0, 0);
         made.Endpoint(0, 3, 0, new BarText("mem32", 1 << 20, 0xFEE0_0000));
         PlacementConflict conflict = Assert.Single(Check.Plan(made.Read()).Result.Conflicts);
-        Assert.Contains("0000:00:03.0 bar0 (mem32, 1M) cannot be pinned at 0xfee00000: it overlaps the local APIC and MSI window", conflict.Sentence, StringComparison.Ordinal);
+        Assert.Contains("0000:00:03.0 bar0 (mem32, 1M) cannot be pinned at 0xfee00000: it overlaps the local APIC and MSI window", conflict.Sentence,
+            StringComparison.Ordinal);
     }
 }

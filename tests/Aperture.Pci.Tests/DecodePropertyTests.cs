@@ -230,7 +230,8 @@ public class DecodePropertyTests
                 map = bench.Hierarchy.ComputeDecode(bench.Limits, map);
                 oracle = OracleMap(bench, oracle);
                 Dictionary<Bar, ulong> actual = map.Memory.Concat(map.Io).ToDictionary(d => d.Bar, d => d.Range.Start.Value);
-                Assert.Equal(oracle.OrderBy(p => p.Value).Select(p => (p.Key.Function.Name, p.Key.Name, p.Value)), actual.OrderBy(p => p.Value).Select(p => (p.Key.Function.Name, p.Key.Name, p.Value)));
+                Assert.Equal(oracle.OrderBy(p => p.Value).Select(p => (p.Key.Function.Name, p.Key.Name, p.Value)),
+                    actual.OrderBy(p => p.Value).Select(p => (p.Key.Function.Name, p.Key.Name, p.Value)));
                 Assert.Equal(bench.All.Sum(f => f.Bars.Count), actual.Count + map.Refused.Count);
                 Assert.Equal(map.Memory.OrderBy(d => d.Range), map.Memory);
                 decoded += actual.Count;

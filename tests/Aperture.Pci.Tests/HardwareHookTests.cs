@@ -5,7 +5,8 @@ public class HardwareHookTests
 {
     private sealed class Hooked(List<string> log) : PciFunction("hooked", Build.Identity)
     {
-        protected internal override void OnChangeApplied(ConfigChange change) => log.Add((change & ConfigChange.FunctionReset) != 0 ? "applied reset" : "applied");
+        protected internal override void OnChangeApplied(ConfigChange change) =>
+            log.Add((change & ConfigChange.FunctionReset) != 0 ? "applied reset" : "applied");
 
         protected internal override void OnPlaced() => log.Add($"placed {DeviceFunction:x2}");
 

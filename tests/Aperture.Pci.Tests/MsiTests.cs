@@ -12,13 +12,13 @@ public class MsiTests
         from value in Gen.Choose(0, 0x7FFF)
         select new Step(kind, (uint)value);
 
-    private readonly RecordingMsiSink sink = new();
-    private readonly PciFunction function = Build.Function();
+    private readonly RecordingMsiSink _sink = new();
+    private readonly PciFunction _function = Build.Function();
 
     private MsiCapability Add(MsiCapability msi)
     {
-        function.MsiSink = sink;
-        function.AddCapability(msi);
+        _function.MsiSink = _sink;
+        _function.AddCapability(msi);
         return msi;
     }
 
@@ -31,35 +31,35 @@ public class MsiTests
     {
         MsiCapability msi = Add(new MsiCapability(8, is64Bit, isMaskable));
         Assert.Equal(length, msi.Length);
-        Build.Enable(function);
-        function.WriteConfig(msi.Offset + 4, 4, 0xFEE0_2003);
+        Build.Enable(_function);
+        _function.WriteConfig(msi.Offset + 4, 4, 0xFEE0_2003);
         if (is64Bit)
         {
-            function.WriteConfig(msi.Offset + 8, 4, 1);
+            _function.WriteConfig(msi.Offset + 8, 4, 1);
         }
 
         int data = msi.Offset + (is64Bit ? 12 : 8);
-        function.WriteConfig(data, 4, 0xABCD_41EF);
-        Assert.Equal(0x41EFu, function.ReadConfig(data, 2));
-        function.WriteConfig(msi.Offset + 2, 2, 0xFFFF & 0x0031);
-        Assert.Equal(0x0036u | (is64Bit ? 0x80u : 0) | (isMaskable ? 0x100u : 0) | 1, function.ReadConfig(msi.Offset + 2, 2));
+        _function.WriteConfig(data, 4, 0xABCD_41EF);
+        Assert.Equal(0x41EFu, _function.ReadConfig(data, 2));
+        _function.WriteConfig(msi.Offset + 2, 2, 0xFFFF & 0x0031);
+        Assert.Equal(0x0036u | (is64Bit ? 0x80u : 0) | (isMaskable ? 0x100u : 0) | 1, _function.ReadConfig(msi.Offset + 2, 2));
         Assert.True(msi.Trigger(5));
-        Assert.Equal(new MsiMessage(Build.At(is64Bit ? 0x1_FEE0_2000u : 0xFEE0_2000u), 0x41E8 | 5), Assert.Single(sink.Sent).Message);
+        Assert.Equal(new MsiMessage(Build.At(is64Bit ? 0x1_FEE0_2000u : 0xFEE0_2000u), 0x41E8 | 5), Assert.Single(_sink.Sent).Message);
     }
 
     [Fact]
     public void Vectors_above_the_allocated_ones_fold_and_vectors_that_do_not_exist_do_nothing()
     {
         MsiCapability msi = Add(new MsiCapability(16));
-        Build.Enable(function);
-        function.WriteConfig(msi.Offset + 12, 2, 0x40);
-        function.WriteConfig(msi.Offset + 2, 2, 0x0011);
+        Build.Enable(_function);
+        _function.WriteConfig(msi.Offset + 12, 2, 0x40);
+        _function.WriteConfig(msi.Offset + 2, 2, 0x0011);
         Assert.Equal(2, msi.AllocatedVectors);
         msi.Trigger(13);
-        Assert.Equal(0x41u, Assert.Single(sink.Sent).Message.Data);
+        Assert.Equal(0x41u, Assert.Single(_sink.Sent).Message.Data);
         Assert.False(msi.Trigger(16));
         Assert.False(msi.Trigger(-1));
-        function.WriteConfig(msi.Offset + 2, 2, 0x0071);
+        _function.WriteConfig(msi.Offset + 2, 2, 0x0071);
         Assert.Equal(16, msi.AllocatedVectors);
     }
 
@@ -67,47 +67,47 @@ public class MsiTests
     public void A_masked_vector_stays_pending_in_its_register_and_goes_out_when_unmasked()
     {
         MsiCapability msi = Add(new MsiCapability(4));
-        Build.Enable(function);
-        function.WriteConfig(msi.Offset + 2, 2, 0x0021);
-        function.WriteConfig(msi.Offset + 16, 4, uint.MaxValue);
-        Assert.Equal(0xFu, function.ReadConfig(msi.Offset + 16, 4));
+        Build.Enable(_function);
+        _function.WriteConfig(msi.Offset + 2, 2, 0x0021);
+        _function.WriteConfig(msi.Offset + 16, 4, uint.MaxValue);
+        Assert.Equal(0xFu, _function.ReadConfig(msi.Offset + 16, 4));
         msi.Trigger(2);
-        Assert.Equal(4u, function.ReadConfig(msi.Offset + 20, 4));
-        function.WriteConfig(msi.Offset + 20, 4, 0);
-        Assert.Equal(4u, function.ReadConfig(msi.Offset + 20, 4));
-        Assert.Empty(sink.Sent);
-        Assert.Equal(ConfigChange.Interrupts, function.WriteConfig(msi.Offset + 16, 1, 0xB));
-        Assert.Single(sink.Sent);
-        Assert.Equal(0u, function.ReadConfig(msi.Offset + 20, 4));
+        Assert.Equal(4u, _function.ReadConfig(msi.Offset + 20, 4));
+        _function.WriteConfig(msi.Offset + 20, 4, 0);
+        Assert.Equal(4u, _function.ReadConfig(msi.Offset + 20, 4));
+        Assert.Empty(_sink.Sent);
+        Assert.Equal(ConfigChange.Interrupts, _function.WriteConfig(msi.Offset + 16, 1, 0xB));
+        Assert.Single(_sink.Sent);
+        Assert.Equal(0u, _function.ReadConfig(msi.Offset + 20, 4));
     }
 
     [Fact]
     public void Without_bus_master_no_message_leaves_until_it_is_on_again()
     {
         MsiCapability msi = Add(new MsiCapability(1, isMaskable: false));
-        function.WriteConfig(msi.Offset + 2, 2, 1);
+        _function.WriteConfig(msi.Offset + 2, 2, 1);
         Assert.False(msi.Trigger(0));
         Assert.Equal(1u, msi.Pending);
-        Assert.Empty(sink.Sent);
-        Build.Enable(function);
-        Assert.Single(sink.Sent);
+        Assert.Empty(_sink.Sent);
+        Build.Enable(_function);
+        Assert.Single(_sink.Sent);
         Assert.Equal(0u, msi.Pending);
     }
 
     [Fact]
     public void Messages_go_to_the_hierarchys_sink_with_the_routing_id_of_now()
     {
-        PciHierarchy hierarchy = new(null, sink);
+        PciHierarchy hierarchy = new(null, _sink);
         RootPort port = new("port", 1);
         hierarchy.Root.Add(8, port);
         MsiCapability msi = new(1);
-        function.AddCapability(msi);
-        port.Secondary.Add(2, function);
+        _function.AddCapability(msi);
+        port.Secondary.Add(2, _function);
         port.ProgramBusNumbers(0, 0x33, 0x33);
-        Build.Enable(function);
-        function.WriteConfig(msi.Offset + 2, 2, 1);
+        Build.Enable(_function);
+        _function.WriteConfig(msi.Offset + 2, 2, 1);
         msi.Trigger(0);
-        Assert.Equal(new Bdf(0x33, 0, 2), Assert.Single(sink.Sent).Requester);
+        Assert.Equal(new Bdf(0x33, 0, 2), Assert.Single(_sink.Sent).Requester);
     }
 
     [Fact]
@@ -130,15 +130,15 @@ public class MsiTests
                         pending.Add((int)(step.Value & 7));
                         break;
                     case 1:
-                        bench.function.WriteConfig(msi.Offset + 16, 4, step.Value);
+                        bench._function.WriteConfig(msi.Offset + 16, 4, step.Value);
                         mask = step.Value & 0xFF;
                         break;
                     case 2:
-                        bench.function.WriteConfig(msi.Offset + 2, 2, step.Value & 0x31);
+                        bench._function.WriteConfig(msi.Offset + 2, 2, step.Value & 0x31);
                         (enabled, allocated) = ((step.Value & 1) != 0, 1 << (int)(step.Value >> 4 & 3));
                         break;
                     default:
-                        bench.function.WriteConfig(PciRegisters.Command, 2, step.Value & 4);
+                        bench._function.WriteConfig(PciRegisters.Command, 2, step.Value & 4);
                         master = (step.Value & 4) != 0;
                         break;
                 }
@@ -153,7 +153,7 @@ public class MsiTests
                     }
                 }
 
-                Assert.Equal(expected, bench.sink.Sent.Select(s => s.Message.Data));
+                Assert.Equal(expected, bench._sink.Sent.Select(s => s.Message.Data));
                 Assert.Equal(pending.Order(), Enumerable.Range(0, 8).Where(vector => (msi.Pending >> vector & 1) != 0));
             }
 

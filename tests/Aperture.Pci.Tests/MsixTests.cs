@@ -33,58 +33,58 @@ public class MsixTests
         from value in Gen.Choose(0, 7)
         select new Step(action, vector, (uint)value);
 
-    private readonly RecordingMsiSink sink = new();
-    private readonly PciFunction function = Build.Function();
-    private readonly MsixCapability msix = new(Vectors, 2, 0x1000, 2, 0x2000);
-    private readonly PowerManagementCapability power = new();
+    private readonly RecordingMsiSink _sink = new();
+    private readonly PciFunction _function = Build.Function();
+    private readonly MsixCapability _msix = new(Vectors, 2, 0x1000, 2, 0x2000);
+    private readonly PowerManagementCapability _power = new();
 
     public MsixTests()
     {
-        function.MsiSink = sink;
-        function.AddCapability(msix);
-        function.AddCapability(power);
+        _function.MsiSink = _sink;
+        _function.AddCapability(_msix);
+        _function.AddCapability(_power);
     }
 
-    private void Control(uint bits) => function.WriteConfig(msix.Offset + 2, 2, bits << 14);
+    private void Control(uint bits) => _function.WriteConfig(_msix.Offset + 2, 2, bits << 14);
 
     private void Program(int vector, uint data, bool masked = false)
     {
         ulong entry = (ulong)vector * 16;
-        msix.Table.Write(entry, 8, 0xFEE0_1000);
-        msix.Table.Write(entry + 8, 8, data | (masked ? 1UL << 32 : 0));
+        _msix.Table.Write(entry, 8, 0xFEE0_1000);
+        _msix.Table.Write(entry + 8, 8, data | (masked ? 1UL << 32 : 0));
     }
 
     [Fact]
     public void The_capability_says_table_size_and_places()
     {
-        Assert.Equal((uint)Vectors - 1, function.ReadConfig(msix.Offset + 2, 2));
-        Assert.Equal(0x1002u, function.ReadConfig(msix.Offset + 4, 4));
-        Assert.Equal(0x2002u, function.ReadConfig(msix.Offset + 8, 4));
-        function.WriteConfig(msix.Offset + 2, 2, 0xFFFF);
-        Assert.Equal(0xC000u | (Vectors - 1), function.ReadConfig(msix.Offset + 2, 2));
+        Assert.Equal((uint)Vectors - 1, _function.ReadConfig(_msix.Offset + 2, 2));
+        Assert.Equal(0x1002u, _function.ReadConfig(_msix.Offset + 4, 4));
+        Assert.Equal(0x2002u, _function.ReadConfig(_msix.Offset + 8, 4));
+        _function.WriteConfig(_msix.Offset + 2, 2, 0xFFFF);
+        Assert.Equal(0xC000u | (Vectors - 1), _function.ReadConfig(_msix.Offset + 2, 2));
     }
 
     [Fact]
     public void A_vector_that_is_enabled_and_unmasked_sends_its_message_at_once()
     {
-        Build.Enable(function);
+        Build.Enable(_function);
         Control(2);
         Program(5, 0x4321);
-        Assert.True(msix.Trigger(5));
-        Assert.Equal([(function.Bdf, new MsiMessage(Build.At(0xFEE0_1000), 0x4321))], sink.Sent);
-        Assert.False(msix.IsPending(5));
+        Assert.True(_msix.Trigger(5));
+        Assert.Equal([(_function.Bdf, new MsiMessage(Build.At(0xFEE0_1000), 0x4321))], _sink.Sent);
+        Assert.False(_msix.IsPending(5));
     }
 
     [Fact]
     public void Every_vector_is_masked_after_reset_and_nothing_is_pending()
     {
-        Build.Enable(function);
+        Build.Enable(_function);
         Control(2);
         Program(0, 1);
-        msix.Trigger(3);
-        function.Reset(ResetKind.Conventional);
-        Assert.All(Enumerable.Range(0, Vectors), vector => Assert.True(msix.IsMasked(vector) && !msix.IsPending(vector)));
-        Assert.False(msix.IsEnabled);
+        _msix.Trigger(3);
+        _function.Reset(ResetKind.Conventional);
+        Assert.All(Enumerable.Range(0, Vectors), vector => Assert.True(_msix.IsMasked(vector) && !_msix.IsPending(vector)));
+        Assert.False(_msix.IsEnabled);
     }
 
     [Theory]
@@ -97,63 +97,63 @@ public class MsixTests
     [InlineData(ulong.MaxValue - 3, 4)]
     public void The_table_takes_only_aligned_accesses_of_4_and_8_bytes_inside_it(ulong offset, int size)
     {
-        Assert.Equal(AccessResult.Unclaimed, msix.Table.Read(offset, size, out ulong value));
+        Assert.Equal(AccessResult.Unclaimed, _msix.Table.Read(offset, size, out ulong value));
         Assert.Equal(AccessWidth.AllOnes(size), value);
-        Assert.Equal(AccessResult.Unclaimed, msix.Table.Write(offset, size, 0));
-        Assert.True(msix.IsMasked(0));
+        Assert.Equal(AccessResult.Unclaimed, _msix.Table.Write(offset, size, 0));
+        Assert.True(_msix.IsMasked(0));
     }
 
     [Fact]
     public void Of_the_vector_control_only_the_mask_bit_exists_and_the_address_is_a_multiple_of_4()
     {
-        msix.Table.Write(0, 8, ulong.MaxValue);
-        msix.Table.Write(8, 8, ulong.MaxValue);
-        msix.Table.Read(0, 8, out ulong address);
-        msix.Table.Read(8, 8, out ulong rest);
+        _msix.Table.Write(0, 8, ulong.MaxValue);
+        _msix.Table.Write(8, 8, ulong.MaxValue);
+        _msix.Table.Read(0, 8, out ulong address);
+        _msix.Table.Read(8, 8, out ulong rest);
         Assert.Equal(0xFFFF_FFFF_FFFF_FFFCul, address);
         Assert.Equal(0x1_FFFF_FFFFul, rest);
-        msix.Table.Read(4, 4, out ulong upper);
+        _msix.Table.Read(4, 4, out ulong upper);
         Assert.Equal(0xFFFF_FFFFul, upper);
     }
 
     [Fact]
     public void Pending_bits_are_read_only_and_readable_by_4_and_8_bytes()
     {
-        msix.Trigger(33);
-        msix.Trigger(69);
-        msix.PendingBits.Write(0, 8, ulong.MaxValue);
-        msix.PendingBits.Read(0, 8, out ulong first);
-        msix.PendingBits.Read(4, 4, out ulong high);
-        msix.PendingBits.Read(8, 4, out ulong second);
+        _msix.Trigger(33);
+        _msix.Trigger(69);
+        _msix.PendingBits.Write(0, 8, ulong.MaxValue);
+        _msix.PendingBits.Read(0, 8, out ulong first);
+        _msix.PendingBits.Read(4, 4, out ulong high);
+        _msix.PendingBits.Read(8, 4, out ulong second);
         Assert.Equal((1UL << 33, 2ul, 1UL << 5), (first, high, second));
-        Assert.Equal(AccessResult.Unclaimed, msix.PendingBits.Read(16, 8, out ulong outside));
+        Assert.Equal(AccessResult.Unclaimed, _msix.PendingBits.Read(16, 8, out ulong outside));
         Assert.Equal(ulong.MaxValue, outside);
-        Assert.Equal(AccessResult.Unclaimed, msix.PendingBits.Read(0, 2, out _));
-        Assert.False(msix.Trigger(Vectors));
+        Assert.Equal(AccessResult.Unclaimed, _msix.PendingBits.Read(0, 2, out _));
+        Assert.False(_msix.Trigger(Vectors));
     }
 
     [Fact]
     public void A_pending_message_goes_out_with_what_the_table_holds_when_it_is_unmasked()
     {
-        Build.Enable(function);
+        Build.Enable(_function);
         Control(2);
         Program(1, 7, masked: true);
-        Assert.False(msix.Trigger(1));
+        Assert.False(_msix.Trigger(1));
         Program(1, 9, masked: true);
-        msix.Table.Write(16 + 12, 4, 0);
-        Assert.Equal(9u, Assert.Single(sink.Sent).Message.Data);
+        _msix.Table.Write(16 + 12, 4, 0);
+        Assert.Equal(9u, Assert.Single(_sink.Sent).Message.Data);
     }
 
     [Fact]
     public void A_message_raised_in_d3hot_goes_out_on_the_way_back_to_d0()
     {
-        Build.Enable(function);
+        Build.Enable(_function);
         Control(2);
         Program(1, 7);
-        function.WriteConfig(power.Offset + 4, 1, 3);
-        Assert.False(msix.Trigger(1));
-        function.WriteConfig(power.Offset + 4, 1, 0);
-        Assert.Single(sink.Sent);
+        _function.WriteConfig(_power.Offset + 4, 1, 3);
+        Assert.False(_msix.Trigger(1));
+        _function.WriteConfig(_power.Offset + 4, 1, 0);
+        Assert.Single(_sink.Sent);
     }
 
     [Fact]
@@ -176,8 +176,8 @@ public class MsixTests
             {
                 bench.Apply(step);
                 model.Apply(step);
-                Assert.Equal(model.Sent, bench.sink.Sent.Select(s => s.Message.Data));
-                Assert.All(Enumerable.Range(0, Vectors), vector => Assert.Equal(model.Pending.Contains(vector), bench.msix.IsPending(vector)));
+                Assert.Equal(model.Sent, bench._sink.Sent.Select(s => s.Message.Data));
+                Assert.All(Enumerable.Range(0, Vectors), vector => Assert.Equal(model.Pending.Contains(vector), bench._msix.IsPending(vector)));
             }
 
             sent += model.Sent.Count;
@@ -191,25 +191,25 @@ public class MsixTests
         switch (step.Action)
         {
             case Action.Trigger:
-                msix.Trigger(step.Vector);
+                _msix.Trigger(step.Vector);
                 break;
             case Action.Mask:
-                msix.Table.Write(control, 4, 0xFFFF_FFFF);
+                _msix.Table.Write(control, 4, 0xFFFF_FFFF);
                 break;
             case Action.Unmask:
-                msix.Table.Write(control, 4, 0xFFFF_FFFE);
+                _msix.Table.Write(control, 4, 0xFFFF_FFFE);
                 break;
             case Action.SetData:
-                msix.Table.Write(control - 4, 4, step.Value);
+                _msix.Table.Write(control - 4, 4, step.Value);
                 break;
             case Action.Control:
                 Control(step.Value & 3);
                 break;
             case Action.BusMaster:
-                function.WriteConfig(PciRegisters.Command, 2, step.Value);
+                _function.WriteConfig(PciRegisters.Command, 2, step.Value);
                 break;
             default:
-                function.WriteConfig(power.Offset + 4, 1, step.Value & 3);
+                _function.WriteConfig(_power.Offset + 4, 1, step.Value & 3);
                 break;
         }
     }
@@ -217,12 +217,12 @@ public class MsixTests
     /// <summary>The rules in sets: what may go, goes, lowest vector first.</summary>
     private sealed class Model
     {
-        private readonly HashSet<int> unmasked = [];
-        private readonly Dictionary<int, uint> data = [];
-        private bool enabled;
-        private bool functionMasked;
-        private bool busMaster;
-        private bool asleep;
+        private readonly HashSet<int> _unmasked = [];
+        private readonly Dictionary<int, uint> _data = [];
+        private bool _enabled;
+        private bool _functionMasked;
+        private bool _busMaster;
+        private bool _asleep;
 
         public SortedSet<int> Pending { get; } = [];
 
@@ -237,33 +237,33 @@ public class MsixTests
                     Pending.Add(step.Vector);
                     break;
                 case Action.Mask when exists:
-                    unmasked.Remove(step.Vector);
+                    _unmasked.Remove(step.Vector);
                     break;
                 case Action.Unmask when exists:
-                    unmasked.Add(step.Vector);
+                    _unmasked.Add(step.Vector);
                     break;
                 case Action.SetData when exists:
-                    data[step.Vector] = step.Value;
+                    _data[step.Vector] = step.Value;
                     break;
                 case Action.Control:
-                    (enabled, functionMasked) = ((step.Value & 2) != 0, (step.Value & 1) != 0);
+                    (_enabled, _functionMasked) = ((step.Value & 2) != 0, (step.Value & 1) != 0);
                     break;
                 case Action.BusMaster:
-                    busMaster = (step.Value & 4) != 0;
+                    _busMaster = (step.Value & 4) != 0;
                     break;
                 case Action.Power when (step.Value & 3) is 0 or 3:
-                    asleep = (step.Value & 3) == 3;
+                    _asleep = (step.Value & 3) == 3;
                     break;
                 default:
                     break;
             }
 
-            if (enabled && !functionMasked && busMaster && !asleep)
+            if (_enabled && !_functionMasked && _busMaster && !_asleep)
             {
-                foreach (int vector in Pending.Where(unmasked.Contains).ToList())
+                foreach (int vector in Pending.Where(_unmasked.Contains).ToList())
                 {
                     Pending.Remove(vector);
-                    Sent.Add(data.GetValueOrDefault(vector));
+                    Sent.Add(_data.GetValueOrDefault(vector));
                 }
             }
         }

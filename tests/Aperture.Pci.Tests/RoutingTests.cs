@@ -182,6 +182,7 @@ public class RoutingTests
         sink.Then = (_, _) => held = hierarchy.Sync.IsHeldByCurrentThread;
         hierarchy.ConfigWrite(default, PciRegisters.Command, 2, 2);
         Assert.True(held);
-        Assert.Equal((ConfigChange.DecodeMap, PciRegisters.Command, 2, 2u), (sink.Writes[0].Change, sink.Writes[0].Offset, sink.Writes[0].Size, sink.Writes[0].Value));
+        Assert.Equal((ConfigChange.DecodeMap, PciRegisters.Command, 2, 2u),
+            (sink.Writes[0].Change, sink.Writes[0].Offset, sink.Writes[0].Size, sink.Writes[0].Value));
     }
 }

@@ -6,32 +6,32 @@ public sealed class SlotTests
     private const uint PowerOff = 0x400;
     private const uint IndicatorOff = 0x300;
 
-    private readonly RecordingWriteSink sink = new();
-    private readonly RecordingMsiSink messages = new();
-    private readonly RecordingLine line = new();
-    private readonly PciHierarchy hierarchy;
-    private readonly RootPort port = new("rp0", 7);
-    private readonly PciFunction device = Build.Function("dev");
+    private readonly RecordingWriteSink _sink = new();
+    private readonly RecordingMsiSink _messages = new();
+    private readonly RecordingLine _line = new();
+    private readonly PciHierarchy _hierarchy;
+    private readonly RootPort _port = new("rp0", 7);
+    private readonly PciFunction _device = Build.Function("dev");
 
     public SlotTests()
     {
-        hierarchy = new PciHierarchy(sink, messages);
-        hierarchy.Root.Add(1 << 3, port);
-        port.IntxLine = line;
-        port.ProgramBusNumbers(0, 1, 1);
-        port.ProgramCommand(PciCommand.BusMaster | PciCommand.MemorySpace, PciCommand.BusMaster | PciCommand.MemorySpace);
+        _hierarchy = new PciHierarchy(_sink, _messages);
+        _hierarchy.Root.Add(1 << 3, _port);
+        _port.IntxLine = _line;
+        _port.ProgramBusNumbers(0, 1, 1);
+        _port.ProgramCommand(PciCommand.BusMaster | PciCommand.MemorySpace, PciCommand.BusMaster | PciCommand.MemorySpace);
     }
 
-    private uint Status => hierarchy.ConfigRead(port.Bdf, port.Express.Offset + 0x1A, 2);
+    private uint Status => _hierarchy.ConfigRead(_port.Bdf, _port.Express.Offset + 0x1A, 2);
 
-    private bool LinkActive => (hierarchy.ConfigRead(port.Bdf, port.Express.Offset + 0x12, 2) & 0x2000) != 0;
+    private bool LinkActive => (_hierarchy.ConfigRead(_port.Bdf, _port.Express.Offset + 0x12, 2) & 0x2000) != 0;
 
-    private uint VendorBelow => hierarchy.ConfigRead(new Bdf(1, 0, 0), 0, 2);
+    private uint VendorBelow => _hierarchy.ConfigRead(new Bdf(1, 0, 0), 0, 2);
 
     [Fact]
     public void A_slot_can_be_hot_plugged_and_keeps_its_number()
     {
-        uint capabilities = port.ReadConfig(port.Express.Offset + 0x14, 4);
+        uint capabilities = _port.ReadConfig(_port.Express.Offset + 0x14, 4);
         Assert.Equal(7u, capabilities >> 19);
         Assert.Equal(0x4007Bu, capabilities & 0x7FFFF);
     }
@@ -40,8 +40,8 @@ public sealed class SlotTests
     public void A_device_that_was_there_at_start_is_present_without_an_event()
     {
         RootPort other = new("rp1", 8);
-        hierarchy.Root.Add(2 << 3, other);
-        other.Secondary.Add(0, device);
+        _hierarchy.Root.Add(2 << 3, other);
+        other.Secondary.Add(0, _device);
         Assert.Equal(0x40u, other.ReadConfig(other.Express.Offset + 0x1A, 2));
     }
 
@@ -67,26 +67,27 @@ public sealed class SlotTests
         Assert.Equal(0x148u, Status);
         Assert.True(LinkActive);
         Assert.Equal(0x1234u, VendorBelow);
-        Assert.True(sink.Writes[^1].Change.HasFlag(ConfigChange.DecodeMap));
+        Assert.True(_sink.Writes[^1].Change.HasFlag(ConfigChange.DecodeMap));
     }
 
     [Fact]
     public void Power_off_resets_what_is_below_and_release_needs_the_indicator_off_too()
     {
         Insert();
-        Bar bar = device.AddBar(0, BarKind.Memory32, 0x1000);
-        port.ProgramWindow(BridgeWindow.Memory, Build.Range(0xE000_0000, 0x10_0000));
-        device.ProgramBar(0, Build.At(0xE000_0000));
-        Build.Enable(device);
-        Assert.Single(hierarchy.ComputeDecode(Build.OpenLimits, DecodeMap.Empty).Memory);
+        Bar bar = _device.AddBar(0, BarKind.Memory32, 0x1000);
+        _port.ProgramWindow(BridgeWindow.Memory, Build.Range(0xE000_0000, 0x10_0000));
+        _device.ProgramBar(0, Build.At(0xE000_0000));
+        Build.Enable(_device);
+        Assert.Single(_hierarchy.ComputeDecode(Build.OpenLimits, DecodeMap.Empty).Memory);
         WriteControl(PowerOff);
-        Assert.Equal((false, false), (port.IsPowered, port.IsReleased));
-        Assert.Equal(PciCommand.None, device.Command);
+        Assert.Equal((false, false), (_port.IsPowered, _port.IsReleased));
+        Assert.Equal(PciCommand.None, _device.Command);
         Assert.Equal(0u, bar.Programmed.Value);
-        Assert.Equal(ConfigChange.SlotControl | ConfigChange.SecondaryReset, sink.Writes[^1].Change & (ConfigChange.SlotControl | ConfigChange.SecondaryReset));
+        Assert.Equal(ConfigChange.SlotControl | ConfigChange.SecondaryReset,
+            _sink.Writes[^1].Change & (ConfigChange.SlotControl | ConfigChange.SecondaryReset));
         WriteControl(PowerOff | IndicatorOff);
-        Assert.True(port.IsReleased);
-        Assert.Equal(ConfigChange.SlotControl, sink.Writes[^1].Change);
+        Assert.True(_port.IsReleased);
+        Assert.Equal(ConfigChange.SlotControl, _sink.Writes[^1].Change);
     }
 
     [Fact]
@@ -95,14 +96,14 @@ public sealed class SlotTests
         EnableMsi();
         WriteControl(Enables);
         Insert();
-        Assert.Single(messages.Sent);
-        Assert.Equal(port.Bdf, messages.Sent[0].Requester);
-        port.PressAttentionButton();
-        Assert.Single(messages.Sent);
+        Assert.Single(_messages.Sent);
+        Assert.Equal(_port.Bdf, _messages.Sent[0].Requester);
+        _port.PressAttentionButton();
+        Assert.Single(_messages.Sent);
         WriteStatus(0x109);
-        port.PressAttentionButton();
-        Assert.Equal(2, messages.Sent.Count);
-        Assert.False(line.Level);
+        _port.PressAttentionButton();
+        Assert.Equal(2, _messages.Sent.Count);
+        Assert.False(_line.Level);
     }
 
     [Fact]
@@ -110,20 +111,20 @@ public sealed class SlotTests
     {
         EnableMsi();
         WriteControl(Enables & ~0x1u);
-        port.PressAttentionButton();
-        Assert.Empty(messages.Sent);
+        _port.PressAttentionButton();
+        Assert.Empty(_messages.Sent);
         WriteControl(Enables);
-        Assert.Single(messages.Sent);
+        Assert.Single(_messages.Sent);
     }
 
     [Fact]
     public void Without_MSI_the_interrupt_is_a_level_that_ends_with_the_event()
     {
         WriteControl(Enables);
-        port.PressAttentionButton();
-        Assert.True(line.Level);
+        _port.PressAttentionButton();
+        Assert.True(_line.Level);
         WriteStatus(0x1);
-        Assert.False(line.Level);
+        Assert.False(_line.Level);
     }
 
     [Fact]
@@ -131,8 +132,8 @@ public sealed class SlotTests
     {
         Insert();
         WriteStatus(0x109);
-        port.Secondary.Remove(device);
-        port.ReportPresenceChange();
+        _port.Secondary.Remove(_device);
+        _port.ReportPresenceChange();
         Assert.Equal(0x108u, Status);
         Assert.False(LinkActive);
         Assert.Equal(0xFFFFu, VendorBelow);
@@ -143,21 +144,21 @@ public sealed class SlotTests
     {
         Insert();
         WriteControl(PowerOff | IndicatorOff);
-        hierarchy.Reset(ResetKind.Cold);
-        Assert.Equal(0x40u, port.ReadConfig(port.Express.Offset + 0x1A, 2));
-        Assert.True(port.IsPowered);
-        Assert.NotEqual(0u, port.ReadConfig(port.Express.Offset + 0x12, 2) & 0x2000);
+        _hierarchy.Reset(ResetKind.Cold);
+        Assert.Equal(0x40u, _port.ReadConfig(_port.Express.Offset + 0x1A, 2));
+        Assert.True(_port.IsPowered);
+        Assert.NotEqual(0u, _port.ReadConfig(_port.Express.Offset + 0x12, 2) & 0x2000);
     }
 
     private void Insert()
     {
-        port.Secondary.Add(0, device);
-        port.ReportPresenceChange();
+        _port.Secondary.Add(0, _device);
+        _port.ReportPresenceChange();
     }
 
-    private void WriteControl(uint value) => hierarchy.ConfigWrite(port.Bdf, port.Express.Offset + 0x18, 2, value);
+    private void WriteControl(uint value) => _hierarchy.ConfigWrite(_port.Bdf, _port.Express.Offset + 0x18, 2, value);
 
-    private void WriteStatus(uint value) => hierarchy.ConfigWrite(port.Bdf, port.Express.Offset + 0x1A, 2, value);
+    private void WriteStatus(uint value) => _hierarchy.ConfigWrite(_port.Bdf, _port.Express.Offset + 0x1A, 2, value);
 
-    private void EnableMsi() => hierarchy.ConfigWrite(port.Bdf, port.Find<MsiCapability>()!.Offset + 2, 2, 1);
+    private void EnableMsi() => _hierarchy.ConfigWrite(_port.Bdf, _port.Find<MsiCapability>()!.Offset + 2, 2, 1);
 }

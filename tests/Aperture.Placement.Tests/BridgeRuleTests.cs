@@ -27,7 +27,8 @@ public class BridgeRuleTests
         PlacementConflict conflict = Build.Conflict(RequestFor(Bridge("rp0", 1, Device("nvme0", 0, Bar(0, BarKind.Memory64, 16 * K, 0x10_0000_0000)))));
         Assert.Equal(PlacementConflictKind.BridgeWindow, conflict.Kind);
         Assert.Equal(
-            "nvme0 bar0 (mem64, 16K) cannot be pinned at 0x1000000000: a non-prefetchable BAR must lie in the memory window of rp0, which ends below 4 GiB; the nearest free place is 0xfeffc000",
+            "nvme0 bar0 (mem64, 16K) cannot be pinned at 0x1000000000: a non-prefetchable BAR must lie in the memory window of rp0, which ends below 4 GiB; "
+                + "the nearest free place is 0xfeffc000",
             conflict.Sentence);
     }
 
@@ -77,7 +78,8 @@ public class BridgeRuleTests
             Device("root0", 2, Bar(0, BarKind.Memory32, M, 0xD000_0000))));
         Assert.Equal(PlacementConflictKind.BridgeWindow, conflict.Kind);
         Assert.Equal(
-            "b bar0 (mem32, 1M) cannot be pinned at 0xe0000000: with a bar0 at 0xc0000000 it stretches the memory window of rp0 over 0xc0000000-0xe00fffff, which overlaps root0 bar0 at 0xd0000000-0xd00fffff; the nearest free place is 0xcff00000",
+            "b bar0 (mem32, 1M) cannot be pinned at 0xe0000000: with a bar0 at 0xc0000000 it stretches the memory window of rp0 over 0xc0000000-0xe00fffff, "
+                + "which overlaps root0 bar0 at 0xd0000000-0xd00fffff; the nearest free place is 0xcff00000",
             conflict.Sentence);
     }
 
@@ -165,7 +167,8 @@ public class BridgeRuleTests
         FunctionDemand Pinned(string name, int device) => Bridge(name, device) with { Bridge = new BridgeDemand([]) { SecondaryBus = 1 } };
         PlacementConflict conflict = Build.Conflict(RequestFor(Pinned("rp0", 1), Pinned("rp1", 2)));
         Assert.Equal(PlacementConflictKind.BusNumbers, conflict.Kind);
-        Assert.Equal("rp1 cannot have secondary bus 1: pcie.0 has buses 2 to 255 left; it would fit with no pinned bus numbers and bridge windows", conflict.Sentence);
+        Assert.Equal("rp1 cannot have secondary bus 1: pcie.0 has buses 2 to 255 left; it would fit with no pinned bus numbers and bridge windows",
+            conflict.Sentence);
     }
 
     [Fact]

@@ -30,13 +30,19 @@ public class GoldenTests
         "switch" => RequestFor(
             Device("mch", 0),
             Bridge("rp0", 1, Bridge("up0", 0,
-                Bridge("dn0", 0, Device("a", 0, Bar(0, BarKind.Memory32, M), Bar(2, BarKind.Memory64Prefetchable, 64 * G, 0x6b80_0000_0000), Bar(4, BarKind.Io, 256), Bar(6, BarKind.Rom, 64 * K))),
-                Bridge("dn1", 1, Device("b", 0, Bar(0, BarKind.Memory64, 16 * K), Bar(2, BarKind.Memory32Prefetchable, 16 * M), Bar(4, BarKind.Memory64Prefetchable, 256 * M))),
+                Bridge("dn0", 0, Device("a", 0, Bar(0, BarKind.Memory32, M), Bar(2, BarKind.Memory64Prefetchable, 64 * G, 0x6b80_0000_0000),
+                    Bar(4, BarKind.Io, 256), Bar(6, BarKind.Rom, 64 * K))),
+                Bridge("dn1", 1, Device(
+                    "b", 0, Bar(0, BarKind.Memory64, 16 * K), Bar(2, BarKind.Memory32Prefetchable, 16 * M), Bar(4, BarKind.Memory64Prefetchable, 256 * M))),
                 Bridge("dn2", 2, Device("c", 0, Bar(0, BarKind.Memory32, 64 * K, 0xE000_0000), Bar(1, BarKind.Io, 32))))),
             Device("lpc", 31)),
         "accelerators" => RequestFor(
             PlatformLimits.Q35(256 * G, 46),
-            [.. Enumerable.Range(0, 8).Select(index => Bridge($"rp{index}", index + 1, Device($"gpu{index}", 0, Bar(0, BarKind.Memory32, 16 * M), Bar(1, BarKind.Memory64Prefetchable, 64 * G), Bar(3, BarKind.Memory64Prefetchable, 32 * M), Bar(5, BarKind.Io, 128))))]),
+            [.. Enumerable.Range(0, 8)
+                .Select(index => Bridge(
+                    $"rp{index}", index + 1,
+                    Device($"gpu{index}", 0, Bar(0, BarKind.Memory32, 16 * M), Bar(1, BarKind.Memory64Prefetchable, 64 * G),
+                        Bar(3, BarKind.Memory64Prefetchable, 32 * M), Bar(5, BarKind.Io, 128))))]),
         "hole" => RequestFor(
             PlatformLimits.Q35(8 * G, 40) with { Ecam = new EcamDemand(256 * M, null) },
             Device("fb", 1, Bar(0, BarKind.Memory32Prefetchable, G)),

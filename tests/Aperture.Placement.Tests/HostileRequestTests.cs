@@ -13,7 +13,8 @@ public class HostileRequestTests
 {
     private static readonly ulong[] Numbers =
     [
-        0, 1, 3, 16, 4096, 0x10_0000, 0xB000_0000, 0xFEE0_0000, 0xFFFF_FFFF, 0x1_0000_0000, 1UL << 40, (1UL << 57) - 1, 1UL << 57, 1UL << 62, 1UL << 63, ulong.MaxValue,
+        0, 1, 3, 16, 4096, 0x10_0000, 0xB000_0000, 0xFEE0_0000, 0xFFFF_FFFF, 0x1_0000_0000, 1UL << 40, (1UL << 57) - 1, 1UL << 57, 1UL << 62, 1UL << 63,
+        ulong.MaxValue,
     ];
 
     [Fact]
@@ -63,7 +64,8 @@ public class HostileRequestTests
     [Fact]
     public void Sixty_five_thousand_VFs_need_room_and_bus_numbers()
     {
-        FunctionDemand With(ushort stride) => Device("nic", 0, Bar(BarIndex.Vf0, BarKind.Memory64Prefetchable, 16 * K)) with { Sriov = new SriovDemand(ushort.MaxValue) { Stride = stride } };
+        FunctionDemand With(ushort stride) =>
+            Device("nic", 0, Bar(BarIndex.Vf0, BarKind.Memory64Prefetchable, 16 * K)) with { Sriov = new SriovDemand(ushort.MaxValue) { Stride = stride } };
         Assert.Equal(ushort.MaxValue * 16 * K, Build.Map(RequestFor(Platform with { PhysicalAddressBits = 52 }, With(1))).Bar("nic", BarIndex.Vf0).Range.Size);
         PlacementConflict conflict = Build.Conflict(RequestFor(Platform, With(2)));
         Assert.Equal(PlacementConflictKind.BusNumbers, conflict.Kind);
@@ -73,8 +75,10 @@ public class HostileRequestTests
     [Fact]
     public void Many_reserved_ranges_cost_no_more_than_sorting_them()
     {
-        List<ReservedRange> reserved = [.. Enumerable.Range(0, 50_000).Select(index => new ReservedRange(Range(0xC000_0000 + (ulong)index * 8192, 4096), "a page"))];
-        PlacementMap map = Build.Map(RequestFor(Platform with { Reserved = reserved }, Device("a", 1, Bar(0, BarKind.Memory32, 4 * K), Bar(1, BarKind.Memory32, 8 * K))));
+        List<ReservedRange> reserved =
+            [.. Enumerable.Range(0, 50_000).Select(index => new ReservedRange(Range(0xC000_0000 + (ulong)index * 8192, 4096), "a page"))];
+        PlacementMap map = Build.Map(
+            RequestFor(Platform with { Reserved = reserved }, Device("a", 1, Bar(0, BarKind.Memory32, 4 * K), Bar(1, BarKind.Memory32, 8 * K))));
         Assert.Equal(0xC000_1000UL, map.At("a", 0));
     }
 
@@ -97,8 +101,10 @@ public class HostileRequestTests
             int from = first;
             bridges.Add(new FunctionDemand($"b{first}", (byte)bridges.Count, [])
             {
-                Bridge = new BridgeDemand([.. Enumerable.Range(0, Math.Min(200, count - first)).Select(index => new FunctionDemand($"f{from + index}", (byte)index,
-                    [Bar(0, BarKind.Memory32, 4 * K, pinned ? 0xC000_0000 : null), Bar(1, BarKind.Memory32, 16 * K), Bar(2, BarKind.Memory64Prefetchable, M << (index % 8)), Bar(4, BarKind.Memory64Prefetchable, 64 * K)]))]),
+                Bridge = new BridgeDemand(
+                    [.. Enumerable.Range(0, Math.Min(200, count - first)).Select(index => new FunctionDemand($"f{from + index}", (byte)index,
+                    [Bar(0, BarKind.Memory32, 4 * K, pinned ? 0xC000_0000 : null), Bar(1, BarKind.Memory32, 16 * K),
+                        Bar(2, BarKind.Memory64Prefetchable, M << (index % 8)), Bar(4, BarKind.Memory64Prefetchable, 64 * K)]))]),
             });
         }
 
@@ -118,7 +124,13 @@ public class HostileRequestTests
                 Reserved = [new ReservedRange(Range(), "something", (ReservedKind)_random.Next(7)), new ReservedRange(Range(), "something else")],
                 ReservedIo = [new ReservedRange(Range(), "ports")],
                 Hole = (LowHole)_random.Next(2),
-                Ecam = _random.Next(3) switch { 0 => null, 1 => new EcamDemand(256 * M, null), _ => new EcamDemand(sane ? 256 * M : Number(), new GuestAddress(Number())) },
+                Ecam = _random.Next(3) switch
+                {
+                    0 => null,
+                    1 => new EcamDemand(256 * M, null),
+                    _ =>
+                    new EcamDemand(sane ? 256 * M : Number(), new GuestAddress(Number()))
+                },
                 Mmio32Window = Rarely() ? Range() : null,
                 Mmio64Window = Rarely() ? Range() : null,
                 LowRamFloor = Rarely() ? Number() : platform.LowRamFloor,
@@ -139,25 +151,28 @@ public class HostileRequestTests
             Mmio64Windows = Rarely() ? [Range()] : null,
         };
 
-        private FunctionDemand Function(int depth) => new($"f{_random.Next(1000)}", (byte)_random.Next(256), [.. Enumerable.Range(0, _random.Next(3)).Select(_ => AnyBar())])
-        {
-            Sriov = _random.Next(2) == 0 ? new SriovDemand((ushort)Number()) { Stride = (ushort)_random.Next(3), FirstOffset = (ushort)Number() } : null,
-            Bridge = depth > 4 || _random.Next(2) == 0 ? null : new BridgeDemand([.. Enumerable.Range(0, _random.Next(3)).Select(_ => Function(depth + 1))])
+        private FunctionDemand Function(int depth) =>
+            new($"f{_random.Next(1000)}", (byte)_random.Next(256), [.. Enumerable.Range(0, _random.Next(3)).Select(_ => AnyBar())])
             {
-                SecondaryBus = Rarely() ? (byte)_random.Next(256) : null,
-                SubordinateBus = Rarely() ? (byte)_random.Next(256) : null,
-                IoWindow = Rarely() ? Range() : null,
-                MemoryWindow = Rarely() ? Range() : null,
-                PrefetchableWindow = Rarely() ? Range() : null,
-                Reserve = Rarely() ? new HotplugReserve { Buses = _random.Next(-1, 300), Io = Number(), Memory = Number(), Prefetchable = Number() } : null,
-            },
-        };
+                Sriov = _random.Next(2) == 0 ? new SriovDemand((ushort)Number()) { Stride = (ushort)_random.Next(3), FirstOffset = (ushort)Number() } : null,
+                Bridge = depth > 4 || _random.Next(2) == 0 ? null : new BridgeDemand([.. Enumerable.Range(0, _random.Next(3)).Select(_ => Function(depth + 1))])
+                {
+                    SecondaryBus = Rarely() ? (byte)_random.Next(256) : null,
+                    SubordinateBus = Rarely() ? (byte)_random.Next(256) : null,
+                    IoWindow = Rarely() ? Range() : null,
+                    MemoryWindow = Rarely() ? Range() : null,
+                    PrefetchableWindow = Rarely() ? Range() : null,
+                    Reserve = Rarely() ? new HotplugReserve { Buses = _random.Next(-1, 300), Io = Number(), Memory = Number(), Prefetchable = Number() } : null,
+                },
+            };
 
-        private BarDemand AnyBar() => new(_random.Next(Rarely() ? -2 : 0, 14), (BarKind)_random.Next(Rarely() ? 8 : 6), _random.Next(3) == 0 ? Number() : 4096, Rarely() ? new GuestAddress(Number()) : null)
-        {
-            ResizableSizes = Rarely() ? [4096, Number()] : [],
-            LargestThatFits = _random.Next(2) == 0,
-        };
+        private BarDemand AnyBar() =>
+            new(_random.Next(Rarely() ? -2 : 0, 14), (BarKind)_random.Next(Rarely() ? 8 : 6), _random.Next(3) == 0 ? Number() : 4096, Rarely()
+                ? new GuestAddress(Number()) : null)
+            {
+                ResizableSizes = Rarely() ? [4096, Number()] : [],
+                LargestThatFits = _random.Next(2) == 0,
+            };
 
         private bool Rarely() => _random.Next(8) == 0;
 

@@ -31,7 +31,8 @@ internal static class LayoutChecker
         foreach ((HostBridgePlacement host, HostBridgeDemand demand) in map.HostBridges.Zip(request.HostBridges))
         {
             Assert.Equal((demand.Name, demand.Segment, demand.FirstBus, demand.LastBus), (host.Name, host.Segment, host.FirstBus, host.LastBus));
-            CheckBus(host.Functions, host.FirstBus, demand.Functions, new Above(host.IoWindows, host.Mmio32Windows.Concat(host.Mmio64Windows), null), memory, ports);
+            CheckBus(host.Functions, host.FirstBus, demand.Functions, new Above(host.IoWindows, host.Mmio32Windows.Concat(host.Mmio64Windows), null),
+                memory, ports);
             CheckBuses(host.Functions, host.FirstBus, host.FirstBus + Extra(host.Functions), demand.LastBus);
             rootMemory.AddRange(host.Mmio32Windows.Concat(host.Mmio64Windows).Select(window => Span.Of(window, $"a window of {host.Name}")));
             rootPorts.AddRange(host.IoWindows.Select(window => Span.Of(window, $"an I/O window of {host.Name}")));
@@ -87,7 +88,8 @@ internal static class LayoutChecker
 
             Span span = Span.Of(reserved.Range, reserved.Origin);
             bool board = reserved.Kind is ReservedKind.Board or ReservedKind.Firmware && span.Last < FourGiB;
-            Assert.All(taken, part => Assert.True((board && part.Name.EndsWith("RAM", StringComparison.Ordinal)) || !part.Meets(span), $"{part.Name} lies on {span.Name}"));
+            Assert.All(taken, part =>
+                Assert.True((board && part.Name.EndsWith("RAM", StringComparison.Ordinal)) || !part.Meets(span), $"{part.Name} lies on {span.Name}"));
         }
 
         taken.AddRange(platform.Reserved.Where(reserved => !reserved.Range.IsEmpty).Select(reserved => Span.Of(reserved.Range, reserved.Origin)));
@@ -120,7 +122,8 @@ internal static class LayoutChecker
         Assert.True(registers.Tom.Value >= platform.RamSize && registers.Tom.Value % (64UL << 20) == 0);
         Assert.True(ram.LowPieces.Count == 0 || registers.Tolud > ram.LowPieces[^1].Last);
         Assert.True(ram.HighPieces.Count == 0 || registers.Touud > ram.HighPieces[^1].Last);
-        Assert.True(!registers.RemapEnabled || (registers.RemapBase.Value % (64UL << 20) == 0 && (registers.RemapLimit.Value + 1) % (64UL << 20) == 0 && registers.RemapBase.Value >= FourGiB));
+        Assert.True(!registers.RemapEnabled
+            || (registers.RemapBase.Value % (64UL << 20) == 0 && (registers.RemapLimit.Value + 1) % (64UL << 20) == 0 && registers.RemapBase.Value >= FourGiB));
     }
 
     private static void CheckEcams(PlacementRequest request, PlacementMap map, List<Span> taken)
@@ -181,7 +184,8 @@ internal static class LayoutChecker
         ulong chosen = asked.LargestThatFits && asked.ResizableSizes.Count > 0 ? bar.Size : isVf ? Math.Max(asked.Size, 4096) : asked.Size;
         Assert.Equal(chosen, bar.Size);
         Assert.True(bar.Size <= Math.Max(asked.Size, isVf ? 4096UL : 0));
-        Assert.True(!asked.LargestThatFits || asked.ResizableSizes.Count == 0 || asked.ResizableSizes.Any(size => bar.Size == (isVf ? Math.Max(size, 4096) : size)));
+        Assert.True(!asked.LargestThatFits || asked.ResizableSizes.Count == 0
+            || asked.ResizableSizes.Any(size => bar.Size == (isVf ? Math.Max(size, 4096) : size)));
         Assert.Equal(bar.Size * (isVf ? function.Sriov!.TotalVfs : 1UL), bar.Range.Size);
         Assert.NotEqual(0UL, bar.Address.Value);
         Assert.Equal(0UL, bar.Address.Value % bar.Size);
@@ -218,12 +222,16 @@ internal static class LayoutChecker
 
         One(bridge.Io, 0x1000, "I/O", above.Io, claimedPorts, demand.IoWindow, demand.Reserve?.Io ?? 0);
         One(bridge.Memory, 0x10_0000, "memory", above.Memory, claimedMemory, demand.MemoryWindow, demand.Reserve?.Memory ?? 0);
-        One(bridge.Prefetchable, 0x10_0000, "prefetchable", [.. above.Memory, .. List(above.Prefetchable)], claimedMemory, demand.PrefetchableWindow, demand.Reserve?.Prefetchable ?? 0);
+        One(bridge.Prefetchable, 0x10_0000, "prefetchable", [.. above.Memory, .. List(above.Prefetchable)], claimedMemory, demand.PrefetchableWindow,
+            demand.Reserve?.Prefetchable ?? 0);
         Assert.True(bridge.Memory is not { } memory || memory.Last.Value <= uint.MaxValue, $"the memory window of {name} is 32-bit");
-        Assert.True(bridge.Prefetchable is not { } pref || pref.Start.Value > uint.MaxValue == pref.Last.Value > uint.MaxValue, $"the prefetchable window of {name} straddles 4 GiB");
+        Assert.True(bridge.Prefetchable is not { } pref || pref.Start.Value > uint.MaxValue == pref.Last.Value > uint.MaxValue,
+            $"the prefetchable window of {name} straddles 4 GiB");
     }
 
-    /// <summary>Configuration transactions route by secondary..subordinate: ranges nest, siblings are apart, and no number is used twice. Returns the highest.</summary>
+    /// <summary>
+    /// Configuration transactions route by secondary..subordinate: ranges nest, siblings are apart, and no number is used twice. Returns the highest.
+    /// </summary>
     private static int CheckBuses(IReadOnlyList<FunctionPlacement> functions, int bus, int highest, int last)
     {
         Assert.True(highest <= last, $"VFs on bus {bus} reach past bus {last}");
@@ -246,7 +254,8 @@ internal static class LayoutChecker
 
     /// <summary>Bus numbers after their own that VFs of these functions take.</summary>
     private static int Extra(IEnumerable<FunctionPlacement> functions) => functions.Where(function => function.Demand.Sriov is { TotalVfs: > 0 })
-        .Select(function => (function.Demand.DeviceFunction + function.Demand.Sriov!.FirstOffset + (function.Demand.Sriov.TotalVfs - 1) * function.Demand.Sriov.Stride) / 256)
+        .Select(function => (function.Demand.DeviceFunction + function.Demand.Sriov!.FirstOffset
+            + (function.Demand.Sriov.TotalVfs - 1) * function.Demand.Sriov.Stride) / 256)
         .DefaultIfEmpty(0).Max();
 
     private static void Apart(List<Span> spans)

@@ -23,7 +23,8 @@ public class PinRuleTests
     {
         BarDemand asHost = Bar(2, BarKind.Memory64Prefetchable, 64 * G, 0x6b80_0000_0000) with { PinIsHosts = true };
         Assert.Equal("pinned where the host has it", Build.Map(RequestFor(Device("gpu0", 1, asHost))).Bar("gpu0", 2).Why.Text);
-        Assert.DoesNotContain("host", Build.Map(RequestFor(Device("gpu0", 1, asHost with { Pin = null }))).Bar("gpu0", 2).Why.Text.Replace("host bridge", "", StringComparison.Ordinal), StringComparison.Ordinal);
+        Assert.DoesNotContain("host", Build.Map(RequestFor(Device("gpu0", 1, asHost with { Pin = null })))
+            .Bar("gpu0", 2).Why.Text.Replace("host bridge", "", StringComparison.Ordinal), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -34,7 +35,8 @@ public class PinRuleTests
             Device("nic0", 2, Bar(2, BarKind.Memory64Prefetchable, 64 * G, 0x6b80_0000_0000))));
         Assert.Equal(PlacementConflictKind.Overlap, conflict.Kind);
         Assert.Equal(
-            "nic0 bar2 (mem64p, 64G) cannot be pinned at 0x6b8000000000: it overlaps gpu0 bar2 at 0x6b8000000000-0x6b8fffffffff; the nearest free place is 0x6b9000000000",
+            "nic0 bar2 (mem64p, 64G) cannot be pinned at 0x6b8000000000: it overlaps gpu0 bar2 at 0x6b8000000000-0x6b8fffffffff; the nearest free place is "
+                + "0x6b9000000000",
             conflict.Sentence);
         Assert.Equal(Range(0x6b70_0000_0000, 64 * G), conflict.NearestBelow);
         Assert.Equal(Range(0x6b90_0000_0000, 64 * G), conflict.NearestAbove);
@@ -58,7 +60,8 @@ public class PinRuleTests
             Platform with { PhysicalAddressBits = 46 }, Device("gpu0", 1, Bar(0, BarKind.Memory64Prefetchable, 64 * G, 0x6b80_0000_0000))));
         Assert.Equal(PlacementConflictKind.AboveAddressBits, conflict.Kind);
         Assert.Equal(
-            "gpu0 bar0 (mem64p, 64G) cannot be pinned at 0x6b8000000000: it would pass the guest's 46 physical address bits, which end at 0x3fffffffffff; the nearest free place is 0x3ff000000000",
+            "gpu0 bar0 (mem64p, 64G) cannot be pinned at 0x6b8000000000: it would pass the guest's 46 physical address bits, which end at 0x3fffffffffff; the "
+                + "nearest free place is 0x3ff000000000",
             conflict.Sentence);
     }
 
@@ -94,7 +97,8 @@ public class PinRuleTests
         PlacementConflict conflict = Build.Conflict(RequestFor(platform, Device("gpu0", 1, Bar(0, BarKind.Memory64Prefetchable, 64 * G, 0x5000_0000_0000))));
         Assert.Equal(PlacementConflictKind.OutOfWindow, conflict.Kind);
         Assert.Equal(
-            "gpu0 bar0 (mem64p, 64G) cannot be pinned at 0x500000000000: it is not inside the 64-bit memory window 0x6b8000000000-0x6c7fffffffff; the nearest free place is 0x6b8000000000",
+            "gpu0 bar0 (mem64p, 64G) cannot be pinned at 0x500000000000: it is not inside the 64-bit memory window 0x6b8000000000-0x6c7fffffffff; the nearest "
+                + "free place is 0x6b8000000000",
             conflict.Sentence);
     }
 
@@ -125,10 +129,12 @@ public class PinRuleTests
     public void What_cannot_fit_is_called_impossible_with_sizes()
     {
         PlatformLimits platform = Platform with { Mmio32Window = Range(0xE000_0000, 2 * M) };
-        PlacementConflict conflict = Build.Conflict(RequestFor(platform, Device("a", 1, Bar(0, BarKind.Memory32, M)), Device("b", 2, Bar(0, BarKind.Memory32, 2 * M))));
+        PlacementConflict conflict =
+            Build.Conflict(RequestFor(platform, Device("a", 1, Bar(0, BarKind.Memory32, M)), Device("b", 2, Bar(0, BarKind.Memory32, 2 * M))));
         Assert.Equal(PlacementConflictKind.NoSpace, conflict.Kind);
         Assert.Equal(
-            "there is no room for a bar0 (mem32, 1M) in the 32-bit memory window 0xe0000000-0xe01fffff: 3M in all are asked for there, 2M are free, and the largest gap is 2M; it would fit with a 32-bit memory window of 0xe0000000-0xe03fffff",
+            "there is no room for a bar0 (mem32, 1M) in the 32-bit memory window 0xe0000000-0xe01fffff: 3M in all are asked for there, 2M are free, and the "
+                + "largest gap is 2M; it would fit with a 32-bit memory window of 0xe0000000-0xe03fffff",
             conflict.Sentence);
     }
 
@@ -213,8 +219,10 @@ public class PinRuleTests
     public void Every_automatic_BAR_says_why_it_is_there()
     {
         PlacementMap map = Build.Map(RequestFor(
-            Device("a", 1, Bar(0, BarKind.Memory64, M)), Device("b", 2, Bar(0, BarKind.Memory64, M)), Bridge("rp0", 3, Device("c", 0, Bar(0, BarKind.Memory32, M)))));
-        Assert.Equal((PlacementReasonKind.FirstFit, "the lowest multiple of 1M in the 64-bit memory window"), (map.Bar("a", 0).Why.Kind, map.Bar("a", 0).Why.Text));
+            Device("a", 1, Bar(0, BarKind.Memory64, M)), Device("b", 2, Bar(0, BarKind.Memory64, M)),
+            Bridge("rp0", 3, Device("c", 0, Bar(0, BarKind.Memory32, M)))));
+        Assert.Equal((PlacementReasonKind.FirstFit, "the lowest multiple of 1M in the 64-bit memory window"),
+            (map.Bar("a", 0).Why.Kind, map.Bar("a", 0).Why.Text));
         Assert.Equal(PlacementReasonKind.Pushed, map.Bar("b", 0).Why.Kind);
         Assert.Contains("a bar0", map.Bar("b", 0).Why.Text, StringComparison.Ordinal);
         Assert.Equal(PlacementReasonKind.BridgeWindow, map.Bar("c", 0).Why.Kind);

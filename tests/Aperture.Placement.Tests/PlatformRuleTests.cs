@@ -44,7 +44,8 @@ public class PlatformRuleTests
         Assert.True(registers.RemapEnabled && registers.FitsRegisters);
         Assert.Equal((8 * G, 0xB000_0000UL, 0x2_5000_0000UL), (registers.Tom.Value, registers.Tolud.Value, registers.Touud.Value));
         Assert.Equal((0x2_0000_0000UL, 0x2_4FFF_FFFFUL), (registers.RemapBase.Value, registers.RemapLimit.Value));
-        Assert.Equal((0xB000, 0x2500, 0x80, 0x93, 0x80), (registers.ToludRegister, registers.TouudRegister, registers.RemapBaseRegister, registers.RemapLimitRegister, registers.TomRegister));
+        Assert.Equal((0xB000, 0x2500, 0x80, 0x93, 0x80),
+            (registers.ToludRegister, registers.TouudRegister, registers.RemapBaseRegister, registers.RemapLimitRegister, registers.TomRegister));
         Assert.False(Build.Map(RequestFor()).Ram.Registers.RemapEnabled);
     }
 
@@ -65,8 +66,9 @@ public class PlatformRuleTests
     [Fact]
     public void Host_bridges_have_windows_of_their_own()
     {
-        HostBridgeDemand Host(int index) => new($"pcie.{index}", [Device($"d{index}", 1, Bar(0, BarKind.Memory32, M), Bar(1, BarKind.Io, 32), Bar(2, BarKind.Memory64Prefetchable, G))])
-        { Segment = (uint)(0x10000 * index) };
+        HostBridgeDemand Host(int index) =>
+            new($"pcie.{index}", [Device($"d{index}", 1, Bar(0, BarKind.Memory32, M), Bar(1, BarKind.Io, 32), Bar(2, BarKind.Memory64Prefetchable, G))])
+            { Segment = (uint)(0x10000 * index) };
         PlacementMap map = Build.Map(new PlacementRequest(Platform, [Host(0), Host(1)]));
         Assert.Equal([0xC000_0000UL, 0xC010_0000UL], [map.At("d0", 0), map.At("d1", 0)]);
         Assert.Equal(Range(0xC000_0000, M), map.HostBridges[0].Mmio32Windows[0]);
@@ -89,7 +91,9 @@ public class PlatformRuleTests
     [Fact]
     public void A_port_keeps_its_reserve_and_aligns_it_for_one_large_BAR()
     {
-        FunctionDemand port = Bridge("rp0", 1) with { Bridge = new BridgeDemand([]) { Reserve = new HotplugReserve { Buses = 3, Io = 1, Memory = 3 * M, Prefetchable = 64 * G } } };
+        FunctionDemand port = Bridge(
+            "rp0", 1) with
+        { Bridge = new BridgeDemand([]) { Reserve = new HotplugReserve { Buses = 3, Io = 1, Memory = 3 * M, Prefetchable = 64 * G } } };
         BridgePlacement bridge = Build.Map(RequestFor(port)).Bridge("rp0");
         Assert.Equal((4 * K, 3 * M, 64 * G), (bridge.Io!.Value.Size, bridge.Memory!.Value.Size, bridge.Prefetchable!.Value.Size));
         Assert.Equal(0UL, bridge.Prefetchable.Value.Start.Value % (64 * G));
@@ -99,7 +103,8 @@ public class PlatformRuleTests
     [Fact]
     public void A_pinned_window_is_kept_and_holds_what_floats_inside()
     {
-        FunctionDemand port = Bridge("rp0", 1) with { Bridge = new BridgeDemand([Device("d", 0, Bar(0, BarKind.Memory32, M))]) { MemoryWindow = Range(0xD000_0000, 16 * M) } };
+        FunctionDemand port =
+            Bridge("rp0", 1) with { Bridge = new BridgeDemand([Device("d", 0, Bar(0, BarKind.Memory32, M))]) { MemoryWindow = Range(0xD000_0000, 16 * M) } };
         PlacementMap map = Build.Map(RequestFor(port));
         Assert.Equal(Range(0xD000_0000, 16 * M), map.Bridge("rp0").Memory);
         Assert.Equal(0xD000_0000UL, map.At("d", 0));
@@ -108,7 +113,12 @@ public class PlatformRuleTests
     [Fact]
     public void A_pinned_BAR_outside_its_bridge_s_pinned_window_is_a_conflict()
     {
-        FunctionDemand port = Bridge("rp0", 1) with { Bridge = new BridgeDemand([Device("d", 0, Bar(0, BarKind.Memory32, M, 0xC000_0000))]) { MemoryWindow = Range(0xD000_0000, 16 * M) } };
+        FunctionDemand port =
+            Bridge("rp0", 1) with
+            {
+                Bridge =
+                new BridgeDemand([Device("d", 0, Bar(0, BarKind.Memory32, M, 0xC000_0000))]) { MemoryWindow = Range(0xD000_0000, 16 * M) }
+            };
         PlacementConflict conflict = Build.Conflict(RequestFor(port));
         Assert.Contains("it is not inside the memory window of rp0, which is pinned at 0xd0000000-0xd0ffffff", conflict.Sentence, StringComparison.Ordinal);
         Assert.Equal((RemedyKind.MovePin, 0xD000_0000UL), (conflict.Remedy!.Kind, conflict.Remedy.Value));
@@ -117,7 +127,8 @@ public class PlatformRuleTests
     [Fact]
     public void Pinned_bus_numbers_may_come_in_any_order()
     {
-        FunctionDemand Pinned(string name, int device, byte bus) => Bridge(name, device, Bridge(name + "x", 0)) with { Bridge = new BridgeDemand([Bridge(name + "x", 0)]) { SecondaryBus = bus } };
+        FunctionDemand Pinned(string name, int device, byte bus) =>
+            Bridge(name, device, Bridge(name + "x", 0)) with { Bridge = new BridgeDemand([Bridge(name + "x", 0)]) { SecondaryBus = bus } };
         PlacementMap map = Build.Map(RequestFor(Pinned("a", 1, 0x40), Pinned("b", 2, 0x05), Bridge("c", 3)));
         Assert.Equal((0x40, 0x05, 0x01), (map.Bridge("a").Secondary, map.Bridge("b").Secondary, map.Bridge("c").Secondary));
     }
@@ -125,7 +136,8 @@ public class PlatformRuleTests
     [Fact]
     public void A_pin_past_the_address_width_is_remedied_by_a_wider_one()
     {
-        PlacementConflict conflict = Build.Conflict(RequestFor(Platform with { PhysicalAddressBits = 40 }, Device("g", 1, Bar(0, BarKind.Memory64Prefetchable, G, 0x6b80_0000_0000))));
+        PlacementConflict conflict =
+            Build.Conflict(RequestFor(Platform with { PhysicalAddressBits = 40 }, Device("g", 1, Bar(0, BarKind.Memory64Prefetchable, G, 0x6b80_0000_0000))));
         Assert.Equal((RemedyKind.WiderAddress, 47UL), (conflict.Remedy!.Kind, conflict.Remedy.Value));
     }
 

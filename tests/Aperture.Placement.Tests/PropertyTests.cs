@@ -23,7 +23,8 @@ public class PropertyTests
         else
         {
             // Random demands may exceed a small window; nothing else can be wrong with them.
-            Assert.All(result.Conflicts, conflict => Assert.True(conflict.Kind is PlacementConflictKind.NoSpace or PlacementConflictKind.NotFound, conflict.Sentence));
+            Assert.All(result.Conflicts,
+                conflict => Assert.True(conflict.Kind is PlacementConflictKind.NoSpace or PlacementConflictKind.NotFound, conflict.Sentence));
         }
     });
 
@@ -138,7 +139,8 @@ public class PropertyTests
         [
             .. functions.Select(function => function with
             {
-                Bars = [.. function.Bars.Select(bar => function.Name == conflict.Demand.Function && bar.Index == conflict.Demand.Bar ? bar with { Pin = place.Start } : bar)],
+                Bars = [.. function.Bars.Select(
+                    bar => function.Name == conflict.Demand.Function && bar.Index == conflict.Demand.Bar ? bar with { Pin = place.Start } : bar)],
                 Bridge = function.Bridge is { } bridge ? bridge with { Functions = Functions(bridge.Functions) } : null,
             }),
         ];

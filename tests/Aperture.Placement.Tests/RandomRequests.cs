@@ -22,7 +22,8 @@ internal sealed class RandomRequests(int seed)
         [
             .. functions.Select(function => function with
             {
-                Bars = [.. function.Bars.Select(bar => random.NextDouble() >= chance ? bar : bar with { Pin = Near(random, map.At(function.Name, bar.Index), bar.Size, astray) })],
+                Bars = [.. function.Bars.Select(
+                    bar => random.NextDouble() >= chance ? bar : bar with { Pin = Near(random, map.At(function.Name, bar.Index), bar.Size, astray) })],
                 Bridge = function.Bridge is { } bridge ? bridge with { Functions = Functions(bridge.Functions) } : null,
             }),
         ];
@@ -70,7 +71,12 @@ internal sealed class RandomRequests(int seed)
             0 => platform with { Ecam = null },
             1 => platform with { Ecam = new EcamDemand(256 * Build.M, null) },
             2 => platform with { Mmio32Window = Build.Range(0xC000_0000, 512 * Build.M) },
-            3 => platform with { Mmio64Window = Build.Range(64 * Build.G, 32 * Build.G), Reserved = [.. platform.Reserved, new(Build.Range(80 * Build.G, Build.M), "a reserved page")] },
+            3 => platform with
+            {
+                Mmio64Window = Build.Range(64 * Build.G, 32 * Build.G),
+                Reserved =
+                [.. platform.Reserved, new(Build.Range(80 * Build.G, Build.M), "a reserved page")]
+            },
             _ => platform,
         };
         return Build.RequestFor(platform, [.. Functions(0)]);

@@ -46,7 +46,9 @@ public class VfAndResizableTests
     [Fact]
     public void A_bridge_forwards_the_bus_numbers_that_VFs_reach_into()
     {
-        FunctionDemand nic = Device("nic", 0, Bar(BarIndex.Vf0, BarKind.Memory64Prefetchable, 16 * K)) with { Sriov = new SriovDemand(300) { FirstOffset = 8 } };
+        FunctionDemand nic = Device(
+            "nic", 0, Bar(BarIndex.Vf0, BarKind.Memory64Prefetchable, 16 * K)) with
+        { Sriov = new SriovDemand(300) { FirstOffset = 8 } };
         PlacementMap map = Build.Map(RequestFor(Bridge("rp0", 1, nic), Bridge("rp1", 2)));
         Assert.Equal((1, 2), (map.Bridge("rp0").Secondary, map.Bridge("rp0").Subordinate));
         Assert.Equal(3, map.Bridge("rp1").Secondary);
@@ -61,14 +63,16 @@ public class VfAndResizableTests
 
     [Fact]
     public void A_size_that_the_capability_does_not_offer_is_refused() =>
-        Assert.Contains("its capability offers 256M, 1G", Build.Conflict(RequestFor(Device("gpu", 1, Resizable(0, 2 * G, false, 256 * M, G)))).Sentence, StringComparison.Ordinal);
+        Assert.Contains("its capability offers 256M, 1G", Build.Conflict(RequestFor(Device("gpu", 1, Resizable(0, 2 * G, false, 256 * M, G)))).Sentence,
+            StringComparison.Ordinal);
 
     [Fact]
     public void The_largest_size_that_fits_is_taken_and_none_larger_would_fit()
     {
         PlatformLimits platform = Platform with { Mmio64Window = Range(0x10_0000_0000, 6 * G), Mmio32Window = Range(0xC000_0000, M) };
         ulong[] sizes = [.. Enumerable.Range(28, 10).Select(shift => 1UL << shift)];
-        PlacementMap map = Build.Map(RequestFor(platform, Device("a", 1, Resizable(0, 1UL << 37, true, sizes)), Device("b", 2, Resizable(0, 1UL << 37, true, sizes))));
+        PlacementMap map = Build.Map(
+            RequestFor(platform, Device("a", 1, Resizable(0, 1UL << 37, true, sizes)), Device("b", 2, Resizable(0, 1UL << 37, true, sizes))));
         Assert.Equal([4 * G, 2 * G], [map.Bar("a", 0).Size, map.Bar("b", 0).Size]);
     }
 

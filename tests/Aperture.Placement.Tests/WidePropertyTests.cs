@@ -80,7 +80,8 @@ public class WidePropertyTests
             if (conflict.Remedy is { } remedy)
             {
                 PlacementResult after = PlacementSolver.Solve(pinned.Apply(remedy));
-                Assert.True(after.Map is not null || after.Conflicts.All(other => other.Demand.Name != conflict.Demand.Name), $"{conflict.Sentence}: {remedy.Text} does not resolve it");
+                Assert.True(after.Map is not null || after.Conflicts.All(other => other.Demand.Name != conflict.Demand.Name),
+                    $"{conflict.Sentence}: {remedy.Text} does not resolve it");
             }
         }
     });

@@ -5,7 +5,9 @@ using Aperture.Placement.Request;
 
 namespace Aperture.Placement.Tests;
 
-/// <summary>Requests made from a seed with everything that one can say: several host bridges and segments, VFs, resizable BARs, reserves, reserved ranges of every kind.</summary>
+/// <summary>
+/// Requests made from a seed with everything that one can say: several host bridges and segments, VFs, resizable BARs, reserves, reserved ranges of every kind.
+/// </summary>
 internal sealed class WideRequests(int seed)
 {
     private readonly Random _random = new(seed);

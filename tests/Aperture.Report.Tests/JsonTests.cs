@@ -47,7 +47,8 @@ public class JsonTests
         using JsonDocument json = JsonDocument.Parse(JsonRenderer.Render(Samples.HandMade()));
         string[] with = [.. json.RootElement.GetProperty("hostBridges").EnumerateArray()
             .SelectMany(h => Walk(h.GetProperty("functions")))
-            .SelectMany(f => f.GetProperty("bars").EnumerateArray().Where(b => b.TryGetProperty("hostAddress", out _)).Select(b => $"{f.GetProperty("name")} {b.GetProperty("bar")} {b.GetProperty("hostAddress")}"))];
+            .SelectMany(f => f.GetProperty("bars").EnumerateArray().Where(b => b.TryGetProperty("hostAddress", out _))
+                .Select(b => $"{f.GetProperty("name")} {b.GetProperty("bar")} {b.GetProperty("hostAddress")}"))];
         Assert.Equal(["gpu0 bar2 0x6b8000000000", "disk bar0 0xdf000000"], with);
     }
 
@@ -99,7 +100,8 @@ public class JsonTests
         }
 
         JsonElement metrics = json.GetProperty("metrics");
-        yield return $"metrics {Number(metrics, "holeSize")} {Number(metrics, "holeUsed")} {metrics.GetProperty("gaps")} {Number(metrics, "highUsed")} {metrics.GetProperty("highEnd")}";
+        yield return $"metrics {Number(metrics, "holeSize")} {Number(metrics, "holeUsed")} {metrics.GetProperty("gaps")} "
+            + $"{Number(metrics, "highUsed")} {metrics.GetProperty("highEnd")}";
         foreach (JsonElement host in json.GetProperty("hostBridges").EnumerateArray())
         {
             yield return $"host {host.GetProperty("name")} {host.GetProperty("segment")} {host.GetProperty("firstBus")} {host.GetProperty("lastBus")}";
@@ -116,7 +118,8 @@ public class JsonTests
 
             if (function.TryGetProperty("bridge", out JsonElement bridge))
             {
-                yield return $"bridge {bridge.GetProperty("primary")} {bridge.GetProperty("secondary")} {bridge.GetProperty("subordinate")} {Range(bridge.GetProperty("io"))} | {Range(bridge.GetProperty("memory"))} | {Range(bridge.GetProperty("prefetchable"))}";
+                yield return $"bridge {bridge.GetProperty("primary")} {bridge.GetProperty("secondary")} {bridge.GetProperty("subordinate")} "
+                    + $"{Range(bridge.GetProperty("io"))} | {Range(bridge.GetProperty("memory"))} | {Range(bridge.GetProperty("prefetchable"))}";
             }
         }
     }

@@ -53,12 +53,15 @@ internal static class RandomReport
             Mmio64Windows = [Samples.Range(1UL << 40, 126UL << 40)],
             Functions = functions,
         };
-        ReservedRange[] reserved = [.. Enumerable.Range(0, random.Next(0, 12)).Select(i => new ReservedRange(Samples.Range((ulong)(i + 20) << 32, 1UL << random.Next(12, 32)), Name(random)))];
+        ReservedRange[] reserved =
+            [.. Enumerable.Range(0, random.Next(0, 12))
+                .Select(i => new ReservedRange(Samples.Range((ulong)(i + 20) << 32, 1UL << random.Next(12, 32)), Name(random)))];
         return made with
         {
             Map = made.Map with { HostBridges = [host] },
             Request = made.Request with { Platform = made.Request.Platform with { Reserved = [.. PlatformLimits.Q35Reserved, .. reserved] } },
-            Origins = [.. functions.SelectMany(f => f.Bars.Select(b => new BarOrigin(f.Name, b.Demand.Index, new HostPhysicalAddress(b.Address.Value + (ulong)random.Next(2)))))],
+            Origins = [.. functions.SelectMany(
+                f => f.Bars.Select(b => new BarOrigin(f.Name, b.Demand.Index, new HostPhysicalAddress(b.Address.Value + (ulong)random.Next(2)))))],
         };
     }
 
@@ -67,10 +70,12 @@ internal static class RandomReport
         AddressRange? Around(Func<BarKind, bool> kinds, ulong unit)
         {
             List<AddressRange> ranges = [.. functions.SelectMany(f => f.Bars).Where(b => kinds(b.Demand.Kind)).Select(b => b.Range)];
-            return ranges.Count == 0 ? null : AddressRange.FromBounds(ranges.Min(r => r.Start).AlignDown(unit), (ranges.Max(r => r.Last) + 1).AlignUp(unit) - 1);
+            return ranges.Count == 0
+                ? null : AddressRange.FromBounds(ranges.Min(r => r.Start).AlignDown(unit), (ranges.Max(r => r.Last) + 1).AlignUp(unit) - 1);
         }
 
-        return Samples.Bridge(Name(random), bus, 1, bus, Around(k => k == BarKind.Io, 4096), Around(k => k != BarKind.Io && !k.Is64Bit(), 1 << 20), Around(k => k.Is64Bit(), 1 << 20), [.. functions]);
+        return Samples.Bridge(Name(random), bus, 1, bus, Around(k => k == BarKind.Io, 4096), Around(k => k != BarKind.Io && !k.Is64Bit(), 1 << 20),
+            Around(k => k.Is64Bit(), 1 << 20), [.. functions]);
     }
 
     private static string Name(Random random)

@@ -19,12 +19,15 @@ internal static class Samples
     public static AddressRange Range(ulong start, ulong size) => new(new GuestAddress(start), size);
 
     public static BarPlacement Bar(int index, BarKind kind, ulong start, ulong size, PlacementReasonKind why = PlacementReasonKind.FirstFit) =>
-        new(new BarDemand(index, kind, size), Range(start, size), new PlacementReason(why) { Alignment = size, Window = "a window", PushedBy = "the other" }) { Size = size };
+        new(new BarDemand(index, kind, size), Range(start, size),
+            new PlacementReason(why) { Alignment = size, Window = "a window", PushedBy = "the other" })
+        { Size = size };
 
     public static FunctionPlacement Function(string name, byte bus, int device, params BarPlacement[] bars) =>
         new(new FunctionDemand(name, (byte)(device << 3), [.. bars.Select(b => b.Demand)]), new Bdf(bus, device, 0), bars, null);
 
-    public static FunctionPlacement Bridge(string name, byte bus, int device, byte secondary, AddressRange? io, AddressRange? memory, AddressRange? prefetchable, params FunctionPlacement[] behind) =>
+    public static FunctionPlacement Bridge(string name, byte bus, int device, byte secondary, AddressRange? io, AddressRange? memory,
+        AddressRange? prefetchable, params FunctionPlacement[] behind) =>
         Function(name, bus, device) with
         {
             Bridge = new BridgePlacement
@@ -93,7 +96,8 @@ internal static class Samples
         };
         PlatformLimits platform = PlatformLimits.Q35(8 * G, 47) with
         {
-            Reserved = [.. PlatformLimits.Q35Reserved, new ReservedRange(Range(0xFD_0000_0000, 12 * G), "the AMD HyperTransport range", ReservedKind.HyperTransport)],
+            Reserved = [.. PlatformLimits.Q35Reserved,
+                new ReservedRange(Range(0xFD_0000_0000, 12 * G), "the AMD HyperTransport range", ReservedKind.HyperTransport)],
             ReservedIo = [new ReservedRange(Range(0x3000, 0x10), "a debug port")],
         };
         return new PlanReport(new PlacementRequest(platform, []), map, "as given")
@@ -117,7 +121,12 @@ internal static class Samples
 
         PlacementRequest request = new(PlatformLimits.Q35(8 * G, 47), [new HostBridgeDemand("pcie.0", root)]);
         PlanReport report = new(request, PlacementSolver.Solve(request).Require(), "as given");
-        return report with { Origins = [.. report.Map.Functions.SelectMany(f => f.Bars.Where(b => b.Demand.Pin is not null).Select(b => new BarOrigin(f.Name, b.Demand.Index, new HostPhysicalAddress(b.Address.Value))))] };
+        return report with
+        {
+            Origins =
+            [.. report.Map.Functions.SelectMany(f => f.Bars.Where(b => b.Demand.Pin is not null)
+                .Select(b => new BarOrigin(f.Name, b.Demand.Index, new HostPhysicalAddress(b.Address.Value))))]
+        };
     }
 
     private static FunctionDemand Demand(string name, int device, params FunctionDemand[] behind) =>

@@ -43,7 +43,8 @@ public class SvgTests
         foreach (BarRow row in BarRow.All(report))
         {
             string function = Spelling.Address(row.HostBridge, row.Function.Address, segments);
-            Block block = Assert.Single(scene.Blocks, b => b.Tip?.StartsWith($"{function} {Scene.Clean(row.Function.Name)} {row.BarName}:", StringComparison.Ordinal) ?? false);
+            Block block = Assert.Single(
+                scene.Blocks, b => b.Tip?.StartsWith($"{function} {Scene.Clean(row.Function.Name)} {row.BarName}:", StringComparison.Ordinal) ?? false);
             bool OnLine(Label label) => label.Box.Y >= block.Box.Y - 4 && label.Box.Bottom <= block.Box.Bottom + 4;
             Assert.Contains(scene.Labels, l => l.Text == function && OnLine(l));
             Assert.Contains(scene.Labels, l => l.Text == row.BarName && OnLine(l));
@@ -170,7 +171,8 @@ public class SvgTests
             }
 
             // Only text that runs upwards lies on something: on its own bracket.
-            Block? under = scene.Blocks.Find(b => b.Box.Overlaps(labels[i].Box) && !(labels[i].Rotated && b.Style is "host" or "bridge" && b.Box.Contains(labels[i].Box)));
+            Block? under = scene.Blocks.Find(
+                b => b.Box.Overlaps(labels[i].Box) && !(labels[i].Rotated && b.Style is "host" or "bridge" && b.Box.Contains(labels[i].Box)));
             Assert.True(under is null, $"{labels[i]} lies on {under}");
         }
     }

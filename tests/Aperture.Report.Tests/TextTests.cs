@@ -15,7 +15,8 @@ public class TextTests
         {
             foreach (BarPlacement bar in function.Bars)
             {
-                string line = Assert.Single(lines, l => l.StartsWith($"{function.Address} ", StringComparison.Ordinal) && l.Contains($" {BarIndex.Name(bar.Demand.Index)} ", StringComparison.Ordinal));
+                string line = Assert.Single(lines, l => l.StartsWith($"{function.Address} ", StringComparison.Ordinal)
+                    && l.Contains($" {BarIndex.Name(bar.Demand.Index)} ", StringComparison.Ordinal));
                 Assert.Contains($" {bar.Range} ", line, StringComparison.Ordinal);
                 Assert.EndsWith(bar.Why.Text, line, StringComparison.Ordinal);
             }

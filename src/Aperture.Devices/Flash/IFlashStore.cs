@@ -4,8 +4,8 @@ namespace Aperture.Devices.Flash;
 public interface IFlashStore
 {
     /// <summary>
-    /// Bytes of the bank changed; called on the vCPU's thread under the bank's lock, after the change shows in its memory. Must not throw: a store that fails reports it
-    /// and lets the machine go on.
+    /// Bytes of the bank changed; called on the vCPU's thread under the bank's lock, after the change shows in its memory. Must not throw: a store that fails
+    /// reports it and lets the machine go on.
     /// </summary>
     void Changed(ulong offset, ReadOnlySpan<byte> bytes);
 }

@@ -28,7 +28,7 @@ public sealed class PflashDevice : IAccessHandler, IResettable
     private readonly bool _readOnly;
     private readonly byte[] _query;
     private readonly byte[] _buffer = new byte[BufferSize];
-    private static readonly byte[] s_erased = Erased();
+    private static readonly byte[] ErasedBlock = MakeErasedBlock();
 
     private Reads _reads = Reads.Array;
     private Cycle _cycle = Cycle.Command;
@@ -73,7 +73,8 @@ public sealed class PflashDevice : IAccessHandler, IResettable
         if (memory.Size % BlockSize != 0 || memory.Size > LargestBank)
         {
             throw new ApertureException(
-                $"{memory.Name}: a flash bank of {ByteSize.Format(memory.Size)} cannot be made; its size must be a multiple of {ByteSize.Format(BlockSize)}, at most {ByteSize.Format(LargestBank)}");
+                $"{memory.Name}: a flash bank of {ByteSize.Format(memory.Size)} cannot be made; its size must be a multiple of {ByteSize.Format(BlockSize)}, "
+                    + $"at most {ByteSize.Format(LargestBank)}");
         }
 
         _memory = memory;
@@ -152,7 +153,7 @@ public sealed class PflashDevice : IAccessHandler, IResettable
         }
     }
 
-    private static byte[] Erased()
+    private static byte[] MakeErasedBlock()
     {
         byte[] block = new byte[BlockSize];
         Array.Fill(block, (byte)0xFF);
@@ -287,7 +288,7 @@ public sealed class PflashDevice : IAccessHandler, IResettable
         Store(offset, bytes[..count], PflashStatus.ProgramError);
     }
 
-    private void EraseBlock(ulong offset) => Store(offset & ~(BlockSize - 1UL), s_erased, PflashStatus.EraseError);
+    private void EraseBlock(ulong offset) => Store(offset & ~(BlockSize - 1UL), ErasedBlock, PflashStatus.EraseError);
 
     private void TakeBufferData(ulong offset, int size, ulong value)
     {

@@ -40,7 +40,8 @@ public sealed class FwCfgItems
     }
 
     /// <summary>Adds or replaces the file <paramref name="name"/>.</summary>
-    /// <exception cref="ApertureException">The name is empty, longer than 55 bytes or not printable ASCII, there are too many files, or the item is too long.</exception>
+    /// <exception cref="ApertureException">The name is empty, longer than 55 bytes or not printable ASCII, there are too many files, or the item is too
+    /// long.</exception>
     public void SetFile(string name, IFirmwareItem item)
     {
         ArgumentNullException.ThrowIfNull(item);

@@ -21,15 +21,6 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
     /// <summary>Ports taken from PMBASE.</summary>
     public const ushort Length = 128;
 
-    /// <summary>Offset of the PM1a event block, 4 ports.</summary>
-    public const ushort Pm1EventOffset = (ushort)PmRegisters.Pm1Event;
-
-    /// <summary>Offset of the PM1a control block, 2 ports.</summary>
-    public const ushort Pm1ControlOffset = (ushort)PmRegisters.Pm1Control;
-
-    /// <summary>Offset of the PM timer, 4 ports.</summary>
-    public const ushort TimerOffset = (ushort)PmRegisters.Timer;
-
     /// <summary>Offset of the GPE0 block: 8 ports of status, 8 of enable.</summary>
     public const ushort Gpe0Offset = (ushort)PmRegisters.Gpe0Status;
 

@@ -34,8 +34,8 @@ public readonly record struct CmosBoot(
     private const byte Equipment = 0x06;
 
     /// <summary>
-    /// Stores 0x14 the equipment, 0x38 the third device in the high nibble with bit 0 set (boot a disk without the floppy's signature check), 0x3D the second and first
-    /// device, 0x5F the number of further processors.
+    /// Stores 0x14 the equipment, 0x38 the third device in the high nibble with bit 0 set (boot a disk without the floppy's signature check), 0x3D the second
+    /// and first device, 0x5F the number of further processors.
     /// </summary>
     internal void Store(Span<byte> ram)
     {

@@ -19,7 +19,9 @@ public sealed class Hpet : IAccessHandler, IWordRegisters, IResettable, IDisposa
     /// <summary>The counter's period in femtoseconds: 10 ns.</summary>
     public const uint Period = 10_000_000;
 
-    /// <summary>The shortest period of a periodic timer without lost interrupts, in ticks: the most that the table's field holds, 655 us. The host's timers need 1 ms.</summary>
+    /// <summary>
+    /// The shortest period of a periodic timer without lost interrupts, in ticks: the most that the table's field holds, 655 us. The host's timers need 1 ms.
+    /// </summary>
     public const ushort ShortestPeriod = 0xFFFF;
 
     /// <summary>The IOAPIC inputs that any timer may use when the board names no others: 20 to 23, which are shared with PCI.</summary>
@@ -63,7 +65,8 @@ public sealed class Hpet : IAccessHandler, IWordRegisters, IResettable, IDisposa
                 lines[input] = (routes >> input & 1) != 0 ? line(input) : null;
             }
 
-            _timers[i] = new HpetTimer(routes, lines, clock.CreateTimer(static hpet => ((Hpet)hpet!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan));
+            _timers[i] = new HpetTimer(
+                routes, lines, clock.CreateTimer(static hpet => ((Hpet)hpet!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan));
         }
     }
 

@@ -76,8 +76,8 @@ public sealed class I8042 : IResettable
         }
     }
 
-    /// <summary>Types text on a US keyboard: ASCII letters, digits, signs, blank, tab, line feed (Enter), backspace, escape. Returns how many characters were typed:
-    /// it stops at one without a key, or when too many wait.</summary>
+    /// <summary>Types text on a US keyboard: ASCII letters, digits, signs, blank, tab, line feed (Enter), backspace, escape. Returns how many characters were
+    /// typed: it stops at one without a key, or when too many wait.</summary>
     public int TypeKeys(string text)
     {
         ArgumentNullException.ThrowIfNull(text);

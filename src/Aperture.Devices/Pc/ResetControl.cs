@@ -14,9 +14,6 @@ public sealed class ResetControl(IMachineControl control) : IAccessHandler, IByt
     /// <summary>Ports taken.</summary>
     public const ushort Length = 1;
 
-    /// <summary>What a FADT's reset register gets written: hard reset and go.</summary>
-    public const byte HardReset = 0x06;
-
     private const int Go = 1 << 2;
     private const int Kept = 1 << 1 | 1 << 3;
 

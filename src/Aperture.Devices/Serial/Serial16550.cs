@@ -10,7 +10,8 @@ namespace Aperture.Devices.Serial;
 /// All state is under one lock. The backend is called outside it: a backend that blocks stops the vCPU that transmits, not the
 /// input side or the other vCPUs.
 /// </remarks>
-[System.Diagnostics.CodeAnalysis.SuppressMessage("Reliability", "CA1001", Justification = "The event never makes a wait handle: there is nothing to dispose of.")]
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Reliability", "CA1001",
+    Justification = "The event never makes a wait handle: there is nothing to dispose of.")]
 public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable
 {
     /// <summary>The first port of COM1, whose interrupt is IRQ 4.</summary>

@@ -72,7 +72,6 @@ internal static class LineStatus
 /// <summary>Modem status register bits (16550 data sheet, MSR).</summary>
 internal static class ModemStatus
 {
-    public const byte Deltas = 0x0F;
     public const byte Cts = 0x10;
     public const byte Dsr = 0x20;
     public const byte Ring = 0x40;

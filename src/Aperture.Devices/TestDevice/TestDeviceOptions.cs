@@ -8,7 +8,8 @@ namespace Aperture.Devices.TestDevice;
 
 /// <summary>
 /// Reads <c>--device test,id=ID,addr=01.0,bar0=mem32:1M:trap,bar2=mem64p:64G:ram,bar4=io:256,rom=64K,port=ID,msi=N,msix=N,ids=VVVV:DDDD</c>.
-/// Each refusal is one sentence that names the device, the option and what is legal. Placement options (pins) belong to the machine, which takes them out first.
+/// Each refusal is one sentence that names the device, the option and what is legal. Placement options (pins) belong to the machine, which takes them out
+/// first.
 /// </summary>
 public sealed class TestDeviceOptions
 {
@@ -176,7 +177,8 @@ public sealed class TestDeviceOptions
         ulong largest = kind.IsMemory() ? BarRules.LargestSize(kind) : LargestIo;
         if (!TryPowerOfTwo(parts[1], smallest, largest, out ulong size))
         {
-            return $"the size of {Article(kind)} {kind.Keyword()} BAR backed by {word} must be a power of two from {ByteSize.Format(smallest)} to {ByteSize.Format(largest)}";
+            return $"the size of {Article(kind)} {kind.Keyword()} BAR backed by {word} must be a power of two from {ByteSize.Format(smallest)} to "
+                + $"{ByteSize.Format(largest)}";
         }
 
         if (kind.Is64Bit() && index == 5)

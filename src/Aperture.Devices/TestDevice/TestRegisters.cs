@@ -46,9 +46,6 @@ public static class TestRegisters
     /// <summary>Offset of the first scratch register.</summary>
     public const uint Scratch = 0x10;
 
-    /// <summary>How many scratch registers there are.</summary>
-    public const int ScratchCount = 4;
-
     /// <summary>Offset of the interrupt trigger.</summary>
     public const uint InterruptTrigger = 0x20;
 

@@ -7,7 +7,8 @@ namespace Aperture.Devices.TestDevice;
 
 /// <summary>
 /// A test device's expansion ROM: one image of 2 KiB that any firmware accepts and that does nothing, then bytes of 0xFF (PCI Local Bus 3.0, section 6.3.1;
-/// PCI Firmware 3.2, section 5.1), or the content of a file. The id stands in the former as text at <see cref="IdOffset"/>, ended by a zero. Writes are dropped.
+/// PCI Firmware 3.2, section 5.1), or the content of a file. The id stands in the former as text at <see cref="IdOffset"/>, ended by a zero. Writes are
+/// dropped.
 /// </summary>
 public sealed class TestRom : IAccessHandler, IByteRegisters
 {

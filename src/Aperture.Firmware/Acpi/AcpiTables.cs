@@ -14,7 +14,8 @@ public static class AcpiTables
     /// </summary>
     /// <param name="platform">The machine.</param>
     /// <param name="baseAddress">A multiple of 64; in E0000-FFFFF the RSDP is also found by scanning (ACPI 6.5 5.2.5.1).</param>
-    /// <exception cref="ApertureException">The description cannot be told: an APIC id above 254, a window outside its kind's range, a table above 4 GiB.</exception>
+    /// <exception cref="ApertureException">The description cannot be told: an APIC id above 254, a window outside its kind's range, a table above 4
+    /// GiB.</exception>
     public static AcpiTableSet Build(PlatformDescription platform, GuestAddress baseAddress)
     {
         ArgumentNullException.ThrowIfNull(platform);

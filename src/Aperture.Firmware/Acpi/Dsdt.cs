@@ -52,7 +52,8 @@ internal static class Dsdt
 
     // Without legacy replacement the timers have no ISA interrupt of their own.
     private static IEnumerable<AmlTerm> Timers(PlatformDescription platform) => platform.Hpet is { } hpet
-        ? [Asl.Device("HPET", Asl.Name("_HID", Asl.EisaId("PNP0103")), Asl.Name("_UID", 0), Asl.Name("_CRS", Asl.ResourceTemplate(AmlResource.Memory32Fixed(hpet.Range))))]
+        ? [Asl.Device("HPET", Asl.Name("_HID", Asl.EisaId("PNP0103")), Asl.Name("_UID", 0),
+            Asl.Name("_CRS", Asl.ResourceTemplate(AmlResource.Memory32Fixed(hpet.Range))))]
         : [];
 
     /// <summary>SLP_TYPa and SLP_TYPb of the soft-off state (ACPI 6.5 7.4.2.6). No other sleep state is offered.</summary>

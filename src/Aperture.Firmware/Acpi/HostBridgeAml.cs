@@ -77,7 +77,9 @@ internal static class HostBridgeAml
         return Asl.ResourceTemplate([.. resources]);
     }
 
-    /// <summary>Each entry names every function of a device (0xFFFF), a pin, and the global interrupt itself instead of a link device (ACPI 6.5 6.2.13).</summary>
+    /// <summary>
+    /// Each entry names every function of a device (0xFFFF), a pin, and the global interrupt itself instead of a link device (ACPI 6.5 6.2.13).
+    /// </summary>
     private static AmlValue Routes(IReadOnlyList<PciInterruptRoute> routes)
     {
         AmlValue[] entries = new AmlValue[routes.Count];

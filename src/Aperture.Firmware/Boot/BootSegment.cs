@@ -16,7 +16,9 @@ public sealed class BootSegment
         _bytes = bytes;
     }
 
-    /// <summary><paramref name="length"/> bytes of <paramref name="file"/> from <paramref name="offset"/>, then <paramref name="zeroTail"/> zero bytes.</summary>
+    /// <summary>
+    /// <paramref name="length"/> bytes of <paramref name="file"/> from <paramref name="offset"/>, then <paramref name="zeroTail"/> zero bytes.
+    /// </summary>
     public BootSegment(string name, GuestAddress address, BootFile file, ulong offset, ulong length, ulong zeroTail = 0)
     {
         Name = name;

@@ -79,7 +79,9 @@ internal sealed class LoadArea
         return null;
     }
 
-    /// <summary>Takes the highest fit at a multiple of <paramref name="alignment"/> whose bytes lie from <paramref name="lowest"/> to <paramref name="highest"/>.</summary>
+    /// <summary>
+    /// Takes the highest fit at a multiple of <paramref name="alignment"/> whose bytes lie from <paramref name="lowest"/> to <paramref name="highest"/>.
+    /// </summary>
     public AddressRange? TakeHighest(ulong size, ulong alignment, GuestAddress lowest, GuestAddress highest)
     {
         List<AddressRange> all = Free(lowest, highest);

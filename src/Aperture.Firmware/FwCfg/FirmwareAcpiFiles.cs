@@ -58,7 +58,8 @@ internal sealed class FirmwareAcpiFiles
             RelocatableAcpi built = RelocatableAcpi.Build(_describe());
             if (built.Tables.Length > _tables.Length || built.Script.Length > _script.Length)
             {
-                _report?.Invoke($"the ACPI tables grew to {built.Tables.Length} bytes, more than the {_tables.Length} the firmware was told; it gets the older ones");
+                _report?.Invoke($"the ACPI tables grew to {built.Tables.Length} bytes, more than the {_tables.Length} the firmware was told; it gets the "
+                    + $"older ones");
                 return;
             }
 

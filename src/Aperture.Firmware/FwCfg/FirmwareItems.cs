@@ -12,7 +12,7 @@ public static class FirmwareItems
     private const string BootOrderFile = "bootorder";
 
     // One byte per sleep state from S0 on; bit 7: it exists. There is neither S3 nor S4.
-    private static readonly byte[] s_systemStates = [0x80, 0, 0, 0, 0, 0x80];
+    private static readonly byte[] SystemStates = [0x80, 0, 0, 0, 0, 0x80];
 
     /// <summary>Builds every item of <paramref name="configuration"/>.</summary>
     /// <exception cref="ApertureException">The machine cannot be described, or the kernel's initramfs does not fit.</exception>
@@ -62,7 +62,7 @@ public static class FirmwareItems
             ["etc/e820"] = new FirmwareMemoryMap(platform, configuration),
             ["etc/smbios/smbios-anchor"] = new BytesItem(smbios.Anchor),
             ["etc/smbios/smbios-tables"] = new BytesItem(smbios.Structures),
-            ["etc/system-states"] = new BytesItem(s_systemStates),
+            ["etc/system-states"] = new BytesItem(SystemStates),
         };
         AddBootFiles(files, configuration);
         AddPciFiles(files, configuration);

@@ -37,7 +37,8 @@ public sealed class FirmwareKernel
         ArgumentNullException.ThrowIfNull(kernel);
         ArgumentNullException.ThrowIfNull(commandLine);
         _kernel = kernel as BzImage
-            ?? throw new ApertureException($"kernel {kernel.File.Path} is an ELF file, which firmware cannot start; give the bzImage, or boot without --firmware");
+            ?? throw new ApertureException(
+                $"kernel {kernel.File.Path} is an ELF file, which firmware cannot start; give the bzImage, or boot without --firmware");
         _commandLine = Encoding.UTF8.GetBytes(commandLine + '\0');
         if (_commandLine.AsSpan().IndexOf((byte)0) != _commandLine.Length - 1)
         {
@@ -46,7 +47,8 @@ public sealed class FirmwareKernel
 
         if ((uint)_commandLine.Length - 1 > _kernel.CommandLineSize)
         {
-            throw new ApertureException($"the kernel command line has {_commandLine.Length - 1} bytes; kernel {kernel.File.Path} takes {_kernel.CommandLineSize}");
+            throw new ApertureException(
+                $"the kernel command line has {_commandLine.Length - 1} bytes; kernel {kernel.File.Path} takes {_kernel.CommandLineSize}");
         }
 
         _initrd = initrd;
@@ -92,7 +94,8 @@ public sealed class FirmwareKernel
         if (end < lowest || end - lowest < _initrd.Length + 4096)
         {
             throw new ApertureException(
-                $"initramfs {_initrd.Path} of {ByteSize.Format(_initrd.Length)} does not fit between the kernel's end at 0x{lowest:x} and 0x{end:x}; give the guest more memory");
+                $"initramfs {_initrd.Path} of {ByteSize.Format(_initrd.Length)} does not fit between the kernel's end at 0x{lowest:x} and 0x{end:x}; give the "
+                    + $"guest more memory");
         }
 
         return new GuestAddress(end - _initrd.Length).AlignDown(4096);

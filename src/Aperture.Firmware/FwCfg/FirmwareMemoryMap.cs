@@ -36,7 +36,8 @@ internal sealed class FirmwareMemoryMap : IFirmwareItem
         IReadOnlyList<MemoryMapEntry> map = MemoryMap.Build(_describe().Ram, _reservations);
         if (map.Count * EntrySize > _bytes.Length)
         {
-            _report?.Invoke($"the memory map grew to {map.Count} ranges, more than the {_bytes.Length / EntrySize} the firmware was told; it gets the older one");
+            _report?.Invoke($"the memory map grew to {map.Count} ranges, more than the {_bytes.Length / EntrySize} the firmware was told; it gets the "
+                + $"older one");
             return;
         }
 

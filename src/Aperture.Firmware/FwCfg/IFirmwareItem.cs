@@ -17,7 +17,9 @@ public interface IFirmwareItem
     {
     }
 
-    /// <summary>Fills <paramref name="destination"/> from <paramref name="offset"/> on; the caller stays inside <see cref="Length"/>. False: the host could not.</summary>
+    /// <summary>
+    /// Fills <paramref name="destination"/> from <paramref name="offset"/> on; the caller stays inside <see cref="Length"/>. False: the host could not.
+    /// </summary>
     bool Read(ulong offset, Span<byte> destination);
 
     /// <summary>Takes bytes from the guest; the caller stays inside <see cref="Length"/>. False: refused.</summary>

@@ -12,13 +12,13 @@ public static class LinuxBootRom
     public const string Name = "linuxboot_dma.bin";
 
     /// <summary>Where distributions keep it.</summary>
-    private static readonly string[] s_folders = ["/usr/share/qemu", "/usr/share/seabios", "/usr/share/qemu-kvm", "/usr/lib/qemu"];
+    private static readonly string[] Folders = ["/usr/share/qemu", "/usr/share/seabios", "/usr/share/qemu-kvm", "/usr/lib/qemu"];
 
     /// <summary>The path of the ROM: beside <paramref name="firmware"/> if it is there, else where distributions keep it; null when it is nowhere.</summary>
     public static string? Find(string firmware)
     {
         string beside = Path.GetDirectoryName(Path.GetFullPath(firmware)) ?? "/";
-        return s_folders.Prepend(beside).Select(static folder => Path.Combine(folder, Name)).FirstOrDefault(File.Exists);
+        return Folders.Prepend(beside).Select(static folder => Path.Combine(folder, Name)).FirstOrDefault(File.Exists);
     }
 
     /// <summary>Opens it.</summary>
@@ -26,5 +26,6 @@ public static class LinuxBootRom
     public static BootFile Open(string firmware) => Find(firmware) is { } path
         ? BootFile.Open(path, "option ROM")
         : throw new ApertureException(
-            $"--kernel under {Path.GetFileName(firmware)} needs {Name}, which is neither beside the firmware nor in {string.Join(", ", s_folders)}; install qemu-system-data");
+            $"--kernel under {Path.GetFileName(firmware)} needs {Name}, which is neither beside the firmware nor in {string.Join(", ", Folders)}; install "
+                + $"qemu-system-data");
 }

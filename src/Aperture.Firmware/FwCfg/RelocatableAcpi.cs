@@ -24,7 +24,7 @@ internal sealed record RelocatableAcpi(byte[] Tables, byte[] RootPointer, byte[]
     private const int RsdpChecksum = 8;
     private const int RsdpChecksummed = 20;
     private const int RsdpExtendedChecksum = 32;
-    private static readonly (int Offset, byte Size)[] s_fadtPointers = [(36, 4), (40, 4), (132, 8), (140, 8)];
+    private static readonly (int Offset, byte Size)[] FadtPointers = [(36, 4), (40, 4), (132, 8), (140, 8)];
 
     public static RelocatableAcpi Build(PlatformDescription platform)
     {
@@ -69,7 +69,7 @@ internal sealed record RelocatableAcpi(byte[] Tables, byte[] RootPointer, byte[]
 
     private static IEnumerable<(int Offset, byte Size)> Pointers(AcpiTable table) => table.Signature switch
     {
-        "FACP" => s_fadtPointers,
+        "FACP" => FadtPointers,
         "XSDT" => Enumerable.Range(0, (table.Bytes.Length - AcpiTableBuilder.HeaderSize) / 8)
             .Select(static entry => (AcpiTableBuilder.HeaderSize + (8 * entry), (byte)8)),
         _ => [],

@@ -38,7 +38,9 @@ internal sealed class TableLoaderScript
         _bytes.AddRange(entry);
     }
 
-    /// <summary>Add the address of <paramref name="target"/> to the <paramref name="size"/> bytes at <paramref name="offset"/> of <paramref name="file"/>.</summary>
+    /// <summary>
+    /// Add the address of <paramref name="target"/> to the <paramref name="size"/> bytes at <paramref name="offset"/> of <paramref name="file"/>.
+    /// </summary>
     public void AddPointer(string file, string target, uint offset, byte size)
     {
         Span<byte> entry = stackalloc byte[EntrySize];

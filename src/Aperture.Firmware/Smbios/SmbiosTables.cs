@@ -3,8 +3,8 @@ using Aperture.Firmware.Platform;
 namespace Aperture.Firmware.Smbios;
 
 /// <summary>
-/// The SMBIOS structures that firmware copies into guest memory, in the form of SMBIOS 2.8, which every firmware and guest takes. There is no type 0: it describes
-/// the firmware, and each firmware adds its own.
+/// The SMBIOS structures that firmware copies into guest memory, in the form of SMBIOS 2.8, which every firmware and guest takes. There is no type 0: it
+/// describes the firmware, and each firmware adds its own.
 /// </summary>
 /// <param name="Anchor">The entry point.</param>
 /// <param name="Structures">The structures, types 1, 3, 4, 16, 17, 19, 32 and 127.</param>

@@ -7,8 +7,8 @@ namespace Aperture.Host.Analysis;
 /// <summary>Works out the way between two functions and which ports' access control decides on it (PCI Express 5.0, section 6.12).</summary>
 internal sealed class DistanceFinder(HostMachine machine, HostFunction from, HostFunction to)
 {
-    private readonly List<HostFunction> up = [from, .. HostTopology.BridgesAbove(machine, from)];
-    private readonly List<HostFunction> down = [to, .. HostTopology.BridgesAbove(machine, to)];
+    private readonly List<HostFunction> _up = [from, .. HostTopology.BridgesAbove(machine, from)];
+    private readonly List<HostFunction> _down = [to, .. HostTopology.BridgesAbove(machine, to)];
 
     /// <summary>The distance.</summary>
     internal P2pDistance Find()
@@ -18,22 +18,22 @@ internal sealed class DistanceFinder(HostMachine machine, HostFunction from, Hos
             return Result(P2pDistanceKind.SameFunction, [from.Address], []);
         }
 
-        int upAt = up.FindIndex(bridge => down.Exists(other => other.Address == bridge.Address));
+        int upAt = _up.FindIndex(bridge => _down.Exists(other => other.Address == bridge.Address));
         if (upAt < 0)
         {
             return AboveAllBridges();
         }
 
-        int downAt = down.FindIndex(bridge => bridge.Address == up[upAt].Address);
+        int downAt = _down.FindIndex(bridge => bridge.Address == _up[upAt].Address);
         ImmutableArray<PciAddress> path =
-            [.. up.Take(upAt + 1).Select(static f => f.Address), .. down.Take(downAt).Reverse().Select(static f => f.Address)];
+            [.. _up.Take(upAt + 1).Select(static f => f.Address), .. _down.Take(downAt).Reverse().Select(static f => f.Address)];
         if (upAt == 0 || downAt == 0)
         {
             // One is a bridge above the other: no peer's port is crossed.
-            return Result(IsSwitchPort(up[upAt]) ? P2pDistanceKind.SameSwitch : P2pDistanceKind.SameRootPort, path, []);
+            return Result(IsSwitchPort(_up[upAt]) ? P2pDistanceKind.SameSwitch : P2pDistanceKind.SameRootPort, path, []);
         }
 
-        return BelowCommon(up[upAt], up[upAt - 1], down[downAt - 1], path);
+        return BelowCommon(_up[upAt], _up[upAt - 1], _down[downAt - 1], path);
     }
 
     private P2pDistance BelowCommon(HostFunction common, HostFunction mine, HostFunction theirs, ImmutableArray<PciAddress> path)
@@ -57,14 +57,14 @@ internal sealed class DistanceFinder(HostMachine machine, HostFunction from, Hos
 
     private P2pDistance AboveAllBridges()
     {
-        HostFunction mine = up[^1];
-        HostFunction theirs = down[^1];
-        if (up.Count == 1 && down.Count == 1 && IsOneDevice(null))
+        HostFunction mine = _up[^1];
+        HostFunction theirs = _down[^1];
+        if (_up.Count == 1 && _down.Count == 1 && IsOneDevice(null))
         {
             return Result(P2pDistanceKind.SameDevice, [from.Address, to.Address], [Port(from), Port(to)]);
         }
 
-        ImmutableArray<PciAddress> path = [.. up.Select(static f => f.Address), .. Enumerable.Reverse(down).Select(static f => f.Address)];
+        ImmutableArray<PciAddress> path = [.. _up.Select(static f => f.Address), .. Enumerable.Reverse(_down).Select(static f => f.Address)];
         HostBridge? left = HostTopology.HostBridgeOf(machine, mine);
         HostBridge? right = HostTopology.HostBridgeOf(machine, theirs);
         P2pDistanceKind kind = left is null || right is null ? P2pDistanceKind.Unknown
@@ -132,7 +132,8 @@ internal static class DistanceText
     {
         P2pRouting.Direct => "requests go straight to the peer, by its bus address",
         P2pRouting.Redirected => "ACS sends requests up to the root complex and its IOMMU",
-        _ when kind is P2pDistanceKind.SameRootComplex or P2pDistanceKind.AcrossHostBridges => "whether the root complex carries requests between them is up to the platform",
+        _ when kind is P2pDistanceKind.SameRootComplex or P2pDistanceKind.AcrossHostBridges =>
+            "whether the root complex carries requests between them is up to the platform",
         _ => "whether ACS redirects requests is not known",
     };
 
@@ -141,9 +142,12 @@ internal static class DistanceText
         : "; " + string.Join(", ", ports.Select(static port =>
             $"{port.Port} has {(port.Acs is { } acs ? $"ACS {acs.Describe()}" : port.Known ? "no ACS" : "ACS not known")}"));
 
-    /// <summary>Redirect does not hold for requests that are already translated where every port allows direct translated P2P (PCI Express 5.0, section 6.12.3).</summary>
+    /// <summary>
+    /// Redirect does not hold for requests that are already translated where every port allows direct translated P2P (PCI Express 5.0, section 6.12.3).
+    /// </summary>
     private static string Translated(HostFunction from, P2pRouting routing, ImmutableArray<P2pPort> ports) =>
-        routing == P2pRouting.Redirected && from.Ats is { Enabled: true } && ports.All(static port => port.Acs is { } acs && (acs.Enabled & AcsControls.DirectTranslated) != 0)
+        routing == P2pRouting.Redirected && from.Ats is { Enabled: true }
+            && ports.All(static port => port.Acs is { } acs && (acs.Enabled & AcsControls.DirectTranslated) != 0)
             ? "; translated requests (ATS) go straight all the same"
             : "";
 }

@@ -13,8 +13,12 @@ public sealed record HostCaptureSummary(int Functions, int FullConfigs, int Iomm
 /// <summary>Saves what a machine has into an archive that <see cref="HostReader"/> reads back, laid out as sysfs and as hwloc's captures are.</summary>
 public static class HostCapture
 {
-    /// <summary>Writes a gzip-compressed tar of the PCI, IOMMU and NUMA parts of sysfs below <paramref name="root"/> (<c>/</c> for this machine) to <paramref name="path"/>.</summary>
-    /// <exception cref="ApertureException">The tree cannot be read or the file not written; a file that was at <paramref name="path"/> stays then, and no other is left.</exception>
+    /// <summary>
+    /// Writes a gzip-compressed tar of the PCI, IOMMU and NUMA parts of sysfs below <paramref name="root"/> (<c>/</c> for this machine) to
+    /// <paramref name="path"/>.
+    /// </summary>
+    /// <exception cref="ApertureException">The tree cannot be read or the file not written; a file that was at <paramref name="path"/> stays then, and no other
+    /// is left.</exception>
     public static HostCaptureSummary Save(string root, string path)
     {
         string partial = $"{path}.partial";

@@ -8,19 +8,19 @@ namespace Aperture.Host.Capture;
 internal sealed class TreeCopy(IHostTree tree, TarWriter tar)
 {
     private const string Top = "host";
-    private readonly TreeWalk walk = new(tree);
-    private string sys = "";
+    private readonly TreeWalk _walk = new(tree);
+    private string _sys = "";
 
     /// <summary>Copies everything.</summary>
     /// <exception cref="ApertureException">There is no sysfs, or it cannot be read.</exception>
     internal HostCaptureSummary Copy()
     {
-        sys = SysfsPlaces.FindSys(walk);
+        _sys = SysfsPlaces.FindSys(_walk);
 
         // The list's directory is there even on a machine without PCI: its absence means that something else was captured.
         AddDirectory(SysfsPlaces.Devices);
         int full = 0;
-        SortedDictionary<PciAddress, string> functions = SysfsPlaces.FindFunctions(walk, sys);
+        SortedDictionary<PciAddress, string> functions = SysfsPlaces.FindFunctions(_walk, _sys);
         foreach ((PciAddress address, string directory) in functions)
         {
             full += CopyFunction(address, directory) ? 1 : 0;
@@ -49,7 +49,7 @@ internal sealed class TreeCopy(IHostTree tree, TarWriter tar)
 
         foreach (string name in CaptureFiles.FunctionLinks)
         {
-            if (walk.LinkName(TreeWalk.Join(directory, name)) is { } target)
+            if (_walk.LinkName(TreeWalk.Join(directory, name)) is { } target)
             {
                 AddLink(TreeWalk.Join(place, name), Target(place, name, target));
             }
@@ -73,14 +73,14 @@ internal sealed class TreeCopy(IHostTree tree, TarWriter tar)
     private int CopyGroups(SortedDictionary<PciAddress, string> functions)
     {
         const string Groups = "kernel/iommu_groups";
-        if (!walk.IsDirectory(TreeWalk.Join(sys, Groups)))
+        if (!_walk.IsDirectory(TreeWalk.Join(_sys, Groups)))
         {
             return 0;
         }
 
         AddDirectory(Groups);
         int count = 0;
-        foreach (string group in walk.List(TreeWalk.Join(sys, Groups)))
+        foreach (string group in _walk.List(TreeWalk.Join(_sys, Groups)))
         {
             count++;
             AddDirectory($"{Groups}/{group}/devices");
@@ -89,7 +89,7 @@ internal sealed class TreeCopy(IHostTree tree, TarWriter tar)
                 CopyFile($"{Groups}/{group}/{name}");
             }
 
-            foreach (string member in walk.List(TreeWalk.Join(sys, $"{Groups}/{group}/devices")))
+            foreach (string member in _walk.List(TreeWalk.Join(_sys, $"{Groups}/{group}/devices")))
             {
                 if (PciAddress.TryParse(member, out PciAddress address) && functions.TryGetValue(address, out string? directory))
                 {
@@ -104,7 +104,7 @@ internal sealed class TreeCopy(IHostTree tree, TarWriter tar)
     private void CopyNodes()
     {
         const string Nodes = "devices/system/node";
-        foreach (string node in walk.List(TreeWalk.Join(sys, Nodes)))
+        foreach (string node in _walk.List(TreeWalk.Join(_sys, Nodes)))
         {
             if (node.StartsWith("node", StringComparison.Ordinal) && node.Length > 4 && node.AsSpan(4).IndexOfAnyExceptInRange('0', '9') < 0)
             {
@@ -120,7 +120,7 @@ internal sealed class TreeCopy(IHostTree tree, TarWriter tar)
     /// <summary>Copies one file when it is there; returns its size.</summary>
     private int CopyFile(string place)
     {
-        if (walk.Read(TreeWalk.Join(sys, place), CaptureFiles.Limit(TreeWalk.NameOf(place))) is not { } content)
+        if (_walk.Read(TreeWalk.Join(_sys, place), CaptureFiles.Limit(TreeWalk.NameOf(place))) is not { } content)
         {
             return 0;
         }
@@ -147,5 +147,5 @@ internal sealed class TreeCopy(IHostTree tree, TarWriter tar)
         tar.WriteEntry(entry);
     }
 
-    private string Below(string directory) => sys.Length == 0 ? directory : directory[(sys.Length + 1)..];
+    private string Below(string directory) => _sys.Length == 0 ? directory : directory[(_sys.Length + 1)..];
 }

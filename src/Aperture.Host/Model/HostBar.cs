@@ -23,7 +23,9 @@ public enum SizeOrigin : byte
 /// <param name="Origin">How the size is known.</param>
 public sealed record HostBar(int Index, BarKind Kind, GuestAddress? Address, ulong Size, SizeOrigin Origin)
 {
-    /// <summary>The address as the CPU sees it; differs from <see cref="Address"/> where the host bridge translates (not on x86). Null when the source does not tell.</summary>
+    /// <summary>
+    /// The address as the CPU sees it; differs from <see cref="Address"/> where the host bridge translates (not on x86). Null when the source does not tell.
+    /// </summary>
     public GuestAddress? CpuAddress { get; init; }
 
     /// <summary>True when the function answers: the command register's bit is on and, for a ROM, its own too.</summary>

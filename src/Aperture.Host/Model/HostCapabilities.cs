@@ -74,7 +74,9 @@ public sealed record HostSriov(int TotalVfs, int NumVfs, ushort FirstVfOffset, u
     public ImmutableArray<HostResizableBar> ResizableVfBars { get; init; } = [];
 }
 
-/// <summary>Access control services (PCI Express 5.0, section 7.7.8). Bit 5, egress control, has no name in <see cref="AcsControls"/>: see <see cref="Describe"/>.</summary>
+/// <summary>
+/// Access control services (PCI Express 5.0, section 7.7.8). Bit 5, egress control, has no name in <see cref="AcsControls"/>: see <see cref="Describe"/>.
+/// </summary>
 /// <param name="Offered">What it can do.</param>
 /// <param name="Enabled">What is turned on.</param>
 public sealed record HostAcs(AcsControls Offered, AcsControls Enabled)

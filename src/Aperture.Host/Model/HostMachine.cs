@@ -26,17 +26,17 @@ public sealed record HostOrigin(HostOriginKind Kind, string Name);
 /// <summary>What a machine has, as far as its source tells. Immutable; functions are in address order.</summary>
 public sealed record HostMachine
 {
-    private readonly Dictionary<PciAddress, HostFunction> byAddress;
+    private readonly Dictionary<PciAddress, HostFunction> _byAddress;
 
     internal HostMachine(HostOrigin origin, ImmutableArray<HostFunction> functions)
     {
         Origin = origin;
         Functions = functions;
-        byAddress = functions.ToDictionary(static function => function.Address);
+        _byAddress = functions.ToDictionary(static function => function.Address);
     }
 
     /// <summary>The functions by address.</summary>
-    internal IReadOnlyDictionary<PciAddress, HostFunction> ByAddress => byAddress;
+    internal IReadOnlyDictionary<PciAddress, HostFunction> ByAddress => _byAddress;
 
     /// <summary>Where the description came from.</summary>
     public HostOrigin Origin { get; }
@@ -60,7 +60,7 @@ public sealed record HostMachine
     public ImmutableArray<HostFinding> Findings { get; init; } = [];
 
     /// <summary>The function at <paramref name="address"/>, or null.</summary>
-    public HostFunction? Find(PciAddress address) => byAddress.GetValueOrDefault(address);
+    public HostFunction? Find(PciAddress address) => _byAddress.GetValueOrDefault(address);
 
     /// <summary>Refuses a machine that contradicts itself (overlapping BARs, sizes no BAR can have, BARs outside the windows above them).</summary>
     /// <exception cref="ApertureException">There is a finding of severity <see cref="HostFindingSeverity.Error"/>; the sentence is the first one's.</exception>

@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace Aperture.Host.Model;
 
-/// <summary>Where a function stands on a host: the domain (Linux' word for a PCI segment, 32 bits because virtual domains count from 0x10000) and its routing id.</summary>
+/// <summary>
+/// Where a function stands on a host: the domain (Linux' word for a PCI segment, 32 bits because virtual domains count from 0x10000) and its routing id.
+/// </summary>
 /// <param name="Domain">The domain number.</param>
 /// <param name="Bdf">Bus, device and function inside the domain.</param>
 public readonly record struct PciAddress(uint Domain, Bdf Bdf) : IComparable<PciAddress>

@@ -43,7 +43,10 @@ internal static class FunctionText
     {
         if (function.Bridge is { } bridge)
         {
-            yield return bridge.Configured ? $"buses {bridge.Secondary:x2}-{bridge.Subordinate:x2}{Window("io", bridge.Io)}{Window("mem", bridge.Memory)}{Window("pref", bridge.Prefetchable)}" : "no bus numbers";
+            yield return bridge.Configured
+                ? $"buses {bridge.Secondary:x2}-{bridge.Subordinate:x2}{Window("io", bridge.Io)}{Window("mem", bridge.Memory)}"
+                    + $"{Window("pref", bridge.Prefetchable)}"
+                : "no bus numbers";
         }
 
         foreach (HostBar bar in function.AllBars)
@@ -56,7 +59,8 @@ internal static class FunctionText
             yield return $"sriov {sriov.NumVfs} of {sriov.TotalVfs} VFs, offset {sriov.FirstVfOffset}, stride {sriov.VfStride}";
             foreach (HostVfBar bar in sriov.VfBars)
             {
-                yield return $"vf{BarKinds.BarName(bar.Index)} {bar.Kind.Keyword()} {Size(bar.Size, bar.Origin)} each at {bar.Address?.ToString() ?? "no address"}";
+                yield return $"vf{BarKinds.BarName(bar.Index)} {bar.Kind.Keyword()} {Size(bar.Size, bar.Origin)} each at "
+                    + $"{bar.Address?.ToString() ?? "no address"}";
             }
         }
 

@@ -7,7 +7,9 @@ namespace Aperture.Host.Reports;
 /// <summary>A machine as JSON.</summary>
 public static class HostJson
 {
-    /// <summary>Writes the machine as one object, UTF-8, indented. Addresses and ids are hexadecimal strings, sizes in bytes are numbers; what is not known is left out.</summary>
+    /// <summary>
+    /// Writes the machine as one object, UTF-8, indented. Addresses and ids are hexadecimal strings, sizes in bytes are numbers; what is not known is left out.
+    /// </summary>
     public static void Write(Stream output, HostMachine machine)
     {
         using Utf8JsonWriter writer = new(output, new JsonWriterOptions { Indented = true, NewLine = "\n" });

@@ -148,7 +148,8 @@ public static class HostReport
 
         foreach (HostNumaNode node in machine.NumaNodes)
         {
-            Line(writer, $"NUMA node {node.Number}: CPUs {(node.Cpus.Length == 0 ? "none" : node.Cpus)}{(node.MemoryBytes is { } bytes ? $", memory {ByteSize.Format(bytes)}" : "")}");
+            Line(writer, $"NUMA node {node.Number}: CPUs "
+                + $"{(node.Cpus.Length == 0 ? "none" : node.Cpus)}{(node.MemoryBytes is { } bytes ? $", memory {ByteSize.Format(bytes)}" : "")}");
         }
     }
 

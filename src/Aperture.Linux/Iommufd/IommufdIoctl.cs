@@ -73,7 +73,9 @@ public static unsafe class IommufdIoctl
         return Ioctl.Call(iommufd, (uint)IommufdRequest.IoasMap, ref map);
     }
 
-    /// <summary>IOMMU_IOAS_MAP_FILE (Linux 6.14; a device's DMA buffer from 6.19 on): as <see cref="TryMap"/>, from <paramref name="start"/> in a file.</summary>
+    /// <summary>
+    /// IOMMU_IOAS_MAP_FILE (Linux 6.14; a device's DMA buffer from 6.19 on): as <see cref="TryMap"/>, from <paramref name="start"/> in a file.
+    /// </summary>
     public static int TryMapFile(SafeFileDescriptor iommufd, uint id, ulong iova, ulong length, SafeFileDescriptor file, ulong start, IommufdMapFlags flags)
     {
         ArgumentNullException.ThrowIfNull(file);

@@ -91,34 +91,44 @@ public static partial class KvmIoctl
         Checked(TryCall(vcpu, KvmRequest.SetMpState, ref state), "cannot set a vCPU's multiprocessing state");
 
     /// <summary>KVM_GET_FPU (KVM API 4.22) into <see cref="KvmStateSize.Fpu"/> bytes.</summary>
-    public static void GetFpu(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetFpu, state, KvmStateSize.Fpu, "cannot read a vCPU's floating-point state");
+    public static void GetFpu(SafeFileDescriptor vcpu, Span<byte> state) =>
+        Transfer(vcpu, KvmRequest.GetFpu, state, KvmStateSize.Fpu, "cannot read a vCPU's floating-point state");
 
     /// <summary>KVM_SET_FPU (KVM API 4.23) from <see cref="KvmStateSize.Fpu"/> bytes.</summary>
-    public static void SetFpu(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetFpu, state, KvmStateSize.Fpu, "cannot set a vCPU's floating-point state");
+    public static void SetFpu(SafeFileDescriptor vcpu, Span<byte> state) =>
+        Transfer(vcpu, KvmRequest.SetFpu, state, KvmStateSize.Fpu, "cannot set a vCPU's floating-point state");
 
     /// <summary>KVM_GET_LAPIC (KVM API 4.57) into <see cref="KvmStateSize.Lapic"/> bytes.</summary>
-    public static void GetLapic(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetLapic, state, KvmStateSize.Lapic, "cannot read a vCPU's local APIC");
+    public static void GetLapic(SafeFileDescriptor vcpu, Span<byte> state) =>
+        Transfer(vcpu, KvmRequest.GetLapic, state, KvmStateSize.Lapic, "cannot read a vCPU's local APIC");
 
     /// <summary>KVM_SET_LAPIC (KVM API 4.58) from <see cref="KvmStateSize.Lapic"/> bytes.</summary>
-    public static void SetLapic(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetLapic, state, KvmStateSize.Lapic, "cannot set a vCPU's local APIC");
+    public static void SetLapic(SafeFileDescriptor vcpu, Span<byte> state) =>
+        Transfer(vcpu, KvmRequest.SetLapic, state, KvmStateSize.Lapic, "cannot set a vCPU's local APIC");
 
     /// <summary>KVM_GET_XCRS (KVM API 4.43) into <see cref="KvmStateSize.Xcrs"/> bytes.</summary>
-    public static void GetXcrs(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetXcrs, state, KvmStateSize.Xcrs, "cannot read a vCPU's extended control registers");
+    public static void GetXcrs(SafeFileDescriptor vcpu, Span<byte> state) =>
+        Transfer(vcpu, KvmRequest.GetXcrs, state, KvmStateSize.Xcrs, "cannot read a vCPU's extended control registers");
 
     /// <summary>KVM_SET_XCRS (KVM API 4.44) from <see cref="KvmStateSize.Xcrs"/> bytes.</summary>
-    public static void SetXcrs(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetXcrs, state, KvmStateSize.Xcrs, "cannot set a vCPU's extended control registers");
+    public static void SetXcrs(SafeFileDescriptor vcpu, Span<byte> state) =>
+        Transfer(vcpu, KvmRequest.SetXcrs, state, KvmStateSize.Xcrs, "cannot set a vCPU's extended control registers");
 
     /// <summary>KVM_GET_DEBUGREGS (KVM API 4.33) into <see cref="KvmStateSize.DebugRegisters"/> bytes.</summary>
-    public static void GetDebugRegisters(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetDebugRegisters, state, KvmStateSize.DebugRegisters, "cannot read a vCPU's debug registers");
+    public static void GetDebugRegisters(SafeFileDescriptor vcpu, Span<byte> state) =>
+        Transfer(vcpu, KvmRequest.GetDebugRegisters, state, KvmStateSize.DebugRegisters, "cannot read a vCPU's debug registers");
 
     /// <summary>KVM_SET_DEBUGREGS (KVM API 4.34) from <see cref="KvmStateSize.DebugRegisters"/> bytes.</summary>
-    public static void SetDebugRegisters(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetDebugRegisters, state, KvmStateSize.DebugRegisters, "cannot set a vCPU's debug registers");
+    public static void SetDebugRegisters(SafeFileDescriptor vcpu, Span<byte> state) =>
+        Transfer(vcpu, KvmRequest.SetDebugRegisters, state, KvmStateSize.DebugRegisters, "cannot set a vCPU's debug registers");
 
     /// <summary>KVM_GET_VCPU_EVENTS (KVM API 4.31) into <see cref="KvmStateSize.VcpuEvents"/> bytes.</summary>
-    public static void GetVcpuEvents(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.GetVcpuEvents, state, KvmStateSize.VcpuEvents, "cannot read a vCPU's pending events");
+    public static void GetVcpuEvents(SafeFileDescriptor vcpu, Span<byte> state) =>
+        Transfer(vcpu, KvmRequest.GetVcpuEvents, state, KvmStateSize.VcpuEvents, "cannot read a vCPU's pending events");
 
     /// <summary>KVM_SET_VCPU_EVENTS (KVM API 4.32) from <see cref="KvmStateSize.VcpuEvents"/> bytes.</summary>
-    public static void SetVcpuEvents(SafeFileDescriptor vcpu, Span<byte> state) => Transfer(vcpu, KvmRequest.SetVcpuEvents, state, KvmStateSize.VcpuEvents, "cannot set a vCPU's pending events");
+    public static void SetVcpuEvents(SafeFileDescriptor vcpu, Span<byte> state) =>
+        Transfer(vcpu, KvmRequest.SetVcpuEvents, state, KvmStateSize.VcpuEvents, "cannot set a vCPU's pending events");
 
     /// <summary>KVM_GET_STATS_FD (KVM API 4.133): a file with the vCPU's counters, or null where the kernel has none (before Linux 5.14).</summary>
     public static SafeFileDescriptor? TryGetStatistics(SafeFileDescriptor vcpu)

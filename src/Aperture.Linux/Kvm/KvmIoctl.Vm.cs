@@ -84,7 +84,9 @@ public static partial class KvmIoctl
         Checked(TryCall(vm, KvmRequest.SetGsiRouting, buffer), "cannot set the interrupt routes, which number", entries.Length);
     }
 
-    /// <summary>KVM_IRQFD (KVM API 4.75): signals on <paramref name="trigger"/> raise <paramref name="gsi"/>; with <paramref name="resample"/> level-triggered.</summary>
+    /// <summary>
+    /// KVM_IRQFD (KVM API 4.75): signals on <paramref name="trigger"/> raise <paramref name="gsi"/>; with <paramref name="resample"/> level-triggered.
+    /// </summary>
     public static void AddIrqfd(SafeFileDescriptor vm, SafeFileDescriptor trigger, uint gsi, SafeFileDescriptor? resample)
     {
         ArgumentNullException.ThrowIfNull(trigger);
@@ -118,7 +120,8 @@ public static partial class KvmIoctl
 
     /// <summary>Unties what <see cref="AddIoEventFd"/> tied, given the same values.</summary>
     public static void RemoveIoEventFd(SafeFileDescriptor vm, SafeFileDescriptor target, ulong address, uint length, bool port, ulong? dataMatch) =>
-        SetIoEventFd(vm, target, address, length, port, dataMatch, IoEventRemove, port ? "cannot untie an eventfd from port" : "cannot untie an eventfd from address");
+        SetIoEventFd(vm, target, address, length, port, dataMatch, IoEventRemove, port
+            ? "cannot untie an eventfd from port" : "cannot untie an eventfd from address");
 
     /// <summary>KVM_SET_USER_MEMORY_REGION (KVM API 4.35): 0 or minus the errno.</summary>
     public static int TrySetMemoryRegion(SafeFileDescriptor vm, KvmMemoryRegion region) => TryCall(vm, KvmRequest.SetUserMemoryRegion, ref region);
@@ -127,7 +130,9 @@ public static partial class KvmIoctl
     public static SafeFileDescriptor CreateVcpu(SafeFileDescriptor vm, int id) =>
         new(Checked(TryCall(vm, KvmRequest.CreateVcpu, (nuint)id), "cannot create vCPU", id));
 
-    /// <summary>KVM_GET_IRQCHIP (KVM API 4.26) into a buffer of <see cref="KvmStateSize.Irqchip"/> bytes; chips 0 and 1 are the PICs, 2 is the I/O APIC.</summary>
+    /// <summary>
+    /// KVM_GET_IRQCHIP (KVM API 4.26) into a buffer of <see cref="KvmStateSize.Irqchip"/> bytes; chips 0 and 1 are the PICs, 2 is the I/O APIC.
+    /// </summary>
     public static void GetIrqchip(SafeFileDescriptor vm, uint chip, Span<byte> state)
     {
         CheckSize(state, KvmStateSize.Irqchip);

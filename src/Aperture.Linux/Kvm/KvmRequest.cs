@@ -1,6 +1,8 @@
 namespace Aperture.Linux.Kvm;
 
-/// <summary>The ioctl numbers of KVM on x86-64 (linux/kvm.h), as the _IO macros make them: direction 31:30, structure size 29:16, type 0xAE 15:8, number 7:0.</summary>
+/// <summary>
+/// The ioctl numbers of KVM on x86-64 (linux/kvm.h), as the _IO macros make them: direction 31:30, structure size 29:16, type 0xAE 15:8, number 7:0.
+/// </summary>
 internal enum KvmRequest : uint
 {
     GetApiVersion = 0xAE00,

@@ -35,8 +35,8 @@ public static partial class VfioIoctl
     }
 
     /// <summary>
-    /// VFIO_DEVICE_SET_IRQS for <paramref name="count"/> vectors from <paramref name="start"/> on. <paramref name="eventFds"/> has one descriptor (or -1) per vector
-    /// with <see cref="VfioIrqAction.EventFds"/> and is empty otherwise; the caller keeps them alive.
+    /// VFIO_DEVICE_SET_IRQS for <paramref name="count"/> vectors from <paramref name="start"/> on. <paramref name="eventFds"/> has one descriptor (or -1) per
+    /// vector with <see cref="VfioIrqAction.EventFds"/> and is empty otherwise; the caller keeps them alive.
     /// </summary>
     public static int TrySetIrqs(SafeFileDescriptor device, VfioIrqAction action, uint index, uint start, uint count, ReadOnlySpan<int> eventFds)
     {
@@ -72,7 +72,10 @@ public static partial class VfioIoctl
         }
     }
 
-    /// <summary>VFIO_DEVICE_PCI_HOT_RESET, proving with <paramref name="groups"/> that all affected devices are this process's; none for a device opened through its cdev.</summary>
+    /// <summary>
+    /// VFIO_DEVICE_PCI_HOT_RESET, proving with <paramref name="groups"/> that all affected devices are this process's; none for a device opened through its
+    /// cdev.
+    /// </summary>
     public static int TryHotReset(SafeFileDescriptor device, ReadOnlySpan<int> groups)
     {
         const int Header = 12;

@@ -1,6 +1,8 @@
 namespace Aperture.Linux.Vfio;
 
-/// <summary>The ioctl numbers of a VFIO container and of a group (linux/vfio.h): type 0x3B (';') in 15:8, numbers from 100; VFIO encodes neither size nor direction.</summary>
+/// <summary>
+/// The ioctl numbers of a VFIO container and of a group (linux/vfio.h): type 0x3B (';') in 15:8, numbers from 100; VFIO encodes neither size nor direction.
+/// </summary>
 internal enum VfioRequest : uint
 {
     GetApiVersion = 0x3B64,

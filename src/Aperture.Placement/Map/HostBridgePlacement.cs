@@ -1,6 +1,9 @@
 namespace Aperture.Placement.Map;
 
-/// <summary>What a host bridge forwards: the content of its <c>_CRS</c>. All lists are sorted, disjoint, and hold every BAR and bridge window below; none holds RAM, ECAM or a reserved range.</summary>
+/// <summary>
+/// What a host bridge forwards: the content of its <c>_CRS</c>. All lists are sorted, disjoint, and hold every BAR and bridge window below; none holds RAM,
+/// ECAM or a reserved range.
+/// </summary>
 public sealed record HostBridgePlacement
 {
     /// <summary>The bridge's name in the request.</summary>

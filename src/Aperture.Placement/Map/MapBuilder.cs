@@ -28,7 +28,8 @@ internal sealed class MapBuilder
         {
             Ram = Ram(arenas),
             Ecam = arenas.Ecams[0]?.ToRange(),
-            Ecams = [.. ground.Segments.Select((segment, index) => (segment, arenas.Ecams[index])).Where(pair => pair.Item2 is not null).Select(pair => new EcamPlacement(pair.segment, pair.Item2!.Value.ToRange()))],
+            Ecams = [.. ground.Segments.Select((segment, index) => (segment, arenas.Ecams[index])).Where(pair => pair.Item2 is not null)
+                .Select(pair => new EcamPlacement(pair.segment, pair.Item2!.Value.ToRange()))],
             Metrics = Metering.Of(ground, tree, arenas),
             HostBridges = [.. topology.Hosts.Select((demand, host) => new HostBridgePlacement
             {
@@ -48,7 +49,8 @@ internal sealed class MapBuilder
     {
         AddressRange[] low = [.. arenas.Ram.Low.Select(piece => piece.ToRange())];
         AddressRange[] high = [.. arenas.Ram.High.Select(piece => piece.ToRange())];
-        return new RamPlacement(new GuestAddress(arenas.HoleStart), low.FirstOrDefault(), high.Length == 0 ? new AddressRange(new GuestAddress(PlatformLimits.FourGiB), 0) : high[0])
+        return new RamPlacement(new GuestAddress(arenas.HoleStart), low.FirstOrDefault(), high.Length == 0
+            ? new AddressRange(new GuestAddress(PlatformLimits.FourGiB), 0) : high[0])
         {
             LowPieces = low,
             HighPieces = high,

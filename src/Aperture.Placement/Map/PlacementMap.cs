@@ -3,7 +3,9 @@ using Aperture.Placement.Search;
 
 namespace Aperture.Placement.Map;
 
-/// <summary>Where everything goes. A map is a compatibility surface: the same request gives the same map for as long as <see cref="LayoutVersion"/> is the same.</summary>
+/// <summary>
+/// Where everything goes. A map is a compatibility surface: the same request gives the same map for as long as <see cref="LayoutVersion"/> is the same.
+/// </summary>
 public sealed record PlacementMap
 {
     /// <summary>The layout version this solver makes.</summary>

@@ -38,12 +38,14 @@ public static class PlacementMapText
             if (function.Bridge is { } behind)
             {
                 text.Append($"  buses {behind.Primary:x2} {behind.Secondary:x2} {behind.Subordinate:x2}");
-                text.Append($" io {behind.Io?.ToString() ?? "closed"} mem {behind.Memory?.ToString() ?? "closed"} pref {behind.Prefetchable?.ToString() ?? "closed"}\n");
+                text.Append($" io {behind.Io?.ToString() ?? "closed"} mem {behind.Memory?.ToString() ?? "closed"} pref "
+                    + $"{behind.Prefetchable?.ToString() ?? "closed"}\n");
             }
 
             foreach (BarPlacement bar in function.Bars)
             {
-                text.Append($"  {BarIndex.Name(bar.Demand.Index)} {bar.Demand.Kind.Keyword()} {ByteSize.Format(bar.Size)} {bar.Range} {bar.Why.Kind}: {bar.Why.Text}\n");
+                text.Append($"  {BarIndex.Name(bar.Demand.Index)} {bar.Demand.Kind.Keyword()} {ByteSize.Format(bar.Size)} {bar.Range} {bar.Why.Kind}: "
+                    + $"{bar.Why.Text}\n");
             }
         }
 

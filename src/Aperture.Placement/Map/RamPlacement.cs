@@ -3,7 +3,8 @@ using Aperture.Placement.Platforms;
 namespace Aperture.Placement.Map;
 
 /// <summary>The RAM split.</summary>
-/// <param name="LowHoleStart">Where the low hole starts (TOLUD when RAM reaches it): RAM below it, PCI above it. At least the end of <paramref name="Low"/>.</param>
+/// <param name="LowHoleStart">Where the low hole starts (TOLUD when RAM reaches it): RAM below it, PCI above it. At least the end of
+/// <paramref name="Low"/>.</param>
 /// <param name="Low">RAM from address 0: the first of <see cref="LowPieces"/>.</param>
 /// <param name="High">RAM from 4 GiB: the first of <see cref="HighPieces"/>; empty when everything fits below the hole.</param>
 public sealed record RamPlacement(GuestAddress LowHoleStart, AddressRange Low, AddressRange High)

@@ -117,7 +117,8 @@ public static class PlacementExplainer
     } is not null;
 
     /// <summary>Who lies right below and right above on the same bus, with the room between.</summary>
-    private static IEnumerable<string> Neighbours(PlacementMap map, HostBridgePlacement host, List<FunctionPlacement> path, FunctionPlacement placed, BarPlacement bar)
+    private static IEnumerable<string> Neighbours(
+        PlacementMap map, HostBridgePlacement host, List<FunctionPlacement> path, FunctionPlacement placed, BarPlacement bar)
     {
         bool io = bar.Demand.Kind == BarKind.Io;
         IReadOnlyList<FunctionPlacement> bus = path.Count == 0 ? host.Functions : path[^1].Bridge!.Functions;
@@ -157,7 +158,8 @@ public static class PlacementExplainer
             yield break;
         }
 
-        foreach ((WindowKind kind, AddressRange? window) in new[] { (WindowKind.Io, bridge.Io), (WindowKind.Memory, bridge.Memory), (WindowKind.Prefetchable, bridge.Prefetchable) })
+        foreach ((WindowKind kind, AddressRange? window) in new[] { (WindowKind.Io, bridge.Io), (WindowKind.Memory, bridge.Memory),
+            (WindowKind.Prefetchable, bridge.Prefetchable) })
         {
             if (window is { } range && kind == WindowKind.Io == io)
             {

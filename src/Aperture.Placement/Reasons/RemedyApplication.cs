@@ -17,10 +17,19 @@ public static class RemedyApplication
         {
             RemedyKind.Window32 => request with { Platform = platform with { Mmio32Window = remedy.Range } },
             RemedyKind.Window64 => request with { Platform = platform with { Mmio64Window = remedy.Range } },
-            RemedyKind.LowHole => request with { Platform = platform with { LowRamFloor = Math.Min(platform.LowRamFloor, value), LowRamCeiling = Math.Min(platform.LowRamCeiling, value) } },
+            RemedyKind.LowHole =>
+                request with
+                {
+                    Platform = platform with
+                    {
+                        LowRamFloor = Math.Min(platform.LowRamFloor, value),
+                        LowRamCeiling = Math.Min(platform.LowRamCeiling, value),
+                    },
+                },
             RemedyKind.WiderAddress => request with { Platform = platform with { PhysicalAddressBits = (int)value } },
             RemedyKind.LessRam => request with { Platform = platform with { RamSize = value } },
-            RemedyKind.NoReserves => Functions(request, function => function.Bridge is { } bridge ? function with { Bridge = bridge with { Reserve = null } } : function),
+            RemedyKind.NoReserves =>
+                Functions(request, function => function.Bridge is { } bridge ? function with { Bridge = bridge with { Reserve = null } } : function),
             RemedyKind.FreeBridges => Functions(request, Freed),
             _ => Functions(request, function => function.Name == remedy.Function ? Changed(function, remedy, value) : function),
         };

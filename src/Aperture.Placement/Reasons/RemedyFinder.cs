@@ -24,7 +24,8 @@ internal sealed class RemedyFinder
     private RemedyFinder(PlacementRequest request, Func<PlacementRequest, PlacementResult> solve) => (_request, _solve) = (request, solve);
 
     /// <summary>The conflicts with remedies where there are any.</summary>
-    public static IReadOnlyList<PlacementConflict> Attach(PlacementRequest request, IReadOnlyList<PlacementConflict> conflicts, Func<PlacementRequest, PlacementResult> solve)
+    public static IReadOnlyList<PlacementConflict> Attach(
+        PlacementRequest request, IReadOnlyList<PlacementConflict> conflicts, Func<PlacementRequest, PlacementResult> solve)
     {
         if (Functions(request.HostBridges.SelectMany(host => host.Functions)).Take(MostFunctions + 1).Count() > MostFunctions)
         {
@@ -64,7 +65,9 @@ internal sealed class RemedyFinder
         }
 
         PlacementResult result = _solve(_request.Apply(remedy));
-        return result.Map is not null || (conflict.Demand.Bar is not null && result.Conflicts.All(other => other.Demand.Name != conflict.Demand.Name && other.Kind is not (PlacementConflictKind.BadLimit or PlacementConflictKind.BadDemand)));
+        return result.Map is not null
+            || (conflict.Demand.Bar is not null && result.Conflicts.All(
+                other => other.Demand.Name != conflict.Demand.Name && other.Kind is not (PlacementConflictKind.BadLimit or PlacementConflictKind.BadDemand)));
     }
 
     private IEnumerable<Remedy> ForPin(PlacementConflict conflict)
@@ -90,7 +93,13 @@ internal sealed class RemedyFinder
 
         foreach (AddressRange place in Nearest(conflict))
         {
-            yield return new Remedy(RemedyKind.MovePin, $"{function} {BarIndex.Name(bar)} at {place.Start}") { Function = function, Bar = bar, Value = place.Start.Value };
+            yield return new Remedy(
+                RemedyKind.MovePin, $"{function} {BarIndex.Name(bar)} at {place.Start}")
+            {
+                Function = function,
+                Bar = bar,
+                Value = place.Start.Value,
+            };
         }
 
         yield return new Remedy(RemedyKind.DropPin, $"{function} {BarIndex.Name(bar)} not pinned") { Function = function, Bar = bar };
@@ -213,7 +222,12 @@ internal sealed class RemedyFinder
         from bar in function.Bars
         where bar.Index == index && !bar.LargestThatFits
         from size in bar.ResizableSizes.Where(size => size < bar.Size).Distinct().OrderDescending()
-        select new Remedy(RemedyKind.SmallerBar, $"{function.Name} {BarIndex.Name(bar.Index)} of {ByteSize.Format(size)}") { Function = function.Name, Bar = bar.Index, Value = size };
+        select new Remedy(RemedyKind.SmallerBar, $"{function.Name} {BarIndex.Name(bar.Index)} of {ByteSize.Format(size)}")
+        {
+            Function = function.Name,
+            Bar = bar.Index,
+            Value = size,
+        };
 
     /// <summary>Fewer VFs: the most that work, found by halving the distance; a single candidate, since finding it is the trial.</summary>
     private IEnumerable<Remedy> Vfs(string? name)
@@ -251,7 +265,8 @@ internal sealed class RemedyFinder
         { SecondaryBus: not null } or { SubordinateBus: not null } or { IoWindow: not null } or { MemoryWindow: not null } or { PrefetchableWindow: not null })
             ? [new Remedy(RemedyKind.FreeBridges, "no pinned bus numbers and bridge windows")] : [];
 
-    private FunctionDemand? Find(string name) => Functions(_request.HostBridges.SelectMany(host => host.Functions)).FirstOrDefault(function => function.Name == name);
+    private FunctionDemand? Find(string name) =>
+        Functions(_request.HostBridges.SelectMany(host => host.Functions)).FirstOrDefault(function => function.Name == name);
 
     private static IEnumerable<FunctionDemand> Functions(IEnumerable<FunctionDemand> roots)
     {

@@ -14,7 +14,8 @@ internal static class RoomSentence
             : arena.BoundsOf(host).Count == 0 ? $"{arena.Name}, which does not exist here" : $"{arena.Name} {Spans(arena, host)}";
         string verb = proven ? "there is no room for" : "no place was found for";
         string asked = failure.Asked >> 63 == 0 ? ByteSize.Format((ulong)failure.Asked) : "more than 8388608T";
-        string sentence = $"{verb} {what} in {where}: {asked} in all are asked for there, {ByteSize.Format(failure.Room.Total)} are free, and the largest gap is {ByteSize.Format(failure.Room.LargestGap)}";
+        string sentence = $"{verb} {what} in {where}: {asked} in all are asked for there, {ByteSize.Format(failure.Room.Total)} are free, and the largest gap "
+            + $"is {ByteSize.Format(failure.Room.LargestGap)}";
         return new PlacementConflict(proven ? PlacementConflictKind.NoSpace : PlacementConflictKind.NotFound, failure.Block.Party(null), sentence)
         {
             Obstacle = failure.Inside is { } inside ? inside.Party(inside.Forced) : new ConflictParty(arena.Name),

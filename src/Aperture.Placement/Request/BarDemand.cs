@@ -3,7 +3,8 @@ using Aperture.Pci;
 namespace Aperture.Placement.Request;
 
 /// <summary>One BAR that needs an address.</summary>
-/// <param name="Index">0 to 5, <see cref="BarKinds.RomIndex"/> for the expansion ROM, or <see cref="BarIndex.Vf0"/> and up for a VF BAR. A 64-bit BAR also takes the next index.</param>
+/// <param name="Index">0 to 5, <see cref="BarKinds.RomIndex"/> for the expansion ROM, or <see cref="BarIndex.Vf0"/> and up for a VF BAR. A 64-bit BAR also
+/// takes the next index.</param>
 /// <param name="Kind">I/O or memory, width, prefetchable or not. A VF BAR is never I/O.</param>
 /// <param name="Size">
 /// Bytes; a power of two, at least 4 for I/O, 16 for memory and 2 KiB for a ROM (PCI 3.0, 6.2.5). Also the alignment. For a VF BAR this is one

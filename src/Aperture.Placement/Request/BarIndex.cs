@@ -2,7 +2,9 @@ using Aperture.Pci;
 
 namespace Aperture.Placement.Request;
 
-/// <summary>How the BARs of a function are numbered here: 0 to 5, <see cref="BarKinds.RomIndex"/> for the ROM, then the six VF BARs of an SR-IOV capability.</summary>
+/// <summary>
+/// How the BARs of a function are numbered here: 0 to 5, <see cref="BarKinds.RomIndex"/> for the ROM, then the six VF BARs of an SR-IOV capability.
+/// </summary>
 public static class BarIndex
 {
     /// <summary>The index of VF BAR 0 (PCIe 5.0, 9.3.3.14); VF BAR n is this plus n.</summary>

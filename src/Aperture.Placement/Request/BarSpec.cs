@@ -48,7 +48,9 @@ internal sealed class BarSpec
     /// <summary>The sizes that it may take, ascending; empty when there is only the one.</summary>
     public ulong[] Sizes { get; private set; } = [];
 
-    /// <summary>Fills in <see cref="Sizes"/>: what its capability offers up to what was asked, <paramref name="largest"/> in all at most. Takes the largest.</summary>
+    /// <summary>
+    /// Fills in <see cref="Sizes"/>: what its capability offers up to what was asked, <paramref name="largest"/> in all at most. Takes the largest.
+    /// </summary>
     public void Cap(ulong largest)
     {
         ulong least = Demand.ResizableSizes.Min();

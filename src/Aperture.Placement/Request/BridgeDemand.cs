@@ -1,6 +1,9 @@
 namespace Aperture.Placement.Request;
 
-/// <summary>What lies behind a bridge. Its windows follow from its content, its reserve and its pins: 4 KiB units of I/O, 1 MiB units of memory (PCI-to-PCI Bridge 1.2, 3.2.5).</summary>
+/// <summary>
+/// What lies behind a bridge. Its windows follow from its content, its reserve and its pins: 4 KiB units of I/O, 1 MiB units of memory (PCI-to-PCI Bridge 1.2,
+/// 3.2.5).
+/// </summary>
 /// <param name="Functions">The functions on the secondary bus, in any order; may be empty.</param>
 public sealed record BridgeDemand(IReadOnlyList<FunctionDemand> Functions)
 {

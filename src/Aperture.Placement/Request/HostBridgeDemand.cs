@@ -20,6 +20,8 @@ public sealed record HostBridgeDemand(string Name, IReadOnlyList<FunctionDemand>
     /// <summary>The memory windows of this bridge below 4 GiB as the user set them; null for what the board's hole leaves.</summary>
     public IReadOnlyList<AddressRange>? Mmio32Windows { get; init; }
 
-    /// <summary>The memory windows of this bridge from 4 GiB up as the user set them; null for what RAM and the address width leave. RAM moves out of set windows.</summary>
+    /// <summary>
+    /// The memory windows of this bridge from 4 GiB up as the user set them; null for what RAM and the address width leave. RAM moves out of set windows.
+    /// </summary>
     public IReadOnlyList<AddressRange>? Mmio64Windows { get; init; }
 }

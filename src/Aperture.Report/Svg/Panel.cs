@@ -129,7 +129,8 @@ internal sealed class Panel
         for (int i = 0; i < LineText.Columns; i++)
         {
             string text = line.Cells[i];
-            string cellStyle = i == LineText.HostColumn && text.StartsWith("not", StringComparison.Ordinal) ? "warn" : i is 0 or LineText.SizeColumn ? style : "soft";
+            string cellStyle = i == LineText.HostColumn && text.StartsWith("not", StringComparison.Ordinal) ? "warn" : i is 0 or LineText.SizeColumn
+                ? style : "soft";
             scene.Write(columns.TextX[i], y, columns.TextWidth[i], text, Font.Row, cellStyle, right: i == LineText.SizeColumn);
         }
     }

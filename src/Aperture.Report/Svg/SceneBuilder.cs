@@ -52,7 +52,8 @@ internal static class SceneBuilder
         ulong ram = map.Ram.Pieces.Aggregate(0UL, (sum, p) => sum + p.Size);
         yield return string.Create(
             CultureInfo.InvariantCulture,
-            $"{report.Request.Platform.PhysicalAddressBits} address bits, {Spellings.Approximate(ram)} RAM, {TableRenderer.Plural(functions, "function")}, {TableRenderer.Plural(rows.Count, "BAR")}, low hole {Spellings.Approximate(map.Metrics.HoleSize)}");
+            $"{report.Request.Platform.PhysicalAddressBits} address bits, {Spellings.Approximate(ram)} RAM, {TableRenderer.Plural(functions, "function")}, "
+                + $"{TableRenderer.Plural(rows.Count, "BAR")}, low hole {Spellings.Approximate(map.Metrics.HoleSize)}");
         yield return "A band's height grows with the logarithm of its size; zigzags are breaks";
     }
 }

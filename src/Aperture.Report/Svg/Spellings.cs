@@ -31,7 +31,8 @@ internal static class Spellings
     public static string Tip(BarRow row, bool withSegment)
     {
         string host = row.Host is { } address ? $", host {address}" : "";
-        return $"{Spelling.Address(row.HostBridge, row.Function.Address, withSegment)} {row.Function.Name} {row.BarName}: {row.Bar.Range}, {row.Size} {row.Bar.Demand.Kind.Keyword()}{host}; {row.Bar.Why.Text}";
+        return $"{Spelling.Address(row.HostBridge, row.Function.Address, withSegment)} {row.Function.Name} {row.BarName}: {row.Bar.Range}, "
+            + $"{row.Size} {row.Bar.Demand.Kind.Keyword()}{host}; {row.Bar.Why.Text}";
     }
 
     private static LineText Line(BarGroup group, bool withSegment)
@@ -48,7 +49,8 @@ internal static class Spellings
                 null);
         }
 
-        List<FunctionPlacement> functions = [.. bars.Select(b => b.Function).Distinct(ReferenceEqualityComparer.Instance).Cast<FunctionPlacement>().OrderBy(f => f.Address)];
+        List<FunctionPlacement> functions =
+            [.. bars.Select(b => b.Function).Distinct(ReferenceEqualityComparer.Instance).Cast<FunctionPlacement>().OrderBy(f => f.Address)];
         string from = Spelling.Address(first.HostBridge, functions[0].Address, withSegment);
         bool oneFunction = functions.Count == 1;
         int pinned = bars.Count(b => b.IsPinned);

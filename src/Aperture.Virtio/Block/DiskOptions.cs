@@ -110,7 +110,8 @@ public sealed record DiskOptions
                 return value is "on" or "off" ? null : "the value must be on or off";
             case "serial":
                 disk = disk with { Serial = value };
-                return value.Length is > 0 and <= VirtioBlock.IdLength && value.All(char.IsAscii) ? null : $"a serial has 1 to {VirtioBlock.IdLength} ASCII characters";
+                return value.Length is > 0 and <= VirtioBlock.IdLength && value.All(char.IsAscii)
+                    ? null : $"a serial has 1 to {VirtioBlock.IdLength} ASCII characters";
             case "bootindex":
                 bool isNumber = ByteSize.TryParseNumber(value, out ulong number) && number <= 255;
                 disk = disk with { BootIndex = (int)(number & 255) };

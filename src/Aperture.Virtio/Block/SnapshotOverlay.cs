@@ -52,7 +52,8 @@ public sealed class SnapshotOverlay : IBlockStorage
         string path = Path.Combine(folder ?? Path.GetTempPath(), $"aperture-{Guid.NewGuid():n}.snapshot");
         try
         {
-            SafeFileHandle file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete, FileOptions.RandomAccess);
+            SafeFileHandle file =
+                File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete, FileOptions.RandomAccess);
             File.Delete(path);
             return new SnapshotOverlay(image, file, faults);
         }

@@ -2,7 +2,9 @@ using Aperture.Pci;
 
 namespace Aperture.Virtio.Transport;
 
-/// <summary>A virtio function's interrupts: MSI-X by the vectors the driver gave, else INTx with the status byte (VIRTIO 1.2, sections 4.1.4.5 and 4.1.5.3).</summary>
+/// <summary>
+/// A virtio function's interrupts: MSI-X by the vectors the driver gave, else INTx with the status byte (VIRTIO 1.2, sections 4.1.4.5 and 4.1.5.3).
+/// </summary>
 internal sealed class VirtioInterrupts(PciFunction function, MsixCapability msix, VirtioCommonConfig common)
 {
     private const byte QueueBit = 1;

@@ -35,7 +35,9 @@ internal sealed class VirtioPciCapability : StandardCapability
     private readonly uint _length;
     private readonly uint _multiplier;
 
-    /// <summary>Makes the capability; <paramref name="multiplier"/> is bytes between the doorbells of two queues and only for <see cref="VirtioStructure.Notify"/>.</summary>
+    /// <summary>
+    /// Makes the capability; <paramref name="multiplier"/> is bytes between the doorbells of two queues and only for <see cref="VirtioStructure.Notify"/>.
+    /// </summary>
     public VirtioPciCapability(VirtioStructure structure, int bar, uint offset, uint length, uint multiplier = 0)
         : base(VendorCapability, structure == VirtioStructure.Notify ? Extra + 4 : Extra)
     {

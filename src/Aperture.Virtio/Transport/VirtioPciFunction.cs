@@ -102,7 +102,8 @@ public sealed class VirtioPciFunction : PciFunction, IBarBacking, IDisposable
     private static PciIdentity IdentityOf(VirtioDevice device)
     {
         ArgumentNullException.ThrowIfNull(device);
-        return new PciIdentity(PciIds.VirtioVendor, (ushort)(FirstDevice + device.DeviceType), device.ClassCode, ModernRevision, PciIds.VirtioVendor, Subsystem);
+        return new PciIdentity(
+            PciIds.VirtioVendor, (ushort)(FirstDevice + device.DeviceType), device.ClassCode, ModernRevision, PciIds.VirtioVendor, Subsystem);
     }
 
     private sealed class Events(VirtioPciFunction owner) : IVirtioCommonEvents

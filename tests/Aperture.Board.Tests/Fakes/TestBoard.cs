@@ -1,3 +1,4 @@
+using Aperture.TestKit.Parts.Boards;
 using Aperture.Devices.Pc;
 using Aperture.Firmware.Platform;
 using Aperture.Placement;

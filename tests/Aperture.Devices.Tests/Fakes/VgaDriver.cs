@@ -1,12 +1,13 @@
 using Aperture.Devices.Display;
 using Aperture.Pci;
+using Aperture.TestKit.Devices;
 
 namespace Aperture.Devices.Tests.Fakes;
 
 /// <summary>Drives a standard VGA as a video BIOS does; register values of the IBM VGA's own mode tables.</summary>
 internal sealed class VgaDriver : IDisposable
 {
-    private static readonly byte[] s_attributes = [0, 1, 2, 3, 4, 5, 0x14, 7, 0x38, 0x39, 0x3A, 0x3B, 0x3C, 0x3D, 0x3E, 0x3F];
+    private static readonly byte[] Attributes = [0, 1, 2, 3, 4, 5, 0x14, 7, 0x38, 0x39, 0x3A, 0x3B, 0x3C, 0x3D, 0x3E, 0x3F];
 
     public VgaDriver()
     {
@@ -82,7 +83,7 @@ internal sealed class VgaDriver : IDisposable
     {
         for (int i = 0; i < 16; i++)
         {
-            Attribute(i, s_attributes[i]);
+            Attribute(i, Attributes[i]);
         }
     }
 

@@ -1,6 +1,6 @@
 using Aperture.Devices.Flash;
-using Aperture.Devices.Tests.Fakes;
 using Aperture.Memory;
+using Aperture.TestKit.Devices;
 
 namespace Aperture.Devices.Tests.Flash;
 

@@ -1,8 +1,8 @@
 using System.Buffers.Binary;
 using System.Text;
 using Aperture.Devices.FwCfg;
-using Aperture.Devices.Tests.Fakes;
 using Aperture.Firmware.FwCfg;
+using Aperture.TestKit.Devices;
 
 namespace Aperture.Devices.Tests.FwCfg;
 

@@ -72,7 +72,8 @@ public class NamespaceTests
         AcpiObject prt = AcpiInterpreter.Evaluate(DsdtOf(platform), "\\_SB.PCI0._PRT")[0];
         Assert.Equal(
             platform.InterruptRoutes.Select(static route => $"{(uint)route.Device << 16 | 0xFFFF:x} {route.Pin} 0 {route.Gsi}"),
-            prt.Package!.Select(static entry => $"{entry.Package![0].Integer:x} {entry.Package[1].Integer} {entry.Package[2].Integer} {entry.Package[3].Integer}"));
+            prt.Package!.Select(static entry =>
+                $"{entry.Package![0].Integer:x} {entry.Package[1].Integer} {entry.Package[2].Integer} {entry.Package[3].Integer}"));
     }
 
     [Fact]

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Aperture.Firmware.Boot;
 using Aperture.Firmware.Boot.X86;
 using Aperture.Firmware.Memory;
+using Aperture.TestKit.Parts.Kernels;
 using FsCheck.Fluent;
 
 namespace Aperture.Firmware.Tests.Boot;
@@ -275,18 +276,18 @@ public class BootPlanTests
 
     private sealed class Setup : IDisposable
     {
-        private readonly ScratchFile _kernelFile;
-        private readonly ScratchFile? _initramfsFile;
+        private readonly TemporaryFile _kernelFile;
+        private readonly TemporaryFile? _initramfsFile;
         private readonly BootFile? _initramfs;
 
         public Setup(byte[] kernel, int initramfsSize)
         {
-            _kernelFile = new ScratchFile(kernel);
+            _kernelFile = new TemporaryFile(kernel);
             Kernel = KernelImage.Open(_kernelFile.Path);
             Initramfs = [.. Enumerable.Range(0, initramfsSize).Select(static i => (byte)(i * 7))];
             if (initramfsSize != 0)
             {
-                _initramfsFile = new ScratchFile(Initramfs);
+                _initramfsFile = new TemporaryFile(Initramfs);
                 _initramfs = BootFile.Open(_initramfsFile.Path, "initramfs");
             }
         }

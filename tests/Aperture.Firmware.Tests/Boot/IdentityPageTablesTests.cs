@@ -43,11 +43,11 @@ public class IdentityPageTablesTests
             select (gib, big, ((ulong)high << 20) + (ulong)low);
         Prop.ForAll(cases.ToArbitrary(), wanted =>
         {
-            const ulong root = 0x9000;
+            const ulong Root = 0x9000;
             byte[] memory = new byte[IdentityPageTables.Size(wanted.Gib, wanted.Big)];
-            IdentityPageTables.Write(memory, new GuestAddress(root), wanted.Gib, wanted.Big);
+            IdentityPageTables.Write(memory, new GuestAddress(Root), wanted.Gib, wanted.Big);
             ulong? expected = wanted.Address < (ulong)wanted.Gib << 30 ? wanted.Address : null;
-            Assert.Equal(expected, Walk(memory, root, wanted.Address));
+            Assert.Equal(expected, Walk(memory, Root, wanted.Address));
         }).Holds();
     }
 

@@ -1,6 +1,7 @@
 using System.Text;
 using Aperture.Firmware.Boot;
 using Aperture.Firmware.Boot.X86;
+using Aperture.TestKit.Parts.Kernels;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -32,7 +33,7 @@ public class KernelFuzzTests
     [Fact]
     public void Mutated_truncated_and_random_files_are_planned_soundly_or_refused_in_one_sentence()
     {
-        using ScratchFile initramfs = new(new byte[5000]);
+        using TemporaryFile initramfs = new(new byte[5000]);
         Prop.ForAll(Gen.OneOf(Mutants, Noise).ToArbitrary(), bytes => Check(bytes, initramfs.Path))
             .Holds(1500);
     }
@@ -44,14 +45,14 @@ public class KernelFuzzTests
     [MemberData(nameof(Corpus))]
     public void The_corpus_replays(string name)
     {
-        using ScratchFile initramfs = new(new byte[5000]);
+        using TemporaryFile initramfs = new(new byte[5000]);
         string outcome = Check(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "corpus", name)), initramfs.Path);
         Assert.Equal(name.StartsWith("good-", StringComparison.Ordinal), outcome == "planned");
     }
 
     private static string Check(byte[] bytes, string initramfsPath)
     {
-        using ScratchFile file = new(bytes);
+        using TemporaryFile file = new(bytes);
         try
         {
             using KernelImage kernel = KernelImage.Open(file.Path);

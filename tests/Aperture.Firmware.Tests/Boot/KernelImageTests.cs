@@ -1,6 +1,7 @@
 using System.Runtime.Versioning;
 using Aperture.Firmware.Boot;
 using Aperture.Firmware.Boot.X86;
+using Aperture.TestKit.Parts.Kernels;
 
 namespace Aperture.Firmware.Tests.Boot;
 
@@ -9,7 +10,7 @@ public class KernelImageTests
     [Fact]
     public void A_bzImage_gives_its_header_and_the_place_of_its_payload()
     {
-        using ScratchFile file = new([.. SyntheticKernels.BzImage(), .. "a signature behind it"u8]);
+        using TemporaryFile file = new([.. SyntheticKernels.BzImage(), .. "a signature behind it"u8]);
         using KernelImage image = KernelImage.Open(file.Path);
         BzImage kernel = Assert.IsType<BzImage>(image);
         Assert.Equal(0x020F, kernel.Protocol);
@@ -28,7 +29,7 @@ public class KernelImageTests
     {
         byte[] bytes = SyntheticKernels.BzImage();
         bytes[0x1F1] = 0;
-        using ScratchFile file = new(bytes);
+        using TemporaryFile file = new(bytes);
         using KernelImage image = KernelImage.Open(file.Path);
         Assert.Equal(5UL * 512, Assert.IsType<BzImage>(image).PayloadOffset);
     }
@@ -38,7 +39,7 @@ public class KernelImageTests
     [InlineData(false)]
     public void An_ELF_kernel_gives_its_loaded_parts_by_address_and_its_PVH_entry(bool wide)
     {
-        using ScratchFile file = new(SyntheticKernels.Elf(wide));
+        using TemporaryFile file = new(SyntheticKernels.Elf(wide));
         using KernelImage image = KernelImage.Open(file.Path);
         ElfImage kernel = Assert.IsType<ElfImage>(image);
         Assert.Equal(SyntheticKernels.PvhEntry, kernel.PvhEntry.Value);
@@ -151,7 +152,7 @@ public class KernelImageTests
         AssertSentence(Assert.Throws<ApertureException>(() => KernelImage.Open(Path.Combine(missing, "below"))), missing, "does not exist");
         string folder = Path.GetTempPath();
         AssertSentence(Assert.Throws<ApertureException>(() => KernelImage.Open(folder)), folder, "is a directory");
-        using ScratchFile empty = new([]);
+        using TemporaryFile empty = new([]);
         AssertSentence(Assert.Throws<ApertureException>(() => BootFile.Open(empty.Path, "initramfs")), $"initramfs {empty.Path}", "is empty");
         AssertSentence(Assert.Throws<ApertureException>(() => KernelImage.Open("a\0b")), "a\0b", "is not a file name");
         AssertSentence(Assert.Throws<ApertureException>(() => KernelImage.Open("")), "''", "is not a file name");
@@ -162,7 +163,7 @@ public class KernelImageTests
     public void A_file_that_may_not_be_read_says_so()
     {
         Assert.SkipWhen(Environment.IsPrivilegedProcess, "root may read every file");
-        using ScratchFile file = new(SyntheticKernels.BzImage());
+        using TemporaryFile file = new(SyntheticKernels.BzImage());
         File.SetUnixFileMode(file.Path, UnixFileMode.None);
         AssertSentence(Assert.Throws<ApertureException>(() => KernelImage.Open(file.Path)), file.Path, "may not be read");
     }
@@ -170,7 +171,7 @@ public class KernelImageTests
     [Fact]
     public void A_file_that_shrinks_after_it_was_opened_is_noticed_when_it_is_read()
     {
-        using ScratchFile file = new(SyntheticKernels.BzImage());
+        using TemporaryFile file = new(SyntheticKernels.BzImage());
         using BootFile open = BootFile.Open(file.Path, "kernel");
         File.WriteAllBytes(file.Path, [1, 2, 3]);
         byte[] buffer = new byte[16];
@@ -182,7 +183,7 @@ public class KernelImageTests
     {
         Assert.NotEmpty(fault);
         bytes.CopyTo(file, at);
-        using ScratchFile scratch = new(file);
+        using TemporaryFile scratch = new(file);
         AssertSentence(Assert.Throws<ApertureException>(() => KernelImage.Open(scratch.Path)), scratch.Path, expected);
     }
 

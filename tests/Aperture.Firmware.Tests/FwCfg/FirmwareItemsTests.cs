@@ -5,7 +5,7 @@ using Aperture.Firmware.FwCfg;
 using Aperture.Firmware.Memory;
 using Aperture.Firmware.Platform;
 using Aperture.Firmware.Tests.Acpi;
-using Aperture.Firmware.Tests.Boot;
+using Aperture.TestKit.Parts.Kernels;
 
 namespace Aperture.Firmware.Tests.FwCfg;
 
@@ -77,7 +77,8 @@ public class FirmwareItemsTests
             bare.Files.Keys);
         FirmwareItemSet items = FirmwareItems.Build(Configuration() with
         {
-            BootOrder = [OpenFirmwarePath.VirtioBlock(new Bdf(0, 3, 0)), OpenFirmwarePath.AhciDisk(1, new Bdf(0, 0x1F, 2)), OpenFirmwarePath.Network(new Bdf(0, 2, 1), new Bdf(5, 0, 0))],
+            BootOrder = [OpenFirmwarePath.VirtioBlock(new Bdf(0, 3, 0)), OpenFirmwarePath.AhciDisk(1, new Bdf(0, 0x1F, 2)),
+                OpenFirmwarePath.Network(new Bdf(0, 2, 1), new Bdf(5, 0, 0))],
             BootMenuWait = TimeSpan.FromMilliseconds(300),
             BootFailWait = TimeSpan.FromSeconds(100),
             ReservedMemoryEnd = new GuestAddress(0x2_4000_0000),
@@ -100,9 +101,9 @@ public class FirmwareItemsTests
         byte[] image = SyntheticKernels.BzImage();
         byte[] archive = [.. Enumerable.Range(0, 10_000).Select(static i => (byte)(i * 7))];
         byte[] code = [0x55, 0xAA, 1, 9];
-        using ScratchFile kernelFile = new(image);
-        using ScratchFile initrdFile = new(archive);
-        using ScratchFile romFile = new(code);
+        using TemporaryFile kernelFile = new(image);
+        using TemporaryFile initrdFile = new(archive);
+        using TemporaryFile romFile = new(code);
         using KernelImage kernel = KernelImage.Open(kernelFile.Path);
         using BootFile initrd = BootFile.Open(initrdFile.Path, "initramfs");
         using BootFile rom = BootFile.Open(romFile.Path, "option ROM");
@@ -146,9 +147,9 @@ public class FirmwareItemsTests
     [Fact]
     public void A_kernel_that_firmware_cannot_start_is_refused_in_one_sentence()
     {
-        using ScratchFile kernelFile = new(SyntheticKernels.BzImage());
-        using ScratchFile elfFile = new(SyntheticKernels.Elf(wide: true));
-        using ScratchFile initrdFile = new(new byte[20 << 20]);
+        using TemporaryFile kernelFile = new(SyntheticKernels.BzImage());
+        using TemporaryFile elfFile = new(SyntheticKernels.Elf(wide: true));
+        using TemporaryFile initrdFile = new(new byte[20 << 20]);
         using KernelImage kernel = KernelImage.Open(kernelFile.Path);
         using KernelImage elf = KernelImage.Open(elfFile.Path);
         using BootFile initrd = BootFile.Open(initrdFile.Path, "initramfs");
@@ -163,7 +164,7 @@ public class FirmwareItemsTests
     [Fact]
     public void A_kernel_cut_short_under_the_guest_fails_its_read_and_nothing_else()
     {
-        using ScratchFile kernelFile = new(SyntheticKernels.BzImage());
+        using TemporaryFile kernelFile = new(SyntheticKernels.BzImage());
         using KernelImage kernel = KernelImage.Open(kernelFile.Path);
         FirmwareItemSet items = FirmwareItems.Build(Configuration() with { Kernel = new FirmwareKernel(kernel, null, "") });
         using (FileStream file = new(kernelFile.Path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))

@@ -6,7 +6,9 @@ using Aperture.Firmware.Tests.Acpi;
 
 namespace Aperture.Firmware.Tests.FwCfg;
 
-/// <summary>Unmodified SeaBIOS carries out the loader script: QEMU with its own ACPI tables off hands it our files, and its debug log says what it found.</summary>
+/// <summary>
+/// Unmodified SeaBIOS carries out the loader script: QEMU with its own ACPI tables off hands it our files, and its debug log says what it found.
+/// </summary>
 public partial class SeaBiosTests
 {
     [Theory]

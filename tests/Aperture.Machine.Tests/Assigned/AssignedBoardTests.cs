@@ -1,9 +1,9 @@
 using Aperture.Assignment;
-using Aperture.Assignment.Tests;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Tests.Fakes;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Machine.Tests.Assigned;
 
@@ -115,7 +115,7 @@ public sealed class AssignedBoardTests : IDisposable
     private TestBoard Make(string options, FakeDevice? device = null)
     {
         TestBoard board = TestBoard.WithHost(
-            _host.Read(), events => new AssignedFunctionMaker(_ => device ?? _device, _guest, new AssignedNotices(events, _ => { }, _ => { }), events),
+            _host.Read(), events => new AssignedFunctionMaker(_ => device ?? _device, _guest, new AssignedNotices(events, _ => { }), events),
             "--root-port id=rp0", $"--device vfio,host={SysfsHost.Nvme},id={Name},port=rp0,{options}");
         board.Board.Memory.AddListener(_listener);
         return board;

@@ -1,11 +1,11 @@
 using Aperture.Host.Model;
-using Aperture.Host.Tests;
 using Aperture.Machine.Configuration;
 using Aperture.Machine.Tests.Fakes;
 using Aperture.Machine.Topology;
 using Aperture.Mirror;
 using Aperture.Pci;
 using Aperture.Placement.Map;
+using Aperture.TestKit.Parts.Hosts;
 
 namespace Aperture.Machine.Tests.Assigned;
 

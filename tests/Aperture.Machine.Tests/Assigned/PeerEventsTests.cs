@@ -1,9 +1,9 @@
 using System.Text;
 using System.Text.Json;
 using Aperture.Assignment;
-using Aperture.Assignment.Tests;
 using Aperture.Linux;
 using Aperture.Memory;
+using Aperture.TestKit.Parts.Assigned;
 using Aperture.Watch;
 
 namespace Aperture.Machine.Tests.Assigned;

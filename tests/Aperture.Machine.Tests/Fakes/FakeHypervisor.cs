@@ -1,3 +1,5 @@
+using Aperture.TestKit.Devices;
+using Aperture.TestKit.Parts.Boards;
 using Aperture.Hypervisor;
 using Aperture.Hypervisor.X86;
 using Aperture.Memory;

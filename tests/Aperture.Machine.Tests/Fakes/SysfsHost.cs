@@ -1,6 +1,6 @@
 using System.Globalization;
 using Aperture.Host.Model;
-using Aperture.Host.Tests;
+using Aperture.TestKit.Parts.Hosts;
 
 namespace Aperture.Machine.Tests.Fakes;
 

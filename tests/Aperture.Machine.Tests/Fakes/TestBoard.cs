@@ -1,5 +1,5 @@
 using Aperture.Board;
-using Aperture.Board.Tests.Fakes;
+using Aperture.TestKit.Parts.Boards;
 using Aperture.Host.Model;
 using Aperture.Hypervisor;
 using Aperture.Machine.Configuration;

@@ -11,7 +11,9 @@ public sealed class BzImage : KernelImage
     /// <summary>The oldest protocol accepted, 2.12: the first with the 64-bit entry flagged in xloadflags.</summary>
     public const ushort OldestProtocol = 0x020C;
 
-    /// <summary>The oldest protocol that firmware starts, 2.04: the first in which the size of the protected-mode part is right. Firmware enters the 16-bit setup code.</summary>
+    /// <summary>
+    /// The oldest protocol that firmware starts, 2.04: the first in which the size of the protected-mode part is right. Firmware enters the 16-bit setup code.
+    /// </summary>
     public const ushort OldestProtocolUnderFirmware = 0x0204;
 
     internal const int HeaderStart = 0x1F1;
@@ -116,7 +118,8 @@ public sealed class BzImage : KernelImage
         ushort oldest = byFirmware ? OldestProtocolUnderFirmware : OldestProtocol;
         if (version < oldest)
         {
-            throw Damaged(file, $"speaks boot protocol {version >> 8}.{version & 0xFF:d2}, but {oldest >> 8}.{oldest & 0xFF:d2} or newer is needed{(byFirmware ? "" : "; firmware starts older ones (--firmware)")}");
+            throw Damaged(file, $"speaks boot protocol {version >> 8}.{version & 0xFF:d2}, but {oldest >> 8}.{oldest & 0xFF:d2} or newer is "
+                + $"needed{(byFirmware ? "" : "; firmware starts older ones (--firmware)")}");
         }
 
         if (byFirmware)

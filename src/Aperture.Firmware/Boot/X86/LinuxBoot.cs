@@ -133,7 +133,8 @@ public static class LinuxBoot
         }
 
         return found ?? throw new ApertureException(
-            $"kernel {kernel.File.Path} needs {Megabytes(size)} of RAM from {kernel.PreferredAddress} on, but the guest has {Megabytes(area.RamSize)} below 4 GiB; give it more memory");
+            $"kernel {kernel.File.Path} needs {Megabytes(size)} of RAM from {kernel.PreferredAddress} on, but the guest has {Megabytes(area.RamSize)} below 4 "
+                + $"GiB; give it more memory");
     }
 
     private static AddressRange TakeInitramfs(LoadArea area, BootRequest request, GuestAddress highest)
@@ -145,7 +146,8 @@ public static class LinuxBoot
 
         return area.TakeHighest(file.Length, BootLayout.PageSize, BootLayout.FirstMiB, highest)
             ?? throw new ApertureException(
-                $"initramfs {file.Path} is too large for the guest's RAM: it has {Megabytes(file.Length)}, and {Megabytes(area.LargestFree(BootLayout.FirstMiB, highest))} are free beside the kernel; give the guest more memory");
+                $"initramfs {file.Path} is too large for the guest's RAM: it has {Megabytes(file.Length)}, and "
+                    + $"{Megabytes(area.LargestFree(BootLayout.FirstMiB, highest))} are free beside the kernel; give the guest more memory");
     }
 
     private static void AddInitramfs(List<BootSegment> segments, BootRequest request, AddressRange at)

@@ -3,7 +3,9 @@ using Aperture.Firmware.Memory;
 
 namespace Aperture.Firmware.Boot.X86;
 
-/// <summary>Builds PVH's hvm_start_info, version 1, with its module list and memory map right behind it (Xen public header arch-x86/hvm/start_info.h).</summary>
+/// <summary>
+/// Builds PVH's hvm_start_info, version 1, with its module list and memory map right behind it (Xen public header arch-x86/hvm/start_info.h).
+/// </summary>
 public static class PvhStartInfo
 {
     private const uint Magic = 0x336E_C578;

@@ -1,9 +1,10 @@
 using System.Buffers.Binary;
-using Aperture.Devices.Tests.Fakes;
+using Aperture.TestKit.Devices;
 using Aperture.Virtio.Block;
+using Aperture.Virtio.Tests.Fakes;
 using Aperture.Virtio.Transport;
 
-namespace Aperture.Devices.Tests;
+namespace Aperture.Virtio.Tests;
 
 /// <summary>A queue against a driver that writes anything: what the device does is what an independent reading of the rings says.</summary>
 public class VirtioQueueTests

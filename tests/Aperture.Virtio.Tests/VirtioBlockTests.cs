@@ -1,10 +1,11 @@
 using System.Text;
-using Aperture.Devices.Tests.Fakes;
 using Aperture.Pci;
+using Aperture.TestKit.Devices;
 using Aperture.Virtio.Block;
+using Aperture.Virtio.Tests.Fakes;
 using Aperture.Virtio.Transport;
 
-namespace Aperture.Devices.Tests;
+namespace Aperture.Virtio.Tests;
 
 public sealed class VirtioBlockTests : IDisposable
 {

@@ -1,25 +1,26 @@
 using System.Formats.Tar;
 using System.Text;
+using Aperture.Host;
 using Aperture.Host.Model;
 
-namespace Aperture.Host.Tests;
+namespace Aperture.TestKit.Parts.Hosts;
 
 /// <summary>Lays a sysfs tree out in a folder of its own, and removes it.</summary>
-internal sealed class TreeBuilder : IDisposable
+public sealed class TreeBuilder : IDisposable
 {
-    internal TreeBuilder(string sys = "sys")
+    public TreeBuilder(string sys = "sys")
     {
         Root = Directory.CreateTempSubdirectory("aperture-host-").FullName;
         Sys = sys.Length == 0 ? Root : Path.Join(Root, sys);
         Directory.CreateDirectory(Path.Join(Sys, "bus/pci/devices"));
     }
 
-    internal string Root { get; }
+    public string Root { get; }
 
-    internal string Sys { get; }
+    public string Sys { get; }
 
     /// <summary>Adds a function: its directory below sys/devices at <paramref name="above"/>, and the link in the bus' list.</summary>
-    internal string Function(string above, string address, byte[] config, params string[] resources)
+    public string Function(string above, string address, byte[] config, params string[] resources)
     {
         string place = $"devices/{above}/{address}";
         File(place + "/config", config);
@@ -32,40 +33,40 @@ internal sealed class TreeBuilder : IDisposable
         return place;
     }
 
-    internal void File(string place, byte[] content)
+    public void File(string place, byte[] content)
     {
         string path = Path.Join(Sys, place);
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         System.IO.File.WriteAllBytes(path, content);
     }
 
-    internal void File(string place, string content) => File(place, Encoding.ASCII.GetBytes(content));
+    public void File(string place, string content) => File(place, Encoding.ASCII.GetBytes(content));
 
-    internal void Link(string place, string target)
+    public void Link(string place, string target)
     {
         string path = Path.Join(Sys, place);
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         System.IO.File.CreateSymbolicLink(path, target);
     }
 
-    internal HostMachine Read() => HostReader.Read(Root);
+    public HostMachine Read() => HostReader.Read(Root);
 
     public void Dispose() => Directory.Delete(Root, recursive: true);
 
     /// <summary>A line of a resource file.</summary>
-    internal static string Line(ulong start, ulong size, ulong flags) =>
+    public static string Line(ulong start, ulong size, ulong flags) =>
         size == 0 ? Empty : $"0x{start:x16} 0x{start + size - 1:x16} 0x{flags:x16}";
 
-    internal const string Empty = "0x0000000000000000 0x0000000000000000 0x0000000000000000";
+    public const string Empty = "0x0000000000000000 0x0000000000000000 0x0000000000000000";
 
     /// <summary>The lines of an endpoint: BARs, then nothing for the ROM and the VFs.</summary>
-    internal static string[] Lines(params string[] bars) => [.. bars, .. Enumerable.Repeat(Empty, 13 - bars.Length)];
+    public static string[] Lines(params string[] bars) => [.. bars, .. Enumerable.Repeat(Empty, 13 - bars.Length)];
 }
 
 /// <summary>Makes archives in memory.</summary>
-internal static class Archive
+public static class Archive
 {
-    internal static byte[] Make(params (TarEntryType Type, string Name, string Content)[] entries)
+    public static byte[] Make(params (TarEntryType Type, string Name, string Content)[] entries)
     {
         using MemoryStream output = new();
         using (TarWriter writer = new(output, TarEntryFormat.Gnu, leaveOpen: true))
@@ -89,19 +90,19 @@ internal static class Archive
         return output.ToArray();
     }
 
-    internal static HostMachine Read(byte[] content) => HostReader.ReadStream(new MemoryStream(content), "capture.tar");
+    public static HostMachine Read(byte[] content) => HostReader.ReadStream(new MemoryStream(content), "capture.tar");
 
-    internal static string Text(byte[] bytes) => Encoding.Latin1.GetString(bytes);
+    public static string Text(byte[] bytes) => Encoding.Latin1.GetString(bytes);
 }
 
 /// <summary>Shorthand.</summary>
-internal static class Say
+public static class Say
 {
-    internal static PciAddress Address(string text) => PciAddress.TryParse(text, out PciAddress address) ? address : throw new ArgumentException(text);
+    public static PciAddress Address(string text) => PciAddress.TryParse(text, out PciAddress address) ? address : throw new ArgumentException(text);
 
-    internal static HostFunction At(this HostMachine machine, string address) => machine.Find(Address(address)) ?? throw new ArgumentException(address);
+    public static HostFunction At(this HostMachine machine, string address) => machine.Find(Address(address)) ?? throw new ArgumentException(address);
 
-    internal static string Refusal(Action act)
+    public static string Refusal(Action act)
     {
         ApertureException error = Assert.Throws<ApertureException>(act);
         Assert.Equal(ApertureException.ConfigurationError, error.ExitCode);
@@ -110,7 +111,7 @@ internal static class Say
     }
 
     /// <summary>A dump of one function, as lspci -xxxx writes it.</summary>
-    internal static string Dump(string address, byte[] config, string details = "")
+    public static string Dump(string address, byte[] config, string details = "")
     {
         StringBuilder text = new($"{address} Some device: Some vendor\n{details}");
         for (int at = 0; at < config.Length; at += 16)

@@ -1,11 +1,13 @@
+using Aperture.Host;
 using Aperture.Host.Model;
 
-namespace Aperture.Host.Tests;
+namespace Aperture.TestKit.Parts.Hosts;
 
 /// <summary>
-/// Finds captures of real machines, which are not part of the project: in the folder that APERTURE_HOSTS names, or in <c>shared/hosts</c> in any folder above the tests.
+/// Finds captures of real machines, which are not part of the project: in the folder that APERTURE_HOSTS names, or in <c>shared/hosts</c> in any folder above
+/// the tests.
 /// </summary>
-internal static class RealCaptures
+public static class RealCaptures
 {
     /// <summary>Reads one, or skips the test where it is not to be found.</summary>
     public static HostMachine Read(string file)

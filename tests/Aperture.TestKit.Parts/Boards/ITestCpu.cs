@@ -1,9 +1,10 @@
+using Aperture.Board;
 using Aperture.Memory;
 
-namespace Aperture.Board.Tests.Fakes;
+namespace Aperture.TestKit.Parts.Boards;
 
 /// <summary>One vCPU's accesses to a board.</summary>
-internal interface ITestCpu
+public interface ITestCpu
 {
     uint PortRead(ushort port, int size);
 
@@ -15,7 +16,7 @@ internal interface ITestCpu
 }
 
 /// <summary>Accesses that go straight to the board's dispatchers.</summary>
-internal sealed class TestCpu(PciBoard board) : ITestCpu
+public sealed class TestCpu(PciBoard board) : ITestCpu
 {
     private LookupCache _memory;
     private LookupCache _ports;

@@ -1,16 +1,17 @@
+using Aperture.Assignment;
 using Aperture.Hypervisor;
 using Aperture.Linux;
 using Aperture.Pci;
 
-namespace Aperture.Assignment.Tests;
+namespace Aperture.TestKit.Parts.Assigned;
 
 /// <summary>
 /// A hypervisor's interrupts as KVM behaves: a connected trigger's count is taken when it is signalled; a count that is there when the route comes is
 /// delivered and stays.
 /// </summary>
-internal sealed class FakeGuest : IGuestInterrupts
+public sealed class FakeGuest : IGuestInterrupts
 {
-    private readonly List<Route> routes = [];
+    private readonly List<Route> _routes = [];
 
     public int RoutesLeft { get; set; } = int.MaxValue;
 
@@ -22,7 +23,7 @@ internal sealed class FakeGuest : IGuestInterrupts
 
     public int LevelRaises { get; private set; }
 
-    public List<MsiMessage> Connected => [.. routes.Select(r => r.Message)];
+    public List<MsiMessage> Connected => [.. _routes.Select(r => r.Message)];
 
     public int Changes { get; private set; }
 
@@ -31,19 +32,19 @@ internal sealed class FakeGuest : IGuestInterrupts
     /// <summary>Called when a route is asked for, before it exists.</summary>
     public Action? Connecting { get; set; }
 
-    private EventFd? levelTrigger;
+    private EventFd? _levelTrigger;
 
     public IMessageRoute? Connect(EventFd trigger, MsiMessage message)
     {
-        if (RoutesLeft <= routes.Count)
+        if (RoutesLeft <= _routes.Count)
         {
             return null;
         }
 
-        Assert.DoesNotContain(routes, r => r.Trigger == trigger);
+        Assert.DoesNotContain(_routes, r => r.Trigger == trigger);
         Connecting?.Invoke();
         Route route = new(this, trigger, message);
-        routes.Add(route);
+        _routes.Add(route);
         if (trigger.TryTake(out _))
         {
             Delivered.Add(message);
@@ -61,18 +62,18 @@ internal sealed class FakeGuest : IGuestInterrupts
         }
 
         Levels.Add(gsi);
-        levelTrigger = trigger;
+        _levelTrigger = trigger;
         return new Level(this, gsi);
     }
 
     public void Signalled(EventFd trigger)
     {
-        if (trigger == levelTrigger && trigger.TryTake(out _))
+        if (trigger == _levelTrigger && trigger.TryTake(out _))
         {
             LevelRaises++;
         }
 
-        if (routes.Find(r => r.Trigger == trigger) is { } route && trigger.TryTake(out _))
+        if (_routes.Find(r => r.Trigger == trigger) is { } route && trigger.TryTake(out _))
         {
             Delivered.Add(route.Message);
         }
@@ -92,7 +93,7 @@ internal sealed class FakeGuest : IGuestInterrupts
 
         public void Dispose()
         {
-            Assert.True(guest.routes.Remove(this));
+            Assert.True(guest._routes.Remove(this));
             guest.Log.Add("unroute");
         }
     }
@@ -102,23 +103,23 @@ internal sealed class FakeGuest : IGuestInterrupts
         public void Dispose()
         {
             Assert.True(guest.Levels.Remove(gsi));
-            guest.levelTrigger = null;
+            guest._levelTrigger = null;
         }
     }
 }
 
 /// <summary>Records what it was told.</summary>
-internal sealed class RecordingEvents : IAssignedEvents
+public sealed class RecordingEvents : IAssignedEvents
 {
-    private readonly List<string> seen = [];
+    private readonly List<string> _seen = [];
 
     public string[] Seen
     {
         get
         {
-            lock (seen)
+            lock (_seen)
             {
-                return [.. seen];
+                return [.. _seen];
             }
         }
     }
@@ -135,60 +136,61 @@ internal sealed class RecordingEvents : IAssignedEvents
 
     private void Add(string what)
     {
-        lock (seen)
+        lock (_seen)
         {
-            seen.Add(what);
+            _seen.Add(what);
         }
     }
 }
 
 /// <summary>Records messages sent by this process.</summary>
-internal sealed class RecordingSink : IMsiSink
+public sealed class RecordingSink : IMsiSink
 {
-    private readonly List<MsiMessage> sent = [];
+    private readonly List<MsiMessage> _sent = [];
 
     public MsiMessage[] Sent
     {
         get
         {
-            lock (sent)
+            lock (_sent)
             {
-                return [.. sent];
+                return [.. _sent];
             }
         }
     }
 
     public void Send(Bdf requester, MsiMessage message)
     {
-        lock (sent)
+        lock (_sent)
         {
-            sent.Add(message);
+            _sent.Add(message);
         }
     }
 }
 
 /// <summary>Counts rises of a line.</summary>
-internal sealed class RecordingLine : IInterruptLine
+public sealed class RecordingLine : IInterruptLine
 {
-    private int rises;
+    private int _rises;
+    private volatile bool _level;
 
-    public volatile bool Level;
+    public bool Level => _level;
 
-    public int Rises => Volatile.Read(ref rises);
+    public int Rises => Volatile.Read(ref _rises);
 
     public void Set(bool asserted)
     {
-        if (asserted && !Level)
+        if (asserted && !_level)
         {
-            Interlocked.Increment(ref rises);
+            Interlocked.Increment(ref _rises);
         }
 
-        Level = asserted;
+        _level = asserted;
     }
 }
 
 /// <summary>Records when the machine's map followed.</summary>
-internal sealed class RecordingMap(List<string> log) : IConfigWriteSink
+public sealed class RecordingMap(List<string> log) : IConfigWriteSink
 {
     public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
     {

@@ -1,6 +1,6 @@
 using Aperture.Virtio.Block;
 
-namespace Aperture.Devices.Tests;
+namespace Aperture.Virtio.Tests;
 
 public sealed class StorageTests : IDisposable
 {

@@ -1,13 +1,13 @@
 using System.Globalization;
 using FsCheck;
 
-namespace Aperture.Tests;
+namespace Aperture.TestKit;
 
 /// <summary>
 /// How property tests run: the same cases every time, so that a run of the suite says something about the change and not about luck.
 /// APERTURE_PROPERTY_SEED=random draws new cases, a number draws those of another seed; a failure prints the seed that shows it.
 /// </summary>
-internal static class Properties
+public static class Properties
 {
     private const ulong DefaultSeed = 20_231_117;
 

@@ -1,7 +1,7 @@
-namespace Aperture.Devices.Tests.Fakes;
+namespace Aperture.TestKit.Devices;
 
 /// <summary>A clock that moves only when told to; timers fire inside <see cref="Advance"/>, in order of their due times.</summary>
-internal sealed class FakeClock(DateTimeOffset start) : TimeProvider
+public sealed class FakeClock(DateTimeOffset start) : TimeProvider
 {
     private readonly List<FakeTimer> _timers = [];
     private DateTimeOffset _now = start;

@@ -1,9 +1,10 @@
+using Aperture.Assignment;
 using Aperture.Linux;
 
-namespace Aperture.Assignment.Tests;
+namespace Aperture.TestKit.Parts.Assigned;
 
 /// <summary>An I/O address space with type 1 version 2's rules: whole pages, no overlap, taken back exactly as made. Fails on demand.</summary>
-internal sealed class FakeIommu : IIommuMap
+public sealed class FakeIommu : IIommuMap
 {
     public SortedDictionary<ulong, (AddressRange Range, HostAddress Host, bool Writable)> Table { get; } = [];
 

@@ -1,16 +1,17 @@
+using Aperture.Assignment;
 using Aperture.Linux;
 using Aperture.Memory;
 
-namespace Aperture.Assignment.Tests;
+namespace Aperture.TestKit.Parts.Assigned;
 
 /// <summary>
 /// A device in memory: registers that hold what is written, triggers that are signalled on demand, everything recorded in the order it happened, and
 /// failures on request.
 /// </summary>
-internal sealed class FakeDevice : IVfioDevice
+public sealed class FakeDevice : IVfioDevice
 {
-    private readonly Dictionary<(int Index, int Vector), EventFd> triggers = [];
-    private ulong nextMapping = 0x7000_0000_0000;
+    private readonly Dictionary<(int Index, int Vector), EventFd> _triggers = [];
+    private ulong _nextMapping = 0x7000_0000_0000;
 
     public FakeDevice(byte[] config)
     {
@@ -112,24 +113,24 @@ internal sealed class FakeDevice : IVfioDevice
         }
 
         Log.Add($"map {region} 0x{area.Offset:x}");
-        RamBlock block = RamBlock.Foreign($"region {region}", new HostAddress(nextMapping), area.Size, new Release(this, region));
-        nextMapping += area.Size;
+        RamBlock block = RamBlock.Foreign($"region {region}", new HostAddress(_nextMapping), area.Size, new Release(this, region));
+        _nextMapping += area.Size;
         return block;
     }
 
-    public int SetTriggers(int index, int first, ReadOnlySpan<EventFd?> handed)
+    public int SetTriggers(int index, int first, ReadOnlySpan<EventFd?> triggers)
     {
-        int errno = TriggerErrno(index, first, handed.Length);
-        Log.Add($"triggers {index} {first}+{handed.Length}{(errno == 0 ? string.Empty : " refused")}");
-        for (int i = 0; i < handed.Length && errno == 0; i++)
+        int errno = TriggerErrno(index, first, triggers.Length);
+        Log.Add($"triggers {index} {first}+{triggers.Length}{(errno == 0 ? string.Empty : " refused")}");
+        for (int i = 0; i < triggers.Length && errno == 0; i++)
         {
-            if (handed[i] is { } trigger)
+            if (triggers[i] is { } trigger)
             {
-                triggers[(index, first + i)] = trigger;
+                _triggers[(index, first + i)] = trigger;
             }
             else
             {
-                triggers.Remove((index, first + i));
+                _triggers.Remove((index, first + i));
             }
         }
 
@@ -139,9 +140,9 @@ internal sealed class FakeDevice : IVfioDevice
     public int DisableIrqs(int index)
     {
         Log.Add($"disable {index}");
-        foreach ((int Index, int Vector) key in triggers.Keys.Where(k => k.Index == index).ToList())
+        foreach ((int Index, int Vector) key in _triggers.Keys.Where(k => k.Index == index).ToList())
         {
-            triggers.Remove(key);
+            _triggers.Remove(key);
         }
 
         return 0;
@@ -172,9 +173,9 @@ internal sealed class FakeDevice : IVfioDevice
         Log.Add("close");
     }
 
-    public EventFd? TriggerOf(int index, int vector) => triggers.GetValueOrDefault((index, vector));
+    public EventFd? TriggerOf(int index, int vector) => _triggers.GetValueOrDefault((index, vector));
 
-    public IEnumerable<int> Enabled(int index) => triggers.Keys.Where(k => k.Index == index).Select(k => k.Vector).Order();
+    public IEnumerable<int> Enabled(int index) => _triggers.Keys.Where(k => k.Index == index).Select(k => k.Vector).Order();
 
     /// <summary>The device interrupts; false when the host has no trigger for the vector, and it does not.</summary>
     public bool Raise(int index, int vector = 0)

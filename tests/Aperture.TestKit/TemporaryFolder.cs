@@ -1,9 +1,9 @@
-namespace Aperture.Emission.Tests;
+namespace Aperture.TestKit;
 
 /// <summary>A folder that goes away with the test.</summary>
-internal sealed class TemporaryFolder : IDisposable
+public sealed class TemporaryFolder : IDisposable
 {
-    public string Path { get; } = Directory.CreateTempSubdirectory("aperture-emit-").FullName;
+    public string Path { get; } = Directory.CreateTempSubdirectory("aperture-test-").FullName;
 
     public string Executable(string name, string content)
     {

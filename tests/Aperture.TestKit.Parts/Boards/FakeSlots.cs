@@ -1,9 +1,9 @@
 using Aperture.Memory;
 
-namespace Aperture.Board.Tests.Fakes;
+namespace Aperture.TestKit.Parts.Boards;
 
 /// <summary>A hypervisor's slot table with KVM's rules: whole pages, no overlap, no refill of a full slot.</summary>
-internal sealed class FakeSlots : IMemorySlotBackend
+public sealed class FakeSlots : IMemorySlotBackend
 {
     private const int InvalidArgument = 22;
 

@@ -1,9 +1,10 @@
 using System.Buffers.Binary;
+using Aperture.Assignment;
 
-namespace Aperture.Assignment.Tests;
+namespace Aperture.TestKit.Parts.Assigned;
 
 /// <summary>Hand-made configuration spaces, laid out as real devices lay theirs out.</summary>
-internal sealed class SampleConfig
+public sealed class SampleConfig
 {
     private SampleConfig(int size) => Bytes = new byte[size];
 
@@ -60,7 +61,9 @@ internal sealed class SampleConfig
         return this;
     }
 
-    /// <summary>An NVMe controller: one 64-bit BAR of 16 KiB with the MSI-X table at 0x2000 and the PBA at 0x3000, FLR, AER, serial number, ARI, SR-IOV.</summary>
+    /// <summary>
+    /// An NVMe controller: one 64-bit BAR of 16 KiB with the MSI-X table at 0x2000 and the PBA at 0x3000, FLR, AER, serial number, ARI, SR-IOV.
+    /// </summary>
     public static FakeDevice Nvme(int vectors = 8, bool canGrow = false, bool msixMappable = true)
     {
         SampleConfig config = Header(0x144D, 0xA808, 0x010802)
@@ -73,7 +76,8 @@ internal sealed class SampleConfig
             .Put8(0xC2, 0x10).Put32(0xC4, 0x11223344)
             .ChainExtended((0x100, 0x0001), (0x148, 0x0003), (0x158, 0x000E), (0x168, 0x0010), (0x1B0, 0x0018))
             .Put32(0x14C, 0xAABBCCDD);
-        return FakeDevice.With(config.Bytes, Intx, new VfioIrq(VfioIrqIndex.Msi, 8, true, false, false), new VfioIrq(VfioIrqIndex.Msix, vectors, false, false, canGrow), Error, Request)
+        return FakeDevice.With(config.Bytes, Intx, new VfioIrq(VfioIrqIndex.Msi, 8, true, false, false),
+            new VfioIrq(VfioIrqIndex.Msix, vectors, false, false, canGrow), Error, Request)
             .AddRegion(0, 0x4000, msixMappable: msixMappable);
     }
 
@@ -87,8 +91,10 @@ internal sealed class SampleConfig
             .Put16(0xE2, 0x0001).Put32(0xE4, 0x8CC1).Put32(0xEC, 0x00033811).Put16(0xF2, 0x1011)
             .Put16(0xA2, 4).Put32(0xA4, 3).Put32(0xA8, 0x2003)
             .ChainExtended((0x100, 0x0001), (0x140, 0x0003));
-        FakeDevice device = FakeDevice.With(config.Bytes, Intx, new VfioIrq(VfioIrqIndex.Msi, 1, true, false, false), new VfioIrq(VfioIrqIndex.Msix, 5, false, false, true))
-            .AddRegion(0, 0x20000).AddRegion(1, 0x20000).AddRegion(2, 0x20, mappable: false).AddRegion(3, 0x4000).AddRegion(VfioRegionIndex.Rom, 0x40000, mappable: false);
+        FakeDevice device = FakeDevice.With(
+            config.Bytes, Intx, new VfioIrq(VfioIrqIndex.Msi, 1, true, false, false), new VfioIrq(VfioIrqIndex.Msix, 5, false, false, true))
+            .AddRegion(0, 0x20000).AddRegion(1, 0x20000).AddRegion(2, 0x20, mappable: false).AddRegion(3, 0x4000)
+            .AddRegion(VfioRegionIndex.Rom, 0x40000, mappable: false);
         device.Contents[VfioRegionIndex.Rom][0] = 0x55;
         device.Contents[VfioRegionIndex.Rom][1] = 0xAA;
         device.Contents[VfioRegionIndex.Rom][0x3_FFFF] = 0x77;

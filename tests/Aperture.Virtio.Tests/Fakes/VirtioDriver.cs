@@ -1,33 +1,10 @@
 using System.Buffers.Binary;
 using Aperture.Pci;
+using Aperture.TestKit.Devices;
 using Aperture.Virtio.Block;
 using Aperture.Virtio.Transport;
 
-namespace Aperture.Devices.Tests.Fakes;
-
-internal sealed class RecordingMsiSink : IMsiSink
-{
-    private readonly List<MsiMessage> _sent = [];
-
-    public int Count
-    {
-        get
-        {
-            lock (_sent)
-            {
-                return _sent.Count;
-            }
-        }
-    }
-
-    public void Send(Bdf requester, MsiMessage message)
-    {
-        lock (_sent)
-        {
-            _sent.Add(message);
-        }
-    }
-}
+namespace Aperture.Virtio.Tests.Fakes;
 
 /// <summary>A driver for one queue of a virtio function, written from the specification: rings at fixed places in a small guest memory.</summary>
 internal sealed class VirtioDriver

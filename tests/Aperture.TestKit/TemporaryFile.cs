@@ -1,9 +1,9 @@
-namespace Aperture.Firmware.Tests.Boot;
+namespace Aperture.TestKit;
 
 /// <summary>A file that lives as long as the test.</summary>
-internal sealed class ScratchFile : IDisposable
+public sealed class TemporaryFile : IDisposable
 {
-    public ScratchFile(ReadOnlySpan<byte> bytes)
+    public TemporaryFile(ReadOnlySpan<byte> bytes)
     {
         Path = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"aperture-{Guid.NewGuid():N}.bin");
         File.WriteAllBytes(Path, bytes);

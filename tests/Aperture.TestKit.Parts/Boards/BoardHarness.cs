@@ -1,3 +1,5 @@
+using Aperture.Board;
+using Aperture.TestKit.Devices;
 using Aperture.Board.Pc;
 using Aperture.Firmware.Platform;
 using Aperture.Memory;
@@ -5,10 +7,10 @@ using Aperture.Pci;
 using Aperture.Placement.Map;
 using Aperture.Placement.Request;
 
-namespace Aperture.Board.Tests.Fakes;
+namespace Aperture.TestKit.Parts.Boards;
 
 /// <summary>What a harness builds its PC from.</summary>
-internal sealed record BoardSetup(PlacementMap Map, IReadOnlyList<BoardNode> Root, IEventSink Events)
+public sealed record BoardSetup(PlacementMap Map, IReadOnlyList<BoardNode> Root, IEventSink Events)
 {
     /// <summary>As after direct boot: everything programmed. Else as a firmware image finds it.</summary>
     public bool Direct { get; init; }
@@ -19,7 +21,7 @@ internal sealed record BoardSetup(PlacementMap Map, IReadOnlyList<BoardNode> Roo
 }
 
 /// <summary>A PC with fakes at its edges: a slot table with KVM's rules, interrupt lines, a message sink, machine control.</summary>
-internal abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
+public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
 {
     public const int AddressBits = 46;
 
@@ -118,6 +120,7 @@ internal abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
         _pc.Dispose();
         Firmware?.Dispose();
         Ram.Dispose();
+        GC.SuppressFinalize(this);
     }
 
     private FakeLine Line(uint gsi)

@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
 
-namespace Aperture.Firmware.Tests.Boot;
+namespace Aperture.TestKit.Parts.Kernels;
 
 /// <summary>Small kernel files with correct headers; tests change single fields of them.</summary>
-internal static class SyntheticKernels
+public static class SyntheticKernels
 {
     public const ulong PvhEntry = 0x10_0010;
 
