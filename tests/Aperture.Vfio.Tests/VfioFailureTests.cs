@@ -137,6 +137,10 @@ public sealed class VfioFailureTests : IDisposable
     public void The_memory_lock_limit_is_named_with_the_bytes_needed_when_it_is_the_reason(ulong needed, ulong? limit, string reason) =>
         Assert.Equal(reason, IommuReason.Memory(needed, limit));
 
+    [Fact]
+    public void A_BAR_that_the_kernel_cannot_map_names_the_kernel_that_can() =>
+        Assert.Contains("6.19", IommuReason.For(Errno.EFAULT, new AddressRange(new GuestAddress(0xC000_0000), 0x4000), [], 0, isDevice: true), StringComparison.Ordinal);
+
     private static VfioDeviceAddress Address => VfioDeviceAddress.TryParse(Nic, out VfioDeviceAddress? address) ? address : throw new InvalidOperationException();
 
     private void Fails(VfioPath path, string sentence)
