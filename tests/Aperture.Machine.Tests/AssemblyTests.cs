@@ -12,6 +12,7 @@ public sealed class AssemblyTests : IDisposable
     private const ushort ExitPort = 0xF4;
     private const byte TestDevice = 4;
     private const uint BarAddress = 0xE000_0000;
+    private const uint Scratch = 0x10;
     private readonly string _folder = Directory.CreateTempSubdirectory("aperture-assembly-tests").FullName;
 
     private string Events => Path.Join(_folder, "events");
@@ -31,9 +32,8 @@ public sealed class AssemblyTests : IDisposable
             PlaceBar(cpu);
             toldMemory = hypervisor!.Vm!.Memory.At(BarAddress);
             toldPort = hypervisor.Vm.Ports.At(ExitPort);
-            ulong pattern = cpu.MmioRead(new GuestAddress(BarAddress + 8), 4);
-            cpu.MmioWrite(new GuestAddress(BarAddress + 8), 4, 0x1234_5678);
-            cpu.PortWrite(ExitPort, 1, (byte)(pattern ^ cpu.MmioRead(new GuestAddress(BarAddress + 8), 4)));
+            cpu.MmioWrite(new GuestAddress(BarAddress + Scratch), 4, 0x1234_5678);
+            cpu.PortWrite(ExitPort, 1, (byte)cpu.MmioRead(new GuestAddress(BarAddress + Scratch), 4));
         });
         using (VirtualMachine machine = Create(hypervisor))
         {

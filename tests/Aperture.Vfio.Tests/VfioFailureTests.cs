@@ -138,7 +138,7 @@ public sealed class VfioFailureTests : IDisposable
         Assert.Equal(reason, IommuReason.Memory(needed, limit));
 
     [Fact]
-    public void Device_memory_that_the_kernel_cannot_map_is_refused_with_the_Linux_that_can() =>
+    public void A_BAR_that_the_kernel_cannot_map_names_the_kernel_that_can() =>
         Assert.Contains("6.19", IommuReason.For(Errno.EFAULT, new AddressRange(new GuestAddress(0xC000_0000), 0x4000), [], 0, isDevice: true), StringComparison.Ordinal);
 
     private static VfioDeviceAddress Address => VfioDeviceAddress.TryParse(Nic, out VfioDeviceAddress? address) ? address : throw new InvalidOperationException();
