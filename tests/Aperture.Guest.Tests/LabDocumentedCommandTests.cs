@@ -32,6 +32,7 @@ public sealed class LabDocumentedCommandTests
     [MemberData(nameof(Commands))]
     public async Task A_documented_command_does_what_its_page_says(string page, string command)
     {
+        await using IAsyncDisposable turn = await SharedLab.LendAsync();
         using Process shell = new()
         {
             StartInfo = new ProcessStartInfo("bash", ["-c", command.Replace(Fails, "", StringComparison.Ordinal)])
