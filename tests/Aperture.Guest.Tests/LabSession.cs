@@ -91,7 +91,7 @@ internal sealed class LabSession : IAsyncDisposable
         IEnumerable<FileInfo> left = folder.GetDirectories("out").SelectMany(o => o.GetFiles());
         Dictionary<string, string> files = left.ToDictionary(f => f.Name, f => File.ReadAllText(f.FullName));
         folder.Delete(recursive: true);
-        return new LabJob(int.Parse(words[0], CultureInfo.InvariantCulture), said.Before, complained.Before, files, state == "clean" ? "" : state);
+        return new LabJob(int.Parse(words[0], CultureInfo.InvariantCulture), said.Before, complained.Before, files, state == "clean" ? "" : $"({state})");
     }
 
     /// <inheritdoc/>
