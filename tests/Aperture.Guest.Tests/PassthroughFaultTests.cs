@@ -63,7 +63,7 @@ public sealed class PassthroughFaultTests
                 else
                     set -- --kernel "$bare_kernel" --memory 64M --cmdline load
                 fi
-                exec "$aperture" run --accel kvm "$@" --serial file=$scratch/serial --vfio $path --device vfio,host=0000:03:00.0,bars=all=host </dev/null >$scratch/out 2>&1
+                exec "$aperture" run --accel kvm "$@" --serial file=$scratch/serial --vfio $path --device vfio,host=0000:03:00.0,bars=all=host </dev/null >$scratch/printed 2>&1
             }
             round() {
                 start &
@@ -74,9 +74,9 @@ public sealed class PassthroughFaultTests
                     sleep 0.1
                     waited=$((waited + 1))
                 done
-                [ -d /proc/$monitor ] || { cat $scratch/out $scratch/serial; return 1; }
+                [ -d /proc/$monitor ] || { cat $scratch/printed $scratch/serial; return 1; }
                 grep -q '^APERTURE loaded' $scratch/serial || stalled=$((stalled + 1))
-                [ $stalled -le {{s_stalledGuests}} ] || { echo "the guest did not come to transfer in $stalled rounds, on the path $path just now"; cat $scratch/out $scratch/serial; return 1; }
+                [ $stalled -le {{s_stalledGuests}} ] || { echo "the guest did not come to transfer in $stalled rounds, on the path $path just now"; cat $scratch/printed $scratch/serial; return 1; }
                 sleep 0.2
                 kill -9 $monitor
                 wait $monitor
@@ -183,7 +183,7 @@ public sealed class PassthroughFaultTests
             : >$scratch/serial
             "$aperture" run --accel kvm --kernel "$kernel" --initramfs "$initramfs" --memory 256M --serial file=$scratch/serial --events $events \
                 --cmdline "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check nohz=off highres=off mitigations=off aperture.script=unplugged" \
-                --root-port id=rp0 --device vfio,host=0000:03:00.0,id=n0,port=rp0,bars=all=host </dev/null >$scratch/out 2>&1 &
+                --root-port id=rp0 --device vfio,host=0000:03:00.0,id=n0,port=rp0,bars=all=host </dev/null >$scratch/printed 2>&1 &
             monitor=$!
             waited=0
             while ! grep -q '^APERTURE loaded' $scratch/serial && [ $waited -lt 600 ] && [ -d /proc/$monitor ]; do
@@ -198,7 +198,7 @@ public sealed class PassthroughFaultTests
             done
             step over test ! -d /proc/$monitor
             kill -9 $monitor
-            step serial cat $scratch/serial $scratch/out
+            step serial cat $scratch/serial $scratch/printed
             step events cat $events
             echo nvme >/sys/bus/pci/devices/0000:03:00.0/driver_override
             echo 0000:03:00.0 >/sys/bus/pci/drivers_probe
