@@ -211,7 +211,10 @@ public class EntryGateTests
                     seat.Leave();
                 }
             }
-        }) { IsBackground = true };
+        })
+        {
+            IsBackground = true,
+        };
         gate.Resume();
         vcpu.Start();
         for (int round = 0; round < Holds; round++)
