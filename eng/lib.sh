@@ -117,7 +117,8 @@ ensure_test_packages() {
     ensure_native_packages
     ensure "/usr/include/linux/kvm.h=linux-libc-dev=headers for the same" \
         "as=binutils=assembles bare-metal payloads" \
-        "iasl=acpica-tools=checks the ACPI tables"
+        "iasl=acpica-tools=checks the ACPI tables" \
+        "dmidecode=dmidecode=checks the SMBIOS structures"
 }
 
 # native_compiler: true when .NET's ahead-of-time compiler is at hand, fetching it first. Without it the program is the same but starts slower, so its absence

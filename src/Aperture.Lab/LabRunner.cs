@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -5,7 +6,7 @@ namespace Aperture.Lab;
 
 /// <summary>
 /// Runs commands in the lab: starts QEMU's software emulation of a machine with AMD SVM, boots Linux there (L1) and runs the
-/// command in it, as docs/lab.md describes. Lab runs of one user queue, because two at once slow each other.
+/// command in it, as docs/lab.md describes. Lab runs of one user queue, because two at once slow each other where processors are few, unless <see cref="SlotsVariable"/> says otherwise.
 /// </summary>
 /// <param name="artifacts">The machine's kernel and initial file system.</param>
 /// <param name="progress">Receives one line per step and per retry; the CLI passes standard error.</param>
@@ -14,9 +15,18 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
     /// <summary>The physical address bits of guests inside the lab.</summary>
     public const int PhysicalAddressBits = 48;
 
+    /// <summary>Names how many lab runs of one user go on at once. 1 if it is absent.</summary>
+    public const string SlotsVariable = "APERTURE_LAB_SLOTS";
+
+    /// <summary>How many lab runs of this user go on at once, by <see cref="SlotsVariable"/>.</summary>
+    public static int SlotsByEnvironment { get; } =
+        int.TryParse(Environment.GetEnvironmentVariable(SlotsVariable), NumberStyles.None, CultureInfo.InvariantCulture, out int slots) && slots > 0 ? slots : 1;
+
     internal string Emulator { get; init; } = LabEmulator.Locate(artifacts).Program;
 
     internal StartLimits Limits { get; init; } = StartLimits.Default;
+
+    internal int Slots { get; init; } = SlotsByEnvironment;
 
     internal string LockPath { get; init; } = LabLock.DefaultPath();
 
@@ -48,7 +58,7 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
         using PosixSignalRegistration hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnSignal);
         try
         {
-            using LabLock turn = await LabLock.AcquireAsync(LockPath, progress, ending.Token);
+            using LabLock turn = await LabLock.AcquireAsync(LockPath, Slots, progress, ending.Token);
             return await RunWithRetriesAsync(run, streams, ending.Token);
         }
         catch (Exception exception) when (signal != 0 && exception is OperationCanceledException or ApertureException)

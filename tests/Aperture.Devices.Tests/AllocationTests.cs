@@ -14,7 +14,7 @@ public class AllocationTests
     {
         using StreamSerialBackend backend = new(Stream.Null);
         Serial16550 uart = new(new FakeLine(), backend);
-        Allocations.AssertNone(() =>
+        Allocations.None(() =>
         {
             uart.Read(5, 1, out _);
             uart.Write(0, 1, 'x');
@@ -30,7 +30,7 @@ public class AllocationTests
         IAccessHandler registers = function.Handler(0)!;
         IAccessHandler pattern = function.Handler(1)!;
         IAccessHandler rom = function.Handler(BarKinds.RomIndex)!;
-        Allocations.AssertNone(() =>
+        Allocations.None(() =>
         {
             registers.Read(0, 4, out _);
             registers.Write(0x10, 8, 1);
@@ -52,7 +52,7 @@ public class AllocationTests
         using AcpiPmBlock pm = new(TimeProvider.System, new FakeLine(), machine);
         using Cmos cmos = new(TimeProvider.System, new FakeLine(), default);
         I8042 keyboard = new(machine, null);
-        Allocations.AssertNone(() =>
+        Allocations.None(() =>
         {
             pm.Read(8, 4, out _);
             pm.Write(0, 2, 0x100);
@@ -73,7 +73,7 @@ public class AllocationTests
         driver.TextMode();
         using Hpet hpet = new(TimeProvider.System, _ => new FakeLine());
         I8042 keyboard = new(new FakeMachine(), new FakeLine());
-        Allocations.AssertNone(() =>
+        Allocations.None(() =>
         {
             driver.Vga.LegacyWindow.Write(0x18000, 4, 0x0741_0741);
             driver.Vga.LegacyWindow.Read(0x18000, 2, out _);

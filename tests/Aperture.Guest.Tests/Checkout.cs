@@ -7,6 +7,13 @@ internal static class Checkout
     public static string Program =>
         Environment.GetEnvironmentVariable("APERTURE_TEST_PROGRAM") is { Length: > 0 } other ? other : Path.Combine(Root(), "bin", "aperture");
 
+    /// <summary>A script of lab/.</summary>
+    public static string Script(string name) => Path.Combine(Root(), "lab", name);
+
+    /// <summary>The words as one command of a POSIX shell (XCU 2.2.2): everything between single quotes is literal.</summary>
+    public static string Command(params IEnumerable<string> words) =>
+        string.Join(' ', words.Select(word => "'" + word.Replace("'", "'\\''", StringComparison.Ordinal) + "'"));
+
     /// <summary>Its root folder.</summary>
     public static string Root()
     {

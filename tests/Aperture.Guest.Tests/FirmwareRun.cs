@@ -14,10 +14,6 @@ internal sealed class FirmwareRun
     /// <summary>Debian's SeaBIOS.</summary>
     public const string SeaBios = "/usr/share/seabios/bios-256k.bin";
 
-    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(200);
-
-    // Waiting for the lab, which other runs may hold, does not count as the guest's time: its files appear when it starts.
-    private static readonly TimeSpan Queue = TimeSpan.FromMinutes(20);
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(360);
 
     private FirmwareRun(string serial, string screen, IReadOnlyList<JsonElement> events, string error)
@@ -56,75 +52,40 @@ internal sealed class FirmwareRun
     }
 
     /// <summary>Runs with <paramref name="arguments"/> until the serial port or the screen says <paramref name="last"/>, which it must.</summary>
-    public static FirmwareRun Until(string last, params string[] arguments)
+    public static async Task<FirmwareRun> UntilAsync(string last, params string[] arguments)
     {
         Assert.SkipUnless(File.Exists(SeaBios), $"{SeaBios} is not installed (package seabios)");
+        string script = $"{Checkout.Command([Checkout.Script("until"), last, Checkout.Program, "run", "--accel", "kvm", "--no-reboot", .. arguments])} " +
+            "--serial file=$out/serial --events $out/events --device vga,text=$out/screen";
+        LabJob job = KvmSystem.Probe64Bit().Runs64Bit ? await LocalAsync(script) : await SharedLab.RunAsync(script, Limit);
+
+        // The program was ended while it wrote: the last event may be half of one.
+        JsonElement[] events = [.. job.Text("events").Split('\n').Where(l => l.EndsWith('}')).Select(l => JsonDocument.Parse(l).RootElement)];
+        FirmwareRun run = new(job.Text("serial"), job.Text("screen"), events, job.Error);
+        Assert.True(job.ExitCode == 0, $"'{last}' was not printed.\nserial: {Tail(run.Serial)}\nscreen: {Tail(run.Screen)}\nerror: {Tail(run.Error)}");
+        return run;
+    }
+
+    // The same as in the lab, on a host with a complete KVM.
+    private static async Task<LabJob> LocalAsync(string script)
+    {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-firmware-");
-        string At(string name) => Path.Combine(folder.FullName, name);
         try
         {
-            string[] all =
-            [
-                "run", "--accel", KvmSystem.Probe64Bit().Runs64Bit ? "kvm" : "lab", "--serial", $"file={At("serial")}", "--events", At("events"),
-                "--device", $"vga,text={At("screen")}", "--no-reboot", .. arguments,
-            ];
-            ProcessStartInfo start = new(Checkout.Program, all) { RedirectStandardError = true, RedirectStandardInput = true };
+            ProcessStartInfo start = new("timeout", ["-k", "5", $"{Limit.TotalSeconds}", "/bin/bash", "-c", script])
+            {
+                RedirectStandardError = true,
+                Environment = { ["out"] = folder.FullName },
+            };
             using Process child = Process.Start(start)!;
-            child.StandardInput.Close();
-            Task<string> error = child.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-            bool seen = Wait(child, last, At);
-            child.Kill(entireProcessTree: true);
-            child.WaitForExit();
-            string[] lines = Text(At("events")).Split('\n');
-            FirmwareRun run = new(
-                Text(At("serial")), Text(At("screen")), [.. lines.Where(l => l.EndsWith('}')).Select(l => JsonDocument.Parse(l).RootElement)], error.GetAwaiter().GetResult());
-            Assert.True(seen, $"'{last}' was not printed.\nserial: {Tail(run.Serial)}\nscreen: {Tail(run.Screen)}\nerror: {Tail(run.Error)}");
-            return run;
+            string error = await child.StandardError.ReadToEndAsync();
+            await child.WaitForExitAsync();
+            return new LabJob(child.ExitCode, "", error, folder.GetFiles().ToDictionary(f => f.Name, f => File.ReadAllText(f.FullName)), "");
         }
         finally
         {
             folder.Delete(recursive: true);
         }
-    }
-
-    private static bool Wait(Process child, string last, Func<string, string> at)
-    {
-        Stopwatch queued = Stopwatch.StartNew();
-        while (!child.HasExited && !File.Exists(at("serial")) && queued.Elapsed < Queue)
-        {
-            Thread.Sleep(Look);
-        }
-
-        Stopwatch running = Stopwatch.StartNew();
-        while (running.Elapsed < Limit)
-        {
-            bool ended = child.HasExited;
-            if (Text(at("serial")).Contains(last, StringComparison.Ordinal) || Text(at("screen")).Contains(last, StringComparison.Ordinal))
-            {
-                return true;
-            }
-
-            if (ended)
-            {
-                return false;
-            }
-
-            Thread.Sleep(Look);
-        }
-
-        return false;
-    }
-
-    private static string Text(string path)
-    {
-        if (!File.Exists(path))
-        {
-            return "";
-        }
-
-        using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-        using StreamReader reader = new(file);
-        return reader.ReadToEnd();
     }
 
     private static string Tail(string text) => text[Math.Max(0, text.Length - 800)..];

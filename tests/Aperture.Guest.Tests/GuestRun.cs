@@ -1,10 +1,12 @@
 using System.Diagnostics;
 using System.Text.Json;
+using Aperture.Kvm;
 using Aperture.Lab;
 
 namespace Aperture.Guest.Tests;
 
-/// <summary>One run of the built <c>aperture</c> with an unmodified Debian kernel: under this host's KVM when that runs 64-bit guests, else in the lab.</summary>
+/// <summary>One run of the built <c>aperture</c> with an unmodified Debian kernel: under this host's KVM when that runs 64-bit guests, else in the
+/// lab.</summary>
 internal sealed class GuestRun
 {
     /// <summary>What a guest's kernel needs on its command line in the lab.</summary>
@@ -50,12 +52,30 @@ internal sealed class GuestRun
         return await KernelAsync(artifacts.GuestKernel, artifacts.GuestInitramfs, commandLine, arguments);
     }
 
-    /// <summary>Boots any kernel. A run that does not end in time is repeated, because emulated machines hang now and then; the repeat is reported.</summary>
+    /// <summary>
+    /// Boots any kernel: under this host's KVM, else in a machine of the lab that the tests share; where <c>--accel</c> is among the arguments, as the program
+    /// itself starts it.
+    /// A run that does not end in time is repeated, because emulated machines hang now and then; the repeat is reported.
+    /// </summary>
     public static async Task<GuestRun> KernelAsync(string kernel, string initramfs, string commandLine, params string[] arguments)
     {
+        string[] all =
+        [
+            "run", "--kernel", kernel, "--initramfs", initramfs, "--cmdline", $"{KernelOptions} {commandLine}",
+            .. arguments.Contains("--memory") ? arguments : [.. arguments, "--memory", "256M"],
+        ];
+        bool asUsersDo = arguments.Contains("--accel");
+        if (!asUsersDo && !KvmSystem.Probe64Bit().Runs64Bit)
+        {
+            string script = Checkout.Command([Checkout.Program, .. all, "--accel", "kvm"]) + " --serial file=$out/serial --events $out/events </dev/null";
+            LabJob job = await SharedLab.RunAsync(script, Limit, retries: Attempts - 1);
+            return new GuestRun(job.ExitCode, job.Text("serial"), Parse(job.Text("events")), job.Error);
+        }
+
+        await using IAsyncDisposable? turn = asUsersDo ? await SharedLab.LendAsync() : null;
         for (int attempt = 1; ; attempt++)
         {
-            GuestRun? run = await TryAsync(kernel, initramfs, commandLine, arguments);
+            GuestRun? run = await TryAsync(all);
             if (run is not null)
             {
                 return run;
@@ -66,20 +86,14 @@ internal sealed class GuestRun
         }
     }
 
-    private static async Task<GuestRun?> TryAsync(string kernel, string initramfs, string commandLine, string[] arguments)
+    private static async Task<GuestRun?> TryAsync(string[] arguments)
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-guest-");
         try
         {
             string serial = Path.Combine(folder.FullName, "serial.txt");
             string events = Path.Combine(folder.FullName, "events.jsonl");
-            string[] all =
-            [
-                "run", "--kernel", kernel, "--initramfs", initramfs, "--serial", $"file={serial}", "--events", events,
-                "--cmdline", $"{KernelOptions} {commandLine}",
-                .. arguments.Contains("--memory") ? arguments : [.. arguments, "--memory", "256M"],
-            ];
-            using Process child = Start(all);
+            using Process child = Start([.. arguments, "--serial", $"file={serial}", "--events", events]);
             Task<string> error = child.StandardError.ReadToEndAsync();
             using CancellationTokenSource limit = new(Limit);
             try
@@ -93,11 +107,10 @@ internal sealed class GuestRun
                 return null;
             }
 
-            string[] lines = File.Exists(events) ? await File.ReadAllLinesAsync(events) : [];
             return new GuestRun(
                 child.ExitCode,
                 File.Exists(serial) ? await File.ReadAllTextAsync(serial) : "",
-                [.. lines.Select(l => JsonDocument.Parse(l).RootElement)],
+                Parse(File.Exists(events) ? await File.ReadAllTextAsync(events) : ""),
                 await error);
         }
         finally
@@ -105,6 +118,9 @@ internal sealed class GuestRun
             folder.Delete(recursive: true);
         }
     }
+
+    private static JsonElement[] Parse(string lines) =>
+        [.. lines.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => JsonDocument.Parse(l).RootElement)];
 
     private static Process Start(string[] arguments)
     {

@@ -129,7 +129,7 @@ public sealed class LabDebianGuestTests
     {
         LabArtifacts artifacts = LabArtifacts.Locate();
         Assert.SkipUnless(artifacts.HasOuter && artifacts.HasGuest, $"the lab's kernels are not in {artifacts.Folder}: run ./aperture lab prepare");
-        Assert.SkipUnless(IsElf(artifacts.OuterKernel), "the lab's own kernel is a bzImage here; APERTURE_LAB_KERNEL names an ELF with a PVH note");
+        Assert.SkipUnless(IsElf(artifacts.OuterKernel), "the lab's own kernel is a bzImage here: ./aperture lab prepare kernel builds an ELF with a PVH note");
         GuestRun run = await GuestRun.KernelAsync(artifacts.OuterKernel, artifacts.GuestInitramfs, "aperture.script=none", "--cpus", "boot=2");
         Assert.Equal(0, run.ExitCode);
         Assert.Equal("2", Assert.Single(run.Lines("up"))[3]);

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Aperture.Lab;
 
 namespace Aperture.Guest.Tests;
 
@@ -32,9 +33,12 @@ public sealed class LabDocumentedCommandTests
     [MemberData(nameof(Commands))]
     public async Task A_documented_command_does_what_its_page_says(string page, string command)
     {
+        // The pages name the artefacts' usual folder.
+        string typed = command.Replace(Fails, "", StringComparison.Ordinal).Replace(".cache/lab/", LabArtifacts.Locate().Folder + "/", StringComparison.Ordinal);
+        await using IAsyncDisposable turn = await SharedLab.LendAsync();
         using Process shell = new()
         {
-            StartInfo = new ProcessStartInfo("bash", ["-c", command.Replace(Fails, "", StringComparison.Ordinal)])
+            StartInfo = new ProcessStartInfo("bash", ["-c", typed])
             {
                 WorkingDirectory = Checkout.Root(),
                 RedirectStandardInput = true,

@@ -12,6 +12,7 @@ public sealed class LabFirmwareDemoTests
     {
         FirmwareRun.Prepared("OVMF32_CODE_4M.fd");
         Assert.SkipUnless(File.Exists(FirmwareRun.SeaBios), $"{FirmwareRun.SeaBios} is not installed (package seabios)");
+        await using IAsyncDisposable turn = await SharedLab.LendAsync();
         ProcessStartInfo start = new(Checkout.Program, ["demo", "--part", "firmware"]) { RedirectStandardOutput = true, RedirectStandardError = true };
         using Process demo = Process.Start(start)!;
         Task<string> output = demo.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);

@@ -13,29 +13,14 @@ public sealed class LabHotplugTests
     {
         LabArtifacts artifacts = LabArtifacts.Locate();
         Assert.SkipUnless(artifacts.HasOuter && artifacts.HasGuest, $"the lab's kernels are not in {artifacts.Folder}: run ./aperture lab prepare");
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-hotplug-");
-        try
-        {
-            LabRun run = new("/bin/bash",
-            [
-                Path.Combine(Checkout.Root(), "lab", "hotplug"), folder.FullName, Checkout.Program, artifacts.GuestKernel, artifacts.GuestInitramfs, GuestRun.KernelOptions,
-            ])
-            {
-                WritableDirectories = [folder.FullName],
-                Timeout = Limit,
-            };
-            LabResult result = await new LabRunner(artifacts, TextWriter.Null).CaptureAsync(run, retries: 2, TestContext.Current.CancellationToken);
-            string serial = await File.ReadAllTextAsync(Path.Combine(folder.FullName, "serial.txt"), TestContext.Current.CancellationToken);
-            string[] log = await File.ReadAllLinesAsync(Path.Combine(folder.FullName, "events.jsonl"), TestContext.Current.CancellationToken);
-            Check(result, serial, [.. log.Select(l => JsonDocument.Parse(l).RootElement)]);
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        string script = $"{Checkout.Command(Checkout.Script("hotplug"))} $out " +
+            Checkout.Command(Checkout.Program, artifacts.GuestKernel, artifacts.GuestInitramfs, GuestRun.KernelOptions);
+        LabJob job = await SharedLab.RunAsync(script, Limit, retries: 2);
+        string[] log = job.Text("events.jsonl").Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Check(job, job.Text("serial.txt"), [.. log.Select(l => JsonDocument.Parse(l).RootElement)]);
     }
 
-    private static void Check(LabResult result, string serial, List<JsonElement> events)
+    private static void Check(LabJob result, string serial, List<JsonElement> events)
     {
         string all = $"{result.Output}\n{result.Error}\n{serial}";
         string[] guest = [.. serial.Split('\n').Select(l => l.Trim()).Where(l => l.StartsWith("APERTURE ", StringComparison.Ordinal))];

@@ -15,7 +15,7 @@ public sealed class LabPassthroughGuestTests
     public async Task A_drive_and_a_network_controller_below_their_switch_work_at_the_hosts_addresses(string path)
     {
         GuestRun run = await Boot("--vfio", path, "--mirror", $"{Drive},{Network}");
-        Assert.SkipWhen(run.Error.Contains("iommufd", StringComparison.Ordinal) && run.ExitCode == 3, "the lab's kernel has no iommufd");
+        Assert.SkipWhen(run.Error.Contains("iommufd", StringComparison.Ordinal) && run.ExitCode == 3, "the lab's kernel has no iommufd: ./aperture lab prepare kernel builds one that has");
         Assert.True(run.ExitCode == 0, run.Error + run.Serial);
         Assert.Equal(["disk-write", Drive, "ok"], Assert.Single(run.Lines("disk-write")));
         Assert.Equal(["ping", Network, "ok"], Assert.Single(run.Lines("ping"))[..3]);

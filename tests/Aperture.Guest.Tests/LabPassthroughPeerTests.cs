@@ -14,9 +14,16 @@ public sealed class LabPassthroughPeerTests
     [Fact]
     public async Task Peers_reach_a_BAR_exactly_while_and_where_it_decodes_and_what_iommufd_refuses_is_told()
     {
-        await using PassthroughScript script = await PassthroughScript.RunAsync("peers", "0000:00:17.0", "0000:05:00.0");
-        Assert.Equal(["container = 0", "iommufd = 0"], script.Said.Where(l => l.Contains(" = ", StringComparison.Ordinal)));
+        PassthroughScript script = await PassthroughScript.RunAsync("peers", "0000:00:17.0", "0000:05:00.0");
+        bool hasIommufd = script.Said.Contains("has iommufd");
+        Assert.Equal(["container = 0", hasIommufd ? "iommufd = 0" : "iommufd = 3"], script.Said.Where(l => l.Contains(" = ", StringComparison.Ordinal)));
         CheckReached(script, "container");
+        if (!hasIommufd)
+        {
+            Assert.Contains("/dev/iommu", script.Complained, StringComparison.Ordinal);
+            return;
+        }
+
         if (Linux(script) >= s_buffers)
         {
             CheckReached(script, "iommufd");
@@ -55,7 +62,7 @@ public sealed class LabPassthroughPeerTests
     [Fact]
     public async Task A_device_of_the_host_comes_to_a_running_guest_goes_and_is_the_hosts_again_when_it_asks()
     {
-        await using PassthroughScript script = await PassthroughScript.RunAsync("handback", "0000:03:00.0", "0000:04:00.0");
+        PassthroughScript script = await PassthroughScript.RunAsync("handback", "0000:03:00.0", "0000:04:00.0");
         Assert.Equal(6, script.Said.Count(l => l == "= 0"));
         Assert.Contains("disk0 is out.", script.Said);
         Assert.Equal(3, script.Said.Count(l => l == "Everything is as planned."));

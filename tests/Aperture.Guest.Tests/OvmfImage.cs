@@ -32,16 +32,16 @@ internal sealed record OvmfImage(string Code, string Variables)
     }
 
     /// <summary>Runs it with a private copy of its variables until the guest has printed <paramref name="last"/>.</summary>
-    public FirmwareRun Boot(string last, params string[] arguments) => Start($"{Code},vars={Variables},snapshot=on", last, arguments);
+    public Task<FirmwareRun> BootAsync(string last, params string[] arguments) => StartAsync($"{Code},vars={Variables},snapshot=on", last, arguments);
 
     /// <summary>Runs it as one image, which is what the two banks are one after the other.</summary>
-    public FirmwareRun BootUnified(string last, params string[] arguments)
+    public async Task<FirmwareRun> BootUnifiedAsync(string last, params string[] arguments)
     {
         string file = Path.GetTempFileName();
         try
         {
-            File.WriteAllBytes(file, [.. File.ReadAllBytes(Variables), .. File.ReadAllBytes(Code)]);
-            return Start(file, last, arguments);
+            await File.WriteAllBytesAsync(file, [.. await File.ReadAllBytesAsync(Variables), .. await File.ReadAllBytesAsync(Code)]);
+            return await StartAsync(file, last, arguments);
         }
         finally
         {
@@ -50,6 +50,6 @@ internal sealed record OvmfImage(string Code, string Variables)
     }
 
     // The 64-bit build makes page tables for all addresses that the processor has; without 1 GiB pages those of 48 bits fill more than all of this RAM.
-    private static FirmwareRun Start(string firmware, string last, string[] arguments) =>
-        FirmwareRun.Until(last, ["--firmware", firmware, "--phys-bits", "40", "--memory", "512M", .. arguments]);
+    private static Task<FirmwareRun> StartAsync(string firmware, string last, string[] arguments) =>
+        FirmwareRun.UntilAsync(last, ["--firmware", firmware, "--phys-bits", "40", "--memory", "512M", .. arguments]);
 }

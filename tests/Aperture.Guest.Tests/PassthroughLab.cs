@@ -16,17 +16,18 @@ internal sealed record PassthroughStep(int ExitCode, string Output)
 }
 
 /// <summary>
-/// One run of the lab with its devices: a shell script in L1 whose steps start virtual machines with passed-through devices. Many steps share a run, because
-/// starting L1 costs seconds; each step has a name, its own output and its own exit code.
+/// A shell script in a machine of the lab with its devices, whose steps start virtual machines with passed-through devices. Each step has a name, its own
+/// output and its own
+/// exit code.
 /// </summary>
 internal sealed class PassthroughLab
 {
     private readonly Dictionary<string, PassthroughStep> _steps;
 
-    private PassthroughLab(LabResult result)
+    private PassthroughLab(string output, string error)
     {
-        All = result.Output + result.Error;
-        _steps = Parse(result.Output);
+        All = output + error;
+        _steps = Parse(output);
         // A failure shows one step; whoever looks for its cause may want the rest.
         if (Environment.GetEnvironmentVariable("APERTURE_TEST_KEEP") is { Length: > 0 } folder)
         {
@@ -64,7 +65,7 @@ internal sealed class PassthroughLab
     public static PassthroughStep CdevStep(PassthroughLab? lab, string name)
     {
         PassthroughStep step = Step(lab, name);
-        Assert.SkipUnless(lab!["iommufd"].ExitCode == 0, "the lab's kernel has no iommufd: APERTURE_LAB_KERNEL names one that has");
+        Assert.SkipUnless(lab!["iommufd"].ExitCode == 0, "the lab's kernel has no iommufd: ./aperture lab prepare kernel builds one that has");
         return step;
     }
 
@@ -84,42 +85,45 @@ internal sealed class PassthroughLab
     }
 
     /// <summary>
-    /// Runs a script. It has these functions beside the shell's: <c>step NAME COMMAND...</c>; <c>vm CMDLINE OPTION...</c>, which is <c>aperture run</c> with the
-    /// passthrough guest, its serial port on standard output, its events in $events, behind the words of $wrap; <c>bare LINE OPTION...</c>, the same without events for
+    /// Runs a script. It has these functions beside the shell's: <c>step NAME COMMAND...</c>; <c>vm CMDLINE OPTION...</c>, which is <c>aperture run</c> with
+    /// the
+    /// passthrough guest, its serial port on standard output, its events in $events, behind the words of $wrap; <c>bare LINE OPTION...</c>, the same without
+    /// events for
     /// lab/guest/bare, whose command line is LINE; <c>pinned</c>, pages pinned for devices; <c>holders</c>, open
     /// descriptors of VFIO devices in all processes. A step whose virtual machine did not end in time is repeated, as emulated machines hang now and then.
     /// </summary>
-    /// <param name="script">POSIX shell.</param>
-    /// <param name="iommu">Whether L1 uses its IOMMU.</param>
-    /// <param name="extra">Devices beside the preset's.</param>
+    /// <param name="script">POSIX shell. It begins in an empty folder, which is $scratch.</param>
     /// <param name="minutes">Limit of the whole script.</param>
-    public static async Task<PassthroughLab> RunAsync(string script, bool iommu = true, IReadOnlyList<LabDevice>? extra = null, int minutes = 8)
+    public static async Task<PassthroughLab> RunAsync(string script, int minutes = 8)
     {
         Assert.SkipUnless(Missing is null, Missing ?? "");
-        LabArtifacts artifacts = LabArtifacts.Locate();
-        Dictionary<string, string> environment = new()
-        {
-            ["aperture"] = Checkout.Program,
-            ["kernel"] = artifacts.PassthroughKernel,
-            ["initramfs"] = artifacts.PassthroughInitramfs,
-            ["cloud_kernel"] = artifacts.GuestKernel,
-            ["bare_kernel"] = BareKernel(artifacts),
-            ["events"] = "/tmp/events.jsonl",
-        };
-        if (Environment.GetEnvironmentVariable("DOTNET_ROOT") is { Length: > 0 } root)
-        {
-            environment["DOTNET_ROOT"] = root;
-        }
+        LabJob job = await SharedLab.RunAsync(Variables() + "events=$scratch/events.jsonl\n" + Prelude + script, TimeSpan.FromMinutes(minutes));
+        return new PassthroughLab(job.Output, job.Error);
+    }
 
-        LabRun run = new("/bin/sh", ["-c", Prelude + script])
+    /// <summary>The same in a machine of its own that does not use its IOMMU.</summary>
+    /// <param name="script">POSIX shell.</param>
+    public static async Task<PassthroughLab> RunWithoutIommuAsync(string script)
+    {
+        Assert.SkipUnless(Missing is null, Missing ?? "");
+        LabRun run = new("/bin/sh", ["-c", Variables() + "events=/tmp/events.jsonl\n" + Prelude + script])
         {
-            Hardware = LabHardware.Passthrough with { Devices = [.. LabHardware.Passthrough.Devices, .. extra ?? []] },
-            Iommu = iommu,
-            Environment = environment,
+            Hardware = LabHardware.Passthrough,
+            Iommu = false,
             WorkingDirectory = "/tmp",
-            Timeout = TimeSpan.FromMinutes(minutes),
+            Timeout = TimeSpan.FromMinutes(2),
         };
-        return new PassthroughLab(await new LabRunner(artifacts, Console.Error).CaptureAsync(run, retries: 1));
+        await using IAsyncDisposable turn = await SharedLab.LendAsync();
+        LabResult result = await new LabRunner(LabArtifacts.Locate(), Console.Error).CaptureAsync(run, retries: 1);
+        return new PassthroughLab(result.Output, result.Error);
+    }
+
+    private static string Variables()
+    {
+        LabArtifacts artifacts = LabArtifacts.Locate();
+        return Checkout.Command(
+            "export", "aperture=" + Checkout.Program, "kernel=" + artifacts.PassthroughKernel, "initramfs=" + artifacts.PassthroughInitramfs,
+            "cloud_kernel=" + artifacts.GuestKernel, "bare_kernel=" + BareKernel(artifacts)) + "\n";
     }
 
     private static string BareKernel(LabArtifacts artifacts) => Path.Combine(artifacts.Folder, "passthrough-bare");

@@ -1,5 +1,3 @@
-using Aperture.Lab.Hardware;
-
 namespace Aperture.Guest.Tests;
 
 /// <summary>One lab run in which every start is refused for a reason of its own.</summary>
@@ -12,13 +10,7 @@ public sealed class PassthroughRefusalRun : IAsyncLifetime
     {
         if (PassthroughLab.Missing is null)
         {
-            // Two functions of one slot, with no access control between them: one IOMMU group.
-            Lab = await PassthroughLab.RunAsync(Script, extra:
-            [
-                new LabRootPort("rp4", 0x13),
-                new LabNetwork("pair1", "rp4", LabNetworkKind.E1000e) { Function = 1 },
-                new LabNetwork("pair0", "rp4", LabNetworkKind.E1000e) { Function = 0 },
-            ]);
+            Lab = await PassthroughLab.RunAsync(Script);
         }
     }
 
@@ -27,6 +19,7 @@ public sealed class PassthroughRefusalRun : IAsyncLifetime
 
     private const string Script =
         """
+        # The functions at 0000:08:00 are of one IOMMU group.
         limit=60
         step iommufd test -e /dev/iommu
         step pinned-before pinned
@@ -60,18 +53,18 @@ public sealed class PassthroughRefusalRun : IAsyncLifetime
         late() (
             ulimit -l 65536
             wrap="setpriv --bounding-set=-ipc_lock,-sys_resource --inh-caps=-ipc_lock,-sys_resource"
-            events=/tmp/late.jsonl limit=200
-            vm aperture.script=plug\ aperture.watch=2 --vfio container --root-port id=rp0 --control /tmp/late.control
+            events=$scratch/late.jsonl limit=200
+            vm aperture.script=plug\ aperture.watch=2 --vfio container --root-port id=rp0 --control $scratch/late.control
         )
-        ask() { timeout 90 "$aperture" "$@" --control /tmp/late.control; }
+        ask() { timeout 90 "$aperture" "$@" --control $scratch/late.control; }
         guest_says() {
             waited=0
-            while ! grep -q "$1" /tmp/late.txt && [ $waited -lt 900 ]; do
+            while ! grep -q "$1" $scratch/late.txt && [ $waited -lt 900 ]; do
                 sleep 0.1
                 waited=$((waited + 1))
             done
         }
-        late >/tmp/late.txt 2>&1 &
+        late >$scratch/late.txt 2>&1 &
         guest_says 'plug waiting 1'
         step late-refused ask attach --device vfio,host=0000:03:00.0,id=n0,port=rp0
         step late-verify ask verify
@@ -84,16 +77,18 @@ public sealed class PassthroughRefusalRun : IAsyncLifetime
         guest_says 'plug waiting 2'
         kill "$(pgrep -x aperture)"
         wait $!
-        step late-guest cat /tmp/late.txt
+        step late-guest cat $scratch/late.txt
 
+        mode=$(stat -c %a /dev/kvm)
         chmod 666 /dev/kvm
         nobody() (
             wrap="setpriv --reuid=65534 --regid=65534 --clear-groups"
-            events=/tmp/nobody.jsonl
+            events=$scratch/nobody.jsonl
             vm x "$@" --device vfio,host=0000:03:00.0
         )
         step forbidden nobody --vfio container
         step forbidden-cdev nobody --vfio iommufd
+        chmod $mode /dev/kvm
 
         if [ -e /dev/iommu ]; then mv /dev/iommu /dev/hidden; fi
         step no-iommufd vm x --vfio iommufd --device vfio,host=0000:03:00.0

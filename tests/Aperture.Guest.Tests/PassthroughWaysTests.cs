@@ -1,21 +1,11 @@
-using System.Buffers.Binary;
 using System.Globalization;
 using System.Security.Cryptography;
-using Aperture.Lab.Hardware;
 
 namespace Aperture.Guest.Tests;
 
 /// <summary>One lab run in which devices are named, and their ROMs given, in every way there is; and virtual functions.</summary>
 public sealed class PassthroughWaysRun : IAsyncLifetime
 {
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("aperture-roms-");
-
-    /// <summary>An image that no device has, and the one in the ROM of 0000:07:00.0.</summary>
-    internal byte[] Given { get; } = Image(1);
-
-    /// <inheritdoc cref="Given"/>
-    internal byte[] Own { get; } = Image(2);
-
     internal PassthroughLab? Lab { get; private set; }
 
     /// <inheritdoc/>
@@ -23,24 +13,16 @@ public sealed class PassthroughWaysRun : IAsyncLifetime
     {
         if (PassthroughLab.Missing is null)
         {
-            string given = Path.Combine(_folder.FullName, "given.rom");
-            string own = Path.Combine(_folder.FullName, "own.rom");
-            await File.WriteAllBytesAsync(given, Given);
-            await File.WriteAllBytesAsync(own, Own);
-            Lab = await PassthroughLab.RunAsync(Script(given), extra: [new LabNetwork("labrom0", "rp3", LabNetworkKind.E1000e) { RomFile = own }]);
+            Lab = await PassthroughLab.RunAsync(Script);
         }
     }
 
     /// <inheritdoc/>
-    public ValueTask DisposeAsync()
-    {
-        _folder.Delete(recursive: true);
-        return ValueTask.CompletedTask;
-    }
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     // A descriptor serves one machine: the kernel ties it to that machine's I/O address space for good.
-    private static string Script(string rom) =>
-        $$"""
+    private const string Script =
+        """
         limit=150
         bind-vfio 0000:03:00.0 0000:07:00.0 >&2
         step iommufd test -e /dev/iommu
@@ -51,7 +33,7 @@ public sealed class PassthroughWaysRun : IAsyncLifetime
             vm "$@"
         )
         if [ -e /dev/iommu ]; then
-            step descriptor passed aperture.script=assigned --device vfio,fd=7,id=n0,bars=all=host,rom={{rom}} --device vfio,sysfs=/sys/bus/pci/devices/0000:07:00.0,id=e0
+            step descriptor passed aperture.script=assigned --device vfio,fd=7,id=n0,bars=all=host,rom=$session/given.rom --device vfio,sysfs=/sys/bus/pci/devices/0000:07:00.0,id=e0
             step descriptor-events cat $events
             step descriptor-container passed x --vfio container --device vfio,fd=7
         fi
@@ -74,25 +56,6 @@ public sealed class PassthroughWaysRun : IAsyncLifetime
         step holders holders
         step pinned pinned
         """;
-
-    // PCI Firmware 3.3, section 5.1: signature, size, and the data structure that says how long the image is. 4 KiB.
-    private static byte[] Image(byte fill)
-    {
-        const int Data = 0x1C;
-        byte[] image = new byte[4096];
-        image.AsSpan().Fill(fill);
-        image.AsSpan(0, 0x40).Clear();
-        (image[0], image[1], image[2]) = (0x55, 0xAA, 8);
-        BinaryPrimitives.WriteUInt16LittleEndian(image.AsSpan(0x18), Data);
-        "PCIR"u8.CopyTo(image.AsSpan(Data));
-        BinaryPrimitives.WriteUInt16LittleEndian(image.AsSpan(Data + 4), 0x1B36);
-        BinaryPrimitives.WriteUInt16LittleEndian(image.AsSpan(Data + 6), 0x0010);
-        BinaryPrimitives.WriteUInt16LittleEndian(image.AsSpan(Data + 0x0A), 0x18);
-        BinaryPrimitives.WriteUInt16LittleEndian(image.AsSpan(Data + 0x10), 8);
-        image[Data + 0x14] = 1;
-        image[Data + 0x15] = 0x80;
-        return image;
-    }
 }
 
 /// <summary>Devices by descriptor and by path, ROMs of every kind, and virtual functions that carry traffic, with the kernel's own VFIO.</summary>
@@ -143,7 +106,7 @@ public sealed class PassthroughWaysTests(PassthroughWaysRun run) : IClassFixture
     public void Passthrough_shows_the_ROM_of_the_device_the_one_given_or_none()
     {
         PassthroughStep guest = CdevStep("descriptor");
-        Assert.Equal([Hash(run.Given), Hash(run.Own)], guest.Lines("rom").OrderBy(l => l[1], StringComparer.Ordinal).Select(l => l[3]));
+        Assert.Equal([Hash(RomImage.Given), Hash(RomImage.Own)], guest.Lines("rom").OrderBy(l => l[1], StringComparer.Ordinal).Select(l => l[3]));
         Assert.All(guest.Lines("rom"), l => Assert.Equal("4096", l[2]));
         Assert.Empty(Step("sysfs").Lines("rom"));
     }

@@ -174,6 +174,75 @@ public class EntryGateTests
         Assert.Equal(0, world.Violations);
     }
 
+    // Processors make stores visible in their order: behind stores to lines that no cache has, the seat's to _inside is on its way for long after it read
+    // _attention.
+    // Without the barrier on every processor (or with one on the holder's only) a hold then finds nobody inside who is; where two processors run the two
+    // threads, in many holds.
+    [Fact]
+    public void A_seat_that_enters_at_the_moment_of_a_hold_is_seen_or_turns_back()
+    {
+        const int Holds = 20_000;
+        EntryGate gate = new();
+        EntryGate.Seat seat = gate.AddSeat(() => { });
+        int changing = 0;
+        int violations = 0;
+        long entered = 0;
+        bool over = false;
+        byte[] far = new byte[1 << 26];
+        Thread vcpu = new(() =>
+        {
+            uint place = 1;
+            while (!Volatile.Read(ref over))
+            {
+                for (int line = 0; line < 12; line++)
+                {
+                    place = (place * 1_664_525) + 1_013_904_223;
+                    far[place >> 6] = 1;
+                }
+
+                if (seat.TryEnter())
+                {
+                    entered++;
+                    for (int turn = 0; turn < 200; turn++)
+                    {
+                        violations += Volatile.Read(ref changing);
+                    }
+
+                    seat.Leave();
+                }
+            }
+        })
+        {
+            IsBackground = true,
+        };
+        gate.Resume();
+        vcpu.Start();
+        for (int round = 0; round < Holds; round++)
+        {
+            // Both threads run at this moment, or the hold says nothing.
+            long seen = Volatile.Read(ref entered);
+            while (Volatile.Read(ref entered) == seen)
+            {
+                Thread.SpinWait(1);
+            }
+
+            using (gate.Hold())
+            {
+                Volatile.Write(ref changing, 1);
+                Thread.SpinWait(20);
+                Volatile.Write(ref changing, 0);
+            }
+
+            // Other moments of the seat's loop each time.
+            Thread.SpinWait(20 + (round % 97));
+        }
+
+        Volatile.Write(ref over, true);
+        Assert.True(vcpu.Join(Patience), "the vCPU is stuck");
+        Assert.Equal(0, violations);
+        Assert.NotEqual(0, entered);
+    }
+
     [Fact]
     public void Resuming_what_is_not_at_rest_is_refused()
     {

@@ -24,12 +24,11 @@ public class KvmSystemTests
     [Fact]
     public void A_file_that_may_not_be_opened_is_a_sentence_too()
     {
-        Assert.SkipWhen(Environment.UserName == "root", "root may open every file");
         string path = Path.GetTempFileName();
         try
         {
             File.SetUnixFileMode(path, UnixFileMode.None);
-            Assert.Contains("group kvm", Assert.Throws<ApertureException>(() => KvmSystem.Open(path)).Message, StringComparison.Ordinal);
+            Unprivileged.Run(() => Assert.Contains("group kvm", Assert.Throws<ApertureException>(() => KvmSystem.Open(path)).Message, StringComparison.Ordinal));
         }
         finally
         {

@@ -100,9 +100,9 @@ public sealed class LabRunnerTests
         using FakeEmulator fake = new("echo refused >&2; exit 1");
         using StringWriter second = new();
         Task<LabLock> waiting;
-        using (await LabLock.AcquireAsync(fake.LockPath, fake.Progress, TestContext.Current.CancellationToken))
+        using (await LabLock.AcquireAsync(fake.LockPath, 1, fake.Progress, TestContext.Current.CancellationToken))
         {
-            waiting = LabLock.AcquireAsync(fake.LockPath, second, TestContext.Current.CancellationToken);
+            waiting = LabLock.AcquireAsync(fake.LockPath, 1, second, TestContext.Current.CancellationToken);
             await Task.Delay(500, TestContext.Current.CancellationToken);
             Assert.False(waiting.IsCompleted);
         }

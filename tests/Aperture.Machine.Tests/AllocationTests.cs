@@ -7,24 +7,6 @@ namespace Aperture.Machine.Tests;
 /// <summary>Answering an exit allocates nothing, so that a guest cannot drive the garbage collector.</summary>
 public class AllocationTests
 {
-    private const int Dispatches = 100_000;
-
-    private static void AssertNone(Action dispatch)
-    {
-        for (int i = 0; i < 2000; i++)
-        {
-            dispatch();
-        }
-
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < Dispatches; i++)
-        {
-            dispatch();
-        }
-
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-    }
-
     private static TestBoard Board() => TestBoard.Direct("--root-port id=rp", "--device test,id=a,port=rp,bar0=mem32:4K:trap,bar4=io:64", "--device debug-exit");
 
     [Theory]
@@ -35,8 +17,8 @@ public class AllocationTests
     {
         using TestBoard board = Board();
         GuestAddress scratch = new(board.BarAt("a", 0) + TestRegisters.Scratch);
-        AssertNone(() => board.Cpu.MmioRead(scratch, size));
-        AssertNone(() => board.Cpu.MmioWrite(scratch, size, 5));
+        Allocations.None(() => board.Cpu.MmioRead(scratch, size));
+        Allocations.None(() => board.Cpu.MmioWrite(scratch, size, 5));
     }
 
     [Fact]
@@ -45,9 +27,9 @@ public class AllocationTests
         using TestBoard board = Board();
         GuestAddress nobody = new(0x70_0000_0000);
         GuestAddress across = new(board.BarAt("a", 0) + TestRegisters.Scratch + 1);
-        AssertNone(() => board.Cpu.MmioRead(nobody, 4));
-        AssertNone(() => board.Cpu.MmioRead(across, 4));
-        AssertNone(() => board.Cpu.PortRead(0x1234, 4));
+        Allocations.None(() => board.Cpu.MmioRead(nobody, 4));
+        Allocations.None(() => board.Cpu.MmioRead(across, 4));
+        Allocations.None(() => board.Cpu.PortRead(0x1234, 4));
     }
 
     [Fact]
@@ -56,9 +38,9 @@ public class AllocationTests
         using TestBoard board = Board();
         Bdf place = board.Function("a").Bdf;
         GuestAddress ecam = new(0xB000_0000 + ((ulong)place.RoutingId << 12));
-        AssertNone(() => board.Read(place, 0x10));
-        AssertNone(() => board.Read(new Bdf(0xFF00), 0));
-        AssertNone(() => board.Cpu.MmioRead(ecam, 4));
+        Allocations.None(() => board.Read(place, 0x10));
+        Allocations.None(() => board.Read(new Bdf(0xFF00), 0));
+        Allocations.None(() => board.Cpu.MmioRead(ecam, 4));
     }
 
     [Fact]
@@ -68,8 +50,8 @@ public class AllocationTests
         Bdf place = board.Function("a").Bdf;
         GuestAddress line = new(0xB000_0000 + ((ulong)place.RoutingId << 12) + PciRegisters.InterruptLine);
         uint next = 0;
-        AssertNone(() => board.Write(place, PciRegisters.InterruptLine, 1, next++ & 0xFF));
-        AssertNone(() => board.Cpu.MmioWrite(line, 1, next++ & 0xFF));
+        Allocations.None(() => board.Write(place, PciRegisters.InterruptLine, 1, next++ & 0xFF));
+        Allocations.None(() => board.Cpu.MmioWrite(line, 1, next++ & 0xFF));
     }
 
     [Theory]
@@ -81,7 +63,7 @@ public class AllocationTests
     public void Port_reads_of_the_boards_devices_allocate_nothing(ushort port)
     {
         using TestBoard board = Board();
-        AssertNone(() => board.Cpu.PortRead(port, 1));
+        Allocations.None(() => board.Cpu.PortRead(port, 1));
     }
 
     [Fact]
@@ -89,8 +71,8 @@ public class AllocationTests
     {
         using TestBoard board = Board();
         ushort bar = (ushort)board.BarAt("a", 4);
-        AssertNone(() => board.Cpu.PortRead(bar, 4));
-        AssertNone(() => board.Cpu.PortWrite((ushort)(bar + 0x10), 4, 1));
-        AssertNone(() => board.Cpu.PortWrite(0x3F8, 1, 'x'));
+        Allocations.None(() => board.Cpu.PortRead(bar, 4));
+        Allocations.None(() => board.Cpu.PortWrite((ushort)(bar + 0x10), 4, 1));
+        Allocations.None(() => board.Cpu.PortWrite(0x3F8, 1, 'x'));
     }
 }

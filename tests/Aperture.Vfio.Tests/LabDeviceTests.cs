@@ -8,7 +8,7 @@ namespace Aperture.Vfio.Tests;
 
 /// <summary>
 /// The real kernel with a real device: QEMU's edu (docs/lab.md), which has an identification register, a message signalled interrupt and a DMA engine over a buffer of
-/// its own. <c>aperture lab run --lab-hardware passthrough --vfio 0000:00:17.0 -- tests/Aperture.Vfio.Tests/bin/Release/net10.0/Aperture.Vfio.Tests</c> runs it.
+/// its own. Explicit, because only the lab has it: LabVfioTests in Aperture.Guest.Tests runs them there.
 /// </summary>
 public sealed class LabDeviceTests
 {
@@ -22,7 +22,7 @@ public sealed class LabDeviceTests
     private const ulong RamStart = 0x20_0000;
     private const ulong RamSize = 0x40_0000;
 
-    [Theory]
+    [Theory(Explicit = true)]
     [InlineData(VfioPath.Container)]
     [InlineData(VfioPath.Iommufd)]
     public void A_device_reaches_the_guests_RAM_at_guest_addresses_until_it_is_unmapped(VfioPath path)
@@ -37,7 +37,7 @@ public sealed class LabDeviceTests
         Assert.Equal(before, Held());
     }
 
-    [Fact]
+    [Fact(Explicit = true)]
     public void Both_paths_say_that_a_device_is_in_use()
     {
         VfioDeviceAddress address = RequireDevice(VfioPath.Iommufd);

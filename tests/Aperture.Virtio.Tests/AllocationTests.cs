@@ -12,7 +12,7 @@ public class AllocationTests
     {
         using VirtioPciFunction function = new("d", new VirtioBlock(new FakeStorage(8), "s"), _ => new FakeDma(4096), null);
         IAccessHandler bar = function.Handler(0)!;
-        Allocations.AssertNone(() =>
+        Allocations.None(() =>
         {
             bar.Write(0x3000, 2, 0);
             bar.Read(0x14, 1, out _);

@@ -302,14 +302,7 @@ public class FwCfgTests
             device.Write(8, 4, 0x0001_0000);
         }
 
-        Round();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 1000; i++)
-        {
-            Round();
-        }
-
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Allocations.None(Round, times: 1000);
         Assert.Equal(0, _memory.Memory[(int)Descriptor + 3]);
     }
 }
