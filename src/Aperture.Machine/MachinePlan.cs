@@ -1,6 +1,6 @@
 using Aperture.Machine.Board;
 using Aperture.Machine.Boot;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;

@@ -3,7 +3,7 @@ using Aperture.Kvm;
 using Aperture.Kvm.X86;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Board;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Machine.Console;
 using Aperture.Machine.Control;
 using Aperture.Machine.Verification;

@@ -1,9 +1,8 @@
 using System.Text;
 using System.Text.Json;
 using Aperture.Machine.Board;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Machine.Tests.Fakes;
-using Aperture.Machine.Topology;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Tests;
@@ -35,15 +34,13 @@ public sealed class PinPolicyTests : IDisposable
     [InlineData(",policy=lock,policy=stop", "given twice")]
     public void An_unknown_policy_is_one_sentence(string option, string words)
     {
-        MachineConfig config = ConfigReader.Read([new("--kernel", "k"), new("--device", Device["--device ".Length..] + option)]);
-        Assert.Contains(words, Assert.Throws<ApertureException>(() => TopologyBuilder.Build(config)).Message, StringComparison.Ordinal);
+        Assert.Contains(words, Assert.Throws<ApertureException>(() => ConfigReader.Read([new("--kernel", "k"), new("--device", Device["--device ".Length..] + option)])).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_policy_without_a_pin_is_refused()
     {
-        MachineConfig config = ConfigReader.Read([new("--kernel", "k"), new("--device", "test,id=t0,bar0=mem32:1M:trap,policy=stop")]);
-        Assert.Contains("none is pinned", Assert.Throws<ApertureException>(() => TopologyBuilder.Build(config)).Message, StringComparison.Ordinal);
+        Assert.Contains("none is pinned", Assert.Throws<ApertureException>(() => ConfigReader.Read([new("--kernel", "k"), new("--device", "test,id=t0,bar0=mem32:1M:trap,policy=stop")])).Message, StringComparison.Ordinal);
     }
 
     [Fact]

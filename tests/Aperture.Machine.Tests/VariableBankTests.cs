@@ -1,5 +1,5 @@
 using Aperture.Machine.Board;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Memory;
 
 namespace Aperture.Machine.Tests;

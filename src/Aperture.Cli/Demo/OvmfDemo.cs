@@ -21,7 +21,7 @@ internal static partial class OvmfDemo
     /// <param name="accel">As for <c>aperture run</c>.</param>
     /// <param name="machine">The options that make the machine.</param>
     /// <param name="functions">The names of its functions.</param>
-    public static FirmwareAccount? Run(DemoFolder folder, string accel, IReadOnlyList<KeyValuePair<string, string>> machine, IEnumerable<string> functions)
+    public static FirmwareAccount? Run(DemoFolder folder, string accel, IReadOnlyList<Setting> machine, IEnumerable<string> functions)
     {
         LabArtifacts artifacts = LabArtifacts.Locate();
         if (Obstacle(artifacts, accel) is { } obstacle)

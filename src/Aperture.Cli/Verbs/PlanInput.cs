@@ -1,7 +1,7 @@
 using Aperture.Host;
 using Aperture.Host.Model;
 using Aperture.Machine.Assigned;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Mirror;
 using Aperture.Placement.Map;

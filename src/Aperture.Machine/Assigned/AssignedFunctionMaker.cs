@@ -1,4 +1,5 @@
 using Aperture.Assignment;
+using Aperture.Configuration.Kinds;
 using Aperture.Machine.Board;
 using Aperture.Machine.Topology;
 using Aperture.Memory;

@@ -1,6 +1,5 @@
 using Aperture.Assignment;
 using Aperture.Host;
-using Aperture.Host.Model;
 using Aperture.Kvm;
 using Aperture.Machine.Board;
 using Aperture.Machine.Topology;

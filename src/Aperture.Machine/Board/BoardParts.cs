@@ -1,5 +1,4 @@
 using Aperture.Devices.Serial;
-using Aperture.Firmware.Platform;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;

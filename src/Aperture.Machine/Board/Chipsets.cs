@@ -1,4 +1,3 @@
-using Aperture.Firmware.Platform;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Board;

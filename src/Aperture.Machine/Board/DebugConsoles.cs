@@ -1,6 +1,7 @@
+using Aperture.Configuration;
+using Aperture.Configuration.Kinds;
 using Aperture.Devices.Pc;
 using Aperture.Devices.Serial;
-using Aperture.Machine.Configuration;
 
 namespace Aperture.Machine.Board;
 
@@ -17,29 +18,22 @@ internal sealed class DebugConsoles : IDisposable
     /// <summary>The consoles at their ports.</summary>
     public IReadOnlyList<DebugConsolePort> Ports => _ports;
 
-    /// <summary>Checks the options without opening a file.</summary>
-    /// <exception cref="ApertureException">A port that is no number or belongs to something else, or no file.</exception>
+    /// <summary>Checks the ports without opening a file.</summary>
+    /// <exception cref="ApertureException">A port that belongs to something else.</exception>
     public static IReadOnlyList<(ushort Port, string Path)> Read(MachineConfig config)
     {
         List<(ushort Port, string Path)> consoles = [];
-        foreach (DeviceConfig device in config.Devices.Where(d => d.Type == "debugcon"))
+        foreach (DebugConsoleSpec device in config.Devices.OfType<DebugConsoleSpec>())
         {
-            device.Options.AllowOnly("file", "port");
-            string path = device.Options.Require("file");
-            string text = device.Options.Find("port") ?? $"0x{DebugConsole.DefaultPort:x}";
-            string option = $"--device debugcon,port={text}";
-            if (!ByteSize.TryParseNumber(text, out ulong port) || port > 0xFFFF)
-            {
-                throw new ApertureException($"{option}: a port is a number from 0 to 0xffff; 0x402 is where firmware looks.");
-            }
-
-            FixedPorts.Check(option, (int)port, DebugConsole.Length, "0x402 is where firmware looks");
-            if (consoles.Exists(c => c.Port == port) || DebugExitPorts.Read(config).Any(p => port >= p && port < p + (ulong)DebugExit.Length))
+            ushort port = device.Port;
+            string option = $"--device debugcon,port=0x{port:x}";
+            FixedPorts.Check(option, port, DebugConsole.Length, "0x402 is where firmware looks");
+            if (consoles.Exists(c => c.Port == port) || DebugExitPorts.Read(config).Any(p => port >= p && port < p + DebugExit.Length))
             {
                 throw new ApertureException($"{option}: another debug device is already there.");
             }
 
-            consoles.Add(((ushort)port, path));
+            consoles.Add((port, device.File));
         }
 
         return consoles;

@@ -1,3 +1,4 @@
+using Aperture.Configuration.Kinds;
 using Aperture.Devices.Display;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
@@ -12,16 +13,16 @@ namespace Aperture.Machine.Board;
 /// <param name="report">Told one sentence when the host fails a disk; any thread.</param>
 internal sealed class PcDeviceMaker(Action<string> report) : IFunctionMaker
 {
-    public MadeFunction? Make(TopologyNode node, FunctionSite site) => node switch
+    public MadeFunction? Make(TopologyNode node, FunctionSite site) => node.Device switch
     {
-        { Kind: NodeKind.Disk, Pc.Disk: { } disk } => Pinned(node.Pc, MakeDisk(node, disk, site)),
-        { Kind: NodeKind.Display, Pc: { } display } => Pinned(display, MakeDisplay(node, display)),
+        DiskSpec disk => Pinned(disk, MakeDisk(node, disk, site)),
+        VgaSpec display => Pinned(display, MakeDisplay(node, display)),
         _ => null,
     };
 
-    private MadeFunction MakeDisk(TopologyNode node, DiskOptions disk, FunctionSite site)
+    private MadeFunction MakeDisk(TopologyNode node, DiskSpec disk, FunctionSite site)
     {
-        IBlockStorage storage = disk.Open(report);
+        IBlockStorage storage = DiskImage.Open(disk.File, disk.ReadOnly, disk.Snapshot, report);
         HashSet<Region> own = [];
         string serial = disk.Serial ?? node.Name[..Math.Min(node.Name.Length, VirtioBlock.IdLength)];
         PciePortType? type = !site.IsExpress ? null : disk.Port is null ? PciePortType.RootComplexEndpoint : PciePortType.Endpoint;
@@ -31,7 +32,7 @@ internal sealed class PcDeviceMaker(Action<string> report) : IFunctionMaker
         return new MadeFunction(function, regions, [function, storage]);
     }
 
-    private static MadeFunction MakeDisplay(TopologyNode node, PcDevice display)
+    private static MadeFunction MakeDisplay(TopologyNode node, VgaSpec display)
     {
         ExpansionRom? rom = display.VideoBios is { } path ? ExpansionRom.Load(path) : null;
         StandardVga function = new(node.Name, rom);
@@ -60,14 +61,11 @@ internal sealed class PcDeviceMaker(Action<string> report) : IFunctionMaker
         return regions;
     }
 
-    private static MadeFunction Pinned(PcDevice device, MadeFunction made)
+    private static MadeFunction Pinned(PciDeviceSpec device, MadeFunction made)
     {
-        foreach (BarDemand bar in device.Bars)
+        foreach (BarPin pin in device.Pins)
         {
-            if (bar.Pin is { } pin)
-            {
-                made.Function.FindBar(bar.Index)?.SetPin(pin, device.PinPolicy);
-            }
+            made.Function.FindBar(pin.Index)?.SetPin(pin.Address, device.Policy);
         }
 
         return made;

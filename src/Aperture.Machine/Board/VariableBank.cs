@@ -1,5 +1,5 @@
 using Aperture.Devices.Flash;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Memory;
 
 namespace Aperture.Machine.Board;

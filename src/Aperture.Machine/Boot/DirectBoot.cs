@@ -5,7 +5,7 @@ using Aperture.Firmware.Memory;
 using Aperture.Firmware.Platform;
 using Aperture.Kvm.X86;
 using Aperture.Machine.Board;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Memory;
 using Aperture.Placement.Map;
 

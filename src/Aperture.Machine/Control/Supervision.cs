@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Aperture.Machine.Board;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Machine.Hotplug;
 using Aperture.Machine.Verification;
 using Aperture.Memory;

@@ -2,7 +2,7 @@ using Aperture.Host;
 using Aperture.Host.Model;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Board;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Mirror;
 using Aperture.Placement;
 using Aperture.Placement.Map;

@@ -3,7 +3,7 @@ using Aperture.Host.Model;
 using Aperture.Kvm;
 using Aperture.Machine.Board;
 using Aperture.Machine.Boot;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
@@ -26,7 +26,7 @@ internal sealed class TestBoard : IDisposable, IMachineControl, IMsiSink
         Config = ConfigReader.Read(
         [
             direct ? new("--kernel", "unused") : new("--firmware", "unused"),
-            .. options.Select(o => o.Split(' ', 2)).Select(o => new KeyValuePair<string, string>(o[0], o[1])),
+            .. options.Select(o => o.Split(' ', 2)).Select(o => new Setting(o[0], o[1])),
         ]);
         IReadOnlyList<TopologyNode> root = TopologyBuilder.Build(Config, host);
         Map = PlacementSolver.Solve(PlacementInput.For(Config, root, AddressBits, host)).Require();
