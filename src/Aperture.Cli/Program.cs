@@ -6,9 +6,12 @@ namespace Aperture.Cli;
 /// <summary>The command line's entry: picks the verb, prints failures as one sentence, returns the exit code.</summary>
 internal static class Program
 {
+    private const int NarrowHelp = 80;
+    private const int WideHelp = 120;
+
     private static readonly Verb[] Verbs =
     [
-        RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, ControlVerbs.Attach, ControlVerbs.Detach, DemoVerb.Verb, LabRunVerb.Verb,
+        RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, ControlVerbs.Attach, ControlVerbs.Detach, DemoVerb.Verb, LabRunVerb.Verb, CompletionVerb.Of(() => Verbs!),
     ];
 
     private static int Main(string[] arguments)
@@ -35,7 +38,7 @@ internal static class Program
         switch (first)
         {
             case "--help" or "-h" or "help":
-                Console.Out.Write(HelpPage.ForAll(Verbs));
+                Console.Out.Write(HelpPage.ForAll(Verbs, HelpWidth()));
                 return 0;
             case "--version" or "-V":
                 Console.Out.WriteLine($"aperture {typeof(Program).Assembly.GetName().Version?.ToString(3)}");
@@ -50,12 +53,15 @@ internal static class Program
         ReadOnlySpan<string> own = command < 0 ? rest : rest[..command];
         if (own.Contains("--help") || own.Contains("-h"))
         {
-            Console.Out.Write(HelpPage.For(verb));
+            Console.Out.Write(HelpPage.For(verb, HelpWidth()));
             return 0;
         }
 
         return verb.Run(ArgumentParser.Parse(verb, rest));
     }
+
+    // The terminal's, where there is one; lines that are too long to follow help nobody.
+    private static int HelpWidth() => Console.IsOutputRedirected ? NarrowHelp : Math.Clamp(Console.WindowWidth, NarrowHelp, WideHelp);
 
     private static ApertureException UnknownVerb(string word)
     {

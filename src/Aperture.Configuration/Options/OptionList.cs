@@ -46,7 +46,10 @@ public sealed class OptionList
         OptionList list = new(option, hasHead ? parts[0] : "");
         foreach (string part in parts.Skip(hasHead ? 1 : 0))
         {
-            list.AddPart(part, text);
+            if (!list.TryAdd(part))
+            {
+                throw new ApertureException($"{option}: '{part}' in '{text}' is not KEY=VALUE.");
+            }
         }
 
         return list;
@@ -67,8 +70,8 @@ public sealed class OptionList
 
         string spelled = text.ToString();
         IEnumerable<string> wanted = _items.OrderBy(i => PinKeys.Contains(i.Key)).Select(i => $"{i.Key}={i.Text}");
-        bool keeps = Split(spelled).TrueForAll(part => part == Head || part.Contains('=', StringComparison.Ordinal) || part.Contains('@', StringComparison.Ordinal));
-        return keeps && Parse(Option, spelled)._items.Select(i => $"{i.Key}={i.Text}").SequenceEqual(wanted)
+        OptionList read = new(Option, Head);
+        return Split(spelled).Skip(Head.Length > 0 ? 1 : 0).All(read.TryAdd) && read._items.Select(i => $"{i.Key}={i.Text}").SequenceEqual(wanted)
             ? spelled
             : throw new ApertureException($"{Option} {spelled} cannot be said on a command line, where commas and square brackets are punctuation; rename the file.");
     }
@@ -99,7 +102,7 @@ public sealed class OptionList
         return parts;
     }
 
-    private void AddPart(string part, string whole)
+    private bool TryAdd(string part)
     {
         int equals = part.IndexOf('=', StringComparison.Ordinal);
         if (_items.Count > 0 && PinKeys.Contains(_items[^1].Key) && IsPin(part))
@@ -113,8 +116,10 @@ public sealed class OptionList
         }
         else
         {
-            throw new ApertureException($"{Option}: '{part}' in '{whole}' is not KEY=VALUE.");
+            return false;
         }
+
+        return true;
     }
 
     // A pin goes on the list before it: "bar2@0x..." always, "bar2=0x..." when a number or "host" follows, since a BAR's kind never is one.
