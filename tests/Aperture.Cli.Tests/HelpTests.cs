@@ -3,7 +3,7 @@ namespace Aperture.Cli.Tests;
 public class HelpTests
 {
     private static string[] Verbs() => [.. CommandLine.Run("--help").Output.Split('\n')
-        .SkipWhile(l => l != "Verbs:").Skip(1).TakeWhile(l => l.Length > 0).Select(l => l.Trim().Split("  ")[0])];
+        .SkipWhile(l => l != "Verbs:").Skip(1).TakeWhile(l => l.Length > 0).Where(l => l[2] != ' ').Select(l => l.Trim().Split("  ")[0])];
 
     [Fact]
     public void Every_verb_has_a_help_page_with_its_options_and_an_example()

@@ -55,6 +55,13 @@ public class KindTests
     }
 
     [Fact]
+    public void A_number_after_pins_is_an_option_of_its_own()
+    {
+        Assert.Equal(4, Assert.IsType<TestSpec>(FromOption("test,id=t,bar0=mem32:64K,bars=bar0@0xe0000000,msi=4")).MsiVectors);
+        Assert.Equal(1, Assert.IsType<DiskSpec>(FromOption("disk,file=x,bars=bar0=0xe0000000,bootindex=1")).BootIndex);
+    }
+
+    [Fact]
     public void What_no_command_line_can_say_is_not_misread_there()
     {
         Setting setting = Assert.Single(ConfigFile.Parse("""{"devices": [{"type": "disk", "file": "a],b"}]}"""u8, "vm.json"));

@@ -4,7 +4,6 @@ using System.Text.Json;
 using Aperture.Configuration.Kinds;
 using Aperture.Pci;
 using Aperture.Placement.Request;
-using FsCheck;
 using FsCheck.Fluent;
 
 namespace Aperture.Configuration.Tests;

@@ -1,4 +1,5 @@
 using System.Text;
+using Aperture.Placement.Request;
 
 namespace Aperture.Configuration.Options;
 
@@ -122,12 +123,13 @@ public sealed class OptionList
         return true;
     }
 
-    // A pin goes on the list before it: "bar2@0x..." always, "bar2=0x..." when a number or "host" follows, since a BAR's kind never is one.
+    // A pin goes on the list before it: "bar2@0x..." always, "bar2=0x..." when a number or "host" follows, since a BAR's kind never is one. "msix=4" is no pin.
     private static bool IsPin(string part)
     {
         int equals = part.IndexOf('=', StringComparison.Ordinal);
         return equals < 0
             ? part.Contains('@', StringComparison.Ordinal)
-            : part[(equals + 1)..] == "host" || ByteSize.TryParseNumber(part.AsSpan(equals + 1), out _);
+            : (BarIndex.TryParse(part.AsSpan(0, equals), out _) || part[..equals] == "all")
+                && (part[(equals + 1)..] == "host" || ByteSize.TryParseNumber(part.AsSpan(equals + 1), out _));
     }
 }
