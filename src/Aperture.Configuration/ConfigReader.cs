@@ -63,12 +63,14 @@ public static class ConfigReader
     {
         if (config.HostPath is not null)
         {
-            throw new ApertureException("--host describes another machine, whose devices cannot be given to a guest here; aperture plan prints the map that it would have there.");
+            throw new ApertureException("--host describes another machine, whose devices cannot be given to a guest here; aperture plan prints the "
+                + "map that it would have there.");
         }
 
         if (config.Mirror == "all")
         {
-            throw new ApertureException("--mirror all would take every device from this host; name the functions that the guest is to have, such as --mirror 0000:3b:00.0,0000:5e:00.0.");
+            throw new ApertureException("--mirror all would take every device from this host; name the functions that the guest is to have, such as "
+                + "--mirror 0000:3b:00.0,0000:5e:00.0.");
         }
 
         if (config.Kernel is null && config.Firmware is null)

@@ -120,7 +120,8 @@ public sealed record MachineConfig
     {
         get
         {
-            foreach (string? read in new[] { Kernel, Initramfs, Firmware, Variables?.Template, HostPath, Variables is { Snapshot: true } kept ? kept.Path : null })
+            string? kept = Variables is { Snapshot: true } snapshot ? snapshot.Path : null;
+            foreach (string? read in new[] { Kernel, Initramfs, Firmware, Variables?.Template, HostPath, kept })
             {
                 if (read is not null)
                 {

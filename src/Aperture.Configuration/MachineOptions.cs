@@ -4,7 +4,10 @@ using Aperture.Placement.Request;
 
 namespace Aperture.Configuration;
 
-/// <summary>The options that describe a virtual machine, spelled as Cloud Hypervisor spells them where it has the option. Command line, configuration file, schema, help and completion read this.</summary>
+/// <summary>
+/// The options that describe a virtual machine, spelled as Cloud Hypervisor spells them where it has the option. Command line, configuration file, schema,
+/// help and completion read this.
+/// </summary>
 public static class MachineOptions
 {
     private const int MaxCpus = 64;
@@ -46,58 +49,82 @@ public static class MachineOptions
     /// <summary>All of them, in the order help shows them.</summary>
     public static IReadOnlyList<MachineOption> All { get; } =
     [
-        new("--kernel", "FILE", OptionGroup.Boot, "boot this bzImage or PVH ELF, directly or through --firmware", (c, s) => c with { Kernel = FileName(s) }) { Shape = OptionShape.File },
-        new("--initramfs", "FILE", OptionGroup.Boot, "initial RAM file system for --kernel", (c, s) => c with { Initramfs = FileName(s) }) { Shape = OptionShape.File },
+        new("--kernel", "FILE", OptionGroup.Boot, "boot this bzImage or PVH ELF, directly or through --firmware",
+            (c, s) => c with { Kernel = FileName(s) }) { Shape = OptionShape.File },
+        new("--initramfs", "FILE", OptionGroup.Boot, "initial RAM file system for --kernel",
+            (c, s) => c with { Initramfs = FileName(s) }) { Shape = OptionShape.File },
         new("--cmdline", "TEXT", OptionGroup.Boot, "command line for --kernel", (c, s) => c with { CommandLine = s.Text }),
         new("--firmware", "FILE[,vars=FILE[,template=FILE][,snapshot=on]]", OptionGroup.Boot,
-            "image of up to 16 MiB, mapped to end at 4 GiB, started at the reset vector; with --kernel it starts that; vars= is UEFI's variable flash", Firmware) { Shape = OptionShape.File },
-        new("--boot", "menu=on[,wait=MS]", OptionGroup.Boot, "the firmware offers its boot menu (default: it does not)", (c, s) => c with { BootMenu = BootMenu(s) })
+            "image of up to 16 MiB, mapped to end at 4 GiB, started at the reset vector; with --kernel it starts that; vars= is UEFI's variable flash",
+            Firmware) { Shape = OptionShape.File },
+        new("--boot", "menu=on[,wait=MS]", OptionGroup.Boot, "the firmware offers its boot menu (default: it does not)",
+            (c, s) => c with { BootMenu = BootMenu(s) })
         {
             MemberForm = MemberForm.Table, Table = BootTable,
         },
         new("--cpus", "boot=N", OptionGroup.Machine, "processors, 1 to 64 (default 1)", Cpus) { MemberForm = MemberForm.NumberOrTable, Table = CpuTable },
-        new("--memory", "size=SIZE[,hugepages=on]", OptionGroup.Machine, "RAM, such as 512M or 4G (default 512M)", Memory) { MemberForm = MemberForm.SizeOrTable, Table = MemoryTable },
-        new("--machine", "q35|i440fx", OptionGroup.Machine, "the board (default q35); i440fx has conventional PCI without ECAM and PCI Express ports", (c, s) => c with { Board = Board(s.Text) })
+        new("--memory", "size=SIZE[,hugepages=on]", OptionGroup.Machine, "RAM, such as 512M or 4G (default 512M)", Memory)
+        {
+            MemberForm = MemberForm.SizeOrTable, Table = MemoryTable,
+        },
+        new("--machine", "q35|i440fx", OptionGroup.Machine, "the board (default q35); i440fx has conventional PCI without ECAM and PCI Express ports",
+            (c, s) => c with { Board = Board(s.Text) })
         {
             Shape = OptionShape.OneOf("q35", "i440fx"),
         },
-        new("--device", "KIND[,KEY=VALUE,...]", OptionGroup.Devices, "a device of one of these kinds", (c, s) => c with { Devices = [.. c.Devices, DeviceKinds.Read(s.List(hasHead: true))] })
+        new("--device", "KIND[,KEY=VALUE,...]", OptionGroup.Devices, "a device of one of these kinds",
+            (c, s) => c with { Devices = [.. c.Devices, DeviceKinds.Read(s.List(hasHead: true))] })
         {
             Repeatable = true, Member = "devices", MemberForm = MemberForm.Devices,
         },
-        new("--root-port", "id=ID[,KEY=VALUE,...]", OptionGroup.Devices, "a PCI Express root port, with room kept for devices that are attached later", (c, s) => c with { RootPorts = [.. c.RootPorts, RootPort(s)] })
+        new("--root-port", "id=ID[,KEY=VALUE,...]", OptionGroup.Devices, "a PCI Express root port, with room kept for devices that are attached later",
+            (c, s) => c with { RootPorts = [.. c.RootPorts, RootPort(s)] })
         {
             Repeatable = true, Member = "root_ports", MemberForm = MemberForm.Tables, Table = RootPortTable,
         },
-        new("--switch", "id=ID,port=PORT[,KEY=VALUE,...]", OptionGroup.Devices, "a switch below PORT, with downstream ports ID.0, ID.1, ... and the room that each keeps",
+        new("--switch", "id=ID,port=PORT[,KEY=VALUE,...]", OptionGroup.Devices, "a switch below PORT, with downstream ports ID.0, ID.1, ... and the "
+            + "room that each keeps",
             (c, s) => c with { Switches = [.. c.Switches, SwitchTable.Read(s.List(), new SwitchConfig("", "", 1), "--switch ")] })
         {
             Repeatable = true, Member = "switches", MemberForm = MemberForm.Tables, Table = SwitchTable,
         },
-        new("--vfio", "auto|container|iommufd", OptionGroup.Devices, "how devices of the host are opened (default auto: iommufd where the kernel has it)", (c, s) => c with { Vfio = Vfio(s.Text) })
+        new("--vfio", "auto|container|iommufd", OptionGroup.Devices, "how devices of the host are opened (default auto: iommufd where the kernel has it)",
+            (c, s) => c with { Vfio = Vfio(s.Text) })
         {
             Shape = OptionShape.OneOf("auto", "container", "iommufd"),
         },
-        new("--mirror", "all|A,B,...", OptionGroup.Devices, "give the guest these host functions at their host addresses, with the bridges above them; all is for plan only",
-            (c, s) => c with { Mirror = s.Text.Length > 0 ? s.Text : throw new ApertureException("--mirror needs functions: all, or addresses such as 0000:3b:00.0 with commas between.") }),
-        new("--host", "FILE", OptionGroup.Devices, "plan only: the machine that --mirror and vfio devices mean: a captured tree, an archive of one, or an lspci dump (default: this machine)",
+        new("--mirror", "all|A,B,...", OptionGroup.Devices, "give the guest these host functions at their host addresses, with the bridges above "
+            + "them; all is for plan only",
+            (c, s) => c with { Mirror = s.Text.Length > 0 ? s.Text : throw new ApertureException("--mirror needs functions: all, or addresses such "
+                + "as 0000:3b:00.0 with commas between.") }),
+        new("--host", "FILE", OptionGroup.Devices, "plan only: the machine that --mirror and vfio devices mean: a captured tree, an archive of one, "
+            + "or an lspci dump (default: this machine)",
             (c, s) => c with { HostPath = FileName(s) }) { Shape = OptionShape.File },
-        new("--mmio-window", "BASE:SIZE", OptionGroup.Map, "the host bridge's 64-bit window (default: chosen)", (c, s) => c with { MmioWindow = Window(s) }) { MemberForm = MemberForm.Window },
-        new("--mmio32-window", "BASE:SIZE", OptionGroup.Map, "the host bridge's 32-bit window (default: chosen)", (c, s) => c with { Mmio32Window = Window(s) }) { MemberForm = MemberForm.Window },
+        new("--mmio-window", "BASE:SIZE", OptionGroup.Map, "the host bridge's 64-bit window (default: chosen)",
+            (c, s) => c with { MmioWindow = Window(s) }) { MemberForm = MemberForm.Window },
+        new("--mmio32-window", "BASE:SIZE", OptionGroup.Map, "the host bridge's 32-bit window (default: chosen)",
+            (c, s) => c with { Mmio32Window = Window(s) }) { MemberForm = MemberForm.Window },
         new("--phys-bits", "N", OptionGroup.Map, "the guest's physical address bits, 32 to 52 (default: the host's)",
-            (c, s) => c with { PhysicalAddressBits = new OptionValue("", new OptionItem("--phys-bits", s.Text)).Number(32, 52) }) { MemberForm = MemberForm.Number },
+            (c, s) => c with { PhysicalAddressBits = new OptionValue("", new OptionItem("--phys-bits", s.Text)).Number(32, 52) })
+        {
+            MemberForm = MemberForm.Number,
+        },
         new("--serial", "tty|stdio|null|file=PATH", OptionGroup.Run, "where the first serial port goes (default tty)", (c, s) => Serial(c, s.Text))
         {
             Shape = new OptionShape("serial", ["tty", "stdio", "null", "off", "file="]),
         },
-        new("--screenshot", "FILE", OptionGroup.Run, "write the display's picture at the end of the run, as PNG", (c, s) => c with { ScreenshotPath = FileName(s) }) { Shape = OptionShape.File },
+        new("--screenshot", "FILE", OptionGroup.Run, "write the display's picture at the end of the run, as PNG",
+            (c, s) => c with { ScreenshotPath = FileName(s) }) { Shape = OptionShape.File },
         new("--events", "FILE", OptionGroup.Run, "write events as JSON lines", (c, s) => c with { EventsPath = FileName(s) }) { Shape = OptionShape.File },
-        new("--control", "PATH", OptionGroup.Run, "listen there for aperture verify, attach and detach (docs/run.md)", (c, s) => c with { ControlPath = FileName(s) }) { Shape = OptionShape.File },
-        new("--accel", "auto|kvm|lab", OptionGroup.Run, "auto uses KVM if it can run the guest, else the lab, and says so", (c, s) => c with { Accel = Accel(s.Text) })
+        new("--control", "PATH", OptionGroup.Run, "listen there for aperture verify, attach and detach (docs/run.md)",
+            (c, s) => c with { ControlPath = FileName(s) }) { Shape = OptionShape.File },
+        new("--accel", "auto|kvm|lab", OptionGroup.Run, "auto uses KVM if it can run the guest, else the lab, and says so",
+            (c, s) => c with { Accel = Accel(s.Text) })
         {
             Shape = OptionShape.OneOf("auto", "kvm", "lab"),
         },
-        new("--no-reboot", null, OptionGroup.Run, "end when the guest resets", (c, _) => c with { Reboot = false }) { Member = "reboot", MemberForm = MemberForm.NotFlag },
+        new("--no-reboot", null, OptionGroup.Run, "end when the guest resets",
+            (c, _) => c with { Reboot = false }) { Member = "reboot", MemberForm = MemberForm.NotFlag },
     ];
 
     /// <summary>The option of this name, with its dashes; null when there is none.</summary>

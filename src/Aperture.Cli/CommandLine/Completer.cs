@@ -37,7 +37,8 @@ internal sealed class Completer(IReadOnlyList<Verb> verbs)
         }
 
         string[] given = [.. before.Where(w => w.StartsWith("--", StringComparison.Ordinal))];
-        return [.. verb.Options.Where(o => o.Repeatable || !given.Contains(o.Name)).Select(o => o.Name).Append("--help").Where(n => n.StartsWith(last, StringComparison.Ordinal)).Select(n => n + " ")];
+        IEnumerable<string> names = verb.Options.Where(o => o.Repeatable || !given.Contains(o.Name)).Select(o => o.Name).Append("--help");
+        return [.. names.Where(n => n.StartsWith(last, StringComparison.Ordinal)).Select(n => n + " ")];
     }
 
     private static IReadOnlyList<string> Value(OptionSpec option, string typed)
@@ -66,7 +67,10 @@ internal sealed class Completer(IReadOnlyList<Verb> verbs)
         return entry is null ? [] : Shaped(entry.Shape, typed[(equals + 1)..], done + typed[..(equals + 1)], "");
     }
 
-    private static IReadOnlyList<string> Shaped(OptionShape shape, string typed, string before, string after) => shape == OptionShape.File
-        ? [Files]
-        : [.. shape.Words.Where(w => w.StartsWith(typed, StringComparison.Ordinal)).Select(w => before + w + (w.EndsWith('=') || w.EndsWith(':') ? "" : after))];
+    // A word that ends so is only half of a value.
+    private static IReadOnlyList<string> Shaped(OptionShape shape, string typed, string before, string after)
+    {
+        string[] words = [.. shape.Words.Where(w => w.StartsWith(typed, StringComparison.Ordinal))];
+        return shape == OptionShape.File ? [Files] : [.. words.Select(w => before + w + (w.EndsWith('=') || w.EndsWith(':') ? "" : after))];
+    }
 }

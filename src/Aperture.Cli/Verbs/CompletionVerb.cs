@@ -2,7 +2,9 @@ using Aperture.Cli.CommandLine;
 
 namespace Aperture.Cli.Verbs;
 
-/// <summary><c>aperture completion</c>: prints what makes a shell complete aperture's command lines. The shell asks this program, so that both know the same.</summary>
+/// <summary>
+/// <c>aperture completion</c>: prints what makes a shell complete aperture's command lines. The shell asks this program, so that both know the same.
+/// </summary>
 internal static class CompletionVerb
 {
     private const string Line = "--line";

@@ -10,7 +10,10 @@ internal static class GuestOptions
     public static IReadOnlyList<OptionSpec> All { get; } =
     [
         .. MachineOptions.All.Select(o => new OptionSpec(o.Name, o.Form, o.Help, o.Repeatable) { Group = TitleOf(o.Group), Machine = o }),
-        new(ConfigFile.Option, "FILE", "a configuration file in JSON (docs/vm-config.schema.json); other options override it or add to its lists") { Group = TitleOf(OptionGroup.Run) },
+        new(ConfigFile.Option, "FILE", "a configuration file in JSON (docs/vm-config.schema.json); other options override it or add to its lists")
+        {
+            Group = TitleOf(OptionGroup.Run),
+        },
     ];
 
     private static string TitleOf(OptionGroup group) => group switch

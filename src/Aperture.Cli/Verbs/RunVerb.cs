@@ -17,7 +17,8 @@ internal static class RunVerb
         "run",
         "boot a guest, with every PCI BAR where you put it",
         [.. GuestOptions.All, LabRunVerb.Hardware],
-        "aperture run --kernel vmlinuz --initramfs initrd.gz --cmdline console=ttyS0 --root-port id=rp0 --device test,id=t0,port=rp0,bar2=mem64p:64G:ram,bars=bar2@0x6b8000000000",
+        "aperture run --kernel vmlinuz --initramfs initrd.gz --cmdline console=ttyS0 --root-port id=rp0 --device "
+            + "test,id=t0,port=rp0,bar2=mem64p:64G:ram,bars=bar2@0x6b8000000000",
         Run);
 
     private static int Run(ParsedArguments arguments)
@@ -30,7 +31,8 @@ internal static class RunVerb
         {
             // The devices are in the lab, whatever the host's own KVM can do.
             config = config.Accel == AccelKind.Kvm
-                ? throw new ApertureException($"{LabRunVerb.Hardware.Name} gives devices to the lab's machine, which --accel kvm does not use; leave one of them out.")
+                ? throw new ApertureException($"{LabRunVerb.Hardware.Name} gives devices to the lab's machine, which --accel kvm does not use; "
+                    + "leave one of them out.")
                 : config with { Accel = AccelKind.Lab };
         }
 
@@ -95,7 +97,8 @@ internal static class RunVerb
     {
         if (config.ControlPath is not null)
         {
-            throw new ApertureException("--control needs a guest on this machine's own KVM: a socket inside the lab cannot be reached from here; leave it out, or use --accel kvm.");
+            throw new ApertureException("--control needs a guest on this machine's own KVM: a socket inside the lab cannot be reached from here; "
+                + "leave it out, or use --accel kvm.");
         }
 
         // What the user got wrong is told here, not after the lab has started; but the lab's devices are only seen there.
@@ -131,8 +134,8 @@ internal static class RunVerb
     private static IReadOnlyList<string> FunctionsOf(MachineConfig config)
     {
         IEnumerable<PciAddress> devices = config.Devices.OfType<VfioSpec>().Select(d => d.Device.Function).OfType<PciAddress>();
-        IEnumerable<PciAddress> mirrored = (config.Mirror ?? "").Split(',').Where(text => PciAddress.TryParse(text, out _)).Select(text => PciAddress.TryParse(text, out PciAddress address) ? address : default);
-        return [.. devices.Concat(mirrored).Distinct().Select(address => address.ToString())];
+        IEnumerable<PciAddress?> mirrored = (config.Mirror ?? "").Split(',').Select(text => PciAddress.TryParse(text, out PciAddress address) ? address : (PciAddress?)null);
+        return [.. devices.Concat(mirrored.OfType<PciAddress>()).Distinct().Select(address => address.ToString())];
     }
 
     private static string DirectoryOf(string path)

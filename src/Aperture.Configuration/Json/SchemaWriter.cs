@@ -11,7 +11,8 @@ public static class SchemaWriter
 {
     private const string Title = "A virtual machine of Aperture";
     private const string Description =
-        "What --config reads: the options of aperture run and aperture plan, written down. Relative file names are relative to the working directory, as on the command line.";
+        "What --config reads: the options of aperture run and aperture plan, written down. Relative file names are relative to the working "
+            + "directory, as on the command line.";
 
     // What the shapes of values mean; bars and resizes are maps from BARs.
     private static readonly KeyValuePair<string, string>[] Definitions =
@@ -29,10 +30,15 @@ public static class SchemaWriter
         new("hostFunction", """{ "type": "string", "pattern": "^([0-9a-fA-F]{1,8}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]$" }"""),
         new("serial", """{ "type": "string", "pattern": "^(tty|stdio|null|off|file=.+)$" }"""),
         new("bar", """{ "type": "string", "pattern": "^(io|mem32p?|mem64p?):[0-9a-zA-Z]+(:(trap|ram))?$" }"""),
-        new("pins", """{ "type": "object", "minProperties": 1, "additionalProperties": false, "patternProperties": { "^(bar[0-5]|rom)$": { "$ref": "#/$defs/number" } } }"""),
+        new("pins",
+            """
+            { "type": "object", "minProperties": 1, "additionalProperties": false,
+              "patternProperties": { "^(bar[0-5]|rom)$": { "$ref": "#/$defs/number" } } }
+            """),
         new("hostPins",
             """
-            { "type": "object", "description": "addresses by BAR; \"host\" is the address that the BAR has on the host, \"all\" every BAR without a pin of its own",
+            { "type": "object",
+              "description": "addresses by BAR; \"host\" is the address that the BAR has on the host, \"all\" every BAR without a pin of its own",
               "minProperties": 1, "additionalProperties": false,
               "patternProperties": { "^(bar[0-5]|rom)$": { "oneOf": [{ "$ref": "#/$defs/number" }, { "const": "host" }] }, "^all$": { "const": "host" } } }
             """),
@@ -44,7 +50,8 @@ public static class SchemaWriter
         new("window",
             """
             { "oneOf": [{ "type": "string", "description": "BASE:SIZE" },
-              { "type": "object", "additionalProperties": false, "required": ["base", "size"], "properties": { "base": { "$ref": "#/$defs/size" }, "size": { "$ref": "#/$defs/size" } } }] }
+              { "type": "object", "additionalProperties": false, "required": ["base", "size"],
+                "properties": { "base": { "$ref": "#/$defs/size" }, "size": { "$ref": "#/$defs/size" } } }] }
             """),
     ];
 

@@ -34,15 +34,18 @@ public sealed record DiskSpec : PciDeviceSpec
     /// <inheritdoc/>
     protected override IEnumerable<BarDemand> Bars => [new(0, BarKind.Memory32, BarSize)];
 
-    internal static DeviceKind TheKind { get; } = new DeviceKind<DiskSpec>("disk", "disk,file=PATH,...", "a virtio disk over a raw image", new OptionTable<DiskSpec>(
+    internal static DeviceKind TheKind { get; } = new DeviceKind<DiskSpec>(
+        "disk", "disk,file=PATH,...", "a virtio disk over a raw image", new OptionTable<DiskSpec>(
         "--device",
         "a disk",
         [
             new("file", "PATH", OptionShape.File, "the raw image", (s, v) => s with { File = v.FileName() }) { Required = true },
             PciOptions.Id<DiskSpec>("its name, unique in the machine (default disk0, disk1, ...)"),
             new("readonly", "on|off", OptionShape.OnOff, "the guest may not write (default off)", (s, v) => s with { ReadOnly = v.OnOff() }),
-            new("snapshot", "on|off", OptionShape.OnOff, "what the guest writes is forgotten at the end (default off)", (s, v) => s with { Snapshot = v.OnOff() }),
-            new("serial", "TEXT", OptionShape.Text, $"the serial that the guest reads, 1 to {LongestSerial} ASCII characters (default: the name)", (s, v) => s with { Serial = SerialOf(v) }),
+            new("snapshot", "on|off", OptionShape.OnOff, "what the guest writes is forgotten at the end (default off)",
+                (s, v) => s with { Snapshot = v.OnOff() }),
+            new("serial", "TEXT", OptionShape.Text, $"the serial that the guest reads, 1 to {LongestSerial} ASCII characters (default: the name)",
+                (s, v) => s with { Serial = SerialOf(v) }),
             new("bootindex", "N", OptionShape.Number, "its place in the firmware's boot order, 0 first", (s, v) => s with { BootIndex = IndexOf(v) }),
             .. PciOptions.Place<DiskSpec>(),
             .. PciOptions.Pins<DiskSpec>(),

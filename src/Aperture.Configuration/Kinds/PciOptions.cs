@@ -16,8 +16,10 @@ internal static class PciOptions
     public static IEnumerable<OptionEntry<T>> Place<T>()
         where T : PciDeviceSpec =>
         [
-            new("addr", "DD.F", OptionShape.Place, "device and function on its bus, hexadecimal (default: the next free one)", (s, v) => s with { DeviceFunction = v.Place() }),
-            new("port", "PORT", OptionShape.Name, "the root or downstream port it is plugged into (default: the root bus)", (s, v) => s with { Port = v.PortName() }),
+            new("addr", "DD.F", OptionShape.Place, "device and function on its bus, hexadecimal (default: the next free one)",
+                (s, v) => s with { DeviceFunction = v.Place() }),
+            new("port", "PORT", OptionShape.Name, "the root or downstream port it is plugged into (default: the root bus)",
+                (s, v) => s with { Port = v.PortName() }),
         ];
 
     /// <summary>Pins and their policy, for a device whose BARs are its own.</summary>
@@ -28,9 +30,11 @@ internal static class PciOptions
     public static IEnumerable<OptionEntry<T>> Pins<T>(string form, OptionShape shape, Func<T, OptionValue, string, T> pin)
         where T : PciDeviceSpec =>
         [
-            new("bars", form, shape, "pins BARs to addresses (fixed-bars= is the same)", (s, v) => v.Parts.Aggregate(s, (spec, part) => pin(spec, v, part))) { Repeatable = true },
+            new("bars", form, shape, "pins BARs to addresses (fixed-bars= is the same)",
+                (s, v) => v.Parts.Aggregate(s, (spec, part) => pin(spec, v, part))) { Repeatable = true },
             new("fixed-bars", form, shape, "", (s, v) => v.Parts.Aggregate(s, (spec, part) => pin(spec, v, part))) { Repeatable = true, Shown = null },
-            new("policy", "lock|follow|stop", OptionShape.OneOf("lock", "follow", "stop"), "what a guest gets that moves a pinned BAR (default lock)", (s, v) => s with { Policy = Policy(v) }),
+            new("policy", "lock|follow|stop", OptionShape.OneOf("lock", "follow", "stop"), "what a guest gets that moves a pinned BAR (default lock)",
+                (s, v) => s with { Policy = Policy(v) }),
         ];
 
     /// <summary>Refuses a policy without a pin, and pins of BARs that the device does not have.</summary>

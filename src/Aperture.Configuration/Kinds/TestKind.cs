@@ -67,7 +67,8 @@ public sealed record TestSpec : PciDeviceSpec
                 PciOptions.Id<TestSpec>() with { Required = true },
                 .. PciOptions.Place<TestSpec>(),
                 .. Enumerable.Range(0, 6).Select(index => new OptionEntry<TestSpec>(
-                    $"bar{index}", "KIND:SIZE[:trap|ram]", OptionShape.Bar, index == 0 ? "a BAR; KIND is io, mem32, mem32p, mem64 or mem64p" : "", (s, v) => WithBar(s, index, v))
+                    $"bar{index}", "KIND:SIZE[:trap|ram]", OptionShape.Bar, index == 0 ? "a BAR; KIND is io, mem32, mem32p, mem64 or mem64p" : "",
+                        (s, v) => WithBar(s, index, v))
                 {
                     Shown = index == 0 ? BarWord : null,
                 }),
@@ -111,7 +112,8 @@ public sealed record TestSpec : PciDeviceSpec
     private static int VectorsOf(OptionValue value, int most, bool powerOfTwo) =>
         ByteSize.TryParseNumber(value.Text, out ulong number) && number != 0 && number <= (ulong)most && (!powerOfTwo || BitOperations.IsPow2(number))
             ? (int)number
-            : throw value.Fault(powerOfTwo ? $": the number of vectors must be a power of two from 1 to {most}" : $": the number of vectors must be from 1 to {most}");
+            : throw value.Fault(powerOfTwo ? $": the number of vectors must be a power of two from 1 to {most}" : $": the number of vectors must be "
+                + $"from 1 to {most}");
 
     private static TestSpec WithBar(TestSpec spec, int index, OptionValue value)
     {
@@ -138,7 +140,8 @@ public sealed record TestSpec : PciDeviceSpec
         if (!TryPowerOfTwo(parts[1], smallest, largest, out ulong size))
         {
             string article = kind == BarKind.Io ? "an" : "a";
-            throw value.Fault($": the size of {article} {kind.Keyword()} BAR backed by {word} must be a power of two from {ByteSize.Format(smallest)} to {ByteSize.Format(largest)}");
+            throw value.Fault($": the size of {article} {kind.Keyword()} BAR backed by {word} must be a power of two from "
+                + $"{ByteSize.Format(smallest)} to {ByteSize.Format(largest)}");
         }
 
         return kind.Is64Bit() && index == 5
@@ -164,7 +167,8 @@ public sealed record TestSpec : PciDeviceSpec
         ulong needed = Math.Max(SmallestMsixBar, MsixBytesPerVector * (ulong)spec.MsixVectors);
         if (spec.MsixVectors > 0 && !spec.Registers.Any(bar => !bar.IsRam && bar.Kind.IsMemory() && bar.Size >= needed))
         {
-            throw context.Fault($"msix={spec.MsixVectors} needs a memory BAR backed by trap of at least {ByteSize.Format(BitOperations.RoundUpToPowerOf2(needed))} for its table");
+            throw context.Fault($"msix={spec.MsixVectors} needs a memory BAR backed by trap of at least "
+                + $"{ByteSize.Format(BitOperations.RoundUpToPowerOf2(needed))} for its table");
         }
 
         return PciOptions.CheckPins(spec, context, spec.Id!, "give it one or drop the pin");

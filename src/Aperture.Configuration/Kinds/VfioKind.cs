@@ -64,19 +64,25 @@ public sealed record VfioSpec : PciDeviceSpec
     /// <inheritdoc/>
     public override IEnumerable<HostFile> Files => RomFile is null ? [] : [new(RomFile, HostAccess.Read)];
 
-    internal static DeviceKind TheKind { get; } = new DeviceKind<VfioSpec>("vfio", "vfio,host=0000:01:00.0,...", "a device of this host (docs/passthrough.md)", new OptionTable<VfioSpec>(
+    internal static DeviceKind TheKind { get; } = new DeviceKind<VfioSpec>(
+        "vfio", "vfio,host=0000:01:00.0,...", "a device of this host (docs/passthrough.md)", new OptionTable<VfioSpec>(
         "--device",
         "a vfio device",
         [
-            new("host", "DDDD:BB:DD.F", OptionShape.HostFunction, "the function, as lspci -D names it; or sysfs= or fd=", (s, v) => s with { Device = s.Device with { Function = AddressOf(v) } }),
-            new("sysfs", "PATH", OptionShape.File, "the function by a path below /sys", (s, v) => s with { Device = s.Device with { SysfsPath = v.FileName() } }),
-            new("fd", "N", OptionShape.Count, "the function by an inherited descriptor of /dev/vfio/devices/vfioN", (s, v) => s with { Device = s.Device with { Descriptor = DescriptorOf(v) } }),
+            new("host", "DDDD:BB:DD.F", OptionShape.HostFunction, "the function, as lspci -D names it; or sysfs= or fd=",
+                (s, v) => s with { Device = s.Device with { Function = AddressOf(v) } }),
+            new("sysfs", "PATH", OptionShape.File, "the function by a path below /sys",
+                (s, v) => s with { Device = s.Device with { SysfsPath = v.FileName() } }),
+            new("fd", "N", OptionShape.Count, "the function by an inherited descriptor of /dev/vfio/devices/vfioN",
+                (s, v) => s with { Device = s.Device with { Descriptor = DescriptorOf(v) } }),
             PciOptions.Id<VfioSpec>("its name, unique in the machine (default: its address on the host)"),
             .. PciOptions.Place<VfioSpec>(),
             .. PciOptions.Pins<VfioSpec>("all=host|barN=host|barN@ADDRESS,...", OptionShape.HostPins, Pin),
             new("rom", "off|PATH", OptionShape.File, "the expansion ROM that the guest finds (default: the device's)", WithRom),
-            new("resize", "barN@SIZE", OptionShape.Resizes, "resizes a BAR first; [bar0@16G,bar2@256M] for several", (s, v) => s with { Resizes = [.. v.Parts.Select(part => Resize(v, part))] }),
-            new("x_nv_gpudirect_clique", "N", OptionShape.Count, $"the GPUDirect P2P clique that NVIDIA's driver finds, 0 to {LastClique}", (s, v) => s with { GpuDirectClique = CliqueOf(v) }),
+            new("resize", "barN@SIZE", OptionShape.Resizes, "resizes a BAR first; [bar0@16G,bar2@256M] for several",
+                (s, v) => s with { Resizes = [.. v.Parts.Select(part => Resize(v, part))] }),
+            new("x_nv_gpudirect_clique", "N", OptionShape.Count, $"the GPUDirect P2P clique that NVIDIA's driver finds, 0 to {LastClique}",
+                (s, v) => s with { GpuDirectClique = CliqueOf(v) }),
         ],
         Finish));
 

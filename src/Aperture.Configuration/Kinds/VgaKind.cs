@@ -61,7 +61,8 @@ public sealed record VgaSpec : PciDeviceSpec
         "a display adapter",
         [
             PciOptions.Id<VgaSpec>("its name, unique in the machine (default vga)"),
-            new("rom", "PATH|none", OptionShape.File, "its video BIOS (default: Debian's, where it is installed)", (s, v) => s with { VideoBios = v.FileName() }),
+            new("rom", "PATH|none", OptionShape.File, "its video BIOS (default: Debian's, where it is installed)",
+                (s, v) => s with { VideoBios = v.FileName() }),
             new("text", "PATH", OptionShape.File, "gets what the screen says in text modes", (s, v) => s with { TextFile = v.FileName() }),
             .. PciOptions.Place<VgaSpec>(),
             .. PciOptions.Pins<VgaSpec>(),

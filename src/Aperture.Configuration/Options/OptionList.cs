@@ -15,8 +15,8 @@ public sealed record OptionItem(string Key, string Text, IReadOnlyList<string>? 
 
 /// <summary>
 /// One option's value, from the command line or a configuration file: an optional leading word and items. The command line spells it with commas between, as in
-/// <c>test,id=gpu0,bar0=mem32:1M:trap,fixed-bars=bar0@0xe0000000,bar2@0x6b8000000000</c>; commas inside square brackets do not split, so that <c>file=[a,b.img]</c>
-/// names the file <c>a,b.img</c>.
+/// <c>test,id=gpu0,bar0=mem32:1M:trap,fixed-bars=bar0@0xe0000000,bar2@0x6b8000000000</c>; commas inside square brackets do not split,
+/// so that <c>file=[a,b.img]</c> names the file <c>a,b.img</c>.
 /// </summary>
 public sealed class OptionList
 {
@@ -74,11 +74,15 @@ public sealed class OptionList
         OptionList read = new(Option, Head);
         return Split(spelled).Skip(Head.Length > 0 ? 1 : 0).All(read.TryAdd) && read._items.Select(i => $"{i.Key}={i.Text}").SequenceEqual(wanted)
             ? spelled
-            : throw new ApertureException($"{Option} {spelled} cannot be said on a command line, where commas and square brackets are punctuation; rename the file.");
+            : throw new ApertureException($"{Option} {spelled} cannot be said on a command line, where commas and square brackets are punctuation; "
+                + "rename the file.");
     }
 
-    private static string Quoted(OptionItem item) =>
-        item.Parts is not null || item.Text.Contains(',', StringComparison.Ordinal) || (item.Text.StartsWith('[') && item.Text.EndsWith(']')) ? $"[{item.Text}]" : item.Text;
+    private static string Quoted(OptionItem item)
+    {
+        bool isBracketed = item.Text.StartsWith('[') && item.Text.EndsWith(']');
+        return item.Parts is not null || isBracketed || item.Text.Contains(',', StringComparison.Ordinal) ? $"[{item.Text}]" : item.Text;
+    }
 
     private static List<string> Split(string text)
     {

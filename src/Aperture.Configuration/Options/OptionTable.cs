@@ -55,7 +55,8 @@ public sealed class OptionTable<TSpec>(string option, string what, IReadOnlyList
 
     private ApertureException Unknown(string key, string prefix)
     {
-        string known = string.Join(", ", Entries.Select(e => e.Shown).OfType<string>().Select(name => name.Contains(' ', StringComparison.Ordinal) ? name : name + "="));
+        IEnumerable<string> names = Entries.Select(e => e.Shown).OfType<string>();
+        string known = string.Join(", ", names.Select(name => name.Contains(' ', StringComparison.Ordinal) ? name : name + "="));
         if (!_isDevice)
         {
             return new ApertureException($"{prefix}has no {key}=; it takes {known}.");

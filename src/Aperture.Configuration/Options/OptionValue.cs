@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace Aperture.Configuration.Options;
 
-/// <summary>One value, with what messages call it. Its members read the forms that several kinds share, so that each is refused in the same words everywhere.</summary>
+/// <summary>
+/// One value, with what messages call it. Its members read the forms that several kinds share, so that each is refused in the same words everywhere.
+/// </summary>
 /// <param name="prefix">How a message begins, its last blank included: <c>--device disk: </c>.</param>
 /// <param name="item">The item.</param>
 public readonly struct OptionValue(string prefix, OptionItem item)

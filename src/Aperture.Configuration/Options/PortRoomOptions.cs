@@ -1,8 +1,11 @@
+using System.Globalization;
 using Aperture.Placement.Request;
 
 namespace Aperture.Configuration.Options;
 
-/// <summary>What a port keeps free for devices that come later: <c>memory=16M,prefetchable=64G,io=4K,buses=2</c>; a window may be given whole as <c>BASE:SIZE</c>.</summary>
+/// <summary>
+/// What a port keeps free for devices that come later: <c>memory=16M,prefetchable=64G,io=4K,buses=2</c>; a window may be given whole as <c>BASE:SIZE</c>.
+/// </summary>
 internal static class PortRoomOptions
 {
     private const int MostBuses = 32;
@@ -17,14 +20,17 @@ internal static class PortRoomOptions
         string form = mayPlace ? "SIZE|BASE:SIZE" : "SIZE";
         return
         [
-            new("memory", form, OptionShape.Room, "memory kept for devices that come later, or the whole window", (s, v) => Change(s, room => Window(v, mayPlace) is { } window
+            new("memory", form, OptionShape.Room, "memory kept for devices that come later, or the whole window",
+                (s, v) => Change(s, room => Window(v, mayPlace) is { } window
                 ? room with { Memory = window }
                 : room with { Reserve = room.Reserve with { Memory = Size(v) } })),
-            new("prefetchable", form, OptionShape.Room, "prefetchable memory kept, or the whole window", (s, v) => Change(s, room => Window(v, mayPlace) is { } window
+            new("prefetchable", form, OptionShape.Room, "prefetchable memory kept, or the whole window",
+                (s, v) => Change(s, room => Window(v, mayPlace) is { } window
                 ? room with { Prefetchable = window }
                 : room with { Reserve = room.Reserve with { Prefetchable = Size(v) } })),
             new("io", "SIZE", OptionShape.Size, "I/O ports kept", (s, v) => Change(s, room => room with { Reserve = room.Reserve with { Io = Size(v) } })),
-            new("buses", "N", OptionShape.Count, $"bus numbers kept, 1 to {MostBuses}", (s, v) => Change(s, room => room with { Reserve = room.Reserve with { Buses = Buses(v) } })),
+            new("buses", "N", OptionShape.Count, $"bus numbers kept, 1 to {MostBuses}",
+                (s, v) => Change(s, room => room with { Reserve = room.Reserve with { Buses = Buses(v) } })),
         ];
     }
 
@@ -50,7 +56,7 @@ internal static class PortRoomOptions
         : throw value.Fault($" is not room for devices that come later; write a size, such as {value.Key}=16M");
 
     private static int Buses(OptionValue value) =>
-        int.TryParse(value.Text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out int buses) && buses is > 0 and <= MostBuses
+        int.TryParse(value.Text, NumberStyles.None, CultureInfo.InvariantCulture, out int buses) && buses is > 0 and <= MostBuses
             ? buses
             : throw value.Fault($" is not a number of buses from 1 to {MostBuses}");
 }
