@@ -170,7 +170,15 @@ public class SpellingTests
 
             return new DiskSpec
             {
-                Id = pci.Id, DeviceFunction = pci.Place, Port = pci.Port, Pins = pci.Pins, Policy = pci.Policy, File = path, ReadOnly = readOnly, BootIndex = boot, Serial = serial,
+                Id = pci.Id,
+                DeviceFunction = pci.Place,
+                Port = pci.Port,
+                Pins = pci.Pins,
+                Policy = pci.Policy,
+                File = path,
+                ReadOnly = readOnly,
+                BootIndex = boot,
+                Serial = serial,
             };
         }
 
@@ -191,7 +199,15 @@ public class SpellingTests
 
             return new TestSpec
             {
-                Id = pci.Id, DeviceFunction = pci.Place, Port = pci.Port, Pins = pci.Pins, Policy = pci.Policy, Ids = ids, MsiVectors = msi, MsixVectors = msix, RomSize = 64 << 10,
+                Id = pci.Id,
+                DeviceFunction = pci.Place,
+                Port = pci.Port,
+                Pins = pci.Pins,
+                Policy = pci.Policy,
+                Ids = ids,
+                MsiVectors = msi,
+                MsixVectors = msix,
+                RomSize = 64 << 10,
                 Registers = [new(0, BarKind.Memory64Prefetchable, 64UL << 30, true), new(2, BarKind.Memory32, 1 << 20, false)],
             };
         }
