@@ -7,9 +7,13 @@ namespace Aperture.Cli;
 /// <summary>The command line's entry: picks the verb, prints failures as one sentence, returns the exit code.</summary>
 internal static class Program
 {
+    private const int NarrowHelp = 80;
+    private const int WideHelp = 120;
+
     private static readonly Verb[] Verbs =
     [
         RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, MapVerb.Verb, ControlVerbs.Attach, ControlVerbs.Detach, DemoVerb.Verb, LabRunVerb.Verb,
+        CompletionVerb.Of(() => Verbs!),
     ];
 
     /// <summary>Where the program prints.</summary>
@@ -40,7 +44,7 @@ internal static class Program
         switch (first)
         {
             case "--help" or "-h" or "help":
-                return streams.ShowPage(HelpPage.ForAll(Verbs));
+                return streams.ShowPage(HelpPage.ForAll(Verbs, HelpWidth()));
             case "--version" or "-V":
                 return streams.ShowPage($"aperture {typeof(Program).Assembly.GetName().Version?.ToString(3)}\n");
         }
@@ -53,11 +57,14 @@ internal static class Program
         ReadOnlySpan<string> own = command < 0 ? rest : rest[..command];
         if (own.Contains("--help") || own.Contains("-h"))
         {
-            return streams.ShowPage(HelpPage.For(verb));
+            return streams.ShowPage(HelpPage.For(verb, HelpWidth()));
         }
 
         return verb.Run(ArgumentParser.Parse(verb, rest));
     }
+
+    // The terminal's, where there is one; lines that are too long to follow help nobody.
+    private static int HelpWidth() => Console.IsOutputRedirected ? NarrowHelp : Math.Clamp(Console.WindowWidth, NarrowHelp, WideHelp);
 
     private static ApertureException UnknownVerb(string word)
     {

@@ -1,7 +1,7 @@
 using Aperture.Hypervisor;
 using Aperture.Kvm;
 using Aperture.Kvm.X86;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 
 namespace Aperture.Machine;
 

@@ -4,7 +4,7 @@ using Aperture.Board.Pc;
 using Aperture.Devices.Display;
 using Aperture.Hypervisor;
 using Aperture.Machine.Assigned;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Machine.Console;
 using Aperture.Machine.Control;
 using Aperture.Machine.Functions;

@@ -1,7 +1,7 @@
 using Aperture.Board.Pc;
 using Aperture.Hypervisor;
 using Aperture.Machine.Boot;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Placement.Map;

@@ -1,8 +1,8 @@
 using System.Text.Json;
+using Aperture.Board;
+using Aperture.Configuration;
 using Aperture.Hypervisor;
 using Aperture.Hypervisor.X86;
-using Aperture.Board;
-using Aperture.Machine.Configuration;
 using Aperture.Machine.Control;
 using Aperture.Placement.Map;
 using Aperture.Watch;

@@ -1,4 +1,3 @@
-using Aperture.Host.Model;
 using Aperture.Placement.Map;
 using Aperture.Placement.Request;
 

@@ -24,7 +24,7 @@ public sealed class EngineTests : IDisposable
     public EngineTests()
     {
         PlacementMap map = PlacementSolver.Solve(new PlacementRequest(PlatformLimits.Q35(64 << 20, 46), [new HostBridgeDemand("pcie.0", [])])).Require();
-        TestTree tree = new(Aperture.Firmware.Platform.BoardKind.Q35, [TestOption.Parse("--device test,id=a,addr=05.0,bar0=mem32:4K:trap")]);
+        TestTree tree = new(BoardKind.Q35, [TestOption.Parse("--device test,id=a,addr=05.0,bar0=mem32:4K:trap")]);
         FakePlatform? platform = null;
         _board = new PciBoard(new BoardParts(map, tree.Nodes, new NoMessages(), NoEvents.Instance), site => platform = new FakePlatform(site, _order));
         _platform = platform!;

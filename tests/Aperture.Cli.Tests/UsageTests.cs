@@ -5,6 +5,7 @@ public sealed class UsageTests(Scratch scratch) : IClassFixture<Scratch>
 {
     [Theory]
     [InlineData("'rum' is not a verb", "did you mean run?", "rum")]
+    [InlineData("'lab' is not a verb", "did you mean lab run?", "lab")]
     [InlineData("'frobnicate' is not a verb", "see aperture --help", "frobnicate")]
     [InlineData("--kernl is not an option of run", "did you mean --kernel?", "run", "--kernl", "x")]
     [InlineData("--memroy is not an option of run", "did you mean --memory?", "run", "--memroy=1G")]

@@ -25,7 +25,7 @@ public class AllocationTests
     [Fact]
     public void Test_device_registers_patterns_and_DMA_allocate_nothing()
     {
-        TestFunction function = new(TestDeviceOptionsTests.Parse("id=t,bar0=mem32:64K,bar1=mem32:4K,rom=2K,msix=4"), _ => new FakeDma(1 << 16));
+        TestFunction function = new(TestSpecs.Parse("id=t,bar0=mem32:64K,bar1=mem32:4K,rom=2K,msix=4"), _ => new FakeDma(1 << 16));
         function.WriteConfig(PciRegisters.Command, 2, 0x7);
         IAccessHandler registers = function.Handler(0)!;
         IAccessHandler pattern = function.Handler(1)!;

@@ -31,7 +31,7 @@ public class FuzzTests
         ResetControl reset = new(machine);
         AcpiPmBlock pm = new(rig.Clock, new FakeLine(), machine, alwaysAcpi: false);
         PmCommandPort command = new(pm);
-        TestDeviceSpec spec = TestDeviceOptionsTests.Parse("id=t,bar0=mem32:64K,bar1=mem32:4K,bar2=mem64:64G,bar4=io:4,bar5=io:256,rom=2K,msi=32,msix=65");
+        TestDeviceSpec spec = TestSpecs.Parse("id=t,bar0=mem32:64K,bar1=mem32:4K,bar2=mem64:64G,bar4=io:4,bar5=io:256,rom=2K,msi=32,msix=65");
         TestFunction function = new(spec, _ => new FakeDma(1 << 16));
         function.WriteConfig(PciRegisters.Command, 2, 0x407);
         I8042 controller = new(machine, new FakeLine());

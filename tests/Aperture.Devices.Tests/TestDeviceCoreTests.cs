@@ -10,7 +10,7 @@ public class TestDeviceCoreTests
     private readonly FakeDma _dma = new(64 << 10);
 
     private TestDeviceCore Make(string options = "id=t1,bar0=mem32:1M,bar2=mem64:64G,bar4=io:256,msi=4,msix=8") =>
-        new(TestDeviceOptionsTests.Parse(options), _dma, _interrupts);
+        new(TestSpecs.Parse(options), _dma, _interrupts);
 
     private IAccessHandler Registers() => Make().Handler(0)!;
 

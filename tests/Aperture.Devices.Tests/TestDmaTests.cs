@@ -16,7 +16,7 @@ public class TestDmaTests
 
     public TestDmaTests()
     {
-        _core = new TestDeviceCore(TestDeviceOptionsTests.Parse("id=t,bar0=mem32:64K"), _dma, new FakeTestInterrupts());
+        _core = new TestDeviceCore(TestSpecs.Parse("id=t,bar0=mem32:64K"), _dma, new FakeTestInterrupts());
         _bar = _core.Handler(0)!;
         new Random(5).NextBytes(_dma.Memory);
     }
@@ -44,7 +44,7 @@ public class TestDmaTests
         {
             FakeDma dma = new(MemorySize);
             new Random(11).NextBytes(dma.Memory);
-            IAccessHandler bar = new TestDeviceCore(TestDeviceOptionsTests.Parse("id=t,bar0=mem32:64K"), dma, new FakeTestInterrupts()).Handler(0)!;
+            IAccessHandler bar = new TestDeviceCore(TestSpecs.Parse("id=t,bar0=mem32:64K"), dma, new FakeTestInterrupts()).Handler(0)!;
             byte[] memory = [.. dma.Memory];
             byte[] buffer = new byte[4096];
             foreach ((int command, int source, int destination, int length) in list)

@@ -14,7 +14,7 @@ public class TestFunctionTests
     private readonly FakeLine _line = new();
 
     private TestFunction Make(string options = Options) =>
-        new(TestDeviceOptionsTests.Parse(options), _ => _dma) { MsiSink = _sink, IntxLine = _line };
+        new(TestSpecs.Parse(options), _ => _dma) { MsiSink = _sink, IntxLine = _line };
 
     [Fact]
     public void Config_space_says_what_the_spec_asked_for()

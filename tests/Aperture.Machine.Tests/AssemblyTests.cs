@@ -1,5 +1,5 @@
 using Aperture.Hypervisor;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Machine.Tests.Fakes;
 
 namespace Aperture.Machine.Tests;
@@ -123,14 +123,14 @@ public sealed class AssemblyTests : IDisposable
     {
         string firmware = Path.Join(_folder, "firmware.rom");
         File.WriteAllBytes(firmware, new byte[0x1_0000]);
-        List<KeyValuePair<string, string>> options =
+        List<Setting> options =
         [
             new("--firmware", firmware), new("--serial", "null"), new("--memory", "16M"), new("--device", "debug-exit"), new("--events", Events),
             new("--device", "test,id=t0,addr=04.0,bar0=mem32:4K:trap"),
         ];
         if (option.Length == 2)
         {
-            options.RemoveAll(o => o.Key == option[0] && option[0] != "--device");
+            options.RemoveAll(o => o.Name == option[0] && option[0] != "--device");
             options.Add(new(option[0], option[1]));
         }
 

@@ -1,4 +1,4 @@
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Machine.Tests.Fakes;
 using Aperture.Machine.Topology;
 

@@ -17,15 +17,6 @@ public sealed class StorageTests : IDisposable
         return path;
     }
 
-    private static DiskOptions Parse(string options)
-    {
-        Assert.True(DiskOptions.TryParse(Split(options), out DiskOptions? disk, out string? error), error);
-        return disk;
-    }
-
-    private static List<KeyValuePair<string, string>> Split(string options) =>
-        [.. options.Split(',').Select(item => new KeyValuePair<string, string>(item[..item.IndexOf('=')], item[(item.IndexOf('=') + 1)..]))];
-
     [Fact]
     public void An_image_reads_and_writes_its_file()
     {
@@ -105,7 +96,7 @@ public sealed class StorageTests : IDisposable
         byte[] original = File.ReadAllBytes(path);
         byte[] model = [.. original];
         Random random = new(seed);
-        using (IBlockStorage disk = Parse($"file={path},snapshot=on").Open())
+        using (IBlockStorage disk = DiskImage.Open(path, readOnly: false, snapshot: true))
         {
             Assert.False(disk.IsReadOnly);
             for (int i = 0; i < 2000; i++)
@@ -137,31 +128,5 @@ public sealed class StorageTests : IDisposable
         Assert.True(disk.Write(0, new byte[512]));
         Assert.Empty(Directory.GetFileSystemEntries(folder));
         Assert.Throws<ApertureException>(() => SnapshotOverlay.Create(disk, Path.Combine(_folder, "missing")));
-    }
-
-    [Fact]
-    public void Options_are_read_in_any_order()
-    {
-        DiskOptions disk = Parse("bootindex=1,file=/a b.img,readonly=on,serial=S-1,id=d0,addr=03.1,port=rp0");
-        Assert.Equal(
-            new DiskOptions { File = "/a b.img", ReadOnly = true, Serial = "S-1", Id = "d0", DeviceFunction = 0x19, Port = "rp0", BootIndex = 1 },
-            disk);
-        Assert.Null(Parse("file=x").BootIndex);
-    }
-
-    [Theory]
-    [InlineData("id=d", "file")]
-    [InlineData("file=", "empty")]
-    [InlineData("file=x,file=y", "twice")]
-    [InlineData("file=x,readonly=yes", "on or off")]
-    [InlineData("file=x,readonly=on,snapshot=on", "exclude")]
-    [InlineData("file=x,bootindex=-1", "0 to 255")]
-    [InlineData("file=x,serial=123456789012345678901", "20")]
-    [InlineData("file=x,addr=20.0", "1f.7")]
-    [InlineData("file=x,colour=red", "the options are")]
-    public void A_bad_option_is_refused_in_a_sentence_that_says_what_is_legal(string options, string says)
-    {
-        Assert.False(DiskOptions.TryParse(Split(options), out _, out string? error));
-        Assert.Contains(says, error, StringComparison.Ordinal);
     }
 }

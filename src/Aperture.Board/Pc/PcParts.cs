@@ -1,6 +1,5 @@
 using Aperture.Devices.FwCfg;
 using Aperture.Devices.Serial;
-using Aperture.Firmware.Platform;
 using Aperture.Memory;
 using Aperture.Placement.Request;
 

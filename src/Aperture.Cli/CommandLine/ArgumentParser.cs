@@ -7,7 +7,9 @@ namespace Aperture.Cli.CommandLine;
 internal static class ArgumentParser
 {
     /// <summary>Reads <paramref name="arguments"/>.</summary>
-    /// <exception cref="ApertureException">Unknown option (with the nearest known one), missing value, value for a flag, option given twice, stray word.</exception>
+    /// <exception cref="ApertureException">
+    /// Unknown option (with the nearest known one), missing value, value for a flag, option given twice, stray word.
+    /// </exception>
     public static ParsedArguments Parse(Verb verb, ReadOnlySpan<string> arguments)
     {
         List<KeyValuePair<string, string>> values = [];

@@ -1,3 +1,6 @@
+using Aperture.Configuration;
+using Aperture.Configuration.Options;
+
 namespace Aperture.Cli.CommandLine;
 
 /// <summary>One option of a verb.</summary>
@@ -5,33 +8,19 @@ namespace Aperture.Cli.CommandLine;
 /// <param name="Value">What stands for its value in help, such as <c>FILE</c>; null for a flag.</param>
 /// <param name="Help">One line.</param>
 /// <param name="Repeatable">May be given more than once.</param>
-internal sealed record OptionSpec(string Name, string? Value, string Help, bool Repeatable = false);
-
-/// <summary>A verb of the command line.</summary>
-/// <param name="Name">The word.</param>
-/// <param name="Summary">One line for the list of verbs.</param>
-/// <param name="Options">Its options, in the order help shows them.</param>
-/// <param name="Example">A command that a reader can try.</param>
-/// <param name="Run">Carries it out; the result is the process's exit code.</param>
-internal sealed record Verb(string Name, string Summary, IReadOnlyList<OptionSpec> Options, string Example, Func<ParsedArguments, int> Run)
+internal sealed record OptionSpec(string Name, string? Value, string Help, bool Repeatable = false)
 {
-    /// <summary>What follows <c>--</c>, as help shows it; null for a verb that takes no command.</summary>
-    public string? Command { get; init; }
+    /// <summary>The heading that help shows it under; null for the verb's own.</summary>
+    public string? Group { get; init; }
 
-    /// <summary>What a word without dashes stands for, and the name it is found by; null where there is none.</summary>
-    public string? Operand { get; init; }
-}
+    /// <summary>The option of a virtual machine that it is, with what its value is made of; null for another.</summary>
+    public MachineOption? Machine { get; init; }
 
-/// <summary>The options a user gave, in their order. Flags have an empty value.</summary>
-/// <param name="Values">Name with dashes, value.</param>
-internal sealed record ParsedArguments(IReadOnlyList<KeyValuePair<string, string>> Values)
-{
-    /// <summary>The words after <c>--</c>, for a verb that takes a command.</summary>
-    public IReadOnlyList<string> Command { get; init; } = [];
-
-    /// <summary>The last value given for <paramref name="name"/>, or null.</summary>
-    public string? Find(string name) => Values.LastOrDefault(v => v.Key == name).Value;
-
-    /// <summary>True when the flag <paramref name="name"/> was given.</summary>
-    public bool Has(string name) => Values.Any(v => v.Key == name);
+    /// <summary>What its value looks like, for completion; a form such as <c>table|json</c> and <c>FILE</c> speak for themselves.</summary>
+    public OptionShape Shape => Machine?.Shape ?? (Value switch
+    {
+        "FILE" or "PATH" or "DIRECTORY" => OptionShape.File,
+        { } form when form.Contains('|', StringComparison.Ordinal) => OptionShape.OneOf(form.Split('|')),
+        _ => OptionShape.Text,
+    });
 }

@@ -1,6 +1,6 @@
 using System.Text;
+using Aperture.Configuration;
 using Aperture.Machine;
-using Aperture.Machine.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
 using Aperture.Placement.Map;
@@ -24,9 +24,9 @@ internal static class FirmwareDemo
     // with a BAR larger than the low hole, and the demo's low pin is where SeaBIOS puts the disk's large BAR.
     private static readonly DemoDevice[] s_devices = [.. DemoMachine.Devices.Select(d => d with { Bars = [.. d.Bars.Select(Suited)] })];
 
-    private static readonly KeyValuePair<string, string>[] s_machine =
+    private static readonly Setting[] s_machine =
     [
-        new("--memory", "512M"), .. DemoMachine.Topology(s_devices).Chunk(2).Select(pair => new KeyValuePair<string, string>(pair[0], pair[1])),
+        new("--memory", "512M"), .. DemoMachine.Topology(s_devices).Chunk(2).Select(pair => new Setting(pair[0], pair[1])),
     ];
 
     private static DemoBar Suited(DemoBar bar) => bar with

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Aperture.Configuration;
 using Aperture.Kvm;
 using Aperture.Lab;
 using Aperture.Pci;
@@ -21,7 +22,7 @@ internal static partial class OvmfDemo
     /// <param name="accel">As for <c>aperture run</c>.</param>
     /// <param name="machine">The options that make the machine.</param>
     /// <param name="functions">The names of its functions.</param>
-    public static FirmwareAccount? Run(DemoFolder folder, string accel, IReadOnlyList<KeyValuePair<string, string>> machine, IEnumerable<string> functions)
+    public static FirmwareAccount? Run(DemoFolder folder, string accel, IReadOnlyList<Setting> machine, IEnumerable<string> functions)
     {
         LabArtifacts artifacts = LabArtifacts.Locate();
         if (Obstacle(artifacts, accel) is { } obstacle)
@@ -35,7 +36,7 @@ internal static partial class OvmfDemo
             Done,
             [
                 "run", "--accel", KvmSystem.Probe64Bit().Runs64Bit && accel != "lab" ? "kvm" : "lab", "--firmware", $"{artifacts.Ovmf32Code},vars={artifacts.Ovmf32Variables},snapshot=on",
-                "--serial", "file=" + serial, "--events", folder.File("ovmf.jsonl"), .. machine.SelectMany(o => new[] { o.Key, o.Value }),
+                "--serial", "file=" + serial, "--events", folder.File("ovmf.jsonl"), .. machine.SelectMany(o => new[] { o.Name, o.Text }),
             ],
             serial);
         EventReport events = EventReport.Read(folder.Lines("ovmf.jsonl"));

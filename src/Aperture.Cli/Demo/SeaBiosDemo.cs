@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using Aperture.Machine;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 
 namespace Aperture.Cli.Demo;
 
@@ -19,7 +19,7 @@ internal static partial class SeaBiosDemo
     /// <param name="folder">Where its log goes.</param>
     /// <param name="machine">The options that make the machine.</param>
     /// <param name="names">The machine's functions by the routing id that they have once buses are numbered.</param>
-    public static FirmwareAccount? Run(DemoFolder folder, IReadOnlyList<KeyValuePair<string, string>> machine, IReadOnlyDictionary<string, string> names)
+    public static FirmwareAccount? Run(DemoFolder folder, IReadOnlyList<Setting> machine, IReadOnlyDictionary<string, string> names)
     {
         if (!File.Exists(SeaBios))
         {
@@ -50,7 +50,7 @@ internal static partial class SeaBiosDemo
             m => (names[m.Groups[1].Value], m.Groups[2].Value[0] - '0'),
             m => ulong.Parse(m.Groups[3].Value, NumberStyles.HexNumber, CultureInfo.InvariantCulture));
 
-    private static void Boot(string log, KeyValuePair<string, string>[] options)
+    private static void Boot(string log, Setting[] options)
     {
         using VirtualMachine machine = VirtualMachine.Create(ConfigReader.Read(options), TimeProvider.System);
         using CancellationTokenSource ended = new(Limit);

@@ -2,7 +2,7 @@ using Aperture.Host;
 using Aperture.Host.Model;
 using Aperture.Machine;
 using Aperture.Machine.Assigned;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Mirror;
 using Aperture.Placement.Map;

@@ -1,6 +1,6 @@
 using Aperture.Cli.CommandLine;
 using Aperture.Emission;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Placement.Reasons;
 using Aperture.Report;
 
@@ -16,7 +16,7 @@ internal static class PlanVerb
         "plan",
         "print the address map that run would make, or why there is none, without starting anything",
         [
-            .. MachineOptions.All,
+            .. GuestOptions.All,
             new("--format", "table|tree|json|svg", "how to print the map (default table)"),
             new("--emit", "MONITOR", "write another monitor's configuration instead: qemu, xl, libvirt, cloud-hypervisor, openvmm"),
             new("--output", "FILE", "write there instead of to standard output"),
@@ -35,7 +35,7 @@ internal static class PlanVerb
 
         string? monitor = arguments.Find("--emit");
         CheckEmit(arguments, monitor);
-        MachineConfig config = ConfigReader.Read(ConfigFile.Expand([.. arguments.Values.Where(v => !OwnOptions.Contains(v.Key))]), boots: false);
+        MachineConfig config = ConfigReader.Read(arguments.Settings(OwnOptions), boots: false);
         PlanInput input = PlanInput.Of(config);
         if (input.Result.Map is not { } map)
         {

@@ -1,12 +1,13 @@
 using System.Runtime.InteropServices;
 using Aperture.Cli.CommandLine;
 using Aperture.Cli.Output;
+using Aperture.Configuration;
+using Aperture.Configuration.Kinds;
 using Aperture.Kvm;
 using Aperture.Kvm.X86;
 using Aperture.Lab;
 using Aperture.Lab.Hardware;
 using Aperture.Machine;
-using Aperture.Machine.Configuration;
 using Aperture.Watch;
 
 namespace Aperture.Cli.Verbs;
@@ -17,25 +18,27 @@ internal static class RunVerb
     public static Verb Verb { get; } = new(
         "run",
         "boot a guest, with every PCI BAR where you put it",
-        [.. MachineOptions.All, LabRunVerb.Hardware],
-        "aperture run --kernel vmlinuz --initramfs initrd.gz --cmdline console=ttyS0 --root-port id=rp0 --device test,id=t0,port=rp0,bar2=mem64p:64G:ram,bars=bar2@0x6b8000000000",
+        [.. GuestOptions.All, LabRunVerb.Hardware],
+        "aperture run --kernel vmlinuz --initramfs initrd.gz --cmdline console=ttyS0 --root-port id=rp0 --device "
+            + "test,id=t0,port=rp0,bar2=mem64p:64G:ram,bars=bar2@0x6b8000000000",
         Run);
 
     private static int Run(ParsedArguments arguments)
     {
         // A file's options count as given here, so that the lab sees them too.
         LabHardware? hardware = arguments.Find(LabRunVerb.Hardware.Name) is { } set ? LabHardware.Find(set) : null;
-        arguments = new ParsedArguments(ConfigFile.Expand([.. arguments.Values.Where(v => v.Key != LabRunVerb.Hardware.Name)]));
-        MachineConfig config = ConfigReader.Read(arguments.Values);
+        IReadOnlyList<Setting> settings = arguments.Settings(LabRunVerb.Hardware.Name);
+        MachineConfig config = ConfigReader.Read(settings);
         if (hardware is not null)
         {
             // The devices are in the lab, whatever the host's own KVM can do.
             config = config.Accel == AccelKind.Kvm
-                ? throw new ApertureException($"{LabRunVerb.Hardware.Name} gives devices to the lab's machine, which --accel kvm does not use; leave one of them out.")
+                ? throw new ApertureException($"{LabRunVerb.Hardware.Name} gives devices to the lab's machine, which --accel kvm does not use; "
+                    + "leave one of them out.")
                 : config with { Accel = AccelKind.Lab };
         }
 
-        return UseLab(config, out string? notice) ? RunInLab(config, arguments, hardware, notice) : RunHere(config);
+        return UseLab(config, out string? notice) ? RunInLab(config, settings, hardware, notice) : RunHere(config);
     }
 
     private static int RunHere(MachineConfig config)
@@ -97,11 +100,12 @@ internal static class RunVerb
         MachinePlan.Create(config, Hypervisors.LimitsOf(bits)).Dispose();
     }
 
-    private static int RunInLab(MachineConfig config, ParsedArguments arguments, LabHardware? hardware, string? notice)
+    private static int RunInLab(MachineConfig config, IReadOnlyList<Setting> settings, LabHardware? hardware, string? notice)
     {
         if (config.ControlPath is not null)
         {
-            throw new ApertureException("--control needs a guest on this machine's own KVM: a socket inside the lab cannot be reached from here; leave it out, or use --accel kvm.");
+            throw new ApertureException("--control needs a guest on this machine's own KVM: a socket inside the lab cannot be reached from here; "
+                + "leave it out, or use --accel kvm.");
         }
 
         // What the user got wrong is told here, not after the lab has started; but the lab's devices are only seen there.
@@ -112,17 +116,17 @@ internal static class RunVerb
 
         // The same command, with the decision made: inside the lab there is a KVM.
         List<string> command = [Verb.Name];
-        foreach ((string name, string value) in arguments.Values.Where(v => v.Key != "--accel"))
+        foreach (Setting setting in settings.Where(s => s.Name != "--accel"))
         {
-            command.AddRange(value.Length > 0 || Verb.Options.First(o => o.Name == name).Value is not null ? [name, value] : [name]);
+            command.AddRange(MachineOptions.Find(setting.Name)!.Form is not null ? [setting.Name, setting.Text] : [setting.Name]);
         }
 
         command.AddRange(["--accel", "kvm"]);
         LabRun run = new(Environment.ProcessPath!, command)
         {
             Hardware = hardware,
-            VfioFunctions = hardware is null ? [] : [.. arguments.Values.SelectMany(v => FunctionsOf(v.Key, v.Value)).OfType<string>().Distinct()],
-            WritableDirectories = [.. new[] { config.EventsPath, config.SerialPath, config.ScreenshotPath, config.Variables is { Snapshot: false } own ? own.Path : null }.Concat(config.Devices.Select(d => d.Type switch { "debugcon" => d.Options.Find("file"), "vga" => d.Options.Find("text"), _ => null })).OfType<string>().Select(DirectoryOf).Distinct()],
+            VfioFunctions = hardware is null ? [] : FunctionsOf(config),
+            WritableDirectories = [.. config.Files.Where(f => f.Access == HostAccess.Write).Select(f => DirectoryOf(f.Path)).Distinct()],
         };
         if (notice is not null)
         {
@@ -133,19 +137,12 @@ internal static class RunVerb
         return new LabRunner(LabArtifacts.Locate(), Console.Error).RunAsync(run, streams).GetAwaiter().GetResult();
     }
 
-    private static IEnumerable<string?> FunctionsOf(string option, string value) => option switch
+    // What the lab binds to vfio-pci, by address; functions named in another way are there already.
+    private static IReadOnlyList<string> FunctionsOf(MachineConfig config)
     {
-        "--device" => [FunctionOf(value)],
-        "--mirror" => value.Split(',').Select(function => FunctionOf("vfio,host=" + function)),
-        _ => [],
-    };
-
-    /// <summary>The function that <c>vfio,host=03:00.0</c> names, with its segment; null for another device. The lab binds it to vfio-pci.</summary>
-    private static string? FunctionOf(string device)
-    {
-        string[] items = device.Split(',');
-        string? host = items[0] == "vfio" ? items.FirstOrDefault(i => i.StartsWith("host=", StringComparison.Ordinal))?[5..] : null;
-        return host?.Count(c => c == ':') == 1 ? "0000:" + host : host;
+        IEnumerable<PciAddress> devices = config.Devices.OfType<VfioSpec>().Select(d => d.Device.Function).OfType<PciAddress>();
+        IEnumerable<PciAddress?> mirrored = (config.Mirror ?? "").Split(',').Select(text => PciAddress.TryParse(text, out PciAddress address) ? address : (PciAddress?)null);
+        return [.. devices.Concat(mirrored.OfType<PciAddress>()).Distinct().Select(address => address.ToString())];
     }
 
     private static string DirectoryOf(string path)

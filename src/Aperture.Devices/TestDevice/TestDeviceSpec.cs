@@ -25,7 +25,7 @@ public readonly record struct TestBarSpec(int Index, BarKind Kind, ulong Size, T
 /// <param name="PendingOffset">Offset of the pending bits in it: three quarters of its size.</param>
 public readonly record struct TestMsixPlace(int Bar, uint TableOffset, uint PendingOffset);
 
-/// <summary>What the user asked for with <c>--device test,...</c>; <see cref="TestDeviceOptions"/> reads it.</summary>
+/// <summary>What a test device has.</summary>
 public sealed record TestDeviceSpec
 {
     /// <summary>The smallest BAR that holds MSI-X structures.</summary>
@@ -39,9 +39,6 @@ public sealed record TestDeviceSpec
 
     /// <summary>The device's name, unique in the machine.</summary>
     public required string Id { get; init; }
-
-    /// <summary>Device and function on its bus, or null when the machine picks.</summary>
-    public byte? DeviceFunction { get; init; }
 
     /// <summary>The id of the port it sits below, or null for the root bus.</summary>
     public string? Port { get; init; }

@@ -1,5 +1,4 @@
 using System.Formats.Tar;
-using Aperture.Host.Model;
 using Aperture.Host.Reading;
 
 namespace Aperture.Host.Capture;

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Aperture.Host.Model;
 
 namespace Aperture.Host.Reading;
 

@@ -1,7 +1,8 @@
 using Aperture.Assignment;
 using Aperture.Board;
-using Aperture.Machine.Functions;
+using Aperture.Configuration.Kinds;
 using Aperture.Hypervisor;
+using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;

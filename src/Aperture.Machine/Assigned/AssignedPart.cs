@@ -1,3 +1,4 @@
+using Aperture.Configuration.Kinds;
 using Aperture.Host.Model;
 using Aperture.Pci;
 using Aperture.Placement.Request;
@@ -8,7 +9,7 @@ namespace Aperture.Machine.Assigned;
 /// <param name="Spec">The user's wishes.</param>
 /// <param name="Host">The device.</param>
 /// <param name="Bars">The BARs that the guest will find, with the pins that follow from the wishes.</param>
-public sealed record AssignedPart(AssignedSpec Spec, HostFunction Host, IReadOnlyList<BarDemand> Bars)
+public sealed record AssignedPart(VfioSpec Spec, HostFunction Host, IReadOnlyList<BarDemand> Bars)
 {
     /// <summary>What messages and the map call it.</summary>
     public string Name => Spec.Id ?? Host.Address.ToString();
@@ -26,7 +27,7 @@ internal sealed class AssignedResolver(HostMachine host)
 
     /// <summary>The part for <paramref name="spec"/>.</summary>
     /// <exception cref="ApertureException">The host has no such function, or it cannot be given to a guest as asked.</exception>
-    public AssignedPart Resolve(AssignedSpec spec)
+    public AssignedPart Resolve(VfioSpec spec)
     {
         PciAddress address = SysfsDevice.AddressOf(spec.Device);
         HostFunction function = host.Find(address) ?? throw Missing(spec, address);
@@ -71,7 +72,7 @@ internal sealed class AssignedResolver(HostMachine host)
         }
     }
 
-    private ApertureException Missing(AssignedSpec spec, PciAddress address)
+    private ApertureException Missing(VfioSpec spec, PciAddress address)
     {
         if (FutureVf(address) is { } sentence)
         {
@@ -107,7 +108,7 @@ internal sealed class AssignedResolver(HostMachine host)
         return null;
     }
 
-    private static List<BarDemand> Bars(string name, AssignedSpec spec, HostFunction function)
+    private static List<BarDemand> Bars(string name, VfioSpec spec, HostFunction function)
     {
         List<BarDemand> bars = [];
         foreach (HostBar bar in function.Bars.Where(b => b.Size != 0 && !b.Fixed))
@@ -132,7 +133,7 @@ internal sealed class AssignedResolver(HostMachine host)
         return bars;
     }
 
-    private static ulong Size(string name, AssignedSpec spec, HostFunction function, HostBar bar)
+    private static ulong Size(string name, VfioSpec spec, HostFunction function, HostBar bar)
     {
         foreach ((int index, ulong size) in spec.Resizes)
         {
@@ -154,7 +155,7 @@ internal sealed class AssignedResolver(HostMachine host)
         return bar.Size;
     }
 
-    private static BarDemand? Rom(AssignedSpec spec, HostFunction function)
+    private static BarDemand? Rom(VfioSpec spec, HostFunction function)
     {
         ulong size = spec.Rom switch
         {
@@ -175,9 +176,9 @@ internal sealed class AssignedResolver(HostMachine host)
     }
 
     // What is pinned without an address of the user's goes to the host's.
-    private static bool IsHosts(AssignedSpec spec, int index) => !spec.Pins.Any(p => p.Index == index);
+    private static bool IsHosts(VfioSpec spec, int index) => !spec.Pins.Any(p => p.Index == index);
 
-    private static GuestAddress? PinOf(string name, AssignedSpec spec, HostBar bar, ulong size)
+    private static GuestAddress? PinOf(string name, VfioSpec spec, HostBar bar, ulong size)
     {
         foreach (BarPin pin in spec.Pins)
         {

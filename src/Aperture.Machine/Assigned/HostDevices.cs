@@ -1,9 +1,8 @@
 using Aperture.Assignment;
 using Aperture.Board;
 using Aperture.Host;
-using Aperture.Host.Model;
-using Aperture.Machine.Functions;
 using Aperture.Hypervisor;
+using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Vfio;

@@ -1,4 +1,4 @@
-using Aperture.Host.Model;
+using Aperture.Configuration.Kinds;
 
 namespace Aperture.Machine.Assigned;
 

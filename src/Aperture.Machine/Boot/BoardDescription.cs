@@ -1,8 +1,9 @@
 using Aperture.Board;
 using Aperture.Board.Pc;
+using Aperture.Configuration;
+using Aperture.Configuration.Kinds;
 using Aperture.Devices.Pc;
 using Aperture.Firmware.Platform;
-using Aperture.Machine.Configuration;
 using Aperture.Pci;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
@@ -27,7 +28,7 @@ internal static class BoardDescription
         InterruptRoutes = Chipsets.InterruptRoutes(config.Board),
         SoftOffSleepType = AcpiPmBlock.SoftOffSleepType,
         Hpet = new HpetDescription(new AddressRange(new GuestAddress(Hpet.DefaultAddress), Hpet.Length), Hpet.BlockId, Hpet.ShortestPeriod),
-        HasVga = config.Devices.Any(d => d.Type == "vga"),
+        HasVga = config.Devices.Any(d => d is VgaSpec),
     };
 
     /// <summary>The board as firmware has programmed it; <paramref name="map"/> has the 64-bit window that it gets when firmware used none. Any thread.</summary>

@@ -1,11 +1,11 @@
 using Aperture.Board;
+using Aperture.Configuration;
 using Aperture.Firmware.Acpi;
 using Aperture.Firmware.Boot;
 using Aperture.Firmware.Boot.X86;
 using Aperture.Firmware.Memory;
 using Aperture.Firmware.Platform;
 using Aperture.Hypervisor.X86;
-using Aperture.Machine.Configuration;
 using Aperture.Memory;
 using Aperture.Placement.Map;
 using ReservedRange = Aperture.Placement.Request.ReservedRange;

@@ -1,9 +1,10 @@
 using Aperture.Board.Pc;
+using Aperture.Configuration;
+using Aperture.Configuration.Kinds;
 using Aperture.Devices.FwCfg;
 using Aperture.Firmware.Boot;
 using Aperture.Firmware.FwCfg;
 using Aperture.Firmware.Memory;
-using Aperture.Machine.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Placement.Map;
 using Aperture.Placement.Request;
@@ -82,7 +83,7 @@ internal sealed class FirmwareBoot : IDisposable
             foreach (TopologyNode node in bus)
             {
                 IReadOnlyList<Bdf> path = [.. above, new Bdf(node.DeviceFunction)];
-                if (node.Pc?.Disk?.BootIndex is { } index)
+                if ((node.Device as DiskSpec)?.BootIndex is { } index)
                 {
                     disks.Add((index, OpenFirmwarePath.VirtioBlock(path)));
                 }

@@ -1,5 +1,5 @@
 using Aperture.Firmware.Boot;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 
 namespace Aperture.Machine.Boot;
 

@@ -1,5 +1,6 @@
+using Aperture.Configuration;
+using Aperture.Configuration.Kinds;
 using Aperture.Devices.Display;
-using Aperture.Machine.Configuration;
 
 namespace Aperture.Machine.Console;
 
@@ -22,7 +23,7 @@ internal sealed class ScreenOutput : IDisposable
         _picture = config.ScreenshotPath;
         _display = display;
         _catchUp = catchUp;
-        if (display is not null && config.Devices.FirstOrDefault(d => d.Type == "vga")?.Options.Find("text") is { } path)
+        if (display is not null && config.Devices.OfType<VgaSpec>().FirstOrDefault()?.TextFile is { } path)
         {
             _text = new TextLog(Read, new StreamWriter(Open(path)) { AutoFlush = true }, clock, Interval);
         }

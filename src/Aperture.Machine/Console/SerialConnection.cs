@@ -1,6 +1,6 @@
 using Aperture.Devices.Serial;
 using Aperture.Linux;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Microsoft.Win32.SafeHandles;
 
 namespace Aperture.Machine.Console;

@@ -1,4 +1,5 @@
 using Aperture.Board;
+using Aperture.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
 using Aperture.Placement.Request;
@@ -20,18 +21,16 @@ internal sealed class BoardNodes(IReadOnlyList<IFunctionMaker> makers)
         _ => new DeviceNode(node.Name, node.DeviceFunction, site => Make(node, site)) { Pins = [.. PinsOf(node)] },
     };
 
-    private static HotplugReserve? ReserveOf(Configuration.PortRoom? room) => room is null ? null : room.Reserve with
+    private static HotplugReserve? ReserveOf(PortRoom? room) => room is null ? null : room.Reserve with
     {
         Memory = Math.Max(room.Reserve.Memory, room.Memory?.Size ?? 0),
         Prefetchable = Math.Max(room.Reserve.Prefetchable, room.Prefetchable?.Size ?? 0),
     };
 
-    private static IEnumerable<BarPin> PinsOf(TopologyNode node) => node switch
-    {
-        { Pc: { } device } => PinsOf(device.Bars, device.PinPolicy),
-        { Assigned: { } part } => PinsOf(part.Bars, part.Spec.Policy),
-        _ => node.Pins,
-    };
+    private static IEnumerable<BarPin> PinsOf(TopologyNode node) =>
+        node.Assigned is { } part ? PinsOf(part.Bars, part.Spec.Policy)
+        : node.Device is { } device ? device.Pins.Select(pin => pin with { Policy = device.Policy })
+        : [];
 
     private static IEnumerable<BarPin> PinsOf(IEnumerable<BarDemand> bars, BarPinPolicy policy) =>
         bars.Where(bar => bar.Pin is not null).Select(bar => new BarPin(bar.Index, bar.Pin!.Value) { Policy = policy });

@@ -1,4 +1,5 @@
 using Aperture.Board;
+using Aperture.Configuration.Kinds;
 using Aperture.Devices.Display;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
@@ -12,16 +13,16 @@ namespace Aperture.Machine.Functions;
 /// <param name="report">Told one sentence when the host fails a disk; any thread.</param>
 internal sealed class PcDeviceMaker(Action<string> report) : IFunctionMaker
 {
-    public MadeFunction? Make(TopologyNode node, FunctionSite site) => node switch
+    public MadeFunction? Make(TopologyNode node, FunctionSite site) => node.Device switch
     {
-        { Kind: NodeKind.Disk, Pc.Disk: { } disk } => MakeDisk(node, disk, site),
-        { Kind: NodeKind.Display, Pc: { } display } => MakeDisplay(node, display),
+        DiskSpec disk => MakeDisk(node, disk, site),
+        VgaSpec display => MakeDisplay(node, display),
         _ => null,
     };
 
-    private MadeFunction MakeDisk(TopologyNode node, DiskOptions disk, FunctionSite site)
+    private MadeFunction MakeDisk(TopologyNode node, DiskSpec disk, FunctionSite site)
     {
-        IBlockStorage storage = disk.Open(report);
+        IBlockStorage storage = DiskImage.Open(disk.File, disk.ReadOnly, disk.Snapshot, report);
         HashSet<Region> own = [];
         string serial = disk.Serial ?? node.Name[..Math.Min(node.Name.Length, VirtioBlock.IdLength)];
         PciePortType? type = !site.IsExpress ? null : disk.Port is null ? PciePortType.RootComplexEndpoint : PciePortType.Endpoint;
@@ -31,7 +32,7 @@ internal sealed class PcDeviceMaker(Action<string> report) : IFunctionMaker
         return new MadeFunction(function, regions, [function, storage]);
     }
 
-    private static MadeFunction MakeDisplay(TopologyNode node, PcDevice display)
+    private static MadeFunction MakeDisplay(TopologyNode node, VgaSpec display)
     {
         ExpansionRom? rom = display.VideoBios is { } path ? ExpansionRom.Load(path) : null;
         StandardVga function = new(node.Name, rom);

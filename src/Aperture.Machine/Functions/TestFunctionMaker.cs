@@ -1,4 +1,5 @@
 using Aperture.Board;
+using Aperture.Configuration.Kinds;
 using Aperture.Devices.TestDevice;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
@@ -11,13 +12,13 @@ internal sealed class TestFunctionMaker : IFunctionMaker
 {
     public MadeFunction? Make(TopologyNode node, FunctionSite site)
     {
-        if (node.Kind != NodeKind.Test)
+        if (node.Device is not TestSpec spec)
         {
             return null;
         }
 
         HashSet<Region> own = [];
-        TestFunction function = new(node.Test!, _ => new DmaPort(site.Memory, site.MemoryDispatcher, own.Contains));
+        TestFunction function = new(Describe(spec), _ => new DmaPort(site.Memory, site.MemoryDispatcher, own.Contains));
         List<BarRegion> regions = [];
         List<IDisposable> owned = [];
         foreach (Bar bar in function.Bars)
@@ -42,4 +43,17 @@ internal sealed class TestFunctionMaker : IFunctionMaker
         owned.Add(block);
         return Region.ForRam(name, block, 0, bar.Size);
     }
+
+    private static TestDeviceSpec Describe(TestSpec spec) => new()
+    {
+        Id = spec.Id!,
+        Port = spec.Port,
+        Bars = [.. spec.Registers.Select(bar => new TestBarSpec(bar.Index, bar.Kind, bar.Size, bar.IsRam ? TestBacking.Ram : TestBacking.Trap))],
+        RomSize = spec.RomSize,
+        RomFile = spec.RomFile,
+        Vendor = spec.Ids?.Vendor ?? TestFunction.TestVendor,
+        Device = spec.Ids?.Device ?? TestFunction.TestDevice,
+        MsiVectors = spec.MsiVectors,
+        MsixVectors = spec.MsixVectors,
+    };
 }

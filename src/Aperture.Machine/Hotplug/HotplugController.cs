@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Aperture.Board;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
+using Aperture.Configuration.Kinds;
 using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
@@ -162,8 +163,8 @@ internal sealed class HotplugController : IConfigWriteSink
 
     private PciFunction AttachNow(string spec)
     {
-        DeviceConfig device = ConfigReader.ReadDevice(spec);
-        string portName = device.Options.Find("port")
+        PciDeviceSpec device = ConfigReader.ReadDevice(spec);
+        string portName = device.Port
             ?? throw new ApertureException($"--device {spec}: a device is attached to a port; say which with port=ID.");
         PcieSlotPort port = FindPort(portName);
 

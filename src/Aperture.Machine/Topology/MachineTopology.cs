@@ -1,8 +1,8 @@
+using Aperture.Configuration;
 using Aperture.Host;
 using Aperture.Host.Model;
 using Aperture.Hypervisor;
 using Aperture.Machine.Assigned;
-using Aperture.Machine.Configuration;
 using Aperture.Mirror;
 using Aperture.Placement;
 using Aperture.Placement.Map;

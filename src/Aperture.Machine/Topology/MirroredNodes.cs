@@ -1,3 +1,4 @@
+using Aperture.Configuration.Kinds;
 using Aperture.Host.Model;
 using Aperture.Machine.Assigned;
 using Aperture.Pci;
@@ -41,8 +42,9 @@ internal sealed class MirroredNodes(HostMachine host, IReadOnlyDictionary<string
 
     private AssignedPart Part(HostFunction function, FunctionDemand demand)
     {
-        AssignedSpec spec = new(null, new HostDeviceName(function.Address, null, null))
+        VfioSpec spec = new()
         {
+            Device = new HostDeviceName(function.Address, null, null),
             DeviceFunction = demand.DeviceFunction,
             AllAsHost = true,
             Rom = demand.Bars.Any(bar => bar.Index == BarKinds.RomIndex) ? AssignedRom.Device : AssignedRom.Off,

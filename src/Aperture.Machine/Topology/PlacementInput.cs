@@ -1,10 +1,8 @@
+using Aperture.Configuration;
 using Aperture.Devices.Pc;
-using Aperture.Firmware.Platform;
 using Aperture.Host.Model;
 using Aperture.Hypervisor;
-using Aperture.Machine.Configuration;
 using Aperture.Mirror;
-using Aperture.Pci;
 using Aperture.Placement.Platforms;
 using Aperture.Placement.Request;
 using ReservedRange = Aperture.Placement.Request.ReservedRange;
@@ -61,29 +59,5 @@ public static class PlacementInput
         },
     };
 
-    private static List<BarDemand> Bars(TopologyNode node)
-    {
-        if (node.Assigned is { } assigned)
-        {
-            return [.. assigned.Bars];
-        }
-
-        if (node.Pc is { } device)
-        {
-            return [.. device.Bars];
-        }
-
-        if (node.Test is not { } test)
-        {
-            return [];
-        }
-
-        List<BarDemand> bars = [.. test.Bars.Select(bar => new BarDemand(bar.Index, bar.Kind, bar.Size, node.PinOf(bar.Index)))];
-        if (test.RomSize > 0)
-        {
-            bars.Add(new BarDemand(BarKinds.RomIndex, BarKind.Rom, test.RomSize, node.PinOf(BarKinds.RomIndex)));
-        }
-
-        return bars;
-    }
+    private static IReadOnlyList<BarDemand> Bars(TopologyNode node) => node.Assigned?.Bars ?? node.Device?.Demands ?? [];
 }

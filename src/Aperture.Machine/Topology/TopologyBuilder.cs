@@ -1,12 +1,9 @@
 using Aperture.Board.Pc;
-using Aperture.Devices.TestDevice;
-using Aperture.Firmware.Platform;
+using Aperture.Configuration;
+using Aperture.Configuration.Kinds;
 using Aperture.Host;
 using Aperture.Host.Model;
 using Aperture.Machine.Assigned;
-using Aperture.Machine.Configuration;
-using Aperture.Pci;
-using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Topology;
 
@@ -38,30 +35,19 @@ public sealed class TopologyBuilder
     {
         CheckExpress(config);
         TopologyBuilder builder = new(config.Board);
-        List<AssignedPart> assigned = Assigned(config, host);
-        IReadOnlyList<PcDevice> own = PcDevice.Read(config);
-        List<(TestDeviceSpec Spec, IReadOnlyList<BarPin> Pins)> devices = [.. config.Devices.Where(d => d.Type == "test").Select(ReadTest)];
+        List<PluggedDevice> devices = [.. Own(config), .. Assigned(config, host)];
+        List<byte?> taken = [.. devices.Where(d => d.Device.Port is null).Select(d => d.Device.DeviceFunction)];
 
         // Given places first, so that a device without one never takes a place that a later option names.
         foreach (RootPortConfig port in config.RootPorts.OrderBy(p => p.DeviceFunction is null))
         {
-            builder.KeepRoom(null, builder.Add(null, port.Id, NodeKind.RootPort, port.DeviceFunction, [.. devices.Where(d => d.Spec.Port is null).Select(d => d.Spec.DeviceFunction), .. assigned.Where(a => a.Spec.Port is null).Select(a => a.Spec.DeviceFunction), .. own.Where(d => d.Port is null).Select(d => d.DeviceFunction)]), port.Room);
+            builder.KeepRoom(null, builder.Add(null, port.Id, NodeKind.RootPort, port.DeviceFunction, taken), port.Room);
         }
 
         builder.AddSwitches(config.Switches);
-        foreach ((TestDeviceSpec spec, IReadOnlyList<BarPin> pins) in devices.OrderBy(d => d.Spec.DeviceFunction is null))
+        foreach (PluggedDevice device in devices.OrderBy(d => OrderOf(d.Device)).ThenBy(d => d.Device.DeviceFunction is null))
         {
-            builder.AddTest(spec, pins);
-        }
-
-        foreach (PcDevice device in own.OrderBy(d => d.DeviceFunction is null))
-        {
-            builder.Add(device);
-        }
-
-        foreach (AssignedPart part in assigned.OrderBy(a => a.Spec.DeviceFunction is null))
-        {
-            builder.Add(part);
+            builder.PlugIn(device);
         }
 
         CheckFunctionZero(builder._root, "on the root bus");
@@ -77,16 +63,40 @@ public sealed class TopologyBuilder
         }
     }
 
-    private static List<AssignedPart> Assigned(MachineConfig config, HostMachine? host)
+    // A device before it has a place.
+    private sealed record PluggedDevice(string Name, PciDeviceSpec Device, AssignedPart? Assigned = null);
+
+    // Test devices, then the PC's own, then the host's: the order in which places are given out.
+    private static int OrderOf(PciDeviceSpec device) => device switch { TestSpec => 0, VfioSpec => 2, _ => 1 };
+
+    private static NodeKind KindOf(PciDeviceSpec device) => device switch
     {
-        List<AssignedSpec> specs = [.. config.Devices.Where(d => d.Type == "vfio").Select(VfioDeviceOptions.Read)];
-        if (specs.Count == 0)
+        TestSpec => NodeKind.Test,
+        DiskSpec => NodeKind.Disk,
+        VgaSpec => NodeKind.Display,
+        _ => NodeKind.Assigned,
+    };
+
+    private static IEnumerable<PluggedDevice> Own(MachineConfig config)
+    {
+        int disks = 0;
+        foreach (PciDeviceSpec device in config.Devices.OfType<PciDeviceSpec>().Where(d => d is not VfioSpec))
+        {
+            string number = device is DiskSpec ? $"{disks++}" : "";
+            yield return new PluggedDevice(device.Id ?? device.Kind.Word + number, device);
+        }
+    }
+
+    private static IEnumerable<PluggedDevice> Assigned(MachineConfig config, HostMachine? host)
+    {
+        VfioSpec[] specs = [.. config.Devices.OfType<VfioSpec>()];
+        if (specs.Length == 0)
         {
             return [];
         }
 
         AssignedResolver resolver = new(host ?? HostReader.ReadLive());
-        return [.. specs.Select(resolver.Resolve)];
+        return [.. specs.Select(resolver.Resolve).Select(part => new PluggedDevice(part.Name, part.Spec, part))];
     }
 
     // Without a function 0 nothing finds the others of its device (PCI Local Bus 3.0, 3.2.2.3.4).
@@ -100,89 +110,6 @@ public sealed class TopologyBuilder
             }
 
             CheckFunctionZero(node.Children, BusName(node));
-        }
-    }
-
-    /// <summary>A test device's description and pins.</summary>
-    /// <exception cref="ApertureException">An option is malformed, or a pin names a BAR that the device does not have.</exception>
-    internal static (TestDeviceSpec Spec, IReadOnlyList<BarPin> Pins) ReadTest(DeviceConfig device)
-    {
-        List<BarPin> pins = [];
-        List<KeyValuePair<string, string>> rest = SplitPins(device, pins);
-        if (!TestDeviceOptions.TryParse(rest, out TestDeviceSpec? spec, out string? error))
-        {
-            throw new ApertureException(error);
-        }
-
-        CheckPins(spec, pins);
-        return (spec, pins);
-    }
-
-    /// <summary>The options of <paramref name="device"/> without its pins and their policy, which go to <paramref name="pins"/>.</summary>
-    /// <exception cref="ApertureException">A pin is malformed, or there is a policy without a pin.</exception>
-    internal static List<KeyValuePair<string, string>> SplitPins(DeviceConfig device, List<BarPin> pins)
-    {
-        BarPinPolicy? policy = device.Options.Find("policy") is { } text ? ReadPolicy(device, text) : null;
-        List<KeyValuePair<string, string>> rest = [];
-        foreach (KeyValuePair<string, string> item in device.Options.Items)
-        {
-            if (item.Key is "bars" or "fixed-bars")
-            {
-                pins.AddRange(item.Value.Split(',').Select(text => ReadPin(device, text)));
-            }
-            else if (item.Key != "policy")
-            {
-                rest.Add(item);
-            }
-        }
-
-        if (policy is { } asked)
-        {
-            if (pins.Count == 0)
-            {
-                throw new ApertureException($"--device {device.Type}: policy= says what happens when the guest moves a pinned BAR, and none is pinned; add bars=barN@ADDRESS or leave it out.");
-            }
-
-            for (int i = 0; i < pins.Count; i++)
-            {
-                pins[i] = pins[i] with { Policy = asked };
-            }
-        }
-
-        return rest;
-    }
-
-    private static BarPinPolicy ReadPolicy(DeviceConfig device, string text) => PinSyntax.TryParsePolicy(text, out BarPinPolicy policy, out string? error)
-        ? policy
-        : throw new ApertureException($"--device {device.Type}: {error}.");
-
-    private static BarPin ReadPin(DeviceConfig device, string text)
-    {
-        if (text.EndsWith("host", StringComparison.Ordinal))
-        {
-            throw new ApertureException($"--device {device.Type}: '{text}' asks for a host address, which only a passed-through device has; write bar0@ADDRESS.");
-        }
-
-        return PinSyntax.TryParsePin(text, out BarPin pin, out string? error)
-            ? pin
-            : throw new ApertureException($"--device {device.Type}: {error}.");
-    }
-
-    private static void CheckPins(TestDeviceSpec spec, List<BarPin> pins)
-    {
-        foreach (BarPin pin in pins)
-        {
-            string bar = BarKinds.BarName(pin.Index);
-            bool exists = pin.Index == BarKinds.RomIndex ? spec.RomSize > 0 : spec.Bars.Any(b => b.Index == pin.Index);
-            if (!exists)
-            {
-                throw new ApertureException($"{spec.Id} has no {bar} to pin at {pin.Address}; give it one or drop the pin.");
-            }
-
-            if (pins.Count(p => p.Index == pin.Index) > 1)
-            {
-                throw new ApertureException($"{spec.Id} {bar} is pinned twice; give it one address.");
-            }
         }
     }
 
@@ -202,25 +129,17 @@ public sealed class TopologyBuilder
         }
     }
 
-    private void AddTest(TestDeviceSpec spec, IReadOnlyList<BarPin> pins) =>
-        PlugIn(spec.Id, spec.Port, NodeKind.Test, spec.DeviceFunction, node => node with { Test = spec, Pins = pins });
-
-    private void Add(PcDevice device) =>
-        PlugIn(device.Id, device.Port, device.Kind, device.DeviceFunction, node => node with { Pc = device });
-
-    private void Add(AssignedPart part) =>
-        PlugIn(part.Name, part.Spec.Port, NodeKind.Assigned, part.Spec.DeviceFunction, node => node with { Assigned = part });
-
-    private void PlugIn(string id, string? below, NodeKind kind, byte? place, Func<TopologyNode, TopologyNode> describe)
+    private void PlugIn(PluggedDevice device)
     {
+        (string id, string? below, byte? place) = (device.Name, device.Device.Port, device.Device.DeviceFunction);
         TopologyNode? port = below is null ? null : Port(id, below);
         if (port is not null && place is >= 8)
         {
             throw new ApertureException($"{id} cannot sit at device {place >> 3:x2} below {below}: a port has only device 00; write addr=00.F.");
         }
 
-        TopologyNode node = Add(port, id, kind, place, []);
-        Replace(port, node, describe(node));
+        TopologyNode node = Add(port, id, KindOf(device.Device), place, []);
+        Replace(port, node, node with { Device = device.Assigned is null ? device.Device : null, Assigned = device.Assigned });
     }
 
     private void KeepRoom(TopologyNode? parent, TopologyNode port, PortRoom? room)

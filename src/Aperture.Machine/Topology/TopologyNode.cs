@@ -1,7 +1,6 @@
-using Aperture.Devices.TestDevice;
+using Aperture.Configuration;
+using Aperture.Configuration.Kinds;
 using Aperture.Machine.Assigned;
-using Aperture.Machine.Configuration;
-using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Topology;
 
@@ -45,11 +44,8 @@ public sealed record TopologyNode(string Name, NodeKind Kind, byte DeviceFunctio
     /// <summary>What lies behind it, when it is a bridge.</summary>
     public List<TopologyNode> Children { get; } = [];
 
-    /// <summary>The test device's description.</summary>
-    public TestDeviceSpec? Test { get; init; }
-
-    /// <summary>The disk or display adapter.</summary>
-    public PcDevice? Pc { get; init; }
+    /// <summary>The device that the user asked for, when it is none of the host's.</summary>
+    public PciDeviceSpec? Device { get; init; }
 
     /// <summary>The device of the host.</summary>
     public AssignedPart? Assigned { get; init; }
@@ -57,26 +53,9 @@ public sealed record TopologyNode(string Name, NodeKind Kind, byte DeviceFunctio
     /// <summary>What a port keeps free for devices that come later; null for nothing.</summary>
     public PortRoom? Room { get; init; }
 
-    /// <summary>BARs that the user pinned.</summary>
-    public IReadOnlyList<BarPin> Pins { get; init; } = [];
-
     /// <summary>True when functions can be plugged in behind it.</summary>
     public bool IsPort => Kind is NodeKind.RootPort or NodeKind.SwitchDownstream;
 
     /// <summary>True for every kind of PCI-to-PCI bridge.</summary>
     public bool IsBridge => IsPort || Kind == NodeKind.SwitchUpstream;
-
-    /// <summary>The address that the user gave BAR <paramref name="index"/>, or null.</summary>
-    public GuestAddress? PinOf(int index)
-    {
-        foreach (BarPin pin in Pins)
-        {
-            if (pin.Index == index)
-            {
-                return pin.Address;
-            }
-        }
-
-        return null;
-    }
 }

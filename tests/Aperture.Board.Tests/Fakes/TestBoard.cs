@@ -1,6 +1,5 @@
 using Aperture.TestKit.Parts.Boards;
 using Aperture.Devices.Pc;
-using Aperture.Firmware.Platform;
 using Aperture.Placement;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;

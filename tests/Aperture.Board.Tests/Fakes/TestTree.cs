@@ -1,6 +1,7 @@
 using Aperture.Board.Pc;
+using Aperture.Configuration;
+using Aperture.Configuration.Kinds;
 using Aperture.Devices.TestDevice;
-using Aperture.Firmware.Platform;
 using Aperture.Memory;
 using Aperture.Pci;
 using Aperture.Placement.Request;
@@ -48,10 +49,22 @@ internal sealed class TestTree
 
     public IReadOnlyList<FunctionDemand> Demands => [.. _root.Select(Demand)];
 
-    private static TestDeviceSpec Spec(TestOption device) =>
-        TestDeviceOptions.TryParse([.. device.Items.Where(i => i.Key is not ("bars" or "policy"))], out TestDeviceSpec? spec, out string? error)
-            ? spec
-            : throw new ArgumentException(error);
+    private static TestDeviceSpec Spec(TestOption device)
+    {
+        string options = string.Join(',', device.Items.Where(i => i.Key is not ("bars" or "policy")).Select(i => $"{i.Key}={i.Value}"));
+        TestSpec spec = (TestSpec)ConfigReader.ReadDevice($"test,{options}");
+        return new TestDeviceSpec
+        {
+            Id = spec.Id!,
+            Port = spec.Port,
+            Bars = [.. spec.Registers.Select(bar => new TestBarSpec(bar.Index, bar.Kind, bar.Size, bar.IsRam ? TestBacking.Ram : TestBacking.Trap))],
+            RomSize = spec.RomSize,
+            Vendor = TestFunction.TestVendor,
+            Device = TestFunction.TestDevice,
+            MsiVectors = spec.MsiVectors,
+            MsixVectors = spec.MsixVectors,
+        };
+    }
 
     private static List<BarPin> Pins(TestOption device)
     {

@@ -1,5 +1,5 @@
+using Aperture.Configuration;
 using Aperture.Host.Model;
-using Aperture.Machine.Configuration;
 using Aperture.Machine.Tests.Fakes;
 using Aperture.Machine.Topology;
 using Aperture.Mirror;
@@ -185,7 +185,7 @@ public class AssignedPlanTests
     }
 
     private static MachineConfig Config(params string[] options) =>
-        ConfigReader.Read(options.Select(o => o.Split(' ', 2)).Select(o => new KeyValuePair<string, string>(o[0], o[1])), boots: false);
+        ConfigReader.Read(options.Select(o => o.Split(' ', 2)).Select(o => new Setting(o[0], o[1])), boots: false);
 
     private static string Refusal(Action act)
     {

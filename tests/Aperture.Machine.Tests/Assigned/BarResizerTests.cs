@@ -1,3 +1,4 @@
+using Aperture.Configuration.Kinds;
 using Aperture.Host.Model;
 using Aperture.Machine.Assigned;
 using Aperture.Pci;
@@ -67,7 +68,7 @@ public sealed class BarResizerTests : IDisposable
                 new HostBar(1, BarKind.Memory64Prefetchable, new GuestAddress(0x3800_0000_0000), size, SizeOrigin.Known),
             ],
         };
-        return new AssignedPart(new AssignedSpec("gpu", new HostDeviceName(address, null, null)) { Resizes = [new(1, wanted)] }, function, []);
+        return new AssignedPart(new VfioSpec { Id = "gpu", Device = new HostDeviceName(address, null, null), Resizes = [new(1, wanted)] }, function, []);
     }
 
     private string Touch(string place)

@@ -2,7 +2,7 @@ using Aperture.Board;
 using Aperture.TestKit.Parts.Boards;
 using Aperture.Host.Model;
 using Aperture.Hypervisor;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
 using Aperture.Placement;
@@ -47,7 +47,7 @@ internal sealed class TestBoard : BoardHarness
         MachineConfig config = ConfigReader.Read(
         [
             direct ? new("--kernel", "unused") : new("--firmware", "unused"),
-            .. options.Select(o => o.Split(' ', 2)).Select(o => new KeyValuePair<string, string>(o[0], o[1])),
+            .. options.Select(o => o.Split(' ', 2)).Select(o => new Setting(o[0], o[1])),
         ]);
         IReadOnlyList<TopologyNode> root = TopologyBuilder.Build(config, host);
         EventHub events = new(TimeProvider.System);

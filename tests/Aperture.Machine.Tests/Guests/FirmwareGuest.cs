@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 
 namespace Aperture.Machine.Tests.Guests;
 
@@ -19,12 +19,12 @@ internal sealed class FirmwareGuest : IDisposable
         Options =
         [
             new("--firmware", firmware), new("--serial", "null"), new("--memory", "256M"), new("--device", $"debugcon,file={LogPath}"), new("--events", EventsPath),
-            .. options.Select(o => o.Split(' ', 2)).Select(o => new KeyValuePair<string, string>(o[0], o.Length > 1 ? o[1] : "")),
+            .. options.Select(o => o.Split(' ', 2)).Select(o => new Setting(o[0], o.Length > 1 ? o[1] : "")),
         ];
         Machine = VirtualMachine.Create(ConfigReader.Read(Options), TimeProvider.System);
     }
 
-    public IReadOnlyList<KeyValuePair<string, string>> Options { get; }
+    public IReadOnlyList<Setting> Options { get; }
 
     public VirtualMachine Machine { get; }
 

@@ -1,5 +1,5 @@
 using Aperture.Kvm;
-using Aperture.Machine.Configuration;
+using Aperture.Configuration;
 
 namespace Aperture.Machine.Tests.Guests;
 
@@ -44,7 +44,7 @@ internal sealed class Guest : IDisposable
             ConfigReader.Read(
             [
                 new("--firmware", image), new("--serial", "null"), new("--memory", "16M"), new("--device", "debug-exit"), new("--events", EventsPath),
-                .. options.Select(o => o.Split(' ', 2)).Select(o => new KeyValuePair<string, string>(o[0], o.Length > 1 ? o[1] : "")),
+                .. options.Select(o => o.Split(' ', 2)).Select(o => new Setting(o[0], o.Length > 1 ? o[1] : "")),
             ]),
             TimeProvider.System);
 

@@ -1,7 +1,6 @@
 using Aperture.Board;
 using Aperture.TestKit.Devices;
 using Aperture.Board.Pc;
-using Aperture.Firmware.Platform;
 using Aperture.Memory;
 using Aperture.Pci;
 using Aperture.Placement.Map;

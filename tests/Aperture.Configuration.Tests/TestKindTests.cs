@@ -1,0 +1,88 @@
+using Aperture.Configuration.Kinds;
+using Aperture.Pci;
+
+namespace Aperture.Configuration.Tests;
+
+public class TestKindTests
+{
+    private static TestSpec Parse(string text) => Assert.IsType<TestSpec>(ConfigReader.ReadDevice("test," + text));
+
+    [Fact]
+    public void The_full_spelling_gives_every_part()
+    {
+        TestSpec spec = Parse("id=t1,addr=01.0,bar2=mem64p:64G:ram,bar0=mem32:1M:trap,bar4=io:256,rom=64K,port=rp0,msi=4,msix=16");
+        Assert.Equal("t1", spec.Id);
+        Assert.Equal((byte)0x08, spec.DeviceFunction);
+        Assert.Equal("rp0", spec.Port);
+        Assert.Equal(64u << 10, spec.RomSize);
+        Assert.Equal((4, 16), (spec.MsiVectors, spec.MsixVectors));
+        Assert.Equal(
+            [
+                new TestBar(0, BarKind.Memory32, 1 << 20, false),
+                new TestBar(2, BarKind.Memory64Prefetchable, 64UL << 30, true),
+                new TestBar(4, BarKind.Io, 256, false),
+            ],
+            spec.Registers);
+    }
+
+    [Fact]
+    public void Only_the_id_is_needed_and_a_BAR_is_trapped_by_default()
+    {
+        TestSpec spec = Parse("id=x");
+        Assert.Null(spec.DeviceFunction);
+        Assert.Null(spec.Port);
+        Assert.False(Parse("id=x,bar1=mem64:4K").Registers[0].IsRam);
+    }
+
+    [Theory]
+    [InlineData("bar0=mem32:1M", "id")]
+    [InlineData("id=", "id")]
+    [InlineData("id=a b", "id")]
+    [InlineData("id=x,id=y", "twice")]
+    [InlineData("id=x,addr=20.0", "1f.7")]
+    [InlineData("id=x,addr=1.8", "1f.7")]
+    [InlineData("id=x,port=", "port")]
+    [InlineData("id=x,bar6=mem32:1M", "bar0 to bar5")]
+    [InlineData("id=x,colour=red", "options are")]
+    [InlineData("id=x,bar0=mem32", "KIND:SIZE")]
+    [InlineData("id=x,bar0=mem16:1M", "mem32p")]
+    [InlineData("id=x,bar0=rom:1M", "mem32p")]
+    [InlineData("id=x,bar0=mem32:1M:trap:more", "KIND:SIZE")]
+    [InlineData("id=x,bar0=mem32:1M:disk", "trap or ram")]
+    [InlineData("id=x,bar0=mem32:3M", "power of two from 16 to 2G")]
+    [InlineData("id=x,bar0=mem32:8", "power of two from 16 to 2G")]
+    [InlineData("id=x,bar0=mem32:4G", "power of two from 16 to 2G")]
+    [InlineData("id=x,bar0=mem32:0", "power of two from 16 to 2G")]
+    [InlineData("id=x,bar0=mem64:2K:ram", "power of two from 4K to 4194304T")]
+    [InlineData("id=x,bar0=io:512", "power of two from 4 to 256")]
+    [InlineData("id=x,bar0=io:2", "power of two from 4 to 256")]
+    [InlineData("id=x,bar0=io:256:ram", "I/O")]
+    [InlineData("id=x,bar5=mem64:1M", "bar0 to bar4")]
+    [InlineData("id=x,bar1=io:16,bar0=mem64:1M", "upper half of the 64-bit bar0")]
+    [InlineData("id=x,rom=1K", "2K to 16M")]
+    [InlineData("id=x,rom=3K", "2K to 16M")]
+    [InlineData("id=x,rom=no-such-file.rom", "no such file")]
+    [InlineData("id=x,rom=", "2K to 16M")]
+    [InlineData("id=x,ids=8086", "VENDOR:DEVICE")]
+    [InlineData("id=x,ids=8086:10d3:1", "VENDOR:DEVICE")]
+    [InlineData("id=x,ids=18086:10d3", "VENDOR:DEVICE")]
+    [InlineData("id=x,ids=ffff:0001", "not ffff")]
+    [InlineData("id=x,msi=3", "power of two from 1 to 32")]
+    [InlineData("id=x,msi=0", "power of two from 1 to 32")]
+    [InlineData("id=x,bar0=mem32:1M,msix=2049", "1 to 2048")]
+    [InlineData("id=x,bar0=mem32:1M:ram,msix=1", "8K")]
+    [InlineData("id=x,bar0=io:256,msix=1", "8K")]
+    [InlineData("id=x,bar0=mem32:8K,msix=129", "16K")]
+    public void What_is_not_legal_is_refused_in_one_sentence_that_says_what_is(string text, string says)
+    {
+        string error = Assert.Throws<ApertureException>(() => Parse(text)).Message.TrimEnd('.');
+        Assert.StartsWith("test device", error, StringComparison.Ordinal);
+        Assert.Contains(says, error, StringComparison.Ordinal);
+        Assert.DoesNotContain(". ", error, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', error);
+        if (text.StartsWith("id=x", StringComparison.Ordinal))
+        {
+            Assert.StartsWith("test device x: ", error, StringComparison.Ordinal);
+        }
+    }
+}
