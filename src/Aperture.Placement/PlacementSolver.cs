@@ -43,8 +43,8 @@ public static class PlacementSolver
         return conflicts.Count > 0 ? PlacementResult.Of(conflicts) : Resizing.Solve(new Ground(request.Platform, request.HostBridges), topology, new SearchBudget(budget));
     }
 
-    /// <summary>Places a topology whose BARs have their sizes.</summary>
-    internal static PlacementResult Place(Ground ground, Topology topology, SearchBudget budget)
+    /// <summary>Places a topology whose BARs have their sizes; with <paramref name="lastResort"/> also where automatic placement does not go by itself.</summary>
+    internal static PlacementResult Place(Ground ground, Topology topology, SearchBudget budget, bool lastResort)
     {
         Outcome? refused = null;
         foreach (ulong start in Arenas.AutomaticStarts(ground, AlwaysLow(topology)))
@@ -65,7 +65,23 @@ public static class PlacementSolver
             refused = outcome;
         }
 
-        return PlacementResult.Of(refused!.Conflicts);
+        return NoRoom(ground, topology, budget, refused!, lastResort);
+    }
+
+    /// <summary>The map of the last resort, or the refusal, called proven where it is.</summary>
+    private static PlacementResult NoRoom(Ground ground, Topology topology, SearchBudget budget, Outcome refused, bool lastResort)
+    {
+        bool proven = refused.Failure is not null && RoomProof.NoneExists(ground, topology, refused.FailedIn);
+        if (!proven && lastResort && refused.IsAboutRoom)
+        {
+            (Outcome? found, proven) = Squeeze.Run(ground, topology, budget);
+            if (found is { Tree: { } tree, Arenas: { } arenas })
+            {
+                return PlacementResult.Of(MapBuilder.Build(ground, topology, tree, arenas));
+            }
+        }
+
+        return PlacementResult.Of(refused.Failure is { } failure ? [RoomSentence.Of(failure, refused.Arenas![refused.FailedIn], proven)] : refused.Conflicts);
     }
 
     /// <summary>Bytes that lie in the automatic 32-bit space whatever is chosen; 0 where pins or set windows may hold them elsewhere.</summary>

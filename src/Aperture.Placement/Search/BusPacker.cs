@@ -4,12 +4,14 @@ namespace Aperture.Placement.Search;
 internal sealed class BusPacker
 {
     private readonly Arena _arena;
+    private readonly bool _everywhere;
     private readonly SearchBudget _budget;
     private readonly List<Block>[] _byHost;
 
-    private BusPacker(Arena arena, IReadOnlyList<Block> children, int hosts, SearchBudget budget)
+    private BusPacker(Arena arena, bool everywhere, IReadOnlyList<Block> children, int hosts, SearchBudget budget)
     {
         _arena = arena;
+        _everywhere = everywhere;
         _budget = budget;
         _byHost = new List<Block>[hosts];
         foreach (Block child in children)
@@ -18,10 +20,10 @@ internal sealed class BusPacker
         }
     }
 
-    /// <summary>Settles the blocks; null on success.</summary>
-    public static Failure? Place(Arena arena, IReadOnlyList<Block> children, int hosts, SearchBudget budget)
+    /// <summary>Settles the blocks, those that float where automatic placement goes or <paramref name="everywhere"/> that a pin may lie; null on success.</summary>
+    public static Failure? Place(Arena arena, bool everywhere, IReadOnlyList<Block> children, int hosts, SearchBudget budget)
     {
-        BusPacker packer = new(arena, children, hosts, budget);
+        BusPacker packer = new(arena, everywhere, children, hosts, budget);
         if (packer.SettleForced(children) is { } pinned)
         {
             return pinned;
@@ -90,7 +92,7 @@ internal sealed class BusPacker
 
     private FreeSpace Free(int host, IEnumerable<Block> placed)
     {
-        FreeSpace free = _arena.AutomaticOf(host);
+        FreeSpace free = _everywhere ? _arena.LegalOf(host) : _arena.AutomaticOf(host);
         foreach (Block block in placed)
         {
             free.Remove(block.Placed);
