@@ -43,9 +43,17 @@ public static class PlacementSolver
         return conflicts.Count > 0 ? PlacementResult.Of(conflicts) : Resizing.Solve(new Ground(request.Platform, request.HostBridges), topology, new SearchBudget(budget));
     }
 
-    /// <summary>Places a topology whose BARs have their sizes; with <paramref name="lastResort"/> also where automatic placement does not go by itself.</summary>
+    /// <summary>As <see cref="PlaceAll"/>; when ports are short, without I/O BARs that PCI Express devices work without.</summary>
     internal static PlacementResult Place(Ground ground, Topology topology, SearchBudget budget, bool lastResort)
     {
+        PlacementResult result = PlaceAll(ground, topology, budget, lastResort, out bool portsAreShort);
+        return portsAreShort ? IoShortage.Solve(topology, () => PlaceAll(ground, topology, budget, lastResort, out _)) ?? result : result;
+    }
+
+    /// <summary>Places a topology whose BARs have their sizes; with <paramref name="lastResort"/> also where automatic placement does not go by itself.</summary>
+    private static PlacementResult PlaceAll(Ground ground, Topology topology, SearchBudget budget, bool lastResort, out bool portsAreShort)
+    {
+        portsAreShort = false;
         Outcome? refused = null;
         foreach (ulong start in Arenas.AutomaticStarts(ground, AlwaysLow(topology)))
         {
@@ -65,6 +73,7 @@ public static class PlacementSolver
             refused = outcome;
         }
 
+        portsAreShort = refused is { Failure: not null, FailedIn: ArenaKind.Io };
         return NoRoom(ground, topology, budget, refused!, lastResort);
     }
 
@@ -72,7 +81,7 @@ public static class PlacementSolver
     private static PlacementResult NoRoom(Ground ground, Topology topology, SearchBudget budget, Outcome refused, bool lastResort)
     {
         bool proven = refused.Failure is not null && RoomProof.NoneExists(ground, topology, refused.FailedIn);
-        if (!proven && lastResort && refused.IsAboutRoom)
+        if (!proven && lastResort && refused.IsAboutRoom && refused is not { Failure: not null, FailedIn: ArenaKind.Io })
         {
             (Outcome? found, proven) = Squeeze.Run(ground, topology, budget);
             if (found is { Tree: { } tree, Arenas: { } arenas })

@@ -136,10 +136,11 @@ internal sealed class BlockTree
 
     private NodeBlocks Open(FunctionNode node)
     {
-        BarBlock[] bars = node.Bars.Length == 0 ? [] : new BarBlock[node.Bars.Length];
+        BarSpec[] specs = Array.Exists(node.Bars, bar => bar.LeftOut) ? [.. node.Bars.Where(bar => !bar.LeftOut)] : node.Bars;
+        BarBlock[] bars = specs.Length == 0 ? [] : new BarBlock[specs.Length];
         for (int index = 0; index < bars.Length; index++)
         {
-            BarSpec bar = node.Bars[index];
+            BarSpec bar = specs[index];
             bars[index] = new BarBlock(bar, bar.Pin is not null && _ignoredPins.ContainsKey(bar));
         }
 

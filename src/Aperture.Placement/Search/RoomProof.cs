@@ -19,7 +19,7 @@ internal sealed class RoomProof
     {
         _ground = ground;
         _topology = topology;
-        List<BarSpec> bars = [.. topology.Bars.Where(bar => bar.Kind == BarKind.Io == io)];
+        List<BarSpec> bars = [.. topology.Bars.Where(bar => bar.Kind == BarKind.Io == io && !bar.LeftOut)];
         _floating = [.. bars.Where(bar => bar.Pin is null)];
         _pinned = [.. bars.Where(bar => bar.Pin is not null).Select(bar => Extent.Sized(bar.Pin!.Value.Value, bar.Size)).OrderBy(extent => extent.Start)];
     }
@@ -34,7 +34,7 @@ internal sealed class RoomProof
     private bool NoPorts()
     {
         FreeSpace free = Free(Build(_ground.Platform.LowRamCeiling).Io);
-        return _floating.Exists(bar => !Fits(bar, free)) || LeastOnRoot(WindowKind.Io, _floating) > free.Total;
+        return _floating.Exists(bar => !Fits(bar, free, ArenaKind.Io)) || LeastOnRoot(WindowKind.Io, _floating) > free.Total;
     }
 
     private bool NoMemory()
@@ -43,8 +43,9 @@ internal sealed class RoomProof
         Arenas most = Build(LowestWithRam(lowest, highest));
         FreeSpace low = Free(most.Low);
         FreeSpace high = Free(Build(highest).High);
-        List<BarSpec> lowOnly = [.. _floating.Where(bar => !MayGoHigh(bar) || !Fits(bar, high))];
-        if (_floating.Exists(bar => !(Fits(bar, low) || (MayGoHigh(bar) && Fits(bar, high)))) || LeastOnRoot(WindowKind.Memory, lowOnly) > low.Total)
+        bool FitsHigh(BarSpec bar) => MayGoHigh(bar) && Fits(bar, high, ArenaKind.High);
+        List<BarSpec> lowOnly = [.. _floating.Where(bar => !FitsHigh(bar))];
+        if (_floating.Exists(bar => !Fits(bar, low, ArenaKind.Low) && !FitsHigh(bar)) || LeastOnRoot(WindowKind.Memory, lowOnly) > low.Total)
         {
             return true;
         }
@@ -91,24 +92,25 @@ internal sealed class RoomProof
     private static bool MayGoHigh(BarSpec bar) => bar.Kind == BarKind.Memory64Prefetchable || (bar.Kind == BarKind.Memory64 && bar.Node.Parent is null);
 
     /// <summary>True when a BAR has a place by itself, inside what is pinned of the windows above it.</summary>
-    private static bool Fits(BarSpec bar, FreeSpace free)
+    private static bool Fits(BarSpec bar, FreeSpace free, ArenaKind kind)
     {
         Shape shape = new(bar.Size, bar.Unit, 0, []);
-        return Reach(bar).Any(reach => (reach is { } window ? Inside(free, window) : free).TryFirst(1, shape, out _));
+        return Reach(bar, kind).Any(reach => (reach is { } window ? Inside(free, window) : free).TryFirst(1, shape, out _));
     }
 
     private static FreeSpace Inside(FreeSpace free, Extent window) =>
         new(free.Spans.Select(span => new Extent(Math.Max(span.Start, window.Start), Math.Min(span.End, window.End))));
 
     /// <summary>The windows that may forward to a BAR where the bridge right above has them pinned; null for anywhere.</summary>
-    private static IEnumerable<Extent?> Reach(BarSpec bar)
+    private static IEnumerable<Extent?> Reach(BarSpec bar, ArenaKind kind)
     {
         if (bar.Node.Parent?.Demand.Bridge is not { } bridge)
         {
             return [null];
         }
 
-        AddressRange?[] windows = bar.Kind == BarKind.Io ? [bridge.IoWindow]
+        AddressRange?[] windows = kind == ArenaKind.Io ? [bridge.IoWindow]
+            : kind == ArenaKind.High ? [bridge.PrefetchableWindow]
             : bar.Kind.IsPrefetchable() ? [bridge.MemoryWindow, bridge.PrefetchableWindow] : [bridge.MemoryWindow];
         return windows.Select(window => window is { } range ? Extent.Of(range) : (Extent?)null);
     }
