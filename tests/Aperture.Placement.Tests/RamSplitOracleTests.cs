@@ -256,4 +256,27 @@ public class RamSplitOracleTests
             hot, Bridge("dn1", 1, Device("b", 0, Build.Bar(0, BarKind.Memory64Prefetchable, 2 * G))))));
         Assert.True(Build.Map(request).Bridge("dn0").Prefetchable!.Value.Last.Value < PlatformLimits.FourGiB);
     }
+
+    /// <summary>All the functions that a root bus takes, asking for 99 % of what 8 GiB of addresses leave beside RAM.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void A_full_root_bus_near_the_limit_is_placed(int seed)
+    {
+        const int Count = 237;
+        Random random = new(seed);
+        ulong ram = 3000 + (ulong)random.Next(2000);
+        ulong left = (8192 - ram - 276) * M / 100 * 99;
+        List<FunctionDemand> functions = [];
+        for (int place = 0; place < Count; place++)
+        {
+            ulong fair = left / (ulong)(Count - place);
+            ulong size = 1UL << Math.Clamp(System.Numerics.BitOperations.Log2(fair) + random.Next(-2, 2), 12, 30);
+            left -= Math.Min(left, size);
+            functions.Add(new FunctionDemand($"f{place}", (byte)(place + 8), [Build.Bar(0, random.Next(4) == 0 ? BarKind.Memory32 : BarKind.Memory64Prefetchable, size)]));
+        }
+
+        Build.Map(RequestFor(PlatformLimits.Q35(ram * M, 33), [.. functions]));
+    }
 }

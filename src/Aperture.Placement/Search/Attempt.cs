@@ -161,7 +161,7 @@ internal sealed class Attempt
 
         if (Place(tree, ArenaKind.High) is { } high)
         {
-            return (Failed(high, ArenaKind.High), mayChoose && choices.SendLow(high.Block));
+            return (Failed(high, ArenaKind.High), mayChoose && choices.SendLow(high.Left, high.Block));
         }
 
         if (Place(tree, ArenaKind.Low) is { } low)

@@ -118,7 +118,27 @@ internal sealed class BusPacker
         }
 
         Block? alone = floating.Find(block => !block.Shapes.Any(shape => free.TryFirst(0, shape, out _)));
-        return new Failure(alone ?? sorted[failed], null, free, ForcedPlacer.Total(floating));
+        return new Failure(alone ?? sorted[failed], null, free, ForcedPlacer.Total(floating)) { Left = Left(sorted, free) };
+    }
+
+    // One after the other would come to the same: what lies before a block that is taken out stays where it is.
+    private static List<Block> Left(List<Block> sorted, FreeSpace free)
+    {
+        List<Block> left = [];
+        FreeSpace rest = free.Clone();
+        foreach (Block block in sorted.TrueForAll(block => block is BarBlock { IsNatural: true }) ? sorted : [])
+        {
+            if (rest.TryFirst(0, block.Shapes[0], out ulong start))
+            {
+                rest.Remove(Extent.Sized(start, block.Shapes[0].Size));
+            }
+            else
+            {
+                left.Add(block);
+            }
+        }
+
+        return left;
     }
 
     /// <summary>Gives each host bridge a run of its own, one after the other; false, with nothing settled, when that does not fit.</summary>

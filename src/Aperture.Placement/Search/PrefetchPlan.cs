@@ -65,6 +65,17 @@ internal sealed class Choices
         _ => false,
     };
 
+    /// <summary>Takes several down at once, <paramref name="first"/> among them; false when it must stay high.</summary>
+    public bool SendLow(IReadOnlyList<Block> all, Block first)
+    {
+        foreach (Block block in all.Where(block => block != first))
+        {
+            SendLow(block);
+        }
+
+        return SendLow(first);
+    }
+
     /// <summary>Which side of 4 GiB an unpinned 64-bit BAR on the root bus goes to.</summary>
     public bool GoesHigh(BarSpec bar) => _highExists && !_sentLow.Contains(bar);
 
