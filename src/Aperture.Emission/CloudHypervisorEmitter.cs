@@ -121,7 +121,9 @@ internal static class CloudHypervisorEmitter
 
     private static int First(int segment) => segment == 0 ? FirstDeviceOfSegment0 : FirstDevice;
 
-    /// <summary>The device number of each endpoint: the planned one where it is on the root bus and free, else the lowest that is; none for what no number is left for.</summary>
+    /// <summary>
+    /// The device number of each endpoint: the planned one where it is on the root bus and free, else the lowest that is; none for what no number is left for.
+    /// </summary>
     private static Dictionary<PlannedFunction, int> Slots(PlannedTree tree, int host)
     {
         Dictionary<PlannedFunction, int> slots = [];
@@ -151,7 +153,8 @@ internal static class CloudHypervisorEmitter
             text.Gap("devices without a host device: nothing is emulated for them; the comments show where a host device goes.");
         }
 
-        text.Gap("function numbers, and device numbers of what is planned behind bridges: each device is function 0 of a number of its own. Devices 01 and 02 of segment 0 are the monitor's.");
+        text.Gap("function numbers, and device numbers of what is planned behind bridges: each device is function 0 of a number of its own. "
+            + "Devices 01 and 02 of segment 0 are the monitor's.");
         SharedGaps.Pins(text, tree);
         SharedGaps.Capabilities(text, tree);
         text.Gap($"the low hole from {plan.Map.Ram.LowHoleStart}: it has a fixed start of its own, and apertures their own places inside.");

@@ -48,7 +48,9 @@ internal static class QemuLimits
         return needed >= MostHole64 ? MostHole64 : Math.Max(DefaultHole64, BitOperations.RoundUpToPowerOf2((ulong)needed));
     }
 
-    /// <summary>MiB of 64-bit window to ask of OVMF, or null where what every version has by itself suffices. A version that chooses more by itself keeps that.</summary>
+    /// <summary>
+    /// MiB of 64-bit window to ask of OVMF, or null where what every version has by itself suffices. A version that chooses more by itself keeps that.
+    /// </summary>
     public static ulong? OvmfAperture(PlacementMap map) => Hole64(map) > OvmfHole64 ? Math.Min(Hole64(map), MostOvmfHole64) >> 20 : null;
 
     /// <summary>True when the window is more than OVMF can be told.</summary>

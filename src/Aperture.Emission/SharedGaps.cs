@@ -62,7 +62,8 @@ internal static class SharedGaps
     {
         if (QemuLimits.IsPastOvmf(map))
         {
-            text.Gap($"a 64-bit window of {ByteSize.Format(QemuLimits.Hole64(map))}: {QemuLimits.OvmfApertureName} goes to 16T; OVMF from 2023 on takes an eighth of the address space by itself.");
+            text.Gap($"a 64-bit window of {ByteSize.Format(QemuLimits.Hole64(map))}: {QemuLimits.OvmfApertureName} goes to 16T; "
+                + "OVMF from 2023 on takes an eighth of the address space by itself.");
         }
     }
 

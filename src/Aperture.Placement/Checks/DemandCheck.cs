@@ -139,7 +139,8 @@ internal static class DemandCheck
         if (least >= smallest && whole > largest && bar.Kind.Is64Bit() && whole <= 1UL << (PlatformLimits.MaxAddressBits - 1))
         {
             return (PlacementConflictKind.AboveAddressBits,
-                $"does not fit the guest's {addressBits} physical address bits: {ByteSize.Format(largest)} is the most that a BAR can have there{(spec.Count > 1 ? ", all VFs together" : "")}");
+                $"does not fit the guest's {addressBits} physical address bits: {ByteSize.Format(largest)} is the most that a BAR can have there"
+                + (spec.Count > 1 ? ", all VFs together" : ""));
         }
 
         return least < smallest || whole > largest

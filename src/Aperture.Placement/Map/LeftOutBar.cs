@@ -14,8 +14,9 @@ public sealed record LeftOutBar(string Function, BarDemand Demand, string Port)
         ArgumentNullException.ThrowIfNull(bars);
         if (bars.Count > 0)
         {
-            yield return $"There are too few I/O ports for all, so the I/O windows of {string.Join(", ", bars.Select(bar => bar.Port).Distinct())} stay closed; PCI Express devices work without, "
-                + $"and no address has {string.Join(", ", bars.Select(bar => $"{bar.Function} {BarIndex.Name(bar.Demand.Index)}"))}.";
+            string ports = string.Join(", ", bars.Select(bar => bar.Port).Distinct());
+            string names = string.Join(", ", bars.Select(bar => $"{bar.Function} {BarIndex.Name(bar.Demand.Index)}"));
+            yield return $"There are too few I/O ports for all, so the I/O windows of {ports} stay closed; PCI Express devices work without, and no address has {names}.";
         }
     }
 }

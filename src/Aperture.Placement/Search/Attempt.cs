@@ -295,7 +295,8 @@ internal sealed record Outcome(IReadOnlyList<PlacementConflict> Conflicts, bool 
     public ArenaKind FailedIn { get; init; }
 
     /// <summary>True when something found no room: RAM and ECAM ranges included, pins that contradict each other not.</summary>
-    public bool IsAboutRoom => Failure is not null || Conflicts.All(conflict => conflict.Kind is PlacementConflictKind.BadLimit or PlacementConflictKind.NoSpace);
+    public bool IsAboutRoom =>
+        Failure is not null || Conflicts.All(conflict => conflict.Kind is PlacementConflictKind.BadLimit or PlacementConflictKind.NoSpace);
 
     public Arenas? Arenas { get; init; }
 

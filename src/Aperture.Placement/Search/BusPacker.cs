@@ -20,7 +20,9 @@ internal sealed class BusPacker
         }
     }
 
-    /// <summary>Settles the blocks, those that float where automatic placement goes or <paramref name="everywhere"/> that a pin may lie; null on success.</summary>
+    /// <summary>
+    /// Settles the blocks, those that float where automatic placement goes or <paramref name="everywhere"/> that a pin may lie; null on success.
+    /// </summary>
     public static Failure? Place(Arena arena, bool everywhere, IReadOnlyList<Block> children, int hosts, SearchBudget budget)
     {
         BusPacker packer = new(arena, everywhere, children, hosts, budget);

@@ -33,7 +33,8 @@ internal static class IoShortage
     }
 
     private static bool MayLeaveOut(BarSpec bar) =>
-        bar is { Kind: BarKind.Io, Pin: null } && bar.Node.Demand.Bridge is null && bar.Node.Bars.Any(other => other.Kind.IsMemory() && other.Kind != BarKind.Rom);
+        bar is { Kind: BarKind.Io, Pin: null } && bar.Node.Demand.Bridge is null
+        && bar.Node.Bars.Any(other => other.Kind.IsMemory() && other.Kind != BarKind.Rom);
 
     private static void Close(List<BarSpec[]> ports, int count)
     {

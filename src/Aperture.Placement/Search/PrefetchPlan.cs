@@ -17,7 +17,9 @@ internal enum PrefetchPlan
     LowMemory,
 }
 
-/// <summary>What may go to either side of 4 GiB by itself: an unpinned 64-bit BAR, or the prefetchable window that a port below another bridge keeps for hotplug.</summary>
+/// <summary>
+/// What may go to either side of 4 GiB by itself: an unpinned 64-bit BAR, or the prefetchable window that a port below another bridge keeps for hotplug.
+/// </summary>
 internal readonly record struct Movable(BarSpec? Bar, FunctionNode? Port, ulong Size);
 
 /// <summary>

@@ -140,7 +140,8 @@ internal sealed class Squeeze
             }
         }
 
-        IEnumerable<List<Movable>> single = enough.Concat(less).DistinctBy(item => (item.Size, (item.Port ?? item.Bar!.Node).Top)).Take(MostTriedAtOnce).Select(item => new List<Movable> { item });
+        IEnumerable<List<Movable>> single = enough.Concat(less).DistinctBy(item => (item.Size, (item.Port ?? item.Bar!.Node).Top))
+            .Take(MostTriedAtOnce).Select(item => new List<Movable> { item });
         return batch.Count > 1 && sum >= missing ? single.Prepend(batch) : single;
     }
 
@@ -155,7 +156,8 @@ internal sealed class Squeeze
 
             foreach (Request.BarSpec bar in node.Bars)
             {
-                if (bar.Pin is null && (bar.Kind == BarKind.Memory64Prefetchable || (bar.Kind == BarKind.Memory64 && node.Parent is null)) && bar.Size < PlatformLimits.FourGiB)
+                bool mayGoHigh = bar.Kind == BarKind.Memory64Prefetchable || (bar.Kind == BarKind.Memory64 && node.Parent is null);
+                if (mayGoHigh && bar.Pin is null && bar.Size < PlatformLimits.FourGiB)
                 {
                     yield return new Movable(bar, null, bar.Size);
                 }
