@@ -56,7 +56,9 @@ public static class PciProgrammer
             }
             else if (placement.Bars.Count > 0)
             {
-                function.ProgramCommand(Decoding, Decoding);
+                // A BAR without an address must not be decoded at 0.
+                bool hasPorts = placement.Bars.Any(bar => bar.Demand.Kind == BarKind.Io) || placement.Demand.Bars.All(bar => bar.Kind != BarKind.Io);
+                function.ProgramCommand(Decoding, hasPorts ? Decoding : PciCommand.MemorySpace);
             }
         }
     }

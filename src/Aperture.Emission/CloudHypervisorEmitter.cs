@@ -13,8 +13,10 @@ internal static class CloudHypervisorEmitter
     // The monitor's own limit on segments.
     private const int MostSegments = 96;
 
-    // A segment is one bus, whose device 0 is the monitor's.
-    private const int DevicesPerSegment = 31;
+    // A segment is one bus, whose device 0 is the monitor's; on segment 0 the console and the source of random numbers, which are there by default, come next.
+    private const int FirstDevice = 1;
+    private const int FirstDeviceOfSegment0 = 3;
+    private const int EndOfDevices = 32;
 
     /// <summary>The script.</summary>
     public static string Write(EmissionPlan plan)
@@ -78,7 +80,7 @@ internal static class CloudHypervisorEmitter
         bool opened = false;
         for (int host = 0; host < tree.Roots.Count; host++)
         {
-            int count = 0;
+            Dictionary<PlannedFunction, int> slots = Slots(tree, host);
             foreach (PlannedFunction planned in tree.All.Where(f => f.HostIndex == host))
             {
                 text.Comment($"{planned.Title}: {planned.Kind}", Indent);
@@ -93,11 +95,11 @@ internal static class CloudHypervisorEmitter
                     continue;
                 }
 
-                if (host >= MostSegments || ++count > DevicesPerSegment)
+                if (host >= MostSegments || !slots.TryGetValue(planned, out int slot))
                 {
                     text.Gap($"{planned.Title}: "
-                        + $"{(host >= MostSegments ? $"there are {MostSegments} segments at most" : $"a segment takes {DevicesPerSegment} devices")}; it is "
-                        + $"not written.");
+                        + (host >= MostSegments ? $"there are {MostSegments} segments at most" : $"segment {host} takes {EndOfDevices - First(host)} devices")
+                        + "; it is not written.");
                     continue;
                 }
 
@@ -105,7 +107,8 @@ internal static class CloudHypervisorEmitter
                 if (!known)
                 {
                     text.Comment(string.Create(
-                        CultureInfo.InvariantCulture, $"--device path=/sys/bus/pci/devices/DDDD:BB:DD.F/,id={planned.Id},pci_segment={host}"), Indent);
+                        CultureInfo.InvariantCulture,
+                        $"--device path=/sys/bus/pci/devices/DDDD:BB:DD.F/,id={planned.Id},pci_segment={host},pci_device_id={slot}"), Indent);
                     continue;
                 }
 
@@ -115,10 +118,38 @@ internal static class CloudHypervisorEmitter
                     opened = true;
                 }
 
-                text.Line(Indent + Words.Shell(
-                    string.Create(CultureInfo.InvariantCulture, $"path=/sys/bus/pci/devices/{address}/,id={planned.Id},pci_segment={host}")));
+                text.Line(Indent + Words.Shell(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"path=/sys/bus/pci/devices/{address}/,id={planned.Id},pci_segment={host},pci_device_id={slot}")));
             }
         }
+    }
+
+    private static int First(int segment) => segment == 0 ? FirstDeviceOfSegment0 : FirstDevice;
+
+    /// <summary>
+    /// The device number of each endpoint: the planned one where it is on the root bus and free, else the lowest that is; none for what no number is left for.
+    /// </summary>
+    private static Dictionary<PlannedFunction, int> Slots(PlannedTree tree, int host)
+    {
+        Dictionary<PlannedFunction, int> slots = [];
+        SortedSet<int> free = [.. Enumerable.Range(First(host), EndOfDevices - First(host))];
+        List<PlannedFunction> endpoints = [.. tree.All.Where(f => f.HostIndex == host && f.Role == FunctionRole.Endpoint)];
+        foreach (PlannedFunction endpoint in endpoints.Where(f => f.Parent is null && f.Address.Function == 0))
+        {
+            if (free.Remove(endpoint.Address.Device))
+            {
+                slots.Add(endpoint, endpoint.Address.Device);
+            }
+        }
+
+        foreach (PlannedFunction endpoint in endpoints.Where(f => !slots.ContainsKey(f)).Take(free.Count).ToList())
+        {
+            slots.Add(endpoint, free.Min);
+            free.Remove(free.Min);
+        }
+
+        return slots;
     }
 
     private static void Gaps(ConfigText text, EmissionPlan plan, PlannedTree tree)
@@ -128,7 +159,8 @@ internal static class CloudHypervisorEmitter
             text.Gap("devices without a host device: nothing is emulated for them; the comments show where a host device goes.");
         }
 
-        text.Gap("device and function numbers: devices take the next free one of their segment, in this order.");
+        text.Gap("function numbers, and device numbers of what is planned behind bridges: each device is function 0 of a number of its own. "
+            + "Devices 01 and 02 of segment 0 are the monitor's.");
         SharedGaps.Pins(text, tree);
         SharedGaps.Capabilities(text, tree);
         text.Gap($"the low hole from {plan.Map.Ram.LowHoleStart}: it has a fixed start of its own, and apertures their own places inside.");

@@ -4,16 +4,16 @@ using Aperture.Placement.Map;
 namespace Aperture.Emission;
 
 /// <summary>
-/// Writes a libvirt domain for the q35 board. libvirt names a bus by its controller's index, which need not be a bus number of the guest; here
-/// it is that number wherever the index is free.
+/// Writes a libvirt domain for the q35 board. libvirt names a bus by its controller's index, which need not be a bus number of the guest; it adds a
+/// controller for every index below the highest that has none, so indexes are counted here.
 /// </summary>
 internal sealed class LibvirtEmitter
 {
     private readonly ConfigText _text = ConfigText.Xml();
     private readonly EmissionPlan _plan;
     private readonly PlannedTree _tree;
-    private readonly HashSet<int> _indexes = [0];
     private readonly List<(string Alias, BridgePlacement Bridge)> _reserves = [];
+    private int _controllers = 1;
     private int _ports;
 
     private LibvirtEmitter(EmissionPlan plan)
@@ -35,6 +35,12 @@ internal sealed class LibvirtEmitter
         _text.Line("  <name>aperture</name>");
         _text.Line(Invariant($"  <memory unit='KiB'>{(_plan.Request.Platform.RamSize + 1023) >> 10}</memory>"));
         _text.Line("  <vcpu>1</vcpu>");
+        if (QemuLimits.OvmfAperture(_plan.Map) is { } aperture)
+        {
+            _text.Comment("OVMF's 64-bit window in MiB; other firmware does not look at it. sysinfo of this type needs libvirt 6.5.", "  ");
+            _text.Line(Invariant($"  <sysinfo type='fwcfg'><entry name='{QemuLimits.OvmfApertureName}'>{aperture}</entry></sysinfo>"));
+        }
+
         _text.Line("  <os><type arch='x86_64' machine='q35'>hvm</type></os>");
         _text.Line("  <features><acpi/></features>");
         _text.Line(Invariant($"  <cpu mode='host-passthrough'><maxphysaddr mode='emulate' bits='{_plan.Request.Platform.PhysicalAddressBits}'/></cpu>"));
@@ -71,7 +77,7 @@ internal sealed class LibvirtEmitter
             return 0;
         }
 
-        if (host.Segment != 0 || host.FirstBus == 0 || Index(host.FirstBus) is not { } free)
+        if (host.Segment != 0 || host.FirstBus == 0 || Index() is not { } free)
         {
             _text.Gap($"{what}: the machine has one segment, and a further root bus starts above 00; nothing below it is written.");
             return null;
@@ -84,19 +90,8 @@ internal sealed class LibvirtEmitter
         return free;
     }
 
-    /// <summary>A free controller index, <paramref name="wanted"/> if possible; libvirt's are a byte.</summary>
-    private int? Index(int wanted)
-    {
-        for (int i = 0; i < 256; i++)
-        {
-            if (_indexes.Add((wanted + i) & 0xFF))
-            {
-                return (wanted + i) & 0xFF;
-            }
-        }
-
-        return null;
-    }
+    /// <summary>The next controller index; an address has a byte for it.</summary>
+    private int? Index() => _controllers < 256 ? _controllers++ : null;
 
     private void Functions(List<PlannedFunction> functions, int? bus)
     {
@@ -126,7 +121,7 @@ internal sealed class LibvirtEmitter
             return null;
         }
 
-        if (Index(bridge.Secondary) is not { } index)
+        if (Index() is not { } index)
         {
             _text.Gap($"{planned.Title}: all 256 controller indexes are taken; it and what lies below it are not written.");
             return null;
@@ -223,6 +218,7 @@ internal sealed class LibvirtEmitter
         }
 
         _text.Gap("bus numbers: an index is libvirt's name for a bus; firmware numbers buses in the order that it finds them.");
+        SharedGaps.Ovmf(_text, _plan.Map);
         SharedGaps.RamPieces(_text, _plan.Map);
         SharedGaps.Reserved(_text, _plan.Request);
         _text.Gaps("libvirt", "  ");

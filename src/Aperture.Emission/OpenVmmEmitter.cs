@@ -52,7 +52,7 @@ internal sealed class OpenVmmEmitter
         string low = needs.Low is { } l ? $",low_mmio={ByteSize.Format(l.Size)},low_mmio_base={l.Start}" : "";
         string high = needs.High is { } h ? $",high_mmio={ByteSize.Format(h.Size)},high_mmio_base={h.Start}" : "";
 
-        // Pins of host devices hold only on a root complex that keeps what it finds in BARs.
+        // Pins hold only on a root complex that keeps what it finds in BARs.
         string preserve = _tree.All.Exists(f => f.HostIndex == index && f.Function.Bars.Any(b => CanPin(f, b))) ? ",preserve_bars" : "";
         _text.Comment($"{host.Name}: windows from the first to the last address that the plan uses", Indent);
         Option("pcie-root-complex", string.Create(
@@ -158,11 +158,6 @@ internal sealed class OpenVmmEmitter
         if (_tree.All.Exists(f => f.Role == FunctionRole.Endpoint && !_plan.HostAddresses.ContainsKey(f.Function.Name)))
         {
             _text.Gap("devices without a host device: nothing is emulated for them; the comments show where a host device goes.");
-        }
-
-        if (_tree.All.Exists(f => f.Function.Bars.Any(b => CanPin(f, b))))
-        {
-            _text.Gap("pins that are no addresses of the host's: barN= takes host addresses, and the guest's are the same.");
         }
 
         foreach (PlannedFunction port in _tree.All.Where(f => f.Function.Demand.Bridge?.Reserve is not null))

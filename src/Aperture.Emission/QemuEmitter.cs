@@ -54,6 +54,11 @@ internal sealed class QemuEmitter
         Option("machine", $"q35,sata=off,smbus=off{low}");
         Option("m", QemuLimits.Size(_plan.Request.Platform.RamSize));
         Option("global", $"q35-pcihost.pci-hole64-size={QemuLimits.Size(QemuLimits.Hole64(_plan.Map))}");
+        if (QemuLimits.OvmfAperture(_plan.Map) is { } aperture)
+        {
+            _text.Comment("OVMF's 64-bit window in MiB; other firmware does not look at it.", Indent);
+            Option("fw_cfg", string.Create(CultureInfo.InvariantCulture, $"name={QemuLimits.OvmfApertureName},string={aperture}"));
+        }
     }
 
     /// <summary>The name of a host bridge's bus, or null when QEMU has no such bus.</summary>
@@ -228,6 +233,7 @@ internal sealed class QemuEmitter
             _text.Gap($"ECAM of segment {ecam.Segment} at {ecam.Range}: firmware puts the one it has, 256M, at 0xb0000000.");
         }
 
+        SharedGaps.Ovmf(_text, map);
         SharedGaps.RamPieces(_text, map);
         SharedGaps.Reserved(_text, _plan.Request);
         _text.Gap($"{_plan.Request.Platform.PhysicalAddressBits} physical address bits: with KVM add -cpu "

@@ -16,6 +16,15 @@ internal static class QemuLimits
     // Past this no address width that a guest may have is left.
     private const ulong MostHole64 = 1UL << 56;
 
+    /// <summary>The fw_cfg item by which OVMF is told the size of its 64-bit window, as a decimal number of MiB (edk2, OvmfPkg/RUNTIME_CONFIG.md).</summary>
+    public const string OvmfApertureName = "opt/ovmf/X-PciMmio64Mb";
+
+    // What OVMF has by itself: always before 2023, later where the address width is not known.
+    private const ulong OvmfHole64 = 32 * G;
+
+    // OVMF ignores larger values.
+    private const ulong MostOvmfHole64 = 1UL << 44;
+
     /// <summary>Where q35 ends low RAM by itself: 2.75 GiB while all RAM fits below, else 2 GiB.</summary>
     public static ulong UsualLowRam(ulong ram) => ram >= 0xB000_0000 ? 2 * G : 0xB000_0000;
 
@@ -38,6 +47,14 @@ internal static class QemuLimits
         UInt128 needed = (UInt128)map.Metrics.HighUsed + largest;
         return needed >= MostHole64 ? MostHole64 : Math.Max(DefaultHole64, BitOperations.RoundUpToPowerOf2((ulong)needed));
     }
+
+    /// <summary>
+    /// MiB of 64-bit window to ask of OVMF, or null where what every version has by itself suffices. A version that chooses more by itself keeps that.
+    /// </summary>
+    public static ulong? OvmfAperture(PlacementMap map) => Hole64(map) > OvmfHole64 ? Math.Min(Hole64(map), MostOvmfHole64) >> 20 : null;
+
+    /// <summary>True when the window is more than OVMF can be told.</summary>
+    public static bool IsPastOvmf(PlacementMap map) => Hole64(map) > MostOvmfHole64;
 
     /// <summary>A size as QEMU's options take it: with its suffix, plain bytes marked as such.</summary>
     public static string Size(ulong bytes)

@@ -59,6 +59,16 @@ internal static class SharedGaps
         }
     }
 
+    /// <summary>A 64-bit window that OVMF cannot be asked for.</summary>
+    public static void Ovmf(ConfigText text, PlacementMap map)
+    {
+        if (QemuLimits.IsPastOvmf(map))
+        {
+            text.Gap($"a 64-bit window of {ByteSize.Format(QemuLimits.Hole64(map))}: {QemuLimits.OvmfApertureName} goes to 16T; "
+                + "OVMF from 2023 on takes an eighth of the address space by itself.");
+        }
+    }
+
     /// <summary>RAM in other pieces than one below the low hole and one from 4 GiB.</summary>
     public static void RamPieces(ConfigText text, PlacementMap map)
     {

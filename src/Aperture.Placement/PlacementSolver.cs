@@ -45,9 +45,17 @@ public static class PlacementSolver
             ? PlacementResult.Of(conflicts) : Resizing.Solve(new Ground(request.Platform, request.HostBridges), topology, new SearchBudget(budget));
     }
 
-    /// <summary>Places a topology whose BARs have their sizes.</summary>
-    internal static PlacementResult Place(Ground ground, Topology topology, SearchBudget budget)
+    /// <summary>As <see cref="PlaceAll"/>; when ports are short, without I/O BARs that PCI Express devices work without.</summary>
+    internal static PlacementResult Place(Ground ground, Topology topology, SearchBudget budget, bool lastResort)
     {
+        PlacementResult result = PlaceAll(ground, topology, budget, lastResort, out bool portsAreShort);
+        return portsAreShort ? IoShortage.Solve(topology, () => PlaceAll(ground, topology, budget, lastResort, out _)) ?? result : result;
+    }
+
+    /// <summary>Places a topology whose BARs have their sizes; with <paramref name="lastResort"/> also where automatic placement does not go by itself.</summary>
+    private static PlacementResult PlaceAll(Ground ground, Topology topology, SearchBudget budget, bool lastResort, out bool portsAreShort)
+    {
+        portsAreShort = false;
         Outcome? refused = null;
         foreach (ulong start in Arenas.AutomaticStarts(ground, AlwaysLow(topology)))
         {
@@ -67,7 +75,24 @@ public static class PlacementSolver
             refused = outcome;
         }
 
-        return PlacementResult.Of(refused!.Conflicts);
+        portsAreShort = refused is { Failure: not null, FailedIn: ArenaKind.Io };
+        return NoRoom(ground, topology, budget, refused!, lastResort);
+    }
+
+    /// <summary>The map of the last resort, or the refusal, called proven where it is.</summary>
+    private static PlacementResult NoRoom(Ground ground, Topology topology, SearchBudget budget, Outcome refused, bool lastResort)
+    {
+        bool proven = refused.Failure is not null && RoomProof.NoneExists(ground, topology, refused.FailedIn);
+        if (!proven && lastResort && refused.IsAboutRoom && refused is not { Failure: not null, FailedIn: ArenaKind.Io })
+        {
+            (Outcome? found, proven) = Squeeze.Run(ground, topology, budget);
+            if (found is { Tree: { } tree, Arenas: { } arenas })
+            {
+                return PlacementResult.Of(MapBuilder.Build(ground, topology, tree, arenas));
+            }
+        }
+
+        return PlacementResult.Of(refused.Failure is { } failure ? [RoomSentence.Of(failure, refused.Arenas![refused.FailedIn], proven)] : refused.Conflicts);
     }
 
     /// <summary>Bytes that lie in the automatic 32-bit space whatever is chosen; 0 where pins or set windows may hold them elsewhere.</summary>

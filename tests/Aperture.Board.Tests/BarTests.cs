@@ -22,6 +22,20 @@ public class BarTests
     }
 
     [Fact]
+    public void An_IO_BAR_that_no_ports_were_left_for_is_not_decoded()
+    {
+        using TestBoard board = TestBoard.Direct([.. Enumerable.Range(1, 20).SelectMany(index => new[]
+        {
+            $"--root-port id=rp{index}",
+            $"--device test,id=d{index},port=rp{index},bar0=mem32:4K:trap,bar4=io:64",
+        })]);
+        Assert.Equal(On, board.Function("d15").Command & On);
+        Assert.Equal(PciCommand.MemorySpace, board.Function("d16").Command & On);
+        Assert.Equal(0UL, board.BarAt("d16", 4));
+        Assert.NotEqual(0UL, board.BarAt("d16", 0));
+    }
+
+    [Fact]
     public void A_programmed_BAR_answers_where_it_was_put_and_RAM_behind_one_is_a_slot()
     {
         using TestBoard board = TestBoard.Raw(A);

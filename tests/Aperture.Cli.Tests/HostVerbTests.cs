@@ -101,6 +101,19 @@ public sealed class HostVerbTests : IDisposable
         (int code, string output, string errors) = CommandLine.Run("plan", "--host", Host, "--mirror", "all", "--phys-bits", "40");
         Assert.Equal((2, ""), (code, output));
         Assert.StartsWith("aperture: 0000:00:02.0 bar0 (mem64p, 64G) cannot be pinned at 0x380000000000", errors, StringComparison.Ordinal);
+        string sentence = errors.Split('\n')[0]["aperture: ".Length..];
+        Assert.Single(errors.Split('\n'), line => line.Contains(sentence, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void The_address_width_for_devices_of_a_described_host_is_what_that_host_needs()
+    {
+        (int code, string output, string errors) = CommandLine.Run("plan", "--host", Host, "--device", "vfio,host=0000:00:02.0,bars=all=host");
+        Assert.Equal((0, ""), (code, errors));
+        Assert.Contains("46 physical address bits, what the addresses of ", output, StringComparison.Ordinal);
+        (code, output, errors) = CommandLine.Run("plan", "--host", Host, "--device", "vfio,host=0000:00:02.0", "--device", "test,id=t,bar0=mem64p:256T:ram");
+        Assert.Equal((0, ""), (code, errors));
+        Assert.Contains("52 physical address bits, assumed, since ", output, StringComparison.Ordinal);
     }
 
     [Fact]

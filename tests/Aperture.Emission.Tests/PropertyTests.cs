@@ -48,10 +48,27 @@ public class PropertyTests
             string[] indexes = [.. domain.Descendants("controller").Select(controller => controller.Attribute("index")!.Value)];
             Assert.Equal(indexes.Length, indexes.Distinct().Count());
 
+            // libvirt adds a controller for each index that is missing below the highest.
+            Assert.Equal(Enumerable.Range(0, indexes.Length), indexes.Select(index => int.Parse(index, System.Globalization.CultureInfo.InvariantCulture)).Order());
+
             // A bus that an address names has a controller.
             Assert.All(
                 domain.Descendants("address").Where(a => a.Attribute("type") is not null),
                 address => Assert.Contains(
                     Convert.ToInt32(address.Attribute("bus")!.Value, 16).ToString(System.Globalization.CultureInfo.InvariantCulture), indexes));
+        }).Holds(150);
+
+    [Fact]
+    public void A_Cloud_Hypervisor_segment_never_has_two_devices_at_one_number_or_one_of_the_monitors() =>
+        Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
+        {
+            string text = Emitter.Emit("cloud-hypervisor", RandomPlan.Make(seed));
+            (int Segment, int Device)[] places =
+            [
+                .. System.Text.RegularExpressions.Regex.Matches(text, @"pci_segment=(\d+),pci_device_id=(\d+)")
+                    .Select(match => (int.Parse(match.Groups[1].ValueSpan, System.Globalization.CultureInfo.InvariantCulture), int.Parse(match.Groups[2].ValueSpan, System.Globalization.CultureInfo.InvariantCulture))),
+            ];
+            Assert.Equal(places.Length, places.Distinct().Count());
+            Assert.All(places, place => Assert.InRange(place.Device, place.Segment == 0 ? 3 : 1, 31));
         }).Holds(150);
 }

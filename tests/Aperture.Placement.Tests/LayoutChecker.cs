@@ -31,8 +31,8 @@ internal static class LayoutChecker
         foreach ((HostBridgePlacement host, HostBridgeDemand demand) in map.HostBridges.Zip(request.HostBridges))
         {
             Assert.Equal((demand.Name, demand.Segment, demand.FirstBus, demand.LastBus), (host.Name, host.Segment, host.FirstBus, host.LastBus));
-            CheckBus(host.Functions, host.FirstBus, demand.Functions, new Above(host.IoWindows, host.Mmio32Windows.Concat(host.Mmio64Windows), null),
-                memory, ports);
+            Above above = new(host.IoWindows, host.Mmio32Windows.Concat(host.Mmio64Windows), null);
+            CheckBus(host.Functions, host.FirstBus, demand.Functions, above, memory, ports, map.LeftOut);
             CheckBuses(host.Functions, host.FirstBus, host.FirstBus + Extra(host.Functions), demand.LastBus);
             rootMemory.AddRange(host.Mmio32Windows.Concat(host.Mmio64Windows).Select(window => Span.Of(window, $"a window of {host.Name}")));
             rootPorts.AddRange(host.IoWindows.Select(window => Span.Of(window, $"an I/O window of {host.Name}")));
@@ -143,7 +143,7 @@ internal static class LayoutChecker
     }
 
     private static void CheckBus(
-        IReadOnlyList<FunctionPlacement> functions, byte bus, IReadOnlyList<FunctionDemand> demands, Above above, List<Span> memory, List<Span> ports)
+        IReadOnlyList<FunctionPlacement> functions, byte bus, IReadOnlyList<FunctionDemand> demands, Above above, List<Span> memory, List<Span> ports, IReadOnlyList<LeftOutBar> leftOut)
     {
         List<Span> claimedMemory = [];
         List<Span> claimedPorts = [];
@@ -153,8 +153,8 @@ internal static class LayoutChecker
         {
             FunctionDemand demand = byName[function.Name];
             Assert.Equal((bus, demand.DeviceFunction), (function.Address.Bus, function.Address.DeviceFunction));
-            Assert.Equal(demand.Bars.Count, function.Bars.Count);
-            foreach (BarDemand asked in demand.Bars)
+            Assert.Equal(demand.Bars.Count, function.Bars.Count + leftOut.Count(bar => bar.Function == function.Name));
+            foreach (BarDemand asked in demand.Bars.Where(asked => !IsLeftOut(demand, asked, above, leftOut)))
             {
                 BarPlacement bar = function.Bars.Single(candidate => candidate.Demand.Index == asked.Index);
                 Span span = Span.Of(bar.Range, $"{function.Name} bar {asked.Index}");
@@ -168,13 +168,21 @@ internal static class LayoutChecker
             {
                 CheckWindows(function.Name, demand.Bridge!, bridge, above, claimedMemory, claimedPorts);
                 Above inside = new(List(bridge.Io), List(bridge.Memory), bridge.Prefetchable);
-                CheckBus(bridge.Functions, bridge.Secondary, demand.Bridge!.Functions, inside, memory, ports);
+                CheckBus(bridge.Functions, bridge.Secondary, demand.Bridge!.Functions, inside, memory, ports, leftOut);
             }
         }
 
         // What two agents on one bus claim must not meet.
         Apart(claimedMemory);
         Apart(claimedPorts);
+    }
+
+    /// <summary>Only an I/O BAR behind a bridge may have no address, only of a function that has a memory BAR, and never one that the user pinned.</summary>
+    private static bool IsLeftOut(FunctionDemand function, BarDemand asked, Above above, IReadOnlyList<LeftOutBar> leftOut)
+    {
+        bool isOut = leftOut.Any(bar => bar.Function == function.Name && bar.Demand == asked);
+        Assert.True(!isOut || (asked is { Kind: BarKind.Io, Pin: null } && !above.Io.Any() && function.Bars.Any(bar => bar.Kind is not (BarKind.Io or BarKind.Rom))), $"{function.Name} bar {asked.Index} was left out");
+        return isOut;
     }
 
     private static void CheckBar(FunctionDemand function, BarDemand asked, BarPlacement bar, Span span, Above above)

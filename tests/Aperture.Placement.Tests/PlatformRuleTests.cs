@@ -158,4 +158,70 @@ public class PlatformRuleTests
         lines);
         Assert.False(PlacementExplainer.TryExplain(map, "b", 1, out _));
     }
+
+    [Fact]
+    public void A_BAR_that_the_address_width_has_no_room_for_is_refused_with_the_bits_that_would_do()
+    {
+        FunctionDemand gpu = Device("gpu", 1, Bar(0, BarKind.Memory64Prefetchable, 16 * G), Bar(2, BarKind.Memory64Prefetchable, 2 * M));
+        PlacementConflict conflict = Build.Conflict(RequestFor(PlatformLimits.Q35(512 * M, 32) with { Mmio32Window = Range(0x4000_0000, G) }, gpu));
+        Assert.Equal(PlacementConflictKind.AboveAddressBits, conflict.Kind);
+        Assert.Equal(
+            "gpu bar0 (mem64p, 16G) does not fit the guest's 32 physical address bits: 2G is the most that a BAR can have there; it would fit with 35 physical address bits",
+            conflict.Sentence);
+    }
+
+    [Fact]
+    public void A_refusal_for_alignment_says_so_and_names_what_is_in_the_way()
+    {
+        PlacementConflict conflict = Build.Conflict(RequestFor(PlatformLimits.Q35(512 * M, 36), Device("a", 1, Bar(0, BarKind.Memory32, 2 * G))));
+        Assert.Equal(PlacementConflictKind.NoSpace, conflict.Kind);
+        Assert.Contains("it must start at a multiple of 2G, and the ECAM range at 0xb0000000-0xbfffffff is in the way at 0x80000000", conflict.Sentence, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_a_pinned_window_cannot_hold_is_proven_and_said_so()
+    {
+        FunctionDemand port = Bridge("rp1", 1) with
+        {
+            Bridge = new BridgeDemand([Device("v100", 0, Bar(0, BarKind.Memory32, 16 * M), Bar(1, BarKind.Memory64Prefetchable, 32 * G), Bar(3, BarKind.Memory64Prefetchable, 32 * M))])
+            {
+                PrefetchableWindow = Range(0x8_0000_0000, 2 * M),
+            },
+        };
+        PlacementConflict conflict = Build.Conflict(RequestFor(PlatformLimits.Q35(8 * G, 46), port));
+        Assert.Equal(PlacementConflictKind.NoSpace, conflict.Kind);
+        Assert.StartsWith("there is no room for v100 bar1 (mem64p, 32G) in the prefetchable window of rp1", conflict.Sentence, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_small_BAR_goes_down_when_a_large_one_needs_the_whole_window_above()
+    {
+        PlatformLimits platform = PlatformLimits.Q35(512 * M, 46) with { Mmio64Window = Range(0x10_0000_0000, 16 * G) };
+        FunctionDemand Gpu(BarKind small) => Bridge("rp", 1, Device("gpu", 0, Bar(0, BarKind.Memory64Prefetchable, 16 * G), Bar(2, small, 2 * M)));
+        Assert.True(Build.Map(RequestFor(platform, Gpu(BarKind.Memory64Prefetchable))).At("gpu", 2) < PlatformLimits.FourGiB);
+        FunctionDemand two = Bridge("rp", 1, Device("a", 0, Bar(0, BarKind.Memory64Prefetchable, 16 * G)), Device("b", 1, Bar(0, BarKind.Memory64Prefetchable, 8 * G)));
+        Assert.StartsWith("there is no room for", Build.Conflict(RequestFor(platform, two)).Sentence, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Ports_close_their_IO_windows_when_there_are_too_few_for_all()
+    {
+        FunctionDemand Port(int index) => Bridge($"rp{index}", index, Device($"d{index}", 0, Bar(0, BarKind.Io, 128), Bar(1, BarKind.Memory32, M)));
+        PlacementMap map = Build.Map(RequestFor([.. Enumerable.Range(0, 31).Select(Port)]));
+        Assert.Equal(15, map.Functions.Count(function => function.Bridge?.Io is not null));
+        Assert.Equal(Enumerable.Range(15, 16).Select(index => ($"d{index}", 0, $"rp{index}")), map.LeftOut.Select(bar => (bar.Function, bar.Demand.Index, bar.Port)));
+        string sentence = Assert.Single(LeftOutBar.Sentences(map.LeftOut));
+        Assert.StartsWith("There are too few I/O ports for all, so the I/O windows of rp15, rp16,", sentence, StringComparison.Ordinal);
+        Assert.EndsWith("d29 bar0, d30 bar0.", sentence, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_device_that_has_nothing_but_ports_keeps_them()
+    {
+        FunctionDemand Port(int index) => Bridge($"rp{index}", index, Device($"d{index}", 0, [Bar(0, BarKind.Io, 128), .. index < 20 ? [Bar(1, BarKind.Memory32, M)] : Array.Empty<BarDemand>()]));
+        PlacementMap map = Build.Map(RequestFor([.. Enumerable.Range(0, 31).Select(Port)]));
+        Assert.All(Enumerable.Range(20, 11), index => Assert.NotNull(map.Bar($"d{index}", 0)));
+        PlacementConflict conflict = Build.Conflict(RequestFor([.. Enumerable.Range(0, 31).Select(index => Bridge($"rp{index}", index, Device($"d{index}", 0, Bar(0, BarKind.Io, 128))))]));
+        Assert.Equal(PlacementConflictKind.NoSpace, conflict.Kind);
+    }
 }

@@ -17,6 +17,9 @@ namespace Aperture.Cli.Verbs;
 /// <param name="AddressBitsOrigin">As it reads after "46 physical address bits, ".</param>
 internal sealed record PlanInput(PlacementRequest Request, PlacementResult Result, string AddressBitsOrigin)
 {
+    // What processors with an IOMMU have.
+    private static readonly int[] UsualWidths = [39, 46, 48, 52];
+
     /// <summary>Host addresses of mirrored BARs.</summary>
     public IReadOnlyList<BarOrigin> Origins { get; init; } = [];
 
@@ -38,9 +41,14 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
             return OfMirror(config);
         }
 
-        HostMachine? host = config.Assigns ? MachineTopology.HostOf(config) : null;
-        HostAddressBits bits = config.Mirror is null ? AddressBits(config) : MirrorBits(config, host!);
+        HostMachine? host = config.Assigns || config.HostPath is not null ? MachineTopology.HostOf(config) : null;
+        HostAddressBits bits = config.Mirror is null && config.HostPath is null ? AddressBits(config) : MirrorBits(config, host!);
         MachineTopology topology = MachineTopology.Of(config, Hypervisors.LimitsOf(bits.Bits), host);
+        if (topology.Result.Map is null && config is { HostPath: not null, Mirror: null, PhysicalAddressBits: null })
+        {
+            (bits, topology) = Wider(config, host!, bits, topology);
+        }
+
         return new PlanInput(topology.Request, topology.Result, bits.Origin)
         {
             Origins = [.. topology.Assigned.SelectMany(OriginsOf)],
@@ -80,8 +88,23 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         {
             Origins = [.. plan.Bars.Select(bar => new BarOrigin(bar.Function.ToString(), bar.Index, new HostPhysicalAddress(bar.Address.Value)))],
             HostAddresses = plan.Bars.Select(bar => bar.Function.ToString()).Distinct().ToDictionary(name => name),
-            Notes = plan.Notes,
+            Notes = [.. plan.Notes, .. LeftOutBar.Sentences(plan.Result.Map?.LeftOut ?? [])],
         };
+    }
+
+    // A description does not have the processor's width, only addresses that it must reach; devices of the guest's own may need more.
+    private static (HostAddressBits Bits, MachineTopology Topology) Wider(MachineConfig config, HostMachine host, HostAddressBits needed, MachineTopology refused)
+    {
+        foreach (int bits in UsualWidths.Where(width => width > needed.Bits))
+        {
+            MachineTopology topology = MachineTopology.Of(config, Hypervisors.LimitsOf(bits), host);
+            if (topology.Result.Map is not null)
+            {
+                return (new HostAddressBits(bits, $"assumed, since {host.Origin.Name} does not say and {needed.Bits} do not suffice; give --phys-bits"), topology);
+            }
+        }
+
+        return (needed, refused);
     }
 
     private static HostAddressBits MirrorBits(MachineConfig config, HostMachine host)

@@ -91,7 +91,8 @@ internal static class PlanVerb
             Console.Error.WriteLine($"aperture: {conflict.Sentence}");
         }
 
-        Tell(input.Notes);
+        // A note may be about why something was tried in vain; the sentence itself was told.
+        Tell([.. input.Notes.Where(note => !input.Result.Conflicts.Any(conflict => note.Contains(conflict.Sentence, StringComparison.Ordinal)))]);
         return ApertureException.ConfigurationError;
     }
 

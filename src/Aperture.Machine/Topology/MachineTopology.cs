@@ -43,13 +43,19 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
         IReadOnlyList<TopologyNode> own = TopologyBuilder.Build(config, host);
         PlacementRequest request = PlacementInput.For(config, own, hypervisor, host);
         return config.Mirror is null
-            ? new MachineTopology(own, request, PlacementSolver.Solve(request)) { Host = host }
+            ? Solved(own, request, host)
             : Mirrored(config, own, request, host!);
     }
 
     /// <summary>The machine that <paramref name="config"/> takes devices from: a described one, or this one.</summary>
     /// <exception cref="ApertureException">Its description is missing or bad.</exception>
     public static HostMachine HostOf(MachineConfig config) => config.HostPath is { } path ? HostReader.Read(path) : HostReader.ReadLive();
+
+    private static MachineTopology Solved(IReadOnlyList<TopologyNode> own, PlacementRequest request, HostMachine? host)
+    {
+        PlacementResult result = PlacementSolver.Solve(request);
+        return new MachineTopology(own, request, result) { Host = host, Notes = [.. LeftOutBar.Sentences(result.Map?.LeftOut ?? [])] };
+    }
 
     private static MachineTopology Mirrored(MachineConfig config, IReadOnlyList<TopologyNode> own, PlacementRequest request, HostMachine host)
     {
@@ -66,7 +72,11 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
         }
 
         MirroredNodes maker = new(host, nodes, resolver);
-        return new MachineTopology(maker.Make(plan.Request.HostBridges[0].Functions), plan.Request, plan.Result) { Host = host, Notes = plan.Notes };
+        return new MachineTopology(maker.Make(plan.Request.HostBridges[0].Functions), plan.Request, plan.Result)
+        {
+            Host = host,
+            Notes = [.. plan.Notes, .. LeftOutBar.Sentences(plan.Result.Map?.LeftOut ?? [])],
+        };
     }
 
     private static IEnumerable<TopologyNode> Walk(IEnumerable<TopologyNode> nodes) => nodes.SelectMany(n => Walk(n.Children).Prepend(n));

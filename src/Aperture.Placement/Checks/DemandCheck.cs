@@ -1,5 +1,6 @@
 using System.Numerics;
 using Aperture.Pci;
+using Aperture.Placement.Platforms;
 using Aperture.Placement.Reasons;
 using Aperture.Placement.Request;
 using Aperture.Placement.Search;
@@ -135,6 +136,13 @@ internal static class DemandCheck
         // A resizable BAR that may shrink is judged by the smallest that it may shrink to.
         ulong least = bar.LargestThatFits && bar.ResizableSizes.Count > 0 ? bar.ResizableSizes.Min() : bar.Size;
         UInt128 whole = (UInt128)Math.Max(least, spec.Count > 1 ? BarSpec.SystemPage : 0) * (uint)spec.Count;
+        if (least >= smallest && whole > largest && bar.Kind.Is64Bit() && whole <= 1UL << (PlatformLimits.MaxAddressBits - 1))
+        {
+            return (PlacementConflictKind.AboveAddressBits,
+                $"does not fit the guest's {addressBits} physical address bits: {ByteSize.Format(largest)} is the most that a BAR can have there"
+                + (spec.Count > 1 ? ", all VFs together" : ""));
+        }
+
         return least < smallest || whole > largest
             ? (PlacementConflictKind.BadDemand, $"has no legal size: {bar.Kind.Keyword()} goes from {ByteSize.Format(smallest)} to {ByteSize.Format(largest)} here{(spec.Count > 1 ? ", all VFs together" : "")}")
             : null;

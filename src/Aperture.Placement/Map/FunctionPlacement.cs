@@ -6,7 +6,7 @@ namespace Aperture.Placement.Map;
 /// <summary>One function with its bus number and addresses.</summary>
 /// <param name="Demand">What was asked.</param>
 /// <param name="Address">Bus, device and function.</param>
-/// <param name="Bars">One entry for each BAR in the demand, by index.</param>
+/// <param name="Bars">One entry for each BAR in the demand, by index, but for those in <see cref="PlacementMap.LeftOut"/>.</param>
 /// <param name="Bridge">Bus numbers and windows when the function is a bridge.</param>
 public sealed record FunctionPlacement(FunctionDemand Demand, Bdf Address, IReadOnlyList<BarPlacement> Bars, BridgePlacement? Bridge)
 {

@@ -42,6 +42,7 @@ internal sealed class MapBuilder
                 Mmio64Windows = Ranges(high[host]),
                 Functions = builder.Functions(topology.Roots[host]),
             })],
+            LeftOut = [.. topology.Bars.Where(bar => bar.LeftOut).Select(bar => new LeftOutBar(bar.Node.Name, bar.Demand, bar.Node.Parent!.Name))],
         };
     }
 

@@ -31,6 +31,11 @@ public sealed record PlacementMap
     /// <summary>The host bridges, in the request's order.</summary>
     public required IReadOnlyList<HostBridgePlacement> HostBridges { get; init; }
 
+    /// <summary>
+    /// I/O BARs that have no address, because there are too few ports and their PCI Express devices work without; in bus order, empty for most maps.
+    /// </summary>
+    public IReadOnlyList<LeftOutBar> LeftOut { get; init; } = [];
+
     /// <summary>Every function, each bridge before what lies behind it, in bus order and on a bus by device and function.</summary>
     public IEnumerable<FunctionPlacement> Functions => HostBridges.SelectMany(bridge => FunctionPlacement.Walk(bridge.Functions));
 

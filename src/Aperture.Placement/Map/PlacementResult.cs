@@ -19,5 +19,5 @@ public sealed record PlacementResult
 
     internal static PlacementResult Of(PlacementMap map) => new(map, []);
 
-    internal static PlacementResult Of(IReadOnlyList<PlacementConflict> conflicts) => new(null, conflicts);
+    internal static PlacementResult Of(IReadOnlyList<PlacementConflict> conflicts) => new(null, [.. conflicts.DistinctBy(conflict => conflict.Sentence)]);
 }

@@ -55,7 +55,7 @@ public enum PlacementConflictKind
     /// <summary>A pin lies outside the window that the user or the board set.</summary>
     OutOfWindow,
 
-    /// <summary>A pin passes the guest's physical address width.</summary>
+    /// <summary>A pin passes the guest's physical address width, or a BAR is larger than it has room for.</summary>
     AboveAddressBits,
 
     /// <summary>A 32-bit BAR is pinned at or above 4 GiB.</summary>

@@ -48,6 +48,7 @@ internal sealed class RemedyFinder
         {
             PlacementConflictKind.NoSpace or PlacementConflictKind.NotFound => ForRoom(conflict),
             PlacementConflictKind.BadLimit => ForLimit(conflict),
+            PlacementConflictKind.AboveAddressBits when conflict.Demand.Range is null => WiderOnes(),
             PlacementConflictKind.BusNumbers => [.. Vfs(conflict.Demand.Function), .. Reserves(), .. Bridges()],
             PlacementConflictKind.BadDemand or PlacementConflictKind.NotPowerOfTwo or PlacementConflictKind.Unsupported => [],
             _ when conflict.Demand.Bar is not null => ForPin(conflict),

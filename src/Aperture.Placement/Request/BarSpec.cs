@@ -29,6 +29,9 @@ internal sealed class BarSpec
 
     public GuestAddress? Pin => Demand.Pin;
 
+    /// <summary>True when it is left without an address because ports are short; see <see cref="IoShortage"/>.</summary>
+    public bool LeftOut { get; set; }
+
     /// <summary>How many units lie in a row: TotalVFs for a VF BAR, else 1.</summary>
     public int Count { get; }
 

@@ -8,6 +8,9 @@ internal sealed class Arenas
     // REMAPBASE and REMAPLIMIT count in 64 MiB, so a hole that is moved away from its usual start moves in such steps
     // (Intel 3 Series datasheet, REMAPBASE).
     public const ulong HoleStep = 64UL << 20;
+
+    // TOLUD counts in 1 MiB: no platform ends low RAM more finely (Intel 3 Series datasheet, TOLUD).
+    public const ulong FinestStep = 1UL << 20;
     private const ulong WindowGranule = 1UL << 20;
     private const ulong HighGranule = 1UL << 30;
 
@@ -83,8 +86,12 @@ internal sealed class Arenas
         }
     }
 
-    /// <summary>Makes the arenas for automatic placement from <paramref name="automaticStart"/> and for pins from <paramref name="lowestPin"/>; RAM keeps out of <paramref name="pinned"/>.</summary>
-    public static Arenas Build(Ground ground, ulong automaticStart, ulong lowestPin, IReadOnlyList<Extent?> ecams, IReadOnlyList<Extent> pinned)
+    /// <summary>
+    /// Makes the arenas for automatic placement from <paramref name="automaticStart"/> and for pins from <paramref name="lowestPin"/>, for which the
+    /// hole starts at a multiple of <paramref name="step"/>; RAM keeps out of <paramref name="pinned"/>.
+    /// </summary>
+    public static Arenas Build(
+        Ground ground, ulong automaticStart, ulong lowestPin, IReadOnlyList<Extent?> ecams, IReadOnlyList<Extent> pinned, ulong step = HoleStep)
     {
         ulong lowest = Math.Min(lowestPin, ground.Platform.Mmio32Window?.Start.Value ?? lowestPin);
         foreach (Extent[]? windows in ground.SetWindows(ArenaKind.Low))
@@ -92,7 +99,7 @@ internal sealed class Arenas
             lowest = windows is { Length: > 0 } ? Math.Min(lowest, windows[0].Start) : lowest;
         }
 
-        ulong holeStart = lowest >= automaticStart ? automaticStart : Math.Max(Align.Down(lowest, HoleStep), ground.LowestHoleStart);
+        ulong holeStart = lowest >= automaticStart ? automaticStart : Math.Max(Align.Down(lowest, step), ground.LowestHoleStart);
         return new Arenas(ground, holeStart, automaticStart, ecams, pinned);
     }
 

@@ -5,25 +5,30 @@ using Aperture.Placement.Request;
 
 namespace Aperture.Placement.Search;
 
-/// <summary>One try at a layout, with the automatic 32-bit space starting at a given address.</summary>
+/// <summary>
+/// One try at a layout, with the automatic 32-bit space starting at a given address. What floats goes where automatic placement goes, or, when room is
+/// short, <i>everywhere</i> that a pin may lie, with RAM ending at any MiB.
+/// </summary>
 internal sealed class Attempt
 {
     private readonly Ground _ground;
     private readonly Topology _topology;
     private readonly SearchBudget _budget;
     private readonly ulong _automaticStart;
+    private readonly bool _everywhere;
     private readonly ulong _lowest;
     private readonly Dictionary<BarSpec, PinFault> _faults = [];
     private readonly List<Extent> _highPins = [];
     private readonly Extent?[] _ecams;
     private Arenas _arenas;
 
-    private Attempt(Ground ground, Topology topology, ulong automaticStart, SearchBudget budget)
+    private Attempt(Ground ground, Topology topology, ulong automaticStart, bool everywhere, SearchBudget budget)
     {
         _ground = ground;
         _topology = topology;
         _budget = budget;
         _automaticStart = automaticStart;
+        _everywhere = everywhere;
         _lowest = Math.Min(FindFaults(), WindowPins.Lowest(topology, ground.LowestHoleStart));
         _ecams = [.. ground.Ecams.Select(ecam => ecam is { Pin: { } pin } ? Extent.Sized(pin.Value, ecam.Size) : (Extent?)null)];
         foreach (Extent? ecam in _ecams)
@@ -36,10 +41,30 @@ internal sealed class Attempt
 
     private PlatformLimits Platform => _ground.Platform;
 
-    public static Outcome Run(Ground ground, Topology topology, ulong automaticStart, SearchBudget budget) =>
-        new Attempt(ground, topology, automaticStart, budget).Run();
+    public static Outcome Run(Ground ground, Topology topology, ulong automaticStart, SearchBudget budget, bool everywhere = false) =>
+        new Attempt(ground, topology, automaticStart, everywhere, budget).Run(null);
 
-    private Arenas Build(ulong lowest, IReadOnlyList<Extent> pinned) => Arenas.Build(_ground, _automaticStart, lowest, [.. _ecams], pinned);
+    /// <summary>A try everywhere, with just <paramref name="low"/> of what could be high sent below 4 GiB.</summary>
+    public static Outcome Run(Ground ground, Topology topology, ulong automaticStart, SearchBudget budget, IReadOnlyList<Movable> low) =>
+        new Attempt(ground, topology, automaticStart, true, budget).Run(low);
+
+    /// <summary>True when what goes below 4 GiB has room there, whatever that leaves for RAM and for what goes high; <paramref name="low"/> as above.</summary>
+    public static bool LowFits(Ground ground, Topology topology, ulong automaticStart, SearchBudget budget, IReadOnlyList<Movable> low)
+    {
+        Attempt attempt = new(ground, topology, automaticStart, true, budget);
+        attempt.FindFaultsAgainstPlatform();
+        BlockTree tree = new(topology, attempt.Start(low), attempt._faults);
+        List<Extent> pinned = attempt.HighPins(tree);
+        attempt._arenas = attempt.Build(attempt._lowest, pinned);
+        return attempt.PlaceEcams(tree, pinned) is null && attempt.Place(tree, ArenaKind.Low) is null;
+    }
+
+    private Arenas Build(ulong lowest, IReadOnlyList<Extent> pinned) =>
+        Arenas.Build(_ground, _automaticStart, lowest, [.. _ecams], pinned, _everywhere ? Arenas.FinestStep : Arenas.HoleStep);
+
+    // Everywhere, what goes high must not depend on how much of that space RAM takes at one start of the hole.
+    private Choices Start(IReadOnlyList<Movable>? low) => new(
+        _topology, (_everywhere ? _arenas.High.Bounds.Count > 0 : _arenas.High.Automatic.Spans.Count > 0) || _arenas.High.SetWindows.Any(), low);
 
     /// <summary>Collects the pins that are wrong by themselves; returns the lowest memory pin that is not, as far as RAM can make way for it.</summary>
     private ulong FindFaults()
@@ -87,7 +112,7 @@ internal sealed class Attempt
         }
     }
 
-    private Outcome Run()
+    private Outcome Run(IReadOnlyList<Movable>? low)
     {
         if (CheckHighRam() is { } ramConflict)
         {
@@ -95,12 +120,12 @@ internal sealed class Attempt
         }
 
         FindFaultsAgainstPlatform();
-        Choices choices = new(_topology, _arenas.High.Automatic.Spans.Count > 0 || _arenas.High.SetWindows.Any());
+        Choices choices = Start(low);
         Outcome? first = null;
         while (true)
         {
             BlockTree tree = new(_topology, choices, _faults);
-            (Outcome outcome, bool again) = Try(tree, choices);
+            (Outcome outcome, bool again) = Try(tree, choices, mayChoose: low is null);
             if (outcome.Tree is not null)
             {
                 return outcome;
@@ -110,13 +135,13 @@ internal sealed class Attempt
             first ??= outcome;
             if (!again || !_budget.TryRound(_topology))
             {
-                return Finish(first, tree) with { LowerMayHelp = outcome.LowerMayHelp };
+                return first with { LowerMayHelp = outcome.LowerMayHelp, SentLow = choices.SentLow };
             }
         }
     }
 
     /// <summary>One tree; the flag says that a choice was changed and another round may do better.</summary>
-    private (Outcome Outcome, bool Again) Try(BlockTree tree, Choices choices)
+    private (Outcome Outcome, bool Again) Try(BlockTree tree, Choices choices, bool mayChoose)
     {
         List<Extent> pinned = HighPins(tree);
         _arenas = Build(_lowest, pinned);
@@ -136,21 +161,24 @@ internal sealed class Attempt
 
         if (Place(tree, ArenaKind.High) is { } high)
         {
-            return (new Outcome([], LowerMayHelp: false) { Failure = high, FailedIn = ArenaKind.High }, choices.SendLow(high.Block));
+            return (Failed(high, ArenaKind.High), mayChoose && choices.SendLow(high.Left, high.Block));
         }
 
         if (Place(tree, ArenaKind.Low) is { } low)
         {
             // More room is what the hole's start gives; other choices help only inside windows that pins hold in place.
-            return (new Outcome([], LowerMayHelp: true) { Failure = low, FailedIn = ArenaKind.Low }, low.Inside is not null && choices.Advance(low.Block.Node));
+            return (Failed(low, ArenaKind.Low), mayChoose && low.Inside is not null && choices.Advance(low.Block.Node));
         }
 
         return Place(tree, ArenaKind.Io) is { } io
-            ? (new Outcome([], LowerMayHelp: false) { Failure = io, FailedIn = ArenaKind.Io }, false)
+            ? (Failed(io, ArenaKind.Io), false)
             : (new Outcome([], LowerMayHelp: false) { Tree = tree, Arenas = _arenas }, false);
     }
 
-    private Failure? Place(BlockTree tree, ArenaKind kind) => BusPacker.Place(_arenas[kind], tree.Root(kind), _topology.Hosts.Count, _budget);
+    private Outcome Failed(Failure failure, ArenaKind kind) =>
+        new([], LowerMayHelp: kind == ArenaKind.Low) { Failure = failure, FailedIn = kind, Arenas = _arenas };
+
+    private Failure? Place(BlockTree tree, ArenaKind kind) => BusPacker.Place(_arenas[kind], _everywhere, tree.Root(kind), _topology.Hosts.Count, _budget);
 
     /// <summary>What pins hold from 4 GiB up, for RAM to keep out of: single BARs, the windows around them, and room for what floats in those windows.</summary>
     private List<Extent> HighPins(BlockTree tree)
@@ -252,18 +280,6 @@ internal sealed class Attempt
             Obstacle = new ConflictParty("guest RAM", ram.ToRange()),
         };
     }
-
-    private Outcome Finish(Outcome outcome, BlockTree tree)
-    {
-        if (outcome.Failure is not { } failure)
-        {
-            return outcome;
-        }
-
-        bool ecamFloats = _ground.Ecams.Any(ecam => ecam is { Pin: null });
-        bool proven = !_budget.RoundsUsedUp && RoomProof.NoneExists(tree, _arenas, outcome.FailedIn, ecamFloats);
-        return outcome with { Conflicts = [RoomSentence.Of(failure, _arenas[outcome.FailedIn], proven)] };
-    }
 }
 
 /// <summary>How an attempt ended: with a settled tree, or with conflicts.</summary>
@@ -278,5 +294,12 @@ internal sealed record Outcome(IReadOnlyList<PlacementConflict> Conflicts, bool 
 
     public ArenaKind FailedIn { get; init; }
 
+    /// <summary>True when something found no room: RAM and ECAM ranges included, pins that contradict each other not.</summary>
+    public bool IsAboutRoom =>
+        Failure is not null || Conflicts.All(conflict => conflict.Kind is PlacementConflictKind.BadLimit or PlacementConflictKind.NoSpace);
+
     public Arenas? Arenas { get; init; }
+
+    /// <summary>What a failed attempt had sent below 4 GiB by then, on root buses.</summary>
+    public IReadOnlyList<Movable> SentLow { get; init; } = [];
 }

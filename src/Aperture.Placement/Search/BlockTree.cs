@@ -81,16 +81,17 @@ internal sealed class BlockTree
             return;
         }
 
-        // A prefetchable window that is pinned low lies in the memory window above when the prefetchable one above is high.
-        bool apart = bridge.PrefetchableWindow is { } pin && plan == PrefetchPlan.High && pin.Start.Value < PlatformLimits.FourGiB
-            && above.PrefetchableWindow?.Contains(pin) != true;
+        // A prefetchable window that is low lies in the memory window above when the prefetchable one above is high.
+        bool apart = bridge.PrefetchableWindow is { } pin
+            ? plan == PrefetchPlan.High && pin.Start.Value < PlatformLimits.FourGiB && above.PrefetchableWindow?.Contains(pin) != true
+            : IsSentLow(node, plan);
         AddWindows(blocks, node, plan, io, memory, apart ? memory : prefetchable);
     }
 
     private void AddWindows(NodeBlocks blocks, FunctionNode node, PrefetchPlan plan, List<Block> io, List<Block> memory, List<Block> prefetchable)
     {
         BridgeDemand bridge = node.Demand.Bridge!;
-        PrefetchPlan inner = bridge.PrefetchableWindow is not { } pin ? plan
+        PrefetchPlan inner = bridge.PrefetchableWindow is not { } pin ? IsSentLow(node, plan) ? PrefetchPlan.LowPrefetchable : plan
             : pin.Start.Value >= PlatformLimits.FourGiB ? PrefetchPlan.High : PrefetchPlan.LowPrefetchable;
         List<Block> ioInside = [];
         List<Block> memoryInside = [];
@@ -106,6 +107,8 @@ internal sealed class BlockTree
         blocks.Prefetchable = Window(node, WindowKind.Prefetchable, prefetchableInside, prefetchable, bridge.PrefetchableWindow, reserve?.Prefetchable ?? 0);
     }
 
+    private bool IsSentLow(FunctionNode port, PrefetchPlan plan) => plan == PrefetchPlan.High && _choices.IsSentLow(port);
+
     private static WindowBlock? Window(FunctionNode node, WindowKind kind, List<Block> inside, List<Block> outer, AddressRange? pin, ulong reserve)
     {
         if (inside.Count == 0 && pin is null && reserve == 0)
@@ -119,7 +122,7 @@ internal sealed class BlockTree
     }
 
     /// <summary>A non-prefetchable BAR never goes into a prefetchable window, and a 32-bit one only when that window is low anyway.</summary>
-    private static bool UsesPrefetchable(BarSpec bar, PrefetchPlan plan, BridgeDemand above)
+    private bool UsesPrefetchable(BarSpec bar, PrefetchPlan plan, BridgeDemand above)
     {
         if (!bar.Kind.IsPrefetchable() || (above.PrefetchableWindow is { } window && bar.Pin is { } at && !window.Contains(at)))
         {
@@ -127,16 +130,17 @@ internal sealed class BlockTree
         }
 
         return plan == PrefetchPlan.High
-            ? bar.Kind == BarKind.Memory64Prefetchable && (bar.Pin is not { } pin || pin.Value >= PlatformLimits.FourGiB)
+            ? bar.Kind == BarKind.Memory64Prefetchable && (bar.Pin is { } pin ? pin.Value >= PlatformLimits.FourGiB : !_choices.IsSentLow(bar))
             : plan == PrefetchPlan.LowPrefetchable;
     }
 
     private NodeBlocks Open(FunctionNode node)
     {
-        BarBlock[] bars = node.Bars.Length == 0 ? [] : new BarBlock[node.Bars.Length];
+        BarSpec[] specs = Array.Exists(node.Bars, bar => bar.LeftOut) ? [.. node.Bars.Where(bar => !bar.LeftOut)] : node.Bars;
+        BarBlock[] bars = specs.Length == 0 ? [] : new BarBlock[specs.Length];
         for (int index = 0; index < bars.Length; index++)
         {
-            BarSpec bar = node.Bars[index];
+            BarSpec bar = specs[index];
             bars[index] = new BarBlock(bar, bar.Pin is not null && _ignoredPins.ContainsKey(bar));
         }
 

@@ -4,12 +4,14 @@ namespace Aperture.Placement.Search;
 internal sealed class BusPacker
 {
     private readonly Arena _arena;
+    private readonly bool _everywhere;
     private readonly SearchBudget _budget;
     private readonly List<Block>[] _byHost;
 
-    private BusPacker(Arena arena, IReadOnlyList<Block> children, int hosts, SearchBudget budget)
+    private BusPacker(Arena arena, bool everywhere, IReadOnlyList<Block> children, int hosts, SearchBudget budget)
     {
         _arena = arena;
+        _everywhere = everywhere;
         _budget = budget;
         _byHost = new List<Block>[hosts];
         foreach (Block child in children)
@@ -18,10 +20,12 @@ internal sealed class BusPacker
         }
     }
 
-    /// <summary>Settles the blocks; null on success.</summary>
-    public static Failure? Place(Arena arena, IReadOnlyList<Block> children, int hosts, SearchBudget budget)
+    /// <summary>
+    /// Settles the blocks, those that float where automatic placement goes or <paramref name="everywhere"/> that a pin may lie; null on success.
+    /// </summary>
+    public static Failure? Place(Arena arena, bool everywhere, IReadOnlyList<Block> children, int hosts, SearchBudget budget)
     {
-        BusPacker packer = new(arena, children, hosts, budget);
+        BusPacker packer = new(arena, everywhere, children, hosts, budget);
         if (packer.SettleForced(children) is { } pinned)
         {
             return pinned;
@@ -90,7 +94,7 @@ internal sealed class BusPacker
 
     private FreeSpace Free(int host, IEnumerable<Block> placed)
     {
-        FreeSpace free = _arena.AutomaticOf(host);
+        FreeSpace free = _everywhere ? _arena.LegalOf(host) : _arena.AutomaticOf(host);
         foreach (Block block in placed)
         {
             free.Remove(block.Placed);
@@ -116,7 +120,27 @@ internal sealed class BusPacker
         }
 
         Block? alone = floating.Find(block => !block.Shapes.Any(shape => free.TryFirst(0, shape, out _)));
-        return new Failure(alone ?? sorted[failed], null, free, ForcedPlacer.Total(floating));
+        return new Failure(alone ?? sorted[failed], null, free, ForcedPlacer.Total(floating)) { Left = Left(sorted, free) };
+    }
+
+    // One after the other would come to the same: what lies before a block that is taken out stays where it is.
+    private static List<Block> Left(List<Block> sorted, FreeSpace free)
+    {
+        List<Block> left = [];
+        FreeSpace rest = free.Clone();
+        foreach (Block block in sorted.TrueForAll(block => block is BarBlock { IsNatural: true }) ? sorted : [])
+        {
+            if (rest.TryFirst(0, block.Shapes[0], out ulong start))
+            {
+                rest.Remove(Extent.Sized(start, block.Shapes[0].Size));
+            }
+            else
+            {
+                left.Add(block);
+            }
+        }
+
+        return left;
     }
 
     /// <summary>Gives each host bridge a run of its own, one after the other; false, with nothing settled, when that does not fit.</summary>

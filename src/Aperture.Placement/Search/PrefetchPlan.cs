@@ -18,18 +18,27 @@ internal enum PrefetchPlan
 }
 
 /// <summary>
+/// What may go to either side of 4 GiB by itself: an unpinned 64-bit BAR, or the prefetchable window that a port below another bridge keeps for hotplug.
+/// </summary>
+internal readonly record struct Movable(BarSpec? Bar, FunctionNode? Port, ulong Size);
+
+/// <summary>
 /// The choices that an attempt has made so far. A prefetchable window is 64-bit only as a whole (PCI-to-PCI Bridge 1.2, 3.2.5.9), so
 /// the choice is one for each bridge on the root bus. It only ever moves on to the next possibility, which bounds the search.
 /// </summary>
 internal sealed class Choices
 {
     private readonly Dictionary<FunctionNode, Queue<PrefetchPlan>> _plans = [];
-    private readonly HashSet<BarSpec> _sentLow = [];
+    private readonly HashSet<BarSpec> _sentLow;
+    private readonly HashSet<FunctionNode> _portsLow;
     private readonly bool _highExists;
 
-    public Choices(Topology topology, bool highExists)
+    /// <summary>The first possibility everywhere, but for what is in <paramref name="low"/> already.</summary>
+    public Choices(Topology topology, bool highExists, IReadOnlyList<Movable>? low = null)
     {
         _highExists = highExists;
+        _sentLow = [.. (low ?? []).Select(item => item.Bar).OfType<BarSpec>()];
+        _portsLow = [.. (low ?? []).Select(item => item.Port).OfType<FunctionNode>()];
         foreach (FunctionNode node in topology.OnRoot.Where(node => node.Demand.Bridge is not null))
         {
             _plans.Add(node, new Queue<PrefetchPlan>(Possible(node)));
@@ -58,8 +67,28 @@ internal sealed class Choices
         _ => false,
     };
 
+    /// <summary>Takes several down at once, <paramref name="first"/> among them; false when it must stay high.</summary>
+    public bool SendLow(IReadOnlyList<Block> all, Block first)
+    {
+        foreach (Block block in all.Where(block => block != first))
+        {
+            SendLow(block);
+        }
+
+        return SendLow(first);
+    }
+
     /// <summary>Which side of 4 GiB an unpinned 64-bit BAR on the root bus goes to.</summary>
     public bool GoesHigh(BarSpec bar) => _highExists && !_sentLow.Contains(bar);
+
+    /// <summary>True for a BAR that goes below 4 GiB whatever the plan of its root bridge is.</summary>
+    public bool IsSentLow(BarSpec bar) => _sentLow.Contains(bar);
+
+    /// <summary>True for a port below another bridge whose prefetchable window goes below 4 GiB whatever the plan of its root bridge is.</summary>
+    public bool IsSentLow(FunctionNode port) => _portsLow.Contains(port);
+
+    /// <summary>The BARs on root buses that went low because they found no room above 4 GiB.</summary>
+    public IReadOnlyList<Movable> SentLow => [.. _sentLow.Select(bar => new Movable(bar, null, bar.Size))];
 
     private List<PrefetchPlan> Possible(FunctionNode top)
     {

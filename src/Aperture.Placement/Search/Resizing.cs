@@ -21,7 +21,7 @@ internal static class Resizing
             bar.Cap(DemandCheck.Largest(bar.Kind, ground.Platform.PhysicalAddressBits));
         }
 
-        PlacementResult asked = PlacementSolver.Place(ground, topology, budget);
+        PlacementResult asked = PlacementSolver.Place(ground, topology, budget, lastResort: flexible.Count == 0);
         if (asked.Map is not null || flexible.Count == 0)
         {
             return asked;
@@ -31,8 +31,9 @@ internal static class Resizing
         PlacementResult? best = Uniform(ground, topology, flexible, budget, ref left);
         if (best is null)
         {
-            // The refusal of the sizes that were asked says more than that of the smallest.
-            return asked;
+            // All are at their smallest now. The refusal of the sizes that were asked says more than that of these.
+            PlacementResult smallest = PlacementSolver.Place(ground, topology, budget, lastResort: true);
+            return smallest.Map is null ? asked : smallest;
         }
 
         foreach (BarSpec bar in flexible)
@@ -46,7 +47,7 @@ internal static class Resizing
                 }
 
                 bar.Resize(size);
-                if (PlacementSolver.Place(ground, topology, budget) is { Map: not null } larger)
+                if (PlacementSolver.Place(ground, topology, budget, lastResort: false) is { Map: not null } larger)
                 {
                     best = larger;
                     kept = size;
@@ -80,7 +81,7 @@ internal static class Resizing
             int middle = (low + high) / 2;
             Limit(flexible, limits[middle]);
             left--;
-            if (PlacementSolver.Place(ground, topology, budget) is { Map: not null } result)
+            if (PlacementSolver.Place(ground, topology, budget, lastResort: false) is { Map: not null } result)
             {
                 (best, works, low) = (result, middle, middle + 1);
             }

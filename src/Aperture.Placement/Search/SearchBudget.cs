@@ -26,10 +26,14 @@ internal sealed class SearchBudget(int whole)
 
     private int _left = whole;
     private long _work = Rounds;
+    private long _squeeze = (long)whole * 2;
     private int _rounds;
 
     /// <summary>True when a search ended because its rounds were used up: nothing is proven then.</summary>
     public bool RoundsUsedUp { get; private set; }
+
+    /// <summary>True when the last resort ended because its own share was used up.</summary>
+    public bool SqueezeUsedUp { get; private set; }
 
     /// <summary>Asks for one more round over a topology; false when they are used up.</summary>
     public bool TryRound(Topology topology)
@@ -37,6 +41,14 @@ internal sealed class SearchBudget(int whole)
         _work -= topology.HasBridges ? topology.All.Count : 0;
         RoundsUsedUp |= _rounds++ >= FewestRounds && _work < 0;
         return !RoundsUsedUp;
+    }
+
+    /// <summary>Asks for one more round of the last resort, which looks at <paramref name="functions"/>; false when its share is used up.</summary>
+    public bool TrySqueeze(int functions)
+    {
+        SqueezeUsedUp |= _squeeze <= 0;
+        _squeeze -= functions;
+        return !SqueezeUsedUp;
     }
 
     /// <summary>How many places the next search may try.</summary>
