@@ -1,4 +1,3 @@
-using System.Text;
 using Aperture.Host.Building;
 using Aperture.Host.Model;
 using Aperture.Host.Reading;
@@ -10,7 +9,7 @@ public static class HostReader
 {
     /// <summary>
     /// Reads a machine: <c>/</c> is this one; another directory is a captured tree (it holds <c>sys</c>, or one folder that does); a file is a tar
-    /// archive of such a tree (plain, gzip or bzip2) or the text of <c>lspci</c> with a hex dump (<c>-x</c> to <c>-xxxx</c>, with or without <c>-v</c>).
+    /// archive of such a tree (plain, gzip or bzip2) or the text of <c>lspci</c>: a hex dump (<c>-x</c> to <c>-xxxx</c>), the lines of <c>-v</c> or <c>-vv</c>, or both.
     /// </summary>
     /// <exception cref="ApertureException">The source is missing, damaged or too large; one sentence with file and place. Nothing is returned in part.</exception>
     public static HostMachine Read(string path)
@@ -57,7 +56,7 @@ public static class HostReader
             using Stream? unpacked = Unpacker.Open(format, packed, name);
             if (unpacked is null)
             {
-                return format == FileFormat.Tar ? ReadTar(packed, name) : ReadLspci(Encoding.ASCII.GetString(content), name);
+                return format == FileFormat.Tar ? ReadTar(packed, name) : ReadLspci(LspciText.Decode(content), name);
             }
 
             // A compressed file may hold either, too.
@@ -66,7 +65,7 @@ public static class HostReader
             using PrefixedStream whole = new(start.AsMemory(0, count), unpacked);
             return Unpacker.Detect(start.AsSpan(0, count)) == FileFormat.Tar
                 ? ReadTar(whole, name)
-                : ReadLspci(Encoding.ASCII.GetString(Bounded.Read(whole, HostLimits.File) ?? throw TooLarge(name)), name);
+                : ReadLspci(LspciText.Decode(Bounded.Read(whole, HostLimits.File) ?? throw TooLarge(name)), name);
         }
         catch (Exception error) when (ArchiveReader.IsDamage(error))
         {

@@ -20,6 +20,9 @@ internal sealed class ConfigBuilder
 
     internal byte[] Bytes => bytes;
 
+    /// <summary>Where the next extended capability goes.</summary>
+    internal int NextExtended => nextExtended;
+
     internal ConfigBuilder U8(int at, byte value)
     {
         bytes[at] = value;

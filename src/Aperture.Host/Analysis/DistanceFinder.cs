@@ -44,7 +44,7 @@ internal sealed class DistanceFinder(HostMachine machine, HostFunction from, Hos
             return Result(P2pDistanceKind.SameDevice, [from.Address, to.Address], [Port(from), Port(to)]);
         }
 
-        bool conventional = common.Pcie?.Type == HostPortType.PcieToPciBridge || common is { Pcie: null, Config.Length: >= 256 };
+        bool conventional = common.Pcie?.Type == HostPortType.PcieToPciBridge || common is { Pcie: null, KnowsCapabilities: true };
         if (conventional || (bothHere && mine.Bridge is null && theirs.Bridge is null))
         {
             return Result(P2pDistanceKind.SameBus, path, []);
@@ -103,7 +103,7 @@ internal sealed class DistanceFinder(HostMachine machine, HostFunction from, Hos
     private static bool IsSwitchPort(HostFunction bridge) => bridge.Pcie?.Type is HostPortType.SwitchUpstream or HostPortType.SwitchDownstream;
 
     private static P2pPort Port(HostFunction function) =>
-        new(function.Address, function.Acs, function.KnowsExtendedConfig || (function.Config.Length >= 256 && function.Pcie is null));
+        new(function.Address, function.Acs, function.KnowsExtendedConfig || (function.KnowsCapabilities && function.Pcie is null));
 }
 
 /// <summary>A distance as a sentence.</summary>
