@@ -19,7 +19,8 @@ public static class HostReader
         {
             bool live = Path.GetFullPath(path) is "/" or "/sys" or "/sys/";
             HostOrigin origin = new(live ? HostOriginKind.LiveSysfs : HostOriginKind.CapturedTree, path);
-            return HostBuilder.Build(SysfsReader.Read(new DirectoryTree(path), origin));
+            DirectoryTree tree = new(path);
+            return HostBuilder.Build(SysfsReader.Read(live ? tree : new CopiedLinks(tree), origin));
         }
 
         return ReadContent(ReadFile(path), path);
@@ -74,7 +75,7 @@ public static class HostReader
     }
 
     private static HostMachine ReadTar(Stream tar, string name) =>
-        HostBuilder.Build(SysfsReader.Read(ArchiveReader.Read(tar, name), new HostOrigin(HostOriginKind.CapturedArchive, name)));
+        HostBuilder.Build(SysfsReader.Read(new CopiedLinks(ArchiveReader.Read(tar, name)), new HostOrigin(HostOriginKind.CapturedArchive, name)));
 
     private static byte[] ReadFile(string path)
     {

@@ -19,6 +19,11 @@ internal static class FunctionText
             parts.Add(PortName(pcie.Type) + (pcie.Slot is { } slot ? $" slot {slot}" : ""));
         }
 
+        if (function.Bridge is { Subtractive: true })
+        {
+            parts.Add("subtractive decode");
+        }
+
         if (function.PhysicalFunction is { } pf)
         {
             parts.Add($"VF of {pf}");
@@ -46,7 +51,6 @@ internal static class FunctionText
             string cards = string.Concat(bridge.CardBusWindows.Select(static window => Window("CardBus " + WindowName(window.Kind), window.Range)));
             yield return bridge.Configured
                 ? $"buses {bridge.Secondary:x2}-{bridge.Subordinate:x2}{Window("io", bridge.Io)}{Window("mem", bridge.Memory)}{Window("pref", bridge.Prefetchable)}{cards}"
-                    + (bridge.Subtractive ? ", subtractive decode" : "")
                 : "no bus numbers";
         }
 
