@@ -90,7 +90,8 @@ internal sealed class DistanceFinder(HostMachine machine, HostFunction from, Hos
 
     private static P2pRouting Routing(P2pDistanceKind kind, ImmutableArray<P2pPort> ports)
     {
-        if (ports.Any(static port => port.Redirects))
+        // Redirect sends a request up to its own root port's root complex: that it gets from there to another is not said.
+        if (kind is not (P2pDistanceKind.AcrossHostBridges or P2pDistanceKind.Unknown) && ports.Any(static port => port.Redirects))
         {
             return P2pRouting.Redirected;
         }
@@ -125,7 +126,7 @@ internal static class DistanceText
             _ => $"how {from.Address} and {to.Address} are connected is not known",
         };
         string way = path.Length > 2 ? $" (by way of {string.Join(", ", path.Skip(1).Take(path.Length - 2))})" : "";
-        return $"{place}{way}: {Routing(kind, routing)}{Ports(ports)}{Translated(from, routing, ports)}";
+        return $"{place}{way}: {Routing(kind, routing)}{Completions(routing, ports)}{Ports(ports)}{Translated(from, routing, ports)}";
     }
 
     private static string Routing(P2pDistanceKind kind, P2pRouting routing) => routing switch
@@ -135,6 +136,11 @@ internal static class DistanceText
         _ when kind is P2pDistanceKind.SameRootComplex or P2pDistanceKind.AcrossHostBridges => "whether the root complex carries requests between them is up to the platform",
         _ => "whether ACS redirects requests is not known",
     };
+
+    private static string Completions(P2pRouting routing, ImmutableArray<P2pPort> ports) =>
+        routing == P2pRouting.Direct && ports.Any(static port => port.Acs is { } acs && (acs.Enabled & AcsControls.CompletionRedirect) != 0)
+            ? ", their completions by way of the root complex"
+            : "";
 
     private static string Ports(ImmutableArray<P2pPort> ports) => ports.IsEmpty
         ? ""
