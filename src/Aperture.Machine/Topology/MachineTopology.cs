@@ -43,9 +43,12 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
         IReadOnlyList<TopologyNode> own = TopologyBuilder.Build(config, host);
         PlacementRequest request = PlacementInput.For(config, own, physicalAddressBits, host);
         return config.Mirror is null
-            ? new MachineTopology(own, request, PlacementSolver.Solve(request)) { Host = host }
+            ? new MachineTopology(own, request, PlacementSolver.Solve(request)) { Host = host, Notes = NotesOf(own, host) }
             : Mirrored(config, own, request, host!);
     }
+
+    private static IReadOnlyList<string> NotesOf(IReadOnlyList<TopologyNode> own, HostMachine? host) =>
+        host is null ? [] : AssignmentNotes.For(host, [.. Walk(own).Select(n => n.Assigned?.Host).OfType<HostFunction>()]);
 
     /// <summary>The machine that <paramref name="config"/> takes devices from: a described one, or this one.</summary>
     /// <exception cref="ApertureException">Its description is missing or bad.</exception>

@@ -68,6 +68,16 @@ public class AssignedPlanTests
     }
 
     [Fact]
+    public void A_direct_region_where_ECAM_is_moves_ECAM_and_the_plan_says_that_the_kernel_keeps_the_device()
+    {
+        using SysfsHost host = new(nvmeReserved: "0x00000000bdf83000 0x00000000bdf84fff direct\n");
+        MachineTopology plan = Plan(host, "--memory 8G", Port, $"--device vfio,host={SysfsHost.Nvme},port=rp0");
+        AddressRange reserved = new(new GuestAddress(0xBDF8_3000), 0x2000);
+        Assert.DoesNotContain(plan.Result.Require().Ecams, ecam => ecam.Range.Overlaps(reserved));
+        Assert.Contains(plan.Notes, note => note.StartsWith($"The kernel does not assign {SysfsHost.Nvme}: the firmware keeps {reserved}", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void A_mirrored_device_stands_below_bridges_like_the_hosts_with_their_windows()
     {
         using SysfsHost host = new();
