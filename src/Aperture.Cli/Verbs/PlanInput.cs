@@ -5,6 +5,7 @@ using Aperture.Machine.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Mirror;
 using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
 using Aperture.Placement.Request;
 using Aperture.Report;
 
@@ -38,7 +39,7 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         }
 
         HostMachine? host = config.Assigns ? MachineTopology.HostOf(config) : null;
-        HostAddressBits bits = config.Mirror is null ? AddressBits(config) : MirrorBits(config, host!);
+        HostAddressBits bits = host is null || (config.Mirror is null && config.HostPath is null) ? AddressBits(config) : MirrorBits(config, host, NeededBits(config, host));
         MachineTopology topology = MachineTopology.Of(config, bits.Bits, host);
         return new PlanInput(topology.Request, topology.Result, bits.Origin)
         {
@@ -72,8 +73,9 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
     {
         MirrorSelection selection = MirrorSelection.Parse(config.Mirror!);
         HostMachine host = config.HostPath is { } path ? HostReader.Read(path) : HostReader.ReadLive();
-        HostAddressBits bits = MirrorBits(config, host);
-        PlacementRequest own = PlacementInput.For(config, TopologyBuilder.Build(config, host), bits.Bits);
+        PlacementRequest own = PlacementInput.For(config, TopologyBuilder.Build(config, host), PlatformLimits.MaxAddressBits);
+        HostAddressBits bits = MirrorBits(config, host, HostMirror.AddressBits(host, own));
+        own = own with { Platform = own.Platform with { PhysicalAddressBits = bits.Bits } };
         MirrorPlan plan = HostMirror.Plan(host, selection, own);
         return new PlanInput(plan.Request, plan.Result, bits.Origin)
         {
@@ -83,14 +85,13 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         };
     }
 
-    private static HostAddressBits MirrorBits(MachineConfig config, HostMachine host)
+    private static HostAddressBits MirrorBits(MachineConfig config, HostMachine host, int needed)
     {
         if (config.PhysicalAddressBits is not null)
         {
             return AddressBits(config);
         }
 
-        int needed = HostMirror.AddressBits(host, config.MemorySize);
         if (config.HostPath is not null)
         {
             return new HostAddressBits(needed, $"what the addresses of {host.Origin.Name} need");
@@ -99,6 +100,10 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         HostAddressBits here = HostAddressBits.Read();
         return here.Bits >= needed ? here : new HostAddressBits(needed, "what this host's own addresses need");
     }
+
+    // Another machine's devices are planned for that machine, whose own width no description tells: not for the one that plans.
+    private static int NeededBits(MachineConfig config, HostMachine host) =>
+        HostMirror.AddressBits(host, PlacementInput.For(config, TopologyBuilder.Build(config, host), PlatformLimits.MaxAddressBits, host));
 
     private static HostAddressBits AddressBits(MachineConfig config)
     {
