@@ -128,7 +128,10 @@ public static class HostMirror
 
         PlacementResult result = PlacementSolver.Solve(request);
         TranslationNotes.Add(result, notes);
-        return new MirrorPlan(request, result, [.. pins.Select(pin => new MirroredBar(pin.Node.Host!.Address, pin.Demand.Index, pin.Demand.Pin!.Value))], notes.Sentences());
+        return new MirrorPlan(request, result, [.. pins.Select(pin => new MirroredBar(pin.Node.Host!.Address, pin.Demand.Index, pin.Demand.Pin!.Value))], notes.Sentences())
+        {
+            Functions = mirrored.Select(function => function.Address).ToHashSet(),
+        };
     }
 
     /// <summary>What every attempt starts from.</summary>

@@ -68,7 +68,7 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
             }
         }
 
-        MirroredNodes maker = new(host, nodes, resolver);
+        MirroredNodes maker = new(host, nodes, plan.Functions, resolver);
         return new MachineTopology(maker.Make(plan.Request.HostBridges[0].Functions), plan.Request, plan.Result) { Host = host, Notes = plan.Notes };
     }
 

@@ -78,6 +78,23 @@ public class AssignedPlanTests
     }
 
     [Fact]
+    public void The_function_0_that_was_not_mirrored_has_its_place_held_and_stays_with_the_host()
+    {
+        using TreeBuilder tree = new();
+        const ulong Memory32 = 0x4_0200;
+        const string Port0 = "0000:00:01.0";
+        byte[] endpoint = new ConfigBuilder(header: 0x80).Bar32(0, 0x9000_0000).Express(HostPortType.Endpoint).Bytes;
+        byte[] audio = new ConfigBuilder(header: 0x80).Bar32(0, 0x9010_0000).Express(HostPortType.Endpoint).Bytes;
+        tree.Function("pci0000:00", Port0, ConfigBuilder.Bridge(1, 1, HostPortType.RootPort, 0x9000_0000, 0x20_0000).Bytes, TreeBuilder.Lines());
+        tree.Function($"pci0000:00/{Port0}", "0000:01:00.0", endpoint, TreeBuilder.Lines(TreeBuilder.Line(0x9000_0000, 1 << 20, Memory32)));
+        tree.Function($"pci0000:00/{Port0}", "0000:01:00.1", audio, TreeBuilder.Lines(TreeBuilder.Line(0x9010_0000, 16 << 10, Memory32)));
+        MachineConfig config = ConfigReader.Read([new("--firmware", "unused"), new("--mirror", "0000:01:00.1")]);
+        MachineTopology plan = MachineTopology.Of(config, 46, tree.Read());
+        Assert.Equal(["0000:01:00.1"], plan.Assigned.Select(part => part.Name));
+        Assert.Equal([NodeKind.PlaceHolder, NodeKind.Assigned], Assert.Single(plan.Root, n => n.Kind == NodeKind.RootPort).Children.OrderBy(n => n.DeviceFunction).Select(n => n.Kind));
+    }
+
+    [Fact]
     public void A_mirrored_device_stands_below_bridges_like_the_hosts_with_their_windows()
     {
         using SysfsHost host = new();
