@@ -5,8 +5,8 @@ using Aperture.Pci;
 namespace Aperture.Host.Building;
 
 /// <summary>
-/// Ranges that the Enhanced Allocation capability gives a function for good (PCI Express 5.0, section 7.8.5). The BAR that one stands for reads as zero and cannot be
-/// moved; a VF BAR's entry has the size for one VF.
+/// Ranges that the Enhanced Allocation capability gives a function for good (PCI Express 5.0, section 7.8.5). The BAR that one stands for reads as zero and
+/// cannot be moved; a VF BAR's entry has the size for one VF.
 /// </summary>
 /// <param name="Equivalent">What it stands for: 0 to 5 a BAR, 8 the ROM, 9 to 14 a VF BAR.</param>
 /// <param name="Kind">What it decodes.</param>

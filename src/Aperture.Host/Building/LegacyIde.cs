@@ -4,8 +4,8 @@ using Aperture.Pci;
 namespace Aperture.Host.Building;
 
 /// <summary>
-/// The ports of an IDE controller's channels in compatibility mode (PCI IDE Controller Specification 1.0, section 2): fixed, whatever the BAR registers hold. lspci prints
-/// them as the kernel has them, ports under the name of memory, with sizes that no BAR has.
+/// The ports of an IDE controller's channels in compatibility mode (PCI IDE Controller Specification 1.0, section 2): fixed, whatever the BAR registers hold. lspci
+/// prints them as the kernel has them, ports under the name of memory, with sizes that no BAR has.
 /// </summary>
 internal static class LegacyIde
 {

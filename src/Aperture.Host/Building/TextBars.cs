@@ -4,7 +4,10 @@ using Aperture.Pci;
 
 namespace Aperture.Host.Building;
 
-/// <summary>A function's BARs as lspci lists them. The text is the kernel's view: it knows VFs' BARs and ROMs whose registers hold nothing, and what of the registers is no BAR.</summary>
+/// <summary>
+/// A function's BARs as lspci lists them. The text is the kernel's view: it knows VFs' BARs and ROMs whose registers hold nothing, and what of the registers
+/// is no BAR.
+/// </summary>
 internal static class TextBars
 {
     private const ulong LegacyEnd = 1 << 20;
@@ -57,7 +60,7 @@ internal static class TextBars
         }),
     ];
 
-    /// <summary>The BAR that an unnumbered line speaks of: the one with its address, the first of its kind that has no line yet, or a new one behind those that have.</summary>
+    /// <summary>The BAR that an unnumbered line speaks of: the one with its address, the first of its kind without a line, or a new one behind those that have one.</summary>
     private static int MatchIndex(SortedDictionary<int, HostBar> bars, HashSet<int> matched, RawRegion region)
     {
         int sameKind = -1;

@@ -1,8 +1,8 @@
 namespace Aperture.Host.Reading;
 
 /// <summary>
-/// A captured tree whose links a copy turned into files that hold their targets, as checkouts and unpackers do where there are no symbolic links. Only what is a link in
-/// every sysfs is taken for one: the bus' list, the members of IOMMU groups, and a function's own.
+/// A captured tree whose links a copy turned into files that hold their targets, as checkouts and unpackers do where there are no symbolic links. Only what is
+/// a link in every sysfs is taken for one: the bus' list, the members of IOMMU groups, and a function's own.
 /// </summary>
 internal sealed class CopiedLinks(IHostTree tree) : IHostTree
 {

@@ -5,8 +5,8 @@ using Aperture.Pci;
 namespace Aperture.Host.Reading;
 
 /// <summary>
-/// Reads the lines that <c>-v</c> and <c>-vv</c> put below a function's header (pciutils, lspci.c). Indents are not looked at, because pastes lose them: regions, windows and
-/// flags stand before the capabilities, and what stands behind a capability's name is that capability's.
+/// Reads the lines that <c>-v</c> and <c>-vv</c> put below a function's header (pciutils, lspci.c). Indents are not looked at, because pastes lose them:
+/// regions, windows and flags stand before the capabilities, and what stands behind a capability's name is that capability's.
 /// </summary>
 internal sealed class LspciDetails
 {

@@ -6,7 +6,8 @@ internal static class LspciNames
     private static readonly (string Name, uint Class)[] Classes =
     [
         ("SCSI storage controller", 0x0100), ("IDE interface", 0x0101), ("RAID bus controller", 0x0104), ("SATA controller", 0x0106),
-        ("Serial Attached SCSI controller", 0x0107), ("Non-Volatile memory controller", 0x0108), ("Ethernet controller", 0x0200), ("Network controller", 0x0280),
+        ("Serial Attached SCSI controller", 0x0107), ("Non-Volatile memory controller", 0x0108), ("Ethernet controller", 0x0200),
+        ("Network controller", 0x0280),
         ("VGA compatible controller", 0x0300), ("3D controller", 0x0302), ("Display controller", 0x0380), ("Multimedia audio controller", 0x0401),
         ("Audio device", 0x0403), ("RAM memory", 0x0500), ("Memory controller", 0x0580), ("Host bridge", 0x0600), ("ISA bridge", 0x0601),
         ("PCI bridge", 0x0604), ("CardBus bridge", 0x0607), ("Bridge", 0x0680), ("Serial controller", 0x0700), ("Communication controller", 0x0780),

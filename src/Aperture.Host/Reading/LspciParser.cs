@@ -4,8 +4,8 @@ using Aperture.Host.Model;
 namespace Aperture.Host.Reading;
 
 /// <summary>
-/// Reads the text of <c>lspci</c>: a hex dump, the lines of <c>-v</c> or <c>-vv</c>, or both; with or without <c>-n</c>, <c>-nn</c>, <c>-k</c> and <c>-D</c>. Several
-/// listings of one machine may follow each other. Lines that belong to no function (prompts, warnings) are passed over, and so are margins of a paste.
+/// Reads the text of <c>lspci</c>: a hex dump, the lines of <c>-v</c> or <c>-vv</c>, or both; with or without <c>-n</c>, <c>-nn</c>, <c>-k</c> and <c>-D</c>.
+/// Several listings of one machine may follow each other. Lines that belong to no function (prompts, warnings) are passed over, and so are margins of a paste.
 /// </summary>
 internal sealed class LspciParser
 {

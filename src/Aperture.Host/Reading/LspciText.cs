@@ -4,7 +4,8 @@ namespace Aperture.Host.Reading;
 
 /// <summary>
 /// Makes the lines that lspci wrote out of a text that people sent: byte order marks and UTF-16, quotes of a mail, and messages to standard error
-/// that went to the same file. Those stand on lines of their own or, since lspci's own output is written in blocks, in the middle of a line, which goes on after them.
+/// that went to the same file. Those stand on lines of their own or, since lspci's own output is written in blocks, in the middle of a line, which goes on
+/// after them.
 /// </summary>
 internal static class LspciText
 {

@@ -34,7 +34,8 @@ internal static class PortCapacity
         }
 
         string bars = string.Join(" and ", parts.OfType<string>());
-        return $"{function.Name} {bars}: the guest has no addresses for them unless it moves {port.Name}'s windows; to keep room, start the machine with --root-port id={port.Name}{memory}{prefetchable}";
+        return $"{function.Name} {bars}: the guest has no addresses for them unless it moves {port.Name}'s windows; "
+            + $"to keep room, start the machine with --root-port id={port.Name}{memory}{prefetchable}";
     }
 
     private static string? Part(AddressRange? window, List<Bar> bars, string name, out string option)
