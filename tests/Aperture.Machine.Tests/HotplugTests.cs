@@ -152,6 +152,15 @@ public sealed class HotplugTests : IDisposable
     }
 
     [Fact]
+    public void A_window_that_begins_at_no_multiple_of_the_bar_needs_more_than_the_bars_size()
+    {
+        Port.ProgramWindow(BridgeWindow.Memory, new AddressRange(new GuestAddress(0xE880_0000), 16 << 20));
+        _hotplug.Attach("test,id=odd,port=rp0,bar0=mem32:16M:trap");
+        Assert.Contains("odd bar0 (16M) does not fit its port's memory window, 0xe8800000-0xe97fffff (16M)", Log, StringComparison.Ordinal);
+        Assert.Contains("--root-port id=rp0,memory=31M", Log, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_device_that_fits_is_attached_without_a_note()
     {
         _hotplug.Attach("test,id=fits,port=rp0,bar0=mem32:16M:trap,bar1=mem64p:4G:trap");

@@ -47,7 +47,9 @@ internal static class PortCapacity
             return null;
         }
 
-        option = $",{name}={ByteSize.Format((need + Granule - 1) & ~(Granule - 1))}";
+        // A window that is large enough and still too small begins at no multiple of the largest BAR: with that much more it may begin anywhere.
+        ulong wanted = window is { } unaligned && unaligned.Size >= need ? need + bars.Max(static bar => bar.Size) - Granule : need;
+        option = $",{name}={ByteSize.Format((wanted + Granule - 1) & ~(Granule - 1))}";
         string sizes = string.Join(" and ", bars.Select(static bar => $"{bar.Name} ({ByteSize.Format(bar.Size)})"));
         return $"{sizes} do{(bars.Count == 1 ? "es" : "")} not fit its port's {name} window{(window is { } there ? $", {there} ({ByteSize.Format(there.Size)})" : ", which is closed")}";
     }
