@@ -1,4 +1,3 @@
-using System.Text;
 using Aperture.Host.Building;
 using Aperture.Host.Model;
 using Aperture.Host.Reading;
@@ -10,7 +9,7 @@ public static class HostReader
 {
     /// <summary>
     /// Reads a machine: <c>/</c> is this one; another directory is a captured tree (it holds <c>sys</c>, or one folder that does); a file is a tar
-    /// archive of such a tree (plain, gzip or bzip2) or the text of <c>lspci</c> with a hex dump (<c>-x</c> to <c>-xxxx</c>, with or without <c>-v</c>).
+    /// archive of such a tree (plain, gzip or bzip2) or the text of <c>lspci</c>: a hex dump (<c>-x</c> to <c>-xxxx</c>), the lines of <c>-v</c> or <c>-vv</c>, or both.
     /// </summary>
     /// <exception cref="ApertureException">The source is missing, damaged or too large; one sentence with file and place. Nothing is returned in
     /// part.</exception>
@@ -21,7 +20,8 @@ public static class HostReader
         {
             bool live = Path.GetFullPath(path) is "/" or "/sys" or "/sys/";
             HostOrigin origin = new(live ? HostOriginKind.LiveSysfs : HostOriginKind.CapturedTree, path);
-            return HostBuilder.Build(SysfsReader.Read(new DirectoryTree(path), origin));
+            DirectoryTree tree = new(path);
+            return HostBuilder.Build(SysfsReader.Read(live ? tree : new CopiedLinks(tree), origin));
         }
 
         return ReadContent(ReadFile(path), path);
@@ -60,7 +60,7 @@ public static class HostReader
             using Stream? unpacked = Unpacker.Open(format, packed, name);
             if (unpacked is null)
             {
-                return format == FileFormat.Tar ? ReadTar(packed, name) : ReadLspci(Encoding.ASCII.GetString(content), name);
+                return format == FileFormat.Tar ? ReadTar(packed, name) : ReadLspci(LspciText.Decode(content), name);
             }
 
             // A compressed file may hold either, too.
@@ -69,7 +69,7 @@ public static class HostReader
             using PrefixedStream whole = new(start.AsMemory(0, count), unpacked);
             return Unpacker.Detect(start.AsSpan(0, count)) == FileFormat.Tar
                 ? ReadTar(whole, name)
-                : ReadLspci(Encoding.ASCII.GetString(Bounded.Read(whole, HostLimits.File) ?? throw TooLarge(name)), name);
+                : ReadLspci(LspciText.Decode(Bounded.Read(whole, HostLimits.File) ?? throw TooLarge(name)), name);
         }
         catch (Exception error) when (ArchiveReader.IsDamage(error))
         {
@@ -78,7 +78,7 @@ public static class HostReader
     }
 
     private static HostMachine ReadTar(Stream tar, string name) =>
-        HostBuilder.Build(SysfsReader.Read(ArchiveReader.Read(tar, name), new HostOrigin(HostOriginKind.CapturedArchive, name)));
+        HostBuilder.Build(SysfsReader.Read(new CopiedLinks(ArchiveReader.Read(tar, name)), new HostOrigin(HostOriginKind.CapturedArchive, name)));
 
     private static byte[] ReadFile(string path)
     {

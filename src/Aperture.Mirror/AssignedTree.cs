@@ -64,7 +64,7 @@ internal sealed class AssignedTree(HostMachine host, MirrorNotes notes)
     private static void Check(MirrorNode bridge)
     {
         // A description with the standard header only does not tell; what it lacks is not held against it.
-        bool told = bridge.Host is not { Config.Length: < 256, Pcie: null };
+        bool told = bridge.Host is not { KnowsCapabilities: false, Pcie: null };
         if (told && bridge.Host?.Pcie?.Type is not (HostPortType.RootPort or HostPortType.SwitchUpstream or HostPortType.SwitchDownstream))
         {
             throw new ApertureException(

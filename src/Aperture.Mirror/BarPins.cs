@@ -22,7 +22,7 @@ internal sealed record BarPin(MirrorNode Node, BarDemand Demand, bool Enabled, u
 }
 
 /// <summary>Pins the BARs of the mirrored functions to their host addresses.</summary>
-internal sealed class BarPins(MirrorUse use, MirrorNotes notes)
+internal sealed class BarPins(MirrorUse use, LeftOut left, MirrorNotes notes)
 {
     private const ulong SystemPage = 4096;
 
@@ -68,6 +68,10 @@ internal sealed class BarPins(MirrorUse use, MirrorNotes notes)
             {
                 notes.Add("Not mirrored, because the description does not tell their size", name);
             }
+            else if (left.ReasonFor(function, bar.Index) is { } reason)
+            {
+                notes.Add(reason, name);
+            }
             else
             {
                 Noteworthy(bar, name);
@@ -101,10 +105,21 @@ internal sealed class BarPins(MirrorUse use, MirrorNotes notes)
         foreach (HostVfBar bar in sriov.VfBars)
         {
             string name = $"{function.Address} {BarIndex.Name(BarIndex.Vf0 + bar.Index)}";
-            if (bar.Address is not { } address || bar.Size == 0 || bar.Kind == BarKind.Io)
+            if (bar.Size == 0 || bar.Kind == BarKind.Io)
             {
-                notes.Add("Not mirrored, because the host gave these VF BARs no address or the description does not tell their size", name);
+                notes.Add("Not mirrored, because the description does not tell the size of these VF BARs", name);
                 continue;
+            }
+
+            if (bar.Address is not { } address)
+            {
+                notes.Add("Not mirrored, because the host gave these VF BARs no address, so it cannot turn on its VFs", $"{name} ({sriov.TotalVfs} of {ByteSize.Format(bar.Size)})");
+                continue;
+            }
+
+            if (bar.Origin == SizeOrigin.Inferred)
+            {
+                notes.Add("Sizes that are upper bounds, because a hex dump has none", name);
             }
 
             ulong unit = Math.Max(bar.Size, SystemPage);

@@ -1,4 +1,3 @@
-using System.Numerics;
 using Aperture.Host.Analysis;
 using Aperture.Host.Model;
 using Aperture.Placement;
@@ -21,27 +20,10 @@ public static class HostMirror
     /// The fewest physical address bits with which every address of <paramref name="host"/> can exist and <paramref name="ramSize"/> bytes of RAM fit beside
     /// them.
     /// </summary>
-    public static int AddressBits(HostMachine host, ulong ramSize)
-    {
-        ArgumentNullException.ThrowIfNull(host);
-        ulong last = Math.Max(PlatformLimits.FourGiB, ramSize < 1UL << 60 ? 2 * ramSize : ramSize) + PlatformLimits.FourGiB;
-        foreach (HostFunction function in host.Functions)
-        {
-            IEnumerable<AddressRange?> ranges = function.AllBars.Select(bar => bar.Range).Append(function.Bridge?.Memory).Append(function.Bridge?.Prefetchable);
-            foreach (AddressRange range in ranges.OfType<AddressRange>())
-            {
-                last = Math.Max(last, range.Last.Value);
-            }
+    public static int AddressBits(HostMachine host, ulong ramSize) => AddressWidth.Of(host, ramSize);
 
-            foreach (HostVfBar bar in function.Sriov?.VfBars ?? [])
-            {
-                UInt128 end = (UInt128)(bar.Address?.Value ?? 0) + (UInt128)bar.Size * (uint)function.Sriov!.TotalVfs;
-                last = Math.Max(last, (ulong)UInt128.Min(end, ulong.MaxValue));
-            }
-        }
-
-        return Math.Min(64 - BitOperations.LeadingZeroCount(last), PlatformLimits.MaxAddressBits);
-    }
+    /// <summary>Physical address bits with which every address of <paramref name="host"/> can exist and all that <paramref name="guest"/> asks for has room beside them.</summary>
+    public static int AddressBits(HostMachine host, PlacementRequest guest) => AddressWidth.Of(host, guest);
 
     /// <summary>Plans <paramref name="selection"/> of <paramref name="host"/> for a guest that is <paramref name="guest"/> without it.</summary>
     /// <param name="host">The machine.</param>
@@ -59,9 +41,30 @@ public static class HostMirror
         ArgumentNullException.ThrowIfNull(guest);
         host.RequireConsistent();
 
-        Source source = new(host, selection, guest, use);
+        Source source = new(host, selection, guest, use, new LeftOut(host, selection, use));
+        MirrorPlan asked = Attempt(source, new Identity(new HashSet<string>(), BusNumbers: true), []);
+        for (MirrorPlan first = asked; ;)
+        {
+            MirrorPlan last = first.Result.Map is null ? WithFewerWindows(source, first) : first;
+            if (last.Result.Map is not null)
+            {
+                return last;
+            }
+
+            if (!source.Left.Take(first.Result.Conflicts.Concat(last.Result.Conflicts)))
+            {
+                // Nothing helps: what stands in the way of what the user asked for is what counts, with less of the host's or without.
+                return asked;
+            }
+
+            first = Attempt(source, new Identity(new HashSet<string>(), BusNumbers: true), []);
+        }
+    }
+
+    private static MirrorPlan WithFewerWindows(Source source, MirrorPlan plan)
+    {
+        HostMachine host = source.Host;
         HashSet<string> loose = new(StringComparer.Ordinal);
-        MirrorPlan plan = Attempt(source, new Identity(loose, BusNumbers: true), []);
         List<string> lost = [];
         for (int attempt = 1; plan.Result.Map is null && attempt <= MostWindowAttempts; attempt++)
         {
@@ -107,31 +110,39 @@ public static class HostMirror
 
     private static MirrorPlan Attempt(Source source, Identity identity, IReadOnlyList<string> before)
     {
-        (HostMachine host, MirrorSelection selection, PlacementRequest guest, MirrorUse use) = source;
+        (HostMachine host, MirrorSelection selection, PlacementRequest guest, MirrorUse use, LeftOut left) = source;
         MirrorNotes notes = new();
         foreach (string note in before)
         {
             notes.Add(note);
         }
 
-        List<HostFunction> functions = Selected.From(host, selection, notes);
+        List<HostFunction> functions = Selected.From(host, selection, use, left, notes);
         List<MirrorRoot> roots = use == MirrorUse.Assign
             ? [new AssignedTree(host, notes).Make(functions, guest.HostBridges[0])]
             : [.. new TreeMaker(host, notes).Make(functions)];
-        IReadOnlyList<BarPin> pins = new BarPins(use, notes).Pin(roots);
+        IReadOnlyList<BarPin> pins = new BarPins(use, left, notes).Pin(roots);
         List<HostFunction> mirrored = [.. Functions(roots)];
         PlatformLimits platform = new MirrorPlatform(host, use, notes).Make(guest.Platform, mirrored, pins);
         OwnFunctions.Add(roots, guest, notes);
         PlacementRequest request = new(platform, new RequestMaker(identity, notes).Make(roots));
         AcsNotes.Add(mirrored, notes);
+        if (!selection.IsAll)
+        {
+            AssignmentNotes.For(host, [.. functions.Where(function => function.Bridge is null)]).ToList().ForEach(note => notes.Add(note));
+        }
+
         PlacementResult result = PlacementSolver.Solve(request);
         TranslationNotes.Add(result, notes);
         return new MirrorPlan(
-            request, result, [.. pins.Select(pin => new MirroredBar(pin.Node.Host!.Address, pin.Demand.Index, pin.Demand.Pin!.Value))], notes.Sentences());
+            request, result, [.. pins.Select(pin => new MirroredBar(pin.Node.Host!.Address, pin.Demand.Index, pin.Demand.Pin!.Value))], notes.Sentences())
+        {
+            Functions = mirrored.Select(function => function.Address).ToHashSet(),
+        };
     }
 
     /// <summary>What every attempt starts from.</summary>
-    private sealed record Source(HostMachine Host, MirrorSelection Selection, PlacementRequest Guest, MirrorUse Use);
+    private sealed record Source(HostMachine Host, MirrorSelection Selection, PlacementRequest Guest, MirrorUse Use, LeftOut Left);
 
     private static IEnumerable<HostFunction> Functions(IEnumerable<MirrorRoot> roots)
     {

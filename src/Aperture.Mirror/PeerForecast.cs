@@ -17,10 +17,10 @@ public sealed record PeerDevice(string Name, HostFunction Host, IReadOnlyList<Ba
 /// <param name="To">Whose BAR it is.</param>
 /// <param name="Bar">The BAR, as <see cref="BarIndex"/> numbers it.</param>
 /// <param name="Range">Where the guest has it.</param>
-/// <param name="Reaches">True when it can.</param>
+/// <param name="Reaches">True when it can, false when it cannot; null when that is up to the platform or the description does not tell.</param>
 /// <param name="Why">The reason, as it reads after the verdict.</param>
 /// <param name="Distance">The way on the host.</param>
-public sealed record PeerForecast(PeerDevice From, PeerDevice To, int Bar, AddressRange Range, bool Reaches, string Why, P2pDistance Distance)
+public sealed record PeerForecast(PeerDevice From, PeerDevice To, int Bar, AddressRange Range, bool? Reaches, string Why, P2pDistance Distance)
 {
     private const ulong Page = 4096;
 
@@ -43,8 +43,8 @@ public sealed record PeerForecast(PeerDevice From, PeerDevice To, int Bar, Addre
                 P2pDistance distance = HostTopology.Distance(host, from.Host.Address, to.Host.Address);
                 foreach (BarPlacement bar in to.Bars.Where(bar => bar.Demand.Kind.IsMemory() && bar.Demand.Index < BarKinds.RomIndex))
                 {
-                    string? against = Obstacle(bar, to.Host, distance, reserved, iommuBits);
-                    all.Add(new PeerForecast(from, to, bar.Demand.Index, bar.Range, against is null, against ?? Way(distance), distance));
+                    (bool? reaches, string why) = Obstacle(bar, reserved, iommuBits) is { } against ? (false, against) : Way(bar, to.Host, distance);
+                    all.Add(new PeerForecast(from, to, bar.Demand.Index, bar.Range, reaches, why, distance));
                 }
             }
         }
@@ -52,7 +52,7 @@ public sealed record PeerForecast(PeerDevice From, PeerDevice To, int Bar, Addre
         return all;
     }
 
-    private static string? Obstacle(BarPlacement bar, HostFunction owner, P2pDistance distance, IReadOnlyList<ReservedRange> reserved, int? iommuBits)
+    private static string? Obstacle(BarPlacement bar, IReadOnlyList<ReservedRange> reserved, int? iommuBits)
     {
         if (bar.Range.Size < Page)
         {
@@ -64,22 +64,25 @@ public sealed record PeerForecast(PeerDevice From, PeerDevice To, int Bar, Addre
             return $"it overlaps {taken.Range}, {taken.Origin}";
         }
 
-        if (iommuBits is { } bits && bits < 64 && bar.Range.Last.Value >> bits != 0)
-        {
-            return $"it passes the {bits} address bits that the host's IOMMU translates";
-        }
-
-        GuestAddress? there = owner.AllBars.FirstOrDefault(other => other.Index == bar.Demand.Index)?.Address;
-        return distance.Routing == P2pRouting.Direct && there != bar.Address
-            ? $"requests go straight to the peer by the host's addresses, and the host has this BAR at {there?.ToString() ?? "no address"}; pin it there with "
-                + $"bars={BarIndex.Name(bar.Demand.Index)}=host"
+        return iommuBits is { } bits && bits < 64 && bar.Range.Last.Value >> bits != 0
+            ? $"it passes the {bits} address bits that the host's IOMMU translates"
             : null;
     }
 
-    private static string Way(P2pDistance distance) => distance.Routing switch
+    private static (bool? Reaches, string Why) Way(BarPlacement bar, HostFunction owner, P2pDistance distance)
     {
-        P2pRouting.Direct => "straight to the peer, at the host's own address",
-        P2pRouting.Redirected => "through the host's IOMMU",
-        _ => "through the host's IOMMU; the ports' access control is not known",
-    };
+        GuestAddress? there = owner.AllBars.FirstOrDefault(other => other.Index == bar.Demand.Index)?.Address;
+        bool asOnHost = there == bar.Address;
+        string pin = $"the host has this BAR at {there?.ToString() ?? "no address"}; pin it there with bars={BarIndex.Name(bar.Demand.Index)}=host";
+        bool platform = distance.Kind is P2pDistanceKind.SameRootComplex or P2pDistanceKind.AcrossHostBridges or P2pDistanceKind.Unknown;
+        return distance.Routing switch
+        {
+            P2pRouting.Redirected => (true, "through the host's IOMMU"),
+            P2pRouting.Direct when asOnHost => (true, "straight to the peer, at the host's own address"),
+            P2pRouting.Direct => (false, $"requests go straight to the peer by the host's addresses, and {pin}"),
+            _ when platform => (null, "up to the platform: whether its root complex carries requests between them"),
+            _ when asOnHost => (true, "at the host's own address, straight or through its IOMMU; the ports' access control is not known"),
+            _ => (null, $"the ports' access control is not known: through the host's IOMMU, or not at all if requests go straight, because {pin}"),
+        };
+    }
 }

@@ -14,14 +14,14 @@ internal static class Selected
     private const uint FirstVirtualDomain = 0x10000;
 
     /// <summary>The functions to mirror, in address order.</summary>
-    public static List<HostFunction> From(HostMachine host, MirrorSelection selection, MirrorNotes notes)
+    public static List<HostFunction> From(HostMachine host, MirrorSelection selection, MirrorUse use, LeftOut left, MirrorNotes notes)
     {
         IReadOnlyList<HostFunction> asked = selection.Of(host);
         HashSet<PciAddress> names = [.. asked.Select(function => function.Address)];
         List<HostFunction> kept = [];
         foreach (HostFunction function in asked)
         {
-            if (ReasonAgainst(function, names, asked) is { } reason)
+            if ((ReasonAgainst(function, names, asked) ?? VfReason(host, function, selection, use, names) ?? left.ReasonFor(function)) is { } reason)
             {
                 notes.Add(reason, Describe(function));
             }
@@ -46,13 +46,26 @@ internal static class Selected
                 + "needed)";
         }
 
-        if (function.PhysicalFunction is { } pf && names.Contains(pf))
-        {
-            return "Not mirrored as functions of their own, because these VFs come with their physical function, whose VF BARs are mirrored";
-        }
-
         return function.Address.Domain >= FirstVirtualDomain && IsInside(function, asked)
             ? "Not mirrored as functions of their own, because they stand behind another mirrored function, whose BAR holds theirs"
+            : null;
+    }
+
+    private static string? VfReason(HostMachine host, HostFunction function, MirrorSelection selection, MirrorUse use, HashSet<PciAddress> names)
+    {
+        if (function.PhysicalFunction is not { } address || !names.Contains(address))
+        {
+            return null;
+        }
+
+        if (use == MirrorUse.Assign)
+        {
+            // One that was named beside its PF is refused by whoever opens it.
+            return selection.Named.Contains(function.Address) ? null : "Not mirrored, because whoever has a physical function has its VFs";
+        }
+
+        return host.Find(address)?.Sriov is { VfBars: { IsEmpty: false } bars } && bars.All(static bar => bar.Address is not null && bar.Size != 0)
+            ? "Not mirrored as functions of their own, because these VFs come with their physical function, whose VF BARs are mirrored"
             : null;
     }
 

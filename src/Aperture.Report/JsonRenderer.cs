@@ -209,7 +209,15 @@ public static class JsonRenderer
         json.WriteString("to", row.To);
         json.WriteString("bar", BarIndex.Name(row.Bar));
         RangeMembers(json, row.Range);
-        json.WriteBoolean("reaches", row.Reaches);
+        if (row.Reaches is { } reaches)
+        {
+            json.WriteBoolean("reaches", reaches);
+        }
+        else
+        {
+            json.WriteNull("reaches");
+        }
+
         json.WriteString("why", row.Why);
         json.WriteString("path", row.Path);
     });

@@ -31,10 +31,10 @@ public sealed record BarOrigin(string Function, int Bar, HostPhysicalAddress Add
 /// <param name="To">Whose BAR it is: the function's name in the map.</param>
 /// <param name="Bar">As <see cref="BarIndex"/> numbers it.</param>
 /// <param name="Range">Where the guest has it.</param>
-/// <param name="Reaches">True when it can.</param>
+/// <param name="Reaches">True when it can, false when it cannot; null when that is not told.</param>
 /// <param name="Why">The reason.</param>
 /// <param name="Path">The way on the host, as a sentence.</param>
-public sealed record PeerRow(string From, string To, int Bar, AddressRange Range, bool Reaches, string Why, string Path);
+public sealed record PeerRow(string From, string To, int Bar, AddressRange Range, bool? Reaches, string Why, string Path);
 
 /// <summary>A physical address on the host, as its own BARs hold it.</summary>
 /// <param name="Value">The address in bytes.</param>

@@ -177,4 +177,32 @@ public class ConsistencyTests
         Assert.Null(function.Pcie);
         Assert.Null(function.Acs);
     }
+
+    [Fact]
+    public void Bars_that_the_window_above_cannot_hold_are_a_finding_that_says_so()
+    {
+        string bridge = Say.Dump("00:01.0", ConfigBuilder.Bridge(1, 1, HostPortType.RootPort, 0x8000_0000, 16 << 20, 0x8_0000_0000, 2 << 20).Bytes);
+        const string Details = "\tControl: I/O- Mem- BusMaster-\n\tRegion 0: Memory at 80000000 (32-bit, non-prefetchable) [disabled] [size=16M]\n"
+            + "\tRegion 1: Memory at <unassigned> (64-bit, prefetchable) [disabled] [size=32G]\n\tRegion 3: Memory at <unassigned> (64-bit, prefetchable) [disabled] [size=32M]\n";
+        string device = Say.Dump("01:00.0", new ConfigBuilder(64).U16(4, 0).Bar32(0, 0x8000_0000).Bar64(1, 0).Bar64(3, 0).Bytes, Details);
+        HostFinding finding = Assert.Single(HostReader.ReadLspci(bridge + device, "dump").Findings);
+        Assert.Equal((HostFindingSeverity.Warning, HostFindingKind.NoAddress), (finding.Severity, finding.Kind));
+        Assert.Equal("bar1 (32G) and bar3 (32M) of 0000:01:00.0 have no address: the prefetchable window of 0000:00:01.0 above holds 2M, and they need 32800M there", finding.Text);
+    }
+
+    [Fact]
+    public void Vf_bars_without_an_address_are_a_finding_with_the_room_that_they_need()
+    {
+        using TreeBuilder tree = new();
+        byte[] config = new ConfigBuilder().Extended(0x10, 0, 0, 7u << 16 | 7, 0, 1u << 16 | 1, 0x5678u << 16, 1, 1, 4, 0, 0xC, 0, 0, 0, 0).Bytes;
+        string[] lines = TreeBuilder.Lines();
+        const ulong Unset = 0x2000_0000;
+        lines[7] = TreeBuilder.Line(0, 7 * (16UL << 20), 0x140204 | Unset);
+        lines[9] = TreeBuilder.Line(0, 7 * (512UL << 20), 0x14220C | Unset);
+        tree.Function("pci0000:00", "0000:00:02.0", config, lines);
+        HostFinding finding = Assert.Single(tree.Read().Findings);
+        Assert.Equal(
+            "SR-IOV of 0000:00:02.0 cannot be turned on, because its VF BARs 0, 2 (3696M in all for 7 VFs) have no address; they need a 64-bit window, or a window of 4G below 4 GiB",
+            finding.Text);
+    }
 }

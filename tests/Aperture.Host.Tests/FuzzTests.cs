@@ -121,6 +121,20 @@ public class FuzzTests
     [Fact]
     public void Mutated_dumps_give_a_sound_machine_or_one_sentence() => Run(Dumps, 2000);
 
+    private static Gen<byte[]> Listings { get; } =
+        from seed in Gen.Choose(1, 6)
+        let whole = new SampleMachine(seed).Verbose()
+        from edits in (from at in Gen.Choose(0, whole.Length)
+                       from cut in Gen.Choose(0, 30)
+                       from put in Gen.Elements("", "0", "-", "+", "f", "\n", "\t", "> ", ":", "]", "[size=", "99999999999999999999", "Capabilities: [", "Region 0: Memory at ", "pcilib: ")
+                       select (at, cut, put)).ListOf()
+        from cutOff in Gen.Frequency((8, Gen.Constant(int.MaxValue)), (1, Gen.Choose(0, whole.Length)))
+        let text = Edit(whole, edits.Take(12))
+        select Encoding.Latin1.GetBytes(text[..Math.Min(cutOff, text.Length)]);
+
+    [Fact]
+    public void Mutated_listings_without_hex_give_a_sound_machine_or_one_sentence() => Run(Listings, 600);
+
     [Fact]
     public void Mutated_trees_give_a_sound_machine_or_one_sentence() => Run(Archives, 2000);
 

@@ -142,6 +142,34 @@ public class LspciTests
     public void A_damaged_dump_is_refused_with_its_line(string text, string place) => Assert.Contains(place, Say.Refusal(() => Read(text)));
 
     [Fact]
+    public void The_flags_line_of_v_has_the_node_and_the_group()
+    {
+        const string Flags = "\tFlags: bus master, fast devsel, latency 0, IRQ 16, NUMA node 3, IOMMU group 41\n\tMemory at a3000000 (32-bit, non-prefetchable) [size=16M]\n"
+            + "\tExpansion ROM at 000c0000 [virtual] [disabled] [size=128K]\n\tCapabilities: [60] Power Management version 3\n\t\tFlags: PMEClk- DSI- NUMA node 9\n";
+        HostMachine machine = Read(Say.Dump("00:02.0", new ConfigBuilder(64).Bar32(0, 0xA300_0000).Bytes, Flags));
+        HostFunction function = machine.At("0000:00:02.0");
+        Assert.Equal((3, 41, true), (function.NumaNode, function.IommuGroup, machine.KnowsIommuGroups));
+        Assert.Equal([0xC_0000u], function.AllBars.Where(static bar => bar.Fixed).Select(static bar => (uint)bar.Address!.Value.Value));
+    }
+
+    [Fact]
+    public void A_listing_without_hex_and_numbers_has_what_its_lines_say()
+    {
+        const string Text = "00:1f.3 SMBus: Intel Corporation 6 Series SMBus Controller (rev 05)\n\tFlags: medium devsel, IRQ 18\n"
+            + "\tMemory at fbffc000 (64-bit, non-prefetchable) [size=256]\n\tI/O ports at f040 [disabled] [size=32]\n\tKernel driver in use: i801_smbus\n\n"
+            + "01:00.0 VGA compatible controller: Maker [Brand] Thing (rev a1) (prog-if 00 [VGA controller])\n\tControl: I/O+ Mem- BusMaster+\n"
+            + "\tRegion 1: Memory at d0000000 (64-bit, prefetchable) [size=256M]\n\tRegion 5: I/O ports at e000 [size=128]\n\tCapabilities: <access denied>\n";
+        HostMachine machine = Read(Text);
+        HostFunction smbus = machine.At("0000:00:1f.3");
+        Assert.Equal((0x0C0500u, 5, "i801_smbus"), (smbus.Identity.ClassCode, smbus.Identity.Revision, smbus.Driver));
+        Assert.Equal([(0, BarKind.Memory64, 256UL, true), (2, BarKind.Io, 32UL, false)], smbus.Bars.Select(static bar => (bar.Index, bar.Kind, bar.Size, bar.Enabled)));
+        HostFunction display = machine.At("0000:01:00.0");
+        Assert.Equal([(1, false), (5, true)], display.Bars.Select(static bar => (bar.Index, bar.Enabled)));
+        Assert.False(display.KnowsCapabilities);
+        Assert.Contains(machine.Findings, static finding => finding.Text.Contains("-nn", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void A_line_without_end_is_refused() => Assert.Contains("line 1", Say.Refusal(() => Read(new string('x', 1 << 20))));
 
     [Fact]

@@ -57,9 +57,9 @@ public class TopologyTests
     [InlineData(0x00, P2pRouting.Direct)]
     [InlineData(0x11, P2pRouting.Direct)]
     [InlineData(0x04, P2pRouting.Redirected)]
-    [InlineData(0x08, P2pRouting.Redirected)]
+    [InlineData(0x08, P2pRouting.Direct)]
     [InlineData(0x5D, P2pRouting.Redirected)]
-    public void Below_one_switch_request_and_completion_redirect_decide(int control, P2pRouting routing)
+    public void Below_one_switch_request_redirect_decides(int control, P2pRouting routing)
     {
         P2pDistance distance = Distance(Switch((ushort)control), "0000:03:00.0", "0000:04:00.0");
         Assert.Equal(routing, distance.Routing);
@@ -73,6 +73,21 @@ public class TopologyTests
     {
         Assert.Equal(P2pRouting.Unknown, Distance(Switch(0, 0), "0000:03:00.0", "0000:05:00.0").Routing);
         Assert.Equal(P2pRouting.Redirected, Distance(Switch(0, Redirect), "0000:03:00.0", "0000:05:00.0").Routing);
+    }
+
+    [Fact]
+    public void Completion_redirect_alone_leaves_requests_on_the_straight_way()
+    {
+        P2pDistance distance = Distance(Switch(0x08), "0000:03:00.0", "0000:04:00.0");
+        Assert.Contains("requests go straight to the peer, by its bus address, their completions by way of the root complex", distance.Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Between_host_bridges_nothing_but_the_platform_decides()
+    {
+        P2pDistance distance = Distance(Switch(Redirect, Redirect), "0000:03:00.0", "0000:81:00.0");
+        Assert.Equal((P2pDistanceKind.AcrossHostBridges, P2pRouting.Unknown), (distance.Kind, distance.Routing));
+        Assert.Contains("up to the platform", distance.Text, StringComparison.Ordinal);
     }
 
     [Fact]

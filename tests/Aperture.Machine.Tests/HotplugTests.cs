@@ -144,6 +144,31 @@ public sealed class HotplugTests : IDisposable
         Assert.Equal("nic1.bar0", _board.Answers(0xE800_0000));
     }
 
+    [Fact]
+    public void A_device_that_the_ports_windows_cannot_hold_is_attached_with_a_note_that_says_what_to_keep()
+    {
+        _hotplug.Attach("test,id=big,port=rp0,bar0=mem32:16M:trap,bar1=mem64p:8G:trap,bar3=mem64p:32M:trap");
+        Assert.Contains("big bar1 (8G) and bar3 (32M) do not fit its port's prefetchable window", Log, StringComparison.Ordinal);
+        Assert.Contains("--root-port id=rp0,prefetchable=8224M", Log, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_window_that_begins_at_no_multiple_of_the_bar_needs_more_than_the_bars_size()
+    {
+        Port.ProgramWindow(BridgeWindow.Memory, new AddressRange(new GuestAddress(0xE880_0000), 16 << 20));
+        _hotplug.Attach("test,id=odd,port=rp0,bar0=mem32:16M:trap");
+        Assert.Contains("odd bar0 (16M) does not fit its port's memory window, 0xe8800000-0xe97fffff (16M)", Log, StringComparison.Ordinal);
+        Assert.Contains("--root-port id=rp0,memory=31M", Log, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_device_that_fits_is_attached_without_a_note()
+    {
+        _hotplug.Attach("test,id=fits,port=rp0,bar0=mem32:16M:trap,bar1=mem64p:4G:trap");
+        Assert.DoesNotContain("do not fit", Log, StringComparison.Ordinal);
+        Assert.DoesNotContain("does not fit", Log, StringComparison.Ordinal);
+    }
+
     private string Log => Encoding.UTF8.GetString(_log.ToArray());
 
     private void WriteControl(uint value) => _board.Write("rp0", Port.Express.Offset + 0x18, value, 2);

@@ -74,6 +74,11 @@ internal static class ControlVerbs
         string device = arguments.Find("--device") ?? throw new ApertureException("attach needs --device, for example --device test,id=nic1,port=rp1,bar0=mem32:64K:trap.");
         using JsonDocument answer = Ask(arguments, "device-add", KeyValuePair.Create("device", device));
         Console.Out.WriteLine($"{Text(answer.RootElement, "function")} is at {Text(answer.RootElement, "bdf")}.");
+        if (answer.RootElement.TryGetProperty("note", out JsonElement note))
+        {
+            Console.Error.WriteLine($"aperture: note: {note.GetString()}.");
+        }
+
         return 0;
     }
 

@@ -6,6 +6,7 @@ using Aperture.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Mirror;
 using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
 using Aperture.Placement.Request;
 using Aperture.Report;
 
@@ -42,7 +43,9 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         }
 
         HostMachine? host = config.Assigns || config.HostPath is not null ? MachineTopology.HostOf(config) : null;
-        HostAddressBits bits = config.Mirror is null && config.HostPath is null ? AddressBits(config) : MirrorBits(config, host!);
+        HostAddressBits bits = host is null || (config.Mirror is null && config.HostPath is null)
+            ? AddressBits(config)
+            : MirrorBits(config, host, NeededBits(config, host));
         MachineTopology topology = MachineTopology.Of(config, Hypervisors.LimitsOf(bits.Bits), host);
         if (topology.Result.Map is null && config is { HostPath: not null, Mirror: null, PhysicalAddressBits: null })
         {
@@ -81,8 +84,9 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
     {
         MirrorSelection selection = MirrorSelection.Parse(config.Mirror!);
         HostMachine host = config.HostPath is { } path ? HostReader.Read(path) : HostReader.ReadLive();
-        HostAddressBits bits = MirrorBits(config, host);
-        PlacementRequest own = PlacementInput.For(config, TopologyBuilder.Build(config, host), Hypervisors.LimitsOf(bits.Bits));
+        PlacementRequest own = PlacementInput.For(config, TopologyBuilder.Build(config, host), Hypervisors.LimitsOf(PlatformLimits.MaxAddressBits));
+        HostAddressBits bits = MirrorBits(config, host, HostMirror.AddressBits(host, own));
+        own = own with { Platform = own.Platform with { PhysicalAddressBits = bits.Bits } };
         MirrorPlan plan = HostMirror.Plan(host, selection, own);
         return new PlanInput(plan.Request, plan.Result, bits.Origin)
         {
@@ -93,7 +97,8 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
     }
 
     // A description does not have the processor's width, only addresses that it must reach; devices of the guest's own may need more.
-    private static (HostAddressBits Bits, MachineTopology Topology) Wider(MachineConfig config, HostMachine host, HostAddressBits needed, MachineTopology refused)
+    private static (HostAddressBits Bits, MachineTopology Topology) Wider(
+        MachineConfig config, HostMachine host, HostAddressBits needed, MachineTopology refused)
     {
         foreach (int bits in UsualWidths.Where(width => width > needed.Bits))
         {
@@ -107,14 +112,13 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         return (needed, refused);
     }
 
-    private static HostAddressBits MirrorBits(MachineConfig config, HostMachine host)
+    private static HostAddressBits MirrorBits(MachineConfig config, HostMachine host, int needed)
     {
         if (config.PhysicalAddressBits is not null)
         {
             return AddressBits(config);
         }
 
-        int needed = HostMirror.AddressBits(host, config.MemorySize);
         if (config.HostPath is not null)
         {
             return new HostAddressBits(needed, $"what the addresses of {host.Origin.Name} need");
@@ -123,6 +127,11 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         HostAddressBits here = HostAddressBits.Read();
         return here.Bits >= needed ? here : new HostAddressBits(needed, "what this host's own addresses need");
     }
+
+    // Another machine's devices are planned for that machine, whose own width no description tells: not for the one that plans.
+    private static int NeededBits(MachineConfig config, HostMachine host) =>
+        HostMirror.AddressBits(
+            host, PlacementInput.For(config, TopologyBuilder.Build(config, host), Hypervisors.LimitsOf(PlatformLimits.MaxAddressBits), host));
 
     private static HostAddressBits AddressBits(MachineConfig config)
     {

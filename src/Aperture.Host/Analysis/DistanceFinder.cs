@@ -44,7 +44,7 @@ internal sealed class DistanceFinder(HostMachine machine, HostFunction from, Hos
             return Result(P2pDistanceKind.SameDevice, [from.Address, to.Address], [Port(from), Port(to)]);
         }
 
-        bool conventional = common.Pcie?.Type == HostPortType.PcieToPciBridge || common is { Pcie: null, Config.Length: >= 256 };
+        bool conventional = common.Pcie?.Type == HostPortType.PcieToPciBridge || common is { Pcie: null, KnowsCapabilities: true };
         if (conventional || (bothHere && mine.Bridge is null && theirs.Bridge is null))
         {
             return Result(P2pDistanceKind.SameBus, path, []);
@@ -90,7 +90,8 @@ internal sealed class DistanceFinder(HostMachine machine, HostFunction from, Hos
 
     private static P2pRouting Routing(P2pDistanceKind kind, ImmutableArray<P2pPort> ports)
     {
-        if (ports.Any(static port => port.Redirects))
+        // Redirect sends a request up to its own root port's root complex: that it gets from there to another is not said.
+        if (kind is not (P2pDistanceKind.AcrossHostBridges or P2pDistanceKind.Unknown) && ports.Any(static port => port.Redirects))
         {
             return P2pRouting.Redirected;
         }
@@ -103,7 +104,7 @@ internal sealed class DistanceFinder(HostMachine machine, HostFunction from, Hos
     private static bool IsSwitchPort(HostFunction bridge) => bridge.Pcie?.Type is HostPortType.SwitchUpstream or HostPortType.SwitchDownstream;
 
     private static P2pPort Port(HostFunction function) =>
-        new(function.Address, function.Acs, function.KnowsExtendedConfig || (function.Config.Length >= 256 && function.Pcie is null));
+        new(function.Address, function.Acs, function.KnowsExtendedConfig || (function.KnowsCapabilities && function.Pcie is null));
 }
 
 /// <summary>A distance as a sentence.</summary>
@@ -125,7 +126,7 @@ internal static class DistanceText
             _ => $"how {from.Address} and {to.Address} are connected is not known",
         };
         string way = path.Length > 2 ? $" (by way of {string.Join(", ", path.Skip(1).Take(path.Length - 2))})" : "";
-        return $"{place}{way}: {Routing(kind, routing)}{Ports(ports)}{Translated(from, routing, ports)}";
+        return $"{place}{way}: {Routing(kind, routing)}{Completions(routing, ports)}{Ports(ports)}{Translated(from, routing, ports)}";
     }
 
     private static string Routing(P2pDistanceKind kind, P2pRouting routing) => routing switch
@@ -136,6 +137,11 @@ internal static class DistanceText
             "whether the root complex carries requests between them is up to the platform",
         _ => "whether ACS redirects requests is not known",
     };
+
+    private static string Completions(P2pRouting routing, ImmutableArray<P2pPort> ports) =>
+        routing == P2pRouting.Direct && ports.Any(static port => port.Acs is { } acs && (acs.Enabled & AcsControls.CompletionRedirect) != 0)
+            ? ", their completions by way of the root complex"
+            : "";
 
     private static string Ports(ImmutableArray<P2pPort> ports) => ports.IsEmpty
         ? ""

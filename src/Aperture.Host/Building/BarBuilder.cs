@@ -18,19 +18,34 @@ internal static class BarBuilder
     private const int LinesWithVfs = 13;
 
     /// <summary>A function's BARs and ROM, in register order.</summary>
-    internal static List<HostBar> Build(RawFunction raw, ConfigBytes config)
+    internal static List<HostBar> Build(RawFunction raw, ConfigBytes config, uint classCode)
     {
         List<BarRegister> registers = config.Answers ? ReadRegisters(config) : [];
-        List<HostBar> bars = raw.Resources is { } resources ? FromKernel(resources, registers)
-            : raw.Regions.Count != 0 ? FromText(raw.Regions, registers)
-            : [.. registers.Select(static register => new HostBar(register.Index, register.Kind, Assigned(register.Address), 0, SizeOrigin.Unknown))];
+        List<HostBar> bars;
+        if (raw.Resources is { } resources)
+        {
+            bars = FromKernel(resources, registers);
+        }
+        else
+        {
+            bars = raw.Regions.Count != 0 || raw.Text is { IsVerbose: true, TellsSizes: true }
+                ? TextBars.Make(raw, registers)
+                : [.. registers.Select(static register => new HostBar(register.Index, register.Kind, Assigned(register.Address), 0, SizeOrigin.Unknown))];
+            bars = EnhancedAllocation.Apply(LegacyIde.Apply(bars, classCode), EnhancedAllocation.Read(config, raw.Text));
+        }
+
+        if (!config.Answers)
+        {
+            return TextBars.WithState(bars, raw);
+        }
+
         PciCommand command = (PciCommand)config.U16(PciRegisters.Command);
         bool romEnabled = (config.U32(BarRegister.RomOffset(config.HeaderLayout)) & 1) != 0;
         for (int i = 0; i < bars.Count; i++)
         {
             BarKind kind = bars[i].Kind;
             bool on = kind == BarKind.Io ? (command & PciCommand.IoSpace) != 0 : (command & PciCommand.MemorySpace) != 0 && (kind != BarKind.Rom || romEnabled);
-            bars[i] = bars[i] with { Enabled = config.Answers && on && bars[i].Assigned };
+            bars[i] = bars[i] with { Enabled = on && bars[i].Assigned };
         }
 
         return bars;
@@ -49,7 +64,7 @@ internal static class BarBuilder
             }
 
             ulong size = (line.Last - line.First + 1) / (ulong)totalVfs;
-            bars.Add(new HostVfBar(i, Kind(line.Flags), IsAssigned(line) ? new GuestAddress(line.First) : null, size, size == 0 ? SizeOrigin.Unknown : SizeOrigin.Known));
+            bars.Add(new HostVfBar(i, Kind(line), IsAssigned(line) ? new GuestAddress(line.First) : null, size, size == 0 ? SizeOrigin.Unknown : SizeOrigin.Known));
         }
 
         return bars;
@@ -78,7 +93,7 @@ internal static class BarBuilder
                 continue;
             }
 
-            BarKind kind = i == BarKinds.RomIndex ? BarKind.Rom : Kind(line.Flags);
+            BarKind kind = i == BarKinds.RomIndex ? BarKind.Rom : Kind(line);
 
             // A VGA BIOS copy below 1 MiB and the ports of legacy IDE are resources of the function without being its registers' doing.
             bool isFixed = (line.Flags & FlagFixed) != 0 || (kind == BarKind.Rom && line.First < 1 << 20 && IsAssigned(line));
@@ -93,79 +108,23 @@ internal static class BarBuilder
         return bars;
     }
 
-    private static List<HostBar> FromText(List<RawRegion> regions, List<BarRegister> registers)
-    {
-        SortedDictionary<int, HostBar> bars = [];
-        foreach (BarRegister register in registers)
-        {
-            bars[register.Index] = new HostBar(register.Index, register.Kind, Assigned(register.Address), 0, SizeOrigin.Unknown);
-        }
-
-        HashSet<int> matched = [];
-        foreach (RawRegion region in regions)
-        {
-            BarKind kind = region.IsRom ? BarKind.Rom : region.IsIo ? BarKind.Io
-                : region.Is64Bit ? (region.IsPrefetchable ? BarKind.Memory64Prefetchable : BarKind.Memory64)
-                : region.IsPrefetchable ? BarKind.Memory32Prefetchable : BarKind.Memory32;
-            int index = region.Index >= 0 ? region.Index : MatchIndex(bars, matched, region, kind);
-            if (index < 0 || !matched.Add(index))
-            {
-                continue;
-            }
-
-            // The text is the kernel's view: it knows VFs' BARs and ROMs whose registers hold nothing.
-            HostBar bar = bars.GetValueOrDefault(index) ?? new HostBar(index, kind, null, 0, SizeOrigin.Unknown);
-            bars[index] = bar with
-            {
-                Kind = kind,
-                Address = bar.Address ?? Assigned(region.Address ?? 0),
-                CpuAddress = Assigned(region.Address ?? 0),
-                Size = region.Size ?? 0,
-                Origin = region.Size is null ? SizeOrigin.Unknown : SizeOrigin.Known,
-                Fixed = kind == BarKind.Rom && region.Address < 1 << 20,
-            };
-        }
-
-        return [.. bars.Values];
-    }
-
-    /// <summary>The BAR that an unnumbered line speaks of: the one with its address, or the first of its kind that has no line yet.</summary>
-    private static int MatchIndex(SortedDictionary<int, HostBar> bars, HashSet<int> matched, RawRegion region, BarKind kind)
-    {
-        int sameKind = -1;
-        foreach ((int index, HostBar bar) in bars)
-        {
-            if (bar.Kind != kind || matched.Contains(index))
-            {
-                continue;
-            }
-
-            if (region.Address is { } address && bar.Address == new GuestAddress(address))
-            {
-                return index;
-            }
-
-            sameKind = sameKind < 0 ? index : sameKind;
-        }
-
-        return sameKind;
-    }
-
     private static bool IsThere(RawResource line) => (line.Flags & (FlagIo | FlagMemory)) != 0 && line.Last - line.First + 1 != 0;
 
     private static bool IsAssigned(RawResource line) => (line.Flags & FlagUnset) == 0 && line.First != 0;
 
     private static GuestAddress? Assigned(ulong address) => address == 0 ? null : new GuestAddress(address);
 
-    private static BarKind Kind(ulong flags)
+    private static BarKind Kind(RawResource line)
     {
+        ulong flags = line.Flags;
         if ((flags & FlagIo) != 0)
         {
             return BarKind.Io;
         }
 
         // Old kernels have no 64-bit flag and another one for prefetchable; the register's own type bits stand in the low bits of all.
-        bool wide = (flags & Flag64Bit) != 0 || (flags & 7) == 4;
+        // What Enhanced Allocation fixed has no such bits, and is what its place needs.
+        bool wide = (flags & Flag64Bit) != 0 || (flags & 7) == 4 || ((flags & FlagFixed) != 0 && line.Last > uint.MaxValue);
         bool prefetchable = (flags & (FlagPrefetchable | 8)) != 0;
         return wide ? (prefetchable ? BarKind.Memory64Prefetchable : BarKind.Memory64) : prefetchable ? BarKind.Memory32Prefetchable : BarKind.Memory32;
     }

@@ -23,8 +23,8 @@ internal static class BridgeDecoder
         byte subordinate = config.U8(PciRegisters.PrimaryBus + 2);
         if (config.HeaderLayout == 2)
         {
-            // A CardBus bridge has its bus numbers at the same place (PC Card Standard 8.0); its windows are of no use here.
-            return new HostPciBridge(primary, secondary, subordinate, null, null, null, false);
+            // A CardBus bridge has its bus numbers at the same place (PC Card Standard 8.0).
+            return new HostPciBridge(primary, secondary, subordinate, null, null, null, false) { CardBusWindows = [.. CardBus(config)] };
         }
 
         bool wide = (config.U16(PciRegisters.PrefetchableBase) & 0xF) == 1;
@@ -32,6 +32,34 @@ internal static class BridgeDecoder
         {
             Subtractive = config.U8(PciRegisters.Revision + 1) == SubtractiveInterface,
         };
+    }
+
+    // Two memory windows and two of I/O ports, each a base and a limit of 32 bits; bridge control says which memory is prefetchable.
+    private static IEnumerable<CardBusWindow> CardBus(ConfigBytes config)
+    {
+        const int FirstMemory = 0x1C;
+        const int FirstIo = 0x2C;
+        const int Control = 0x3E;
+        for (int i = 0; i < 2; i++)
+        {
+            const uint Granule = 0xFFF;
+            CardBusWindowKind kind = (config.U16(Control) & 1 << (8 + i)) != 0 ? CardBusWindowKind.Prefetchable : CardBusWindowKind.Memory;
+            if (Window(config.U32(FirstMemory + 8 * i) & ~Granule, config.U32(FirstMemory + 4 + 8 * i) | Granule) is { } window)
+            {
+                yield return new CardBusWindow(kind, window);
+            }
+        }
+
+        for (int i = 0; i < 2; i++)
+        {
+            // Bit 0 of the base says whether the upper 16 bits of both are there.
+            uint first = config.U32(FirstIo + 8 * i);
+            uint mask = (first & 1) != 0 ? uint.MaxValue : 0xFFFF;
+            if (Window(first & mask & ~3u, config.U32(FirstIo + 4 + 8 * i) & mask | 3) is { } window)
+            {
+                yield return new CardBusWindow(CardBusWindowKind.Io, window);
+            }
+        }
     }
 
     private static AddressRange? Io(ConfigBytes config)

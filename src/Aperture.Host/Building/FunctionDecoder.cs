@@ -8,6 +8,9 @@ namespace Aperture.Host.Building;
 internal static class FunctionDecoder
 {
     private const ushort NoVendor = 0xFFFF;
+    private const uint SubtractiveClass = 0x060401;
+    private const int WithCapabilities = 256;
+    private const int WithExtended = 4096;
 
     /// <summary>Decodes one function.</summary>
     /// <exception cref="ApertureException">Nothing says what it is.</exception>
@@ -23,13 +26,15 @@ internal static class FunctionDecoder
                 $"the configuration space of {raw.Address} reads as all-ones: it was asleep or gone when it was read"));
         }
 
-        List<HostBar> bars = BarBuilder.Build(raw, config);
+        PciIdentity identity = Identity(raw, config, findings);
+        List<HostBar> bars = BarBuilder.Build(raw, config, identity.ClassCode);
         byte type = config.U8(PciRegisters.HeaderType);
+        RawText text = raw.Text ?? new RawText();
         return new HostFunction
         {
             Address = raw.Address,
-            Identity = Identity(raw, config, findings),
-            HeaderType = config.Answers ? config.HeaderLayout : (byte)0,
+            Identity = identity,
+            HeaderType = config.Answers ? config.HeaderLayout : HeaderType(text),
             MultiFunction = config.Answers && (type & 0x80) != 0,
             Driver = raw.Driver,
             NumaNode = raw.NumaNode,
@@ -38,24 +43,38 @@ internal static class FunctionDecoder
             Config = raw.Config,
             Bars = [.. bars.Where(static bar => bar.Kind != BarKind.Rom)],
             Rom = bars.Find(static bar => bar.Kind == BarKind.Rom),
-            Bridge = BridgeDecoder.Read(config),
-            Pcie = CapabilityDecoder.Pcie(config),
-            Sriov = SrIov(raw, config),
-            ResizableBars = CapabilityDecoder.ResizableBars(config),
-            Acs = CapabilityDecoder.AccessControl(config),
-            Ats = CapabilityDecoder.AddressTranslation(config),
-            HasAri = CapabilityDecoder.HasAri(config),
+            Bridge = BridgeDecoder.Read(config) ?? (config.Answers ? null : Bridge(text, identity)),
+            Pcie = CapabilityDecoder.Pcie(config) ?? (config.Length < WithCapabilities ? text.Pcie : null),
+            Sriov = SrIov(raw, config, text),
+            ResizableBars = CapabilityDecoder.ResizableBars(config) is { IsEmpty: false } resizable ? resizable : [.. text.ResizableBars],
+            Acs = CapabilityDecoder.AccessControl(config) ?? text.Acs,
+            Ats = CapabilityDecoder.AddressTranslation(config) ?? text.Ats,
+            HasAri = CapabilityDecoder.HasAri(config) ?? (text.KnowsExtended ? text.HasAri : null),
+            Command = config.Answers ? (PciCommand)config.U16(PciRegisters.Command) : text.Command,
+            KnowsCapabilities = config.Length >= WithCapabilities || text.ShowsCapabilities,
+            KnowsExtendedConfig = config.Length == WithExtended || text.KnowsExtended,
         };
     }
+
+    private static byte HeaderType(RawText text) => text.Bridge is null ? (byte)0 : text.IsCardBus ? (byte)2 : (byte)1;
+
+    private static HostPciBridge? Bridge(RawText text, PciIdentity identity) =>
+        text.Bridge is { } bridge ? bridge with { Subtractive = identity.ClassCode == SubtractiveClass } : null;
 
     private static PciIdentity Identity(RawFunction raw, ConfigBytes config, List<HostFinding> findings)
     {
         bool ownIds = config.HasVendor;
         ushort vendor = ownIds ? config.U16(PciRegisters.VendorId) : raw.Vendor ?? NoVendor;
         ushort device = ownIds ? config.U16(PciRegisters.VendorId + 2) : raw.Device ?? NoVendor;
-        if (!ownIds && raw.Vendor is null && !config.Answers)
+        if (!ownIds && raw.Vendor is null && !config.Answers && raw.Text is not { IsVerbose: true })
         {
             throw new ApertureException($"{raw.Place}: neither configuration space nor a vendor id says what {raw.Address} is");
+        }
+
+        if (!config.Answers && raw.Vendor is null)
+        {
+            findings.Add(new HostFinding(
+                HostFindingSeverity.Note, HostFindingKind.Configuration, raw.Address, $"the listing does not tell the ids of {raw.Address}, which lspci prints with -nn"));
         }
 
         if (raw.Vendor is { } told && (told != vendor || (raw.Device ?? device) != device))
@@ -78,9 +97,9 @@ internal static class FunctionDecoder
             hasSubsystem ? config.U16(PciRegisters.SubsystemVendorId + 2) : raw.Subsystem ?? 0);
     }
 
-    private static HostSriov? SrIov(RawFunction raw, ConfigBytes config)
+    private static HostSriov? SrIov(RawFunction raw, ConfigBytes config, RawText text)
     {
-        HostSriov? sriov = CapabilityDecoder.SrIov(config);
+        HostSriov? sriov = CapabilityDecoder.SrIov(config) ?? (text.Sriov is { } printed ? printed with { ResizableVfBars = [.. text.ResizableVfBars] } : null);
         if (sriov is null && raw.Sriov is { } told)
         {
             sriov = new HostSriov(told.TotalVfs, told.NumVfs, told.Offset, told.Stride, told.VfDevice, []);
@@ -91,12 +110,15 @@ internal static class FunctionDecoder
             return null;
         }
 
-        // The kernel's list has the sizes and only what exists; a VF resizable BAR capability has the sizes of its own.
+        // The kernel's list has the sizes and only what exists; a VF resizable BAR capability and Enhanced Allocation have sizes of their own.
         List<HostVfBar> listed = BarBuilder.VfBars(raw.Resources, sriov.TotalVfs);
-        return sriov with
+        SortedDictionary<int, HostVfBar> bars = new(sriov.VfBars.DistinctBy(static bar => bar.Index).ToDictionary(static bar => bar.Index, bar => Sized(bar, sriov)));
+        foreach (HostVfBar bar in EnhancedAllocation.VfBars(EnhancedAllocation.Read(config, raw.Text)))
         {
-            VfBars = listed.Count != 0 ? [.. listed] : [.. sriov.VfBars.Select(bar => Sized(bar, sriov))],
-        };
+            bars[bar.Index] = bar;
+        }
+
+        return sriov with { VfBars = listed.Count != 0 ? [.. listed] : [.. bars.Values] };
     }
 
     private static HostVfBar Sized(HostVfBar bar, HostSriov sriov)

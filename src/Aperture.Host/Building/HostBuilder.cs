@@ -18,7 +18,7 @@ internal static class HostBuilder
             functions.Add(function.Address, FunctionDecoder.Decode(function, findings));
         }
 
-        LinkVirtualFunctions(functions);
+        VirtualFunctions.Link(functions);
         LinkParents(functions, raw.Origin.Name, findings);
         SizeInference inference = new(functions.Values);
         foreach (PciAddress address in functions.Keys)
@@ -37,44 +37,6 @@ internal static class HostBuilder
             KnowsIommuGroups = raw.KnowsIommuGroups,
             Findings = [.. findings.OrderBy(static finding => finding.Severity).ThenBy(static finding => finding.Function)],
         };
-    }
-
-    /// <summary>Finds VFs by their routing ids where the source does not name their PF (PCI Express 5.0, section 9.2.1.2), and gives them the ids that they do not show.</summary>
-    private static void LinkVirtualFunctions(Dictionary<PciAddress, HostFunction> functions)
-    {
-        // By what is there, not by what a PF claims: 65535 VFs for each of thousands of PFs would take long to look for.
-        ILookup<uint, PciAddress> candidates = functions.Values.Where(static function => function.Bridge is null && function.Sriov is null)
-            .Select(static function => function.Address).ToLookup(static address => address.Domain);
-        foreach (HostFunction pf in functions.Values.Where(static function => function.Sriov is { NumVfs: > 0 }).OrderBy(static function => function.Address).ToList())
-        {
-            HostSriov sriov = pf.Sriov!;
-            foreach (PciAddress address in candidates[pf.Address.Domain].Where(address => IsVfOf(address, pf.Address, sriov)))
-            {
-                HostFunction vf = functions[address];
-                bool nameless = vf.Identity.Vendor == 0xFFFF;
-                functions[address] = vf with
-                {
-                    PhysicalFunction = vf.PhysicalFunction ?? pf.Address,
-                    Identity = nameless ? vf.Identity with { Vendor = pf.Identity.Vendor, Device = sriov.VfDeviceId } : vf.Identity,
-                };
-            }
-        }
-
-        foreach (HostFunction vf in functions.Values.Where(static function => function.IsVirtualFunction).ToList())
-        {
-            // Memory enable is hard-wired to 0 in a VF; the PF's SR-IOV control turns on all of them (PCI Express 5.0, section 9.3.3.3.4).
-            functions[vf.Address] = vf with { Bars = [.. vf.Bars.Select(static bar => bar with { Enabled = bar.Assigned })] };
-        }
-    }
-
-    /// <summary>The n-th VF's routing id is the PF's plus the offset plus n strides.</summary>
-    private static bool IsVfOf(PciAddress address, PciAddress pf, HostSriov sriov)
-    {
-        int distance = address.Bdf.RoutingId - pf.Bdf.RoutingId - sriov.FirstVfOffset;
-        int count = Math.Min(sriov.NumVfs, sriov.TotalVfs);
-        return sriov.VfStride == 0
-            ? distance == 0 && count > 0
-            : distance >= 0 && distance % sriov.VfStride == 0 && distance / sriov.VfStride < count;
     }
 
     private static void LinkParents(Dictionary<PciAddress, HostFunction> functions, string source, List<HostFinding> findings)

@@ -25,6 +25,7 @@ internal static class HostChecks
                 CheckVfBar(function, bar, findings);
             }
 
+            AddressChecks.Check(function, parent, findings);
             CheckWindows(function, parent, findings);
         }
 

@@ -68,9 +68,8 @@ internal static class OverlapChecks
     {
         if (window is { } range && function.Bridge is { Subtractive: false })
         {
-            ReadOnlySpan<byte> config = function.Config.Span;
             bool isIo = name[0] == 'I';
-            bool enabled = (config[PciRegisters.Command] & (isIo ? (int)PciCommand.IoSpace : (int)PciCommand.MemorySpace)) != 0;
+            bool enabled = ((function.Command ?? 0) & (isIo ? PciCommand.IoSpace : PciCommand.MemorySpace)) != 0;
             claims.Add(new Claim(function.Address.Domain, (isIo ? "io window" : "window") + (function.Parent is null ? " of the root" : ""), group, range, function.Address, name, enabled));
         }
     }

@@ -43,19 +43,35 @@ internal sealed class SizeInference
         }
     }
 
-    /// <summary>The function with a size for every BAR that can have one.</summary>
+    /// <summary>The function with a size for every BAR that can have one, those of its VFs included.</summary>
     internal HostFunction Apply(HostFunction function)
     {
-        if (!function.AllBars.Any(static bar => bar.Origin == SizeOrigin.Unknown))
+        if (function.AllBars.Any(static bar => bar.Origin == SizeOrigin.Unknown))
         {
-            return function;
+            function = function with
+            {
+                Bars = [.. function.Bars.Select(bar => Bound(function, bar))],
+                Rom = function.Rom is null ? null : Bound(function, function.Rom),
+            };
         }
 
-        return function with
+        return function.Sriov is { TotalVfs: > 0 } sriov && sriov.VfBars.Any(static bar => bar.Origin == SizeOrigin.Unknown)
+            ? function with { Sriov = sriov with { VfBars = [.. sriov.VfBars.Select(bar => Bound(function, bar, sriov.TotalVfs))] } }
+            : function;
+    }
+
+    /// <summary>A VF BAR is one for each VF, one after the other (PCI Express 5.0, section 9.3.3.14), so the room is shared.</summary>
+    private HostVfBar Bound(HostFunction function, HostVfBar bar, int vfs)
+    {
+        if (bar.Origin != SizeOrigin.Unknown || bar.Address is not { } address)
         {
-            Bars = [.. function.Bars.Select(bar => Bound(function, bar))],
-            Rom = function.Rom is null ? null : Bound(function, function.Rom),
-        };
+            return bar;
+        }
+
+        ulong room = Room(function, bar.Kind, address, ulong.MaxValue) / (ulong)vfs;
+        room = Math.Min(Math.Min(room, address.Value & (0 - address.Value)), BarRules.LargestSize(bar.Kind));
+        ulong size = room == 0 ? 0 : 1UL << BitOperations.Log2(room);
+        return size < BarRules.SmallestSize(bar.Kind) ? bar : bar with { Size = size, Origin = SizeOrigin.Inferred };
     }
 
     private HostBar Bound(HostFunction function, HostBar bar)
@@ -78,21 +94,18 @@ internal sealed class SizeInference
 
         // From the address up: the largest BAR of the kind, its alignment, the next start, the end of the window.
         ulong room = bar.Kind == BarKind.Io ? LargestIo : BarRules.LargestSize(bar.Kind);
-        room = Math.Min(room, address.Value & (0 - address.Value));
-        List<ulong> list = starts[(function.Address.Domain, bar.Kind == BarKind.Io)];
-        int next = UpperBound(list, address.Value);
-        if (next < list.Count)
-        {
-            room = Math.Min(room, list[next] - address.Value);
-        }
-
-        if (WindowAround(function, bar.Kind, address) is { } window)
-        {
-            room = Math.Min(room, window.Last - address + 1);
-        }
-
+        room = Room(function, bar.Kind, address, Math.Min(room, address.Value & (0 - address.Value)));
         ulong size = 1UL << BitOperations.Log2(room);
         return size < BarRules.SmallestSize(bar.Kind) ? bar : bar with { Size = size, Origin = SizeOrigin.Inferred };
+    }
+
+    /// <summary>Bytes from <paramref name="address"/> to the next start or the end of the window, at most <paramref name="most"/>.</summary>
+    private ulong Room(HostFunction function, BarKind kind, GuestAddress address, ulong most)
+    {
+        List<ulong> list = starts[(function.Address.Domain, kind == BarKind.Io)];
+        int next = UpperBound(list, address.Value);
+        ulong room = next < list.Count ? Math.Min(most, list[next] - address.Value) : most;
+        return WindowAround(function, kind, address) is { } window ? Math.Min(room, window.Last - address + 1) : room;
     }
 
     private AddressRange? WindowAround(HostFunction function, BarKind kind, GuestAddress address)

@@ -48,9 +48,30 @@ public sealed record HostPciBridge(
     /// <summary>True when it decodes by subtraction (class 06.04.01): it forwards what nobody else claims, whatever its windows say.</summary>
     public bool Subtractive { get; init; }
 
+    /// <summary>The windows of a CardBus bridge, which are of another kind (PC Card Standard 8.0, volume 7); empty for all others.</summary>
+    public ImmutableArray<CardBusWindow> CardBusWindows { get; init; } = [];
+
     /// <summary>True when bus numbers were given to it.</summary>
     public bool Configured => Secondary != 0;
 }
+
+/// <summary>What a CardBus bridge's window forwards.</summary>
+public enum CardBusWindowKind : byte
+{
+    /// <summary>Memory, with a granule of 4 KiB.</summary>
+    Memory,
+
+    /// <summary>The same, prefetchable.</summary>
+    Prefetchable,
+
+    /// <summary>I/O ports, with a granule of 4.</summary>
+    Io,
+}
+
+/// <summary>An open window of a CardBus bridge.</summary>
+/// <param name="Kind">What it forwards.</param>
+/// <param name="Range">The addresses.</param>
+public sealed record CardBusWindow(CardBusWindowKind Kind, AddressRange Range);
 
 /// <summary>What the PCI Express capability says (PCI Express 5.0, section 7.5.3).</summary>
 /// <param name="Type">The kind of device or port.</param>

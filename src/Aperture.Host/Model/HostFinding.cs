@@ -25,6 +25,9 @@ public enum HostFindingKind : byte
     /// <summary>A BAR or window lies outside what the bridge above forwards.</summary>
     OutsideWindow,
 
+    /// <summary>A BAR, or the BARs of VFs, that the host gave no address.</summary>
+    NoAddress,
+
     /// <summary>A BAR is not aligned to its size.</summary>
     Alignment,
 

@@ -69,8 +69,14 @@ public sealed record HostFunction
     /// <summary>True when it has the alternative routing-id capability; null when extended configuration space is not known.</summary>
     public bool? HasAri { get; init; }
 
-    /// <summary>True when its extended configuration space was read, so that a missing capability is one it does not have.</summary>
-    public bool KnowsExtendedConfig => Config.Length == 4096;
+    /// <summary>Its command register; null when the source does not tell.</summary>
+    public PciCommand? Command { get; init; }
+
+    /// <summary>True when the source shows its capabilities, so that a missing one is one it does not have.</summary>
+    public bool KnowsCapabilities { get; init; }
+
+    /// <summary>True when the source shows its extended capabilities, so that a missing one is one it does not have.</summary>
+    public bool KnowsExtendedConfig { get; init; }
 
     /// <summary>True when it is a virtual function.</summary>
     public bool IsVirtualFunction => PhysicalFunction is not null;

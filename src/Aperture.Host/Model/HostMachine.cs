@@ -14,7 +14,7 @@ public enum HostOriginKind : byte
     /// <summary>A tar archive of a captured sysfs tree.</summary>
     CapturedArchive,
 
-    /// <summary>Text of <c>lspci</c> with a hex dump.</summary>
+    /// <summary>Text of <c>lspci</c>, with a hex dump or without.</summary>
     LspciDump,
 }
 

@@ -8,6 +8,7 @@ internal sealed class LspciFunction
     private const int BytesPerLine = 16;
     private const string Unreadable = "??";
     private readonly List<byte> config = [];
+    private readonly LspciDetails details;
     private readonly string source;
     private readonly int line;
     private int readable = -1;
@@ -17,18 +18,25 @@ internal sealed class LspciFunction
         this.source = source;
         this.line = line;
         Raw = new RawFunction { Address = address, Place = $"{source} line {line}" };
+        details = new LspciDetails(Raw);
     }
 
     /// <summary>What was found so far.</summary>
     internal RawFunction Raw { get; }
 
+    /// <summary>What lines of <c>-v</c> said so far.</summary>
+    internal RawText Text => Raw.Text!;
+
     /// <summary>Reads what follows the address: with <c>-n</c> the class and ids as numbers, with <c>-nn</c> in brackets at the ends of the names.</summary>
     internal void ReadHeader(ReadOnlySpan<char> text)
     {
+        uint progIf = Inside(text, "(prog-if ") is { Length: >= 2 } number && TryHex(number[..2], out uint value) ? value : 0;
+        Raw.Revision = Inside(text, "(rev ") is { Length: 2 } revision && TryHex(revision, out value) ? (byte)value : null;
+
         // -n: "0600: 8086:0d57 (rev 01)".
         if (text.Length >= 15 && text[4] == ':' && text[5] == ' ' && TryHex(text[..4], out uint classCode) && TryIds(text.Slice(6, 9)))
         {
-            Raw.ClassCode = classCode << 8;
+            Raw.ClassCode = classCode << 8 | progIf;
             return;
         }
 
@@ -44,47 +52,16 @@ internal sealed class LspciFunction
         int classAt = text.IndexOf('[');
         if (classAt >= 0 && text.Length >= classAt + 6 && text[classAt + 5] == ']' && TryHex(text.Slice(classAt + 1, 4), out classCode))
         {
-            Raw.ClassCode = classCode << 8;
+            Raw.ClassCode = classCode << 8 | progIf;
+        }
+        else if (LspciNames.ClassOf(text) is { } named)
+        {
+            Raw.ClassCode = named << 8 | progIf;
         }
     }
 
-    /// <summary>Reads an indented line of <c>-v</c>; what is not needed is passed over.</summary>
-    internal void ReadDetail(ReadOnlySpan<char> text)
-    {
-        int indent = 0;
-        while (indent < text.Length && text[indent] is '\t' or ' ')
-        {
-            indent++;
-        }
-
-        // Capabilities' own lines stand deeper, and an SR-IOV capability lists regions that are not the function's.
-        bool deep = text.StartsWith("\t\t", StringComparison.Ordinal) || indent >= 12;
-        text = text[indent..].TrimEnd();
-        if (deep)
-        {
-            return;
-        }
-
-        if (LspciRegion.TryParse(text, out RawRegion? region))
-        {
-            if (Raw.Regions.Count < 16)
-            {
-                Raw.Regions.Add(region);
-            }
-        }
-        else if (After(text, "Kernel driver in use:", out ReadOnlySpan<char> driver))
-        {
-            Raw.Driver = driver.ToString();
-        }
-        else if (After(text, "NUMA node:", out ReadOnlySpan<char> node) && int.TryParse(node, NumberStyles.None, CultureInfo.InvariantCulture, out int number))
-        {
-            Raw.NumaNode = number;
-        }
-        else if (After(text, "IOMMU group:", out ReadOnlySpan<char> group) && int.TryParse(group, NumberStyles.None, CultureInfo.InvariantCulture, out number))
-        {
-            Raw.IommuGroup = number;
-        }
-    }
+    /// <summary>Reads a line of <c>-v</c> without its indent; what is not needed is passed over.</summary>
+    internal void ReadDetail(ReadOnlySpan<char> text) => details.Read(text);
 
     /// <summary>Reads a line of the dump.</summary>
     /// <exception cref="ApertureException">It does not continue the line before, or holds something that is not a byte.</exception>
@@ -160,7 +137,16 @@ internal sealed class LspciFunction
             Raw.Regions.AddRange(other.Raw.Regions);
         }
 
+        // The listing that says more: -vv after -v, or one by root after one by a user.
+        if (Score(other.Text) > Score(Text))
+        {
+            Raw.Text = other.Text;
+        }
+
         Raw.Vendor ??= other.Raw.Vendor;
+        Raw.SubsystemVendor ??= other.Raw.SubsystemVendor;
+        Raw.Subsystem ??= other.Raw.Subsystem;
+        Raw.Revision ??= other.Raw.Revision;
         Raw.Device ??= other.Raw.Device;
         Raw.ClassCode ??= other.Raw.ClassCode;
         Raw.Driver ??= other.Raw.Driver;
@@ -169,13 +155,26 @@ internal sealed class LspciFunction
     }
 
     /// <summary>The function, complete.</summary>
-    /// <exception cref="ApertureException">It has no dump.</exception>
+    /// <exception cref="ApertureException">It has neither a dump nor lines of <c>-v</c>.</exception>
     internal RawFunction Finish()
     {
         Raw.Config = [.. config];
-        return config.Count != 0
+        return config.Count != 0 || Text.IsVerbose
             ? Raw
-            : throw new ApertureException($"{source} line {line}: {Raw.Address} has no readable hex dump: make the listing with 'lspci -xxxx' (as root for all of it)");
+            : throw new ApertureException(
+                $"{source} line {line}: {Raw.Address} has no readable hex dump and no lines of -v: make the listing with 'lspci -Dvvnnxxxx' (as root for all of it)");
+    }
+
+    private static int Score(RawText text) =>
+        (text.IsVerbose ? 1 : 0) + (text.Command is not null ? 2 : 0) + (text.ShowsCapabilities ? 4 : 0) + (text.ShowsExtended ? 8 : 0);
+
+    /// <summary>What stands between <paramref name="label"/> and the next closing parenthesis; empty when the label is not there.</summary>
+    private static ReadOnlySpan<char> Inside(ReadOnlySpan<char> text, string label)
+    {
+        int at = text.LastIndexOf(label, StringComparison.Ordinal);
+        ReadOnlySpan<char> rest = at < 0 ? [] : text[(at + label.Length)..];
+        int end = rest.IndexOf(')');
+        return end < 0 ? [] : rest[..end];
     }
 
     private bool TryIds(ReadOnlySpan<char> text)
@@ -192,11 +191,4 @@ internal sealed class LspciFunction
 
     private static bool TryHex(ReadOnlySpan<char> text, out uint value) =>
         uint.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value);
-
-    private static bool After(ReadOnlySpan<char> text, string label, out ReadOnlySpan<char> rest)
-    {
-        bool starts = text.StartsWith(label, StringComparison.Ordinal);
-        rest = starts ? text[label.Length..].Trim() : default;
-        return starts;
-    }
 }

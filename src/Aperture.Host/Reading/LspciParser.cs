@@ -4,39 +4,44 @@ using Aperture.Host.Model;
 namespace Aperture.Host.Reading;
 
 /// <summary>
-/// Reads the text of <c>lspci</c> with a hex dump, with or without <c>-v</c>, <c>-vv</c>, <c>-n</c>, <c>-nn</c>, <c>-k</c> and <c>-D</c>; several dumps of one machine
-/// may follow each other. Lines that belong to no function (prompts, warnings) are passed over.
+/// Reads the text of <c>lspci</c>: a hex dump, the lines of <c>-v</c> or <c>-vv</c>, or both; with or without <c>-n</c>, <c>-nn</c>, <c>-k</c> and <c>-D</c>.
+/// Several listings of one machine may follow each other. Lines that belong to no function (prompts, warnings) are passed over, and so are margins of a paste.
 /// </summary>
 internal sealed class LspciParser
 {
     private readonly string name;
     private readonly SortedDictionary<PciAddress, LspciFunction> functions = [];
     private LspciFunction? current;
+    private string margin = "";
+    private string unfinished = "";
     private int lineNumber;
 
     private LspciParser(string name) => this.name = name;
 
-    /// <summary>Reads a dump; <paramref name="name"/> is its name in messages.</summary>
-    /// <exception cref="ApertureException">A hex dump is damaged or missing, or there is no function at all.</exception>
+    /// <summary>Reads a listing; <paramref name="name"/> is its name in messages.</summary>
+    /// <exception cref="ApertureException">A hex dump is damaged, a function has neither a dump nor lines of <c>-v</c>, or there is no function at all.</exception>
     internal static RawHost Read(string text, string name)
     {
         LspciParser parser = new(name);
         foreach (ReadOnlySpan<char> line in text.AsSpan().EnumerateLines())
         {
             parser.lineNumber++;
-            if (line.Length > HostLimits.Line)
-            {
-                throw new ApertureException($"{name} line {parser.lineNumber}: has {line.Length} characters, where lspci writes a few hundred at most");
-            }
-
-            parser.ReadLine(line);
+            parser.ReadWhole(line);
         }
 
+        parser.ReadLine(parser.unfinished);
         parser.EndFunction();
+        return parser.Finish();
+    }
+
+    private RawHost Finish()
+    {
         RawHost host = new() { Origin = new HostOrigin(HostOriginKind.LspciDump, name) };
-        foreach (LspciFunction function in parser.functions.Values)
+        bool tellsSizes = functions.Values.Any(static function => function.Raw.Regions.Exists(static region => region.Size is not null));
+        foreach (LspciFunction function in functions.Values)
         {
             host.Functions.Add(function.Finish());
+            function.Text.TellsSizes = tellsSizes;
             host.KnowsIommuGroups |= function.Raw.IommuGroup is not null;
         }
 
@@ -50,28 +55,66 @@ internal sealed class LspciParser
             : throw new ApertureException($"{name}: holds no function: give it the output of 'lspci -Dvvxxxx', a captured sysfs tree or an archive of one");
     }
 
+    /// <summary>Takes a line of the file; one that a message to standard error broke in two is put together again.</summary>
+    private void ReadWhole(ReadOnlySpan<char> line)
+    {
+        if (line.Length + unfinished.Length > HostLimits.Line)
+        {
+            throw new ApertureException($"{name} line {lineNumber}: has {line.Length} characters, where lspci writes a few hundred at most");
+        }
+
+        if (unfinished.Length != 0)
+        {
+            line = unfinished + line.ToString();
+            unfinished = "";
+        }
+
+        int message = LspciText.MessageStart(line);
+        if (message < 0)
+        {
+            ReadLine(line);
+            return;
+        }
+
+        // Before the first function, only what may be the start of one is worth keeping.
+        int start = LspciText.MarginOf(line);
+        if (start < message && (current is not null || char.IsAsciiHexDigit(line[start])))
+        {
+            unfinished = line[..message].ToString();
+        }
+    }
+
     private void ReadLine(ReadOnlySpan<char> line)
     {
-        if (line.Trim().IsEmpty)
+        int start = LspciText.MarginOf(line);
+        ReadOnlySpan<char> bare = line[start..];
+        if (bare.Trim().IsEmpty)
         {
             EndFunction();
         }
-        else if (line[0] is '\t' or ' ')
+        else if (IsHeader(bare, out PciAddress address, out ReadOnlySpan<char> rest))
         {
-            current?.ReadDetail(line);
+            EndFunction();
+            margin = line[..start].ToString();
+            current = new LspciFunction(address, name, lineNumber);
+            current.ReadHeader(rest);
         }
-        else if (IsHexLine(line, out int offset, out ReadOnlySpan<char> bytes))
+        else if (IsHexLine(bare, out int offset, out ReadOnlySpan<char> bytes) && (StandsAtMargin(line, start) || StartsWithByte(bytes)))
         {
             string where = $"{name} line {lineNumber}";
             (current ?? throw new ApertureException($"{where}: hex bytes stand before any function")).ReadHex(offset, bytes, where);
         }
-        else if (IsHeader(line, out PciAddress address, out ReadOnlySpan<char> rest))
+        else
         {
-            EndFunction();
-            current = new LspciFunction(address, name, lineNumber);
-            current.ReadHeader(rest);
+            current?.ReadDetail(bare.TrimEnd());
         }
     }
+
+    /// <summary>True when the line begins where the headers of the listing do.</summary>
+    private bool StandsAtMargin(ReadOnlySpan<char> line, int start) => start == 0 || line[..start].SequenceEqual(margin);
+
+    private static bool StartsWithByte(ReadOnlySpan<char> bytes) =>
+        bytes.Length >= 2 && char.IsAsciiHexDigit(bytes[0]) && char.IsAsciiHexDigit(bytes[1]) && (bytes.Length == 2 || bytes[2] == ' ');
 
     private void EndFunction()
     {

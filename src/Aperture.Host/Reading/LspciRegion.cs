@@ -47,7 +47,11 @@ internal static class LspciRegion
             flags.Contains("64-bit", StringComparison.Ordinal),
             flags.Contains("prefetchable", StringComparison.Ordinal) && !flags.Contains("non-prefetchable", StringComparison.Ordinal),
             address,
-            Size(flags));
+            Size(flags))
+        {
+            // "[disabled]", and "[disabled by cmd]" for ROMs.
+            IsDisabled = flags.Contains("[disabled", StringComparison.Ordinal),
+        };
         return true;
     }
 

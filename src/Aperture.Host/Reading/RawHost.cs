@@ -1,4 +1,5 @@
 using Aperture.Host.Model;
+using Aperture.Pci;
 
 namespace Aperture.Host.Reading;
 
@@ -30,7 +31,16 @@ internal readonly record struct RawResource(ulong First, ulong Last, ulong Flags
 /// <param name="IsPrefetchable">Marked prefetchable.</param>
 /// <param name="Address">The address; null when none is assigned.</param>
 /// <param name="Size">In bytes; null when not printed.</param>
-internal sealed record RawRegion(int Index, bool IsRom, bool IsIo, bool Is64Bit, bool IsPrefetchable, ulong? Address, ulong? Size);
+internal sealed record RawRegion(int Index, bool IsRom, bool IsIo, bool Is64Bit, bool IsPrefetchable, ulong? Address, ulong? Size)
+{
+    /// <summary>Marked as disabled: the function does not decode it.</summary>
+    internal bool IsDisabled { get; init; }
+
+    /// <summary>What it decodes.</summary>
+    internal BarKind Kind => IsRom ? BarKind.Rom : IsIo ? BarKind.Io
+        : Is64Bit ? (IsPrefetchable ? BarKind.Memory64Prefetchable : BarKind.Memory64)
+        : IsPrefetchable ? BarKind.Memory32Prefetchable : BarKind.Memory32;
+}
 
 /// <summary>SR-IOV numbers that sysfs has as files of their own.</summary>
 internal sealed record RawSriov(int TotalVfs, int NumVfs, ushort Offset, ushort Stride, ushort VfDevice);
@@ -72,4 +82,7 @@ internal sealed class RawFunction
 
     /// <summary>The region lines of a dump.</summary>
     internal List<RawRegion> Regions { get; } = [];
+
+    /// <summary>The other lines of a dump; null when the source is none.</summary>
+    internal RawText? Text { get; set; }
 }

@@ -19,6 +19,11 @@ internal static class FunctionText
             parts.Add(PortName(pcie.Type) + (pcie.Slot is { } slot ? $" slot {slot}" : ""));
         }
 
+        if (function.Bridge is { Subtractive: true })
+        {
+            parts.Add("subtractive decode");
+        }
+
         if (function.PhysicalFunction is { } pf)
         {
             parts.Add($"VF of {pf}");
@@ -43,9 +48,10 @@ internal static class FunctionText
     {
         if (function.Bridge is { } bridge)
         {
+            string cards = string.Concat(bridge.CardBusWindows.Select(static window => Window("CardBus " + WindowName(window.Kind), window.Range)));
             yield return bridge.Configured
                 ? $"buses {bridge.Secondary:x2}-{bridge.Subordinate:x2}{Window("io", bridge.Io)}{Window("mem", bridge.Memory)}"
-                    + $"{Window("pref", bridge.Prefetchable)}"
+                    + $"{Window("pref", bridge.Prefetchable)}{cards}"
                 : "no bus numbers";
         }
 
@@ -59,7 +65,7 @@ internal static class FunctionText
             yield return $"sriov {sriov.NumVfs} of {sriov.TotalVfs} VFs, offset {sriov.FirstVfOffset}, stride {sriov.VfStride}";
             foreach (HostVfBar bar in sriov.VfBars)
             {
-                yield return $"vf{BarKinds.BarName(bar.Index)} {bar.Kind.Keyword()} {Size(bar.Size, bar.Origin)} each at "
+                yield return $"vf-{BarKinds.BarName(bar.Index)} {bar.Kind.Keyword()} {Size(bar.Size, bar.Origin)} each at "
                     + $"{bar.Address?.ToString() ?? "no address"}";
             }
         }
@@ -101,6 +107,13 @@ internal static class FunctionText
         HostPortType.RootComplexEndpoint => "root complex endpoint",
         HostPortType.RootComplexEventCollector => "root complex event collector",
         _ => "unknown port type",
+    };
+
+    private static string WindowName(CardBusWindowKind kind) => kind switch
+    {
+        CardBusWindowKind.Io => "io",
+        CardBusWindowKind.Prefetchable => "pref",
+        _ => "mem",
     };
 
     private static string Size(ulong size, SizeOrigin origin) => origin switch

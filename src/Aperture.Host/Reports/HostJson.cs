@@ -113,6 +113,15 @@ public static class HostJson
         Window(json, "prefetchable", bridge.Prefetchable);
         json.WriteBoolean("prefetchableIs64Bit", bridge.PrefetchableIs64Bit);
         json.WriteBoolean("subtractive", bridge.Subtractive);
+        if (!bridge.CardBusWindows.IsEmpty)
+        {
+            List(json, "cardBusWindows", bridge.CardBusWindows, static (json, window) =>
+            {
+                json.WriteString("kind", window.Kind.ToString());
+                Range(json, window.Range);
+            });
+        }
+
         json.WriteEndObject();
     }
 

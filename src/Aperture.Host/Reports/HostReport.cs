@@ -158,7 +158,7 @@ public static class HostReport
         HostOriginKind.LiveSysfs => "this machine",
         HostOriginKind.CapturedTree => $"the captured tree {origin.Name}",
         HostOriginKind.CapturedArchive => $"the archive {origin.Name}",
-        _ => $"the lspci dump {origin.Name}",
+        _ => $"the lspci listing {origin.Name}",
     };
 
     private static string SeverityText(HostFindingSeverity severity) => severity switch

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Aperture.Machine.Hotplug;
 using Aperture.Machine.Verification;
 using Aperture.Pci;
 
@@ -27,6 +28,11 @@ internal sealed class ControlCommands(Supervision supervision, MachineRequests r
                 PciFunction added = supervision.Hotplug.Attach(request.Require("device"));
                 answer.WriteString("function", added.Name);
                 answer.WriteString("bdf", added.Bdf.ToString());
+                if (added.Bus?.Parent is { } port && PortCapacity.Shortage(added, port) is { } note)
+                {
+                    answer.WriteString("note", note);
+                }
+
                 break;
             case "device-remove":
                 Remove(request, answer, ended);

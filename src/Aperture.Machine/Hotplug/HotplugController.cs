@@ -196,6 +196,10 @@ internal sealed class HotplugController : IConfigWriteSink
         {
             Describe(json, function.Name, port);
             json.WriteString("bdf", function.Bdf.ToString());
+            if (PortCapacity.Shortage(function, port) is { } note)
+            {
+                json.WriteString("note", note);
+            }
         });
         port.ReportPresenceChange();
         if (!port.IsPowered)

@@ -47,6 +47,9 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
             : Mirrored(config, own, request, host!);
     }
 
+    private static IReadOnlyList<string> NotesOf(IReadOnlyList<TopologyNode> own, HostMachine? host) =>
+        host is null ? [] : AssignmentNotes.For(host, [.. Walk(own).Select(n => n.Assigned?.Host).OfType<HostFunction>()]);
+
     /// <summary>The machine that <paramref name="config"/> takes devices from: a described one, or this one.</summary>
     /// <exception cref="ApertureException">Its description is missing or bad.</exception>
     public static HostMachine HostOf(MachineConfig config) => config.HostPath is { } path ? HostReader.Read(path) : HostReader.ReadLive();
@@ -54,7 +57,7 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
     private static MachineTopology Solved(IReadOnlyList<TopologyNode> own, PlacementRequest request, HostMachine? host)
     {
         PlacementResult result = PlacementSolver.Solve(request);
-        return new MachineTopology(own, request, result) { Host = host, Notes = [.. LeftOutBar.Sentences(result.Map?.LeftOut ?? [])] };
+        return new MachineTopology(own, request, result) { Host = host, Notes = [.. NotesOf(own, host), .. LeftOutBar.Sentences(result.Map?.LeftOut ?? [])] };
     }
 
     private static MachineTopology Mirrored(MachineConfig config, IReadOnlyList<TopologyNode> own, PlacementRequest request, HostMachine host)
@@ -71,7 +74,7 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
             }
         }
 
-        MirroredNodes maker = new(host, nodes, resolver);
+        MirroredNodes maker = new(host, nodes, plan.Functions, resolver);
         return new MachineTopology(maker.Make(plan.Request.HostBridges[0].Functions), plan.Request, plan.Result)
         {
             Host = host,

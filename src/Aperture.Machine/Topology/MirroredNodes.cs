@@ -9,8 +9,9 @@ namespace Aperture.Machine.Topology;
 /// <summary>Makes the tree of a mirrored machine from what the solver was asked, which names functions by their host addresses.</summary>
 /// <param name="host">The host.</param>
 /// <param name="own">The guest's own functions on the root bus, by id.</param>
+/// <param name="chosen">The host's functions that are in the guest; others' places may be held by functions without BARs.</param>
 /// <param name="resolver">Checks that a function can be passed.</param>
-internal sealed class MirroredNodes(HostMachine host, IReadOnlyDictionary<string, TopologyNode> own, AssignedResolver resolver)
+internal sealed class MirroredNodes(HostMachine host, IReadOnlyDictionary<string, TopologyNode> own, IReadOnlySet<PciAddress> chosen, AssignedResolver resolver)
 {
     /// <summary>The nodes for <paramref name="functions"/>, what is below them included.</summary>
     /// <exception cref="ApertureException">A function cannot be passed.</exception>
@@ -32,13 +33,13 @@ internal sealed class MirroredNodes(HostMachine host, IReadOnlyDictionary<string
         }
 
         // A place holder stands where the host has a function that was not chosen.
-        return behind is null || function.Bars.Count == 0 && !IsChosen(behind)
+        return behind is null || !chosen.Contains(behind.Address) || (function.Bars.Count == 0 && !HasBars(behind))
             ? new TopologyNode(function.Name, NodeKind.PlaceHolder, function.DeviceFunction)
             : new TopologyNode(function.Name, NodeKind.Assigned, function.DeviceFunction) { Assigned = Part(behind, function) };
     }
 
     // A function without any BAR is worth passing only when it has nothing else to be; none such is known, so it stays a place holder.
-    private static bool IsChosen(HostFunction function) => function.AllBars.Any(bar => bar.Size != 0 && !bar.Fixed);
+    private static bool HasBars(HostFunction function) => function.AllBars.Any(bar => bar.Size != 0 && !bar.Fixed);
 
     private AssignedPart Part(HostFunction function, FunctionDemand demand)
     {

@@ -24,11 +24,14 @@ public static class PlacementInput
         PlatformLimits board = config.Board == BoardKind.Q35
             ? PlatformLimits.Q35(config.MemorySize, hypervisor.PhysicalAddressBits)
             : PlatformLimits.I440fx(config.MemorySize, hypervisor.PhysicalAddressBits);
+        List<ReservedRange> kept = [.. HostReserved(root, host, reserved)];
         PlatformLimits limits = board with
         {
+            // ECAM can be anywhere; what the host keeps cannot.
+            Ecam = board.Ecam is { Pin: { } pin } ecam && kept.Exists(range => range.Range.Overlaps(new AddressRange(pin, ecam.Size))) ? ecam with { Pin = null } : board.Ecam,
             Mmio32Window = config.Mmio32Window,
             Mmio64Window = config.MmioWindow,
-            Reserved = [.. reserved, .. HostReserved(root, host, reserved)],
+            Reserved = [.. reserved, .. kept],
             ReservedIo = [.. DebugExitPorts.Read(config).Select(p => new ReservedRange(new AddressRange(new GuestAddress(p), DebugExit.Length), $"debug-exit at 0x{p:x}"))],
         };
         return new PlacementRequest(limits, [new HostBridgeDemand(config.Board == BoardKind.Q35 ? "pcie.0" : "pci.0", [.. root.Select(Demand)])]);

@@ -68,6 +68,33 @@ public class AssignedPlanTests
     }
 
     [Fact]
+    public void A_direct_region_where_ECAM_is_moves_ECAM_and_the_plan_says_that_the_kernel_keeps_the_device()
+    {
+        using SysfsHost host = new(nvmeReserved: "0x00000000bdf83000 0x00000000bdf84fff direct\n");
+        MachineTopology plan = Plan(host, "--memory 8G", Port, $"--device vfio,host={SysfsHost.Nvme},port=rp0");
+        AddressRange reserved = new(new GuestAddress(0xBDF8_3000), 0x2000);
+        Assert.DoesNotContain(plan.Result.Require().Ecams, ecam => ecam.Range.Overlaps(reserved));
+        Assert.Contains(plan.Notes, note => note.StartsWith($"The kernel does not assign {SysfsHost.Nvme}: the firmware keeps {reserved}", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void The_function_0_that_was_not_mirrored_has_its_place_held_and_stays_with_the_host()
+    {
+        using TreeBuilder tree = new();
+        const ulong Memory32 = 0x4_0200;
+        const string Port0 = "0000:00:01.0";
+        byte[] endpoint = new ConfigBuilder(header: 0x80).Bar32(0, 0x9000_0000).Express(HostPortType.Endpoint).Bytes;
+        byte[] audio = new ConfigBuilder(header: 0x80).Bar32(0, 0x9010_0000).Express(HostPortType.Endpoint).Bytes;
+        tree.Function("pci0000:00", Port0, ConfigBuilder.Bridge(1, 1, HostPortType.RootPort, 0x9000_0000, 0x20_0000).Bytes, TreeBuilder.Lines());
+        tree.Function($"pci0000:00/{Port0}", "0000:01:00.0", endpoint, TreeBuilder.Lines(TreeBuilder.Line(0x9000_0000, 1 << 20, Memory32)));
+        tree.Function($"pci0000:00/{Port0}", "0000:01:00.1", audio, TreeBuilder.Lines(TreeBuilder.Line(0x9010_0000, 16 << 10, Memory32)));
+        MachineConfig config = ConfigReader.Read([new("--firmware", "unused"), new("--mirror", "0000:01:00.1")]);
+        MachineTopology plan = MachineTopology.Of(config, Hypervisors.LimitsOf(46), tree.Read());
+        Assert.Equal(["0000:01:00.1"], plan.Assigned.Select(part => part.Name));
+        Assert.Equal([NodeKind.PlaceHolder, NodeKind.Assigned], Assert.Single(plan.Root, n => n.Kind == NodeKind.RootPort).Children.OrderBy(n => n.DeviceFunction).Select(n => n.Kind));
+    }
+
+    [Fact]
     public void A_mirrored_device_stands_below_bridges_like_the_hosts_with_their_windows()
     {
         using SysfsHost host = new();

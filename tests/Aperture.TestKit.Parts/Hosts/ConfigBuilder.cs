@@ -20,6 +20,9 @@ public sealed class ConfigBuilder
 
     public byte[] Bytes => _bytes;
 
+    /// <summary>Where the next extended capability goes.</summary>
+    public int NextExtended => _nextExtended;
+
     public ConfigBuilder U8(int at, byte value)
     {
         _bytes[at] = value;
