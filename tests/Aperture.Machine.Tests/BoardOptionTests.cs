@@ -52,14 +52,14 @@ public class BoardOptionTests
     [InlineData(",policy=lock,policy=stop", "given twice")]
     public void An_unknown_policy_is_one_sentence(string option, string words)
     {
-        MachineConfig config = ConfigReader.Read([new("--kernel", "k"), new("--device", Device["--device ".Length..] + option)]);
-        Assert.Contains(words, Assert.Throws<ApertureException>(() => TopologyBuilder.Build(config)).Message, StringComparison.Ordinal);
+        Setting[] settings = [new("--kernel", "k"), new("--device", Device["--device ".Length..] + option)];
+        Assert.Contains(words, Assert.Throws<ApertureException>(() => ConfigReader.Read(settings)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_policy_without_a_pin_is_refused()
     {
-        MachineConfig config = ConfigReader.Read([new("--kernel", "k"), new("--device", "test,id=t0,bar0=mem32:1M:trap,policy=stop")]);
-        Assert.Contains("none is pinned", Assert.Throws<ApertureException>(() => TopologyBuilder.Build(config)).Message, StringComparison.Ordinal);
+        Setting[] settings = [new("--kernel", "k"), new("--device", "test,id=t0,bar0=mem32:1M:trap,policy=stop")];
+        Assert.Contains("none is pinned", Assert.Throws<ApertureException>(() => ConfigReader.Read(settings)).Message, StringComparison.Ordinal);
     }
 }

@@ -18,9 +18,6 @@ namespace Aperture.Cli.Verbs;
 /// <param name="AddressBitsOrigin">As it reads after "46 physical address bits, ".</param>
 internal sealed record PlanInput(PlacementRequest Request, PlacementResult Result, string AddressBitsOrigin)
 {
-    // What processors with an IOMMU have.
-    private static readonly int[] UsualWidths = [39, 46, 48, 52];
-
     /// <summary>Host addresses of mirrored BARs.</summary>
     public IReadOnlyList<BarOrigin> Origins { get; init; } = [];
 
@@ -47,11 +44,6 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
             ? AddressBits(config)
             : MirrorBits(config, host, NeededBits(config, host));
         MachineTopology topology = MachineTopology.Of(config, Hypervisors.LimitsOf(bits.Bits), host);
-        if (topology.Result.Map is null && config is { HostPath: not null, Mirror: null, PhysicalAddressBits: null })
-        {
-            (bits, topology) = Wider(config, host!, bits, topology);
-        }
-
         return new PlanInput(topology.Request, topology.Result, bits.Origin)
         {
             Origins = [.. topology.Assigned.SelectMany(OriginsOf)],
@@ -94,22 +86,6 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
             HostAddresses = plan.Bars.Select(bar => bar.Function.ToString()).Distinct().ToDictionary(name => name),
             Notes = [.. plan.Notes, .. LeftOutBar.Sentences(plan.Result.Map?.LeftOut ?? [])],
         };
-    }
-
-    // A description does not have the processor's width, only addresses that it must reach; devices of the guest's own may need more.
-    private static (HostAddressBits Bits, MachineTopology Topology) Wider(
-        MachineConfig config, HostMachine host, HostAddressBits needed, MachineTopology refused)
-    {
-        foreach (int bits in UsualWidths.Where(width => width > needed.Bits))
-        {
-            MachineTopology topology = MachineTopology.Of(config, Hypervisors.LimitsOf(bits), host);
-            if (topology.Result.Map is not null)
-            {
-                return (new HostAddressBits(bits, $"assumed, since {host.Origin.Name} does not say and {needed.Bits} do not suffice; give --phys-bits"), topology);
-            }
-        }
-
-        return (needed, refused);
     }
 
     private static HostAddressBits MirrorBits(MachineConfig config, HostMachine host, int needed)
