@@ -16,9 +16,6 @@ public sealed class AriCapability : ExtendedCapability
     {
     }
 
-    /// <summary>The next function number of the device; 0 ends the chain.</summary>
-    public byte Next => (byte)(Config.Get(Offset + Capabilities) >> NextFunctionShift);
-
     internal void SetNext(byte function) =>
         Config.SetDefault(Offset + Capabilities, (uint)function << NextFunctionShift, NextFunctionMask);
 

@@ -109,10 +109,6 @@ public sealed class ConfigSpace
         Merge(_defaults, offset >> 2, value, mask);
     }
 
-    /// <summary>The writable bits of the word that holds <paramref name="offset"/>.</summary>
-    /// <exception cref="IndexOutOfRangeException">The offset lies outside the space.</exception>
-    public uint WritableMask(int offset) => _writable[offset >> 2];
-
     /// <summary>Returns every register to its reset value; sticky bits keep theirs unless the reset is cold.</summary>
     public void Reset(ResetKind kind)
     {

@@ -105,9 +105,6 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
     /// <summary>True while the guest has MSI-X on.</summary>
     public bool IsEnabled => (Config.Get(Offset) & EnableBit) != 0;
 
-    /// <summary>True while the guest masks the whole function.</summary>
-    public bool IsFunctionMasked => (Config.Get(Offset) & FunctionMaskBit) != 0;
-
     /// <summary>True when <paramref name="vector"/>'s pending bit is set.</summary>
     public bool IsPending(int vector)
     {

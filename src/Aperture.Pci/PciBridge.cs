@@ -47,9 +47,6 @@ public class PciBridge : PciFunction
 
     private bool HasLocks => _locked[0] is not null || _locked[1] is not null || _locked[2] is not null;
 
-    /// <summary>The primary bus number register.</summary>
-    public byte PrimaryBus => (byte)Config.Get(PciRegisters.PrimaryBus);
-
     /// <summary>The secondary bus number register.</summary>
     public byte SecondaryBus => (byte)(Config.Get(PciRegisters.PrimaryBus) >> 8);
 

@@ -63,9 +63,6 @@ public sealed class VirtioPciFunction : PciFunction, IBarBacking, IDisposable
     /// <summary>What it does.</summary>
     public VirtioDevice Device { get; }
 
-    /// <summary>The status byte as the driver reads it.</summary>
-    public VirtioStatus Status => _common.Status;
-
     /// <inheritdoc/>
     public IAccessHandler? Handler(int index) => index == VirtioLayout.Bar ? _bar : null;
 
