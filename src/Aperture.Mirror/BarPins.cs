@@ -113,7 +113,8 @@ internal sealed class BarPins(MirrorUse use, LeftOut left, MirrorNotes notes)
 
             if (bar.Address is not { } address)
             {
-                notes.Add("Not mirrored, because the host gave these VF BARs no address, so it cannot turn on its VFs", $"{name} ({sriov.TotalVfs} of {ByteSize.Format(bar.Size)})");
+                notes.Add("Not mirrored, because the host gave these VF BARs no address, so it cannot turn on its VFs",
+                    $"{name} ({sriov.TotalVfs} of {ByteSize.Format(bar.Size)})");
                 continue;
             }
 

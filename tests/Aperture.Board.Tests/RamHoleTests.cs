@@ -41,7 +41,8 @@ public class RamHoleTests
             foreach (RamPiece piece in board.Ram.Pieces)
             {
                 MemorySlot slot = Assert.NotNull(board.Host.At(piece.Range.Last.Value & ~0xFFFUL));
-                Assert.Equal(board.Ram.Block.HostAddress + piece.Region.RamOffset + (piece.Range.Size - 4096), slot.Host + ((piece.Range.Last.Value & ~0xFFFUL) - slot.Range.Start.Value));
+                Assert.Equal(board.Ram.Block.HostAddress + piece.Region.RamOffset + (piece.Range.Size - 4096),
+                    slot.Host + ((piece.Range.Last.Value & ~0xFFFUL) - slot.Range.Start.Value));
             }
         }).Holds();
         Assert.True(shown > 1000, $"{shown} addresses with RAM");

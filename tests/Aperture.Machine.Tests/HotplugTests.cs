@@ -118,7 +118,8 @@ public sealed class HotplugTests : IDisposable
     [InlineData("test,id=nic1,port=rp1", "rp1, where cold is")]
     [InlineData("test,id=cold,port=rp0", "The id cold is taken")]
     [InlineData("test,id=nic1,port=rp0,addr=00.1", "the device has no function 0")]
-    [InlineData("test,id=nic1,port=rp0,bar0=mem32:1M:trap,bars=bar0@0xea000000", "nic1 bar0 cannot be pinned at 0xea000000-0xea0fffff: rp0 forwards 0xe8000000-0xe8ffffff")]
+    [InlineData("test,id=nic1,port=rp0,bar0=mem32:1M:trap,bars=bar0@0xea000000",
+        "nic1 bar0 cannot be pinned at 0xea000000-0xea0fffff: rp0 forwards 0xe8000000-0xe8ffffff")]
     [InlineData("debug-exit,port=0xf4", "cannot come or go")]
     public void What_cannot_be_attached_is_refused_in_one_sentence_and_changes_nothing(string spec, string words)
     {

@@ -74,7 +74,9 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
             return [];
         }
 
-        List<PeerDevice> devices = [.. topology.Assigned.Select(part => new PeerDevice(part.Name, part.Host, map.TryGetFunction(part.Name, out FunctionPlacement? place) ? place.Bars : []))];
+        List<PeerDevice> devices =
+            [.. topology.Assigned.Select(
+                part => new PeerDevice(part.Name, part.Host, map.TryGetFunction(part.Name, out FunctionPlacement? place) ? place.Bars : []))];
         int? bits = host.Origin.Kind == HostOriginKind.LiveSysfs ? IommuWidth.Read() : null;
         return [.. PeerForecast.All(host, devices, bits).Select(f => new PeerRow(f.From.Name, f.To.Name, f.Bar, f.Range, f.Reaches, f.Why, f.Distance.Text))];
     }
@@ -105,7 +107,8 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
             MachineTopology topology = MachineTopology.Of(config, Hypervisors.LimitsOf(bits), host);
             if (topology.Result.Map is not null)
             {
-                return (new HostAddressBits(bits, $"assumed, since {host.Origin.Name} does not say and {needed.Bits} do not suffice; give --phys-bits"), topology);
+                return (new HostAddressBits(
+                    bits, $"assumed, since {host.Origin.Name} does not say and {needed.Bits} do not suffice; give --phys-bits"), topology);
             }
         }
 
@@ -139,7 +142,8 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         return config.PhysicalAddressBits switch
         {
             null => host,
-            { } given when given > host.Bits && config.HostPath is null => new HostAddressBits(given, $"as given; this host has {host.Bits}, and a guest run here gets no more"),
+            { } given when given > host.Bits && config.HostPath is null =>
+                new HostAddressBits(given, $"as given; this host has {host.Bits}, and a guest run here gets no more"),
             { } given => new HostAddressBits(given, "as given"),
         };
     }
