@@ -2,6 +2,8 @@ using System.Buffers.Binary;
 using Aperture.Hypervisor;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Assignment;
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Aperture.Linux;
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Assignment;
 

@@ -1,6 +1,8 @@
-using Aperture.Placement.Map;
 using Aperture.Board.Tests.Fakes;
 using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
+using Aperture.Placement.Map;
 
 namespace Aperture.Board.Tests;
 

@@ -1,6 +1,7 @@
 using Aperture.Board.Tests.Fakes;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 using FsCheck;
 using FsCheck.Fluent;
 

@@ -84,7 +84,7 @@ public class RamHoleTests
     {
         using TestBoard board = TestBoard.Raw("--memory 512M", "--device test,id=a,bar0=mem32:1M:ram");
         board.SetBar("a", 0, 0x1000_0000);
-        board.SetCommand("a", Aperture.Pci.PciCommand.MemorySpace);
+        board.SetCommand("a", Aperture.Pci.Registers.PciCommand.MemorySpace);
         Assert.Equal("ram-low", board.Answers(0x1000_0000));
         board.Write(Hub, 0xB0, 128 << 4, 2);
         Assert.Equal("a.bar0", board.Answers(0x1000_0000));

@@ -74,7 +74,7 @@ public class KvmSystemTests
     [InlineData("flags\t\t: fpu svm\n", false)]
     [InlineData("flags\t\t: fpu lm vmx_ish\n", true)]
     [InlineData("processor\t: 0\n", false)]
-    public void kvm_pvm_counts_only_where_the_processor_shows_no_virtualisation(string cpuInfo, bool softwareOnly)
+    public void Kvm_pvm_counts_only_where_the_processor_shows_no_virtualisation(string cpuInfo, bool softwareOnly)
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-probe");
         try

@@ -1,6 +1,6 @@
 using Aperture.Devices.TestDevice;
 using Aperture.Machine.Tests.Fakes;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Machine.Tests;
 

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Aperture.Machine.Tests.Fakes;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 using Aperture.Watch;
 
 namespace Aperture.Machine.Tests;

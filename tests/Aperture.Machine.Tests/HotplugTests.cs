@@ -2,7 +2,8 @@ using System.Text;
 using Aperture.Board;
 using Aperture.Machine.Hotplug;
 using Aperture.Machine.Tests.Fakes;
-using Aperture.Pci;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Machine.Tests;
 

@@ -1,6 +1,7 @@
 using Aperture.Host.Model;
 using Aperture.Host.Reading;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Host.Building;
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Aperture.Host.Model;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Host.Building;
 

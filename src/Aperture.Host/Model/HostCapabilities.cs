@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Host.Model;
 

@@ -1,7 +1,8 @@
 using System.Globalization;
 using System.Numerics;
 using Aperture.Host.Model;
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Host.Reading;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using Aperture.Host.Model;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Host.Reading;
 

@@ -1,5 +1,6 @@
 using Aperture.Machine.Hotplug;
 using Aperture.Pci;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Machine.Assigned;
 

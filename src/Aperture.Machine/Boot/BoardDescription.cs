@@ -5,6 +5,8 @@ using Aperture.Configuration.Kinds;
 using Aperture.Devices.Pc;
 using Aperture.Firmware.Platform;
 using Aperture.Pci;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
 

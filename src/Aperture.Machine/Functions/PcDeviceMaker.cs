@@ -4,6 +4,7 @@ using Aperture.Devices.Display;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Ports;
 using Aperture.Virtio.Block;
 using Aperture.Virtio.Transport;
 

@@ -5,6 +5,7 @@ using Aperture.Configuration.Kinds;
 using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Machine.Hotplug;
 

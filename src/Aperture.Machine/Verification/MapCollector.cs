@@ -1,6 +1,8 @@
 using Aperture.Board;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Machine.Verification;
 

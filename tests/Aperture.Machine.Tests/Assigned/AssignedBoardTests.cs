@@ -2,7 +2,7 @@ using Aperture.Assignment;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Tests.Fakes;
 using Aperture.Memory;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Machine.Tests.Assigned;

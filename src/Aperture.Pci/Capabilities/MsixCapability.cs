@@ -1,6 +1,7 @@
 using System.Numerics;
+using Aperture.Pci.Registers;
 
-namespace Aperture.Pci;
+namespace Aperture.Pci.Capabilities;
 
 /// <summary>
 /// MSI-X, id 0x11 (PCI Local Bus 3.0, section 6.8.2): up to 2048 vectors, each with its own message and mask in a table that lies in a BAR, and

@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Registers;
 
 /// <summary>
 /// A function's configuration registers: 256 bytes (conventional) or 4096 (PCI Express), with an access mode for every bit.

@@ -1,4 +1,6 @@
-namespace Aperture.Pci;
+using Aperture.Pci.Registers;
+
+namespace Aperture.Pci.Ports;
 
 /// <summary>
 /// A PCI-to-PCI bridge with a type 1 header (PCI-to-PCI Bridge 1.2, section 3.2; PCI Express 5.0, section 7.5.1.3). It forwards what falls into its

@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Capabilities;
 
 /// <summary>Alternative routing-id interpretation, id 0x000E (PCI Express 5.0, section 7.8.8): 8-bit function numbers. The bus chains the functions.</summary>
 public sealed class AriCapability : ExtendedCapability
