@@ -116,7 +116,7 @@ static PlacementRequest Tight(int seed, int devices, int percent)
     }
 
     return new PlacementRequest(platform, [new HostBridgeDemand("pcie.0", [.. switches.Select((ports, index) =>
-        new FunctionDemand($"rp{index}", (byte)((index + 1) << 3), []) 
+        new FunctionDemand($"rp{index}", (byte)((index + 1) << 3), [])
         {
             Bridge = new BridgeDemand([new FunctionDemand($"up{index}", 0, []) { Bridge = new BridgeDemand(ports) }]),
         })])]);

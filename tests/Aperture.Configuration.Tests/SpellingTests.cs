@@ -224,8 +224,15 @@ public class SpellingTests
         {
             PciAddress address = new((uint)_random.Next(2), new Bdf((byte)_random.Next(256), (byte)_random.Next(32), (byte)_random.Next(8)));
             Add(items, "host", address.ToString());
-            VfioSpec spec = new() { Id = pci.Id, DeviceFunction = pci.Place, Port = pci.Port, Pins = pci.Pins, Policy = pci.Policy,
-                Device = new HostDeviceName(address, null, null) };
+            VfioSpec spec = new()
+            {
+                Id = pci.Id,
+                DeviceFunction = pci.Place,
+                Port = pci.Port,
+                Pins = pci.Pins,
+                Policy = pci.Policy,
+                Device = new HostDeviceName(address, null, null)
+            };
             if (Maybe)
             {
                 items.Add(("resize", "[bar1@16G,bar4@256M]", "{\"bar1\": \"16G\", \"bar4\": \"256M\"}"));

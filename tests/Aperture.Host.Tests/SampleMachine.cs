@@ -165,7 +165,8 @@ internal sealed class SampleMachine
             + "[disabled] [16-bit]\n"
             + Window("Memory", memory, _low, 8) + Window("Prefetchable memory", prefetchable, _high, 16);
         Functions.Insert(at, new SampleFunction(
-            address, "pci0000:00", config.Bytes, TreeBuilder.Lines(), Header(0x0604), windows, capabilities) { Group = 40 + device });
+            address, "pci0000:00", config.Bytes, TreeBuilder.Lines(), Header(0x0604), windows, capabilities)
+        { Group = 40 + device });
     }
 
     private static string Window(string name, ulong start, ulong end, int digits)

@@ -59,8 +59,13 @@ public sealed class MapVerifierTests
     public void A_BAR_elsewhere_says_what_was_promised_what_is_there_and_who_moved_it()
     {
         MapFindings found = WithBar(
-            b => b with { Address = At(0xE080_0000), DecodedAt = null, IsEnabled = false,
-                LastWrite = "the guest wrote 0xe0800000 to register 0x10 at 1.000 s" });
+            b => b with
+            {
+                Address = At(0xE080_0000),
+                DecodedAt = null,
+                IsEnabled = false,
+                LastWrite = "the guest wrote 0xe0800000 to register 0x10 at 1.000 s"
+            });
         MapDifference difference = Assert.Single(MapVerifier.Compare(Promise, found));
         Assert.Equal(DifferenceKind.BarAddress, difference.Kind);
         Assert.Equal("gpu bar0: promised 0xe0000000, where it is pinned, found 0xe0800000 (the guest wrote 0xe0800000 to register 0x10 at 1.000 s).",

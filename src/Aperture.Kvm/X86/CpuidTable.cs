@@ -250,8 +250,16 @@ public sealed class CpuidTable
     private void AddTopology(List<KvmCpuidEntry> entries, uint leaf, uint id)
     {
         entries.Add(new KvmCpuidEntry { Function = leaf, Index = 0, Flags = SignificantIndex, Eax = 0, Ebx = 1, Ecx = 0x100, Edx = id });
-        entries.Add(new KvmCpuidEntry { Function = leaf, Index = 1, Flags = SignificantIndex, Eax = (uint)IdBits, Ebx = (uint)_policy.Cpus,
-            Ecx = 0x201, Edx = id });
+        entries.Add(new KvmCpuidEntry
+        {
+            Function = leaf,
+            Index = 1,
+            Flags = SignificantIndex,
+            Eax = (uint)IdBits,
+            Ebx = (uint)_policy.Cpus,
+            Ecx = 0x201,
+            Edx = id
+        });
         entries.Add(new KvmCpuidEntry { Function = leaf, Index = 2, Flags = SignificantIndex, Eax = 0, Ebx = 0, Ecx = 2, Edx = id });
     }
 
