@@ -66,7 +66,8 @@ static void NearTheLimit()
             }
 
             string where = switches ? "behind switches" : "on one bus";
-            Row($"near the limit {where}, {percent}% asked: {found} of 8 found, {proven} proven impossible, the slowest", switches ? 2 * Devices + 14 : FunctionsOnOneBus, slowest, bytes);
+            Row($"near the limit {where}, {percent}% asked: {found} of 8 found, {proven} proven impossible, the slowest",
+                switches ? 2 * Devices + 14 : FunctionsOnOneBus, slowest, bytes);
         }
     }
 }
@@ -115,7 +116,10 @@ static PlacementRequest Tight(int seed, int devices, int percent)
     }
 
     return new PlacementRequest(platform, [new HostBridgeDemand("pcie.0", [.. switches.Select((ports, index) =>
-        new FunctionDemand($"rp{index}", (byte)((index + 1) << 3), []) { Bridge = new BridgeDemand([new FunctionDemand($"up{index}", 0, []) { Bridge = new BridgeDemand(ports) }]) })])]);
+        new FunctionDemand($"rp{index}", (byte)((index + 1) << 3), [])
+        {
+            Bridge = new BridgeDemand([new FunctionDemand($"up{index}", 0, []) { Bridge = new BridgeDemand(ports) }]),
+        })])]);
 }
 
 static PlacementRequest Guest(IReadOnlyList<HostBridgeDemand> bridges) =>

@@ -1,5 +1,8 @@
 using System.Buffers.Binary;
 using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Assignment;
 

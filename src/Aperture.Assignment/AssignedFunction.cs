@@ -2,6 +2,8 @@ using System.Buffers.Binary;
 using Aperture.Hypervisor;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Assignment;
 
@@ -108,9 +110,6 @@ public sealed class AssignedFunction : PciFunction, IDisposable
 
         return bar.Kind == BarKind.Rom ? [new BarPart(0, _romRegion!)] : _contents.PartsOf(bar);
     }
-
-    /// <summary>Adds a quirk; before <see cref="PartsOf"/> is asked for its BAR.</summary>
-    public void AddQuirk(IBarQuirk quirk) => _contents.Quirks.Add(quirk);
 
     /// <inheritdoc/>
     public override uint ReadConfig(int offset, int size)

@@ -1,5 +1,6 @@
 using Aperture.Hypervisor;
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Assignment;
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Numerics;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Assignment;
 

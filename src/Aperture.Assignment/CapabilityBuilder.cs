@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.Numerics;
 using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Assignment;
 

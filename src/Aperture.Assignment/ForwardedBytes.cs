@@ -1,5 +1,5 @@
 using System.Collections;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Assignment;
 

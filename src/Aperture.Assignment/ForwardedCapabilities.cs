@@ -1,4 +1,6 @@
 using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Assignment;
 

@@ -1,6 +1,6 @@
 using Aperture.Hypervisor;
 using Aperture.Linux;
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
 
 namespace Aperture.Assignment;
 

@@ -3,8 +3,8 @@ using Aperture.Memory;
 namespace Aperture.Assignment;
 
 /// <summary>
-/// Reports which BARs the devices' DMA reaches, as the kernel answered. A refusal is told once, until the region is elsewhere, is mapped, or has another reason;
-/// of pieces smaller than a page, as there are next to an MSI-X table, one for each BAR. Added after the listener that asks the kernel.
+/// Reports which BARs the devices' DMA reaches, as the kernel answered. A refusal is told once, until the region is elsewhere, is mapped, or has another
+/// reason; of pieces smaller than a page, as there are next to an MSI-X table, one for each BAR. Added after the listener that asks the kernel.
 /// </summary>
 /// <param name="iommu">What is mapped.</param>
 /// <param name="events">The machine's events.</param>

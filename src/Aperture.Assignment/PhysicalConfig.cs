@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Aperture.Linux;
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Assignment;
 
@@ -31,9 +32,6 @@ internal sealed class PhysicalConfig
 
     /// <summary>True once the device stopped answering.</summary>
     public bool IsGone => Volatile.Read(ref _gone) != 0;
-
-    /// <summary>The command register as last written to the device.</summary>
-    public PciCommand Command => _command;
 
     /// <summary>Reads the whole configuration space: 4096 or 256 bytes.</summary>
     /// <exception cref="ApertureException">The device does not answer.</exception>

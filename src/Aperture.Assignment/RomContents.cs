@@ -1,6 +1,7 @@
 using System.Numerics;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Assignment;
 

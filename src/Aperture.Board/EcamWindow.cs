@@ -1,5 +1,6 @@
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Board;
 

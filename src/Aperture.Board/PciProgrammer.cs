@@ -1,4 +1,6 @@
 using Aperture.Pci;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 using Aperture.Placement.Map;
 
 namespace Aperture.Board;

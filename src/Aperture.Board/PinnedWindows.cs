@@ -1,4 +1,5 @@
 using Aperture.Pci;
+using Aperture.Pci.Ports;
 using Aperture.Placement.Map;
 
 namespace Aperture.Board;

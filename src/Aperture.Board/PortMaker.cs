@@ -1,4 +1,5 @@
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Board;
 

@@ -197,7 +197,9 @@ internal sealed class EntryGate
 
         internal Action Kick { get; } = kick;
 
-        /// <summary>On its own thread: true when it may enter the guest now, and must <see cref="Leave"/> afterwards; false: go to <see cref="Wait"/>.</summary>
+        /// <summary>
+        /// On its own thread: true when it may enter the guest now, and must <see cref="Leave"/> afterwards; false: go to <see cref="Wait"/>.
+        /// </summary>
         public bool TryEnter()
         {
             // Two volatile accesses, which the compiler keeps in order; the processor is put in order by KickInside.

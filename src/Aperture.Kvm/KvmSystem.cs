@@ -100,7 +100,8 @@ public sealed class KvmSystem : IDisposable
     private static string OpenSentence(string path, int errno) => errno switch
     {
         Errno.ENOENT =>
-            $"{path} does not exist; enable virtualisation in the host's firmware (or nested virtualisation, if the host is itself a guest) and load the module kvm_intel or kvm_amd.",
+            $"{path} does not exist; enable virtualisation in the host's firmware (or nested virtualisation, if the host is itself a guest) and load the "
+                + "module kvm_intel or kvm_amd.",
         Errno.EACCES or Errno.EPERM => $"{path} may not be opened by this user; add the user to the group kvm, or run as root.",
         Errno.EBUSY => $"{path} is busy: another hypervisor holds the processor's virtualisation; stop it and try again.",
         Errno.ENODEV or Errno.ENXIO => $"{path} has no driver behind it; load the module kvm_intel or kvm_amd.",

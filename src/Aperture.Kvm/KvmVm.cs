@@ -242,7 +242,8 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
         {
             if (system.Check(capability) == 0)
             {
-                throw KvmSystem.Failure($"this kernel's KVM cannot emulate interrupt controllers ({name} is missing); use a kernel with KVM's in-kernel irqchip.");
+                throw KvmSystem.Failure(
+                    $"this kernel's KVM cannot emulate interrupt controllers ({name} is missing); use a kernel with KVM's in-kernel irqchip.");
             }
         }
     }

@@ -69,12 +69,6 @@ public sealed unsafe class Vcpu : IDisposable
         set => KvmIoctl.SetSpecialRegisters(_vcpu, value);
     }
 
-    /// <summary>Reads a model-specific register; false when KVM does not know it.</summary>
-    public bool TryReadMsr(uint index, out ulong value) => KvmIoctl.TryGetMsr(_vcpu, index, out value);
-
-    /// <summary>Writes a model-specific register; false when KVM does not know it or refuses the value.</summary>
-    public bool TryWriteMsr(uint index, ulong value) => KvmIoctl.TrySetMsr(_vcpu, index, value);
-
     /// <summary>Frees the descriptor; <see cref="VcpuGroup.Dispose"/> does so after the thread has ended.</summary>
     public void Dispose() => _prepared.Dispose();
 

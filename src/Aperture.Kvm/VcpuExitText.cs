@@ -27,12 +27,14 @@ internal static class VcpuExitText
             KvmExitReason.Shutdown => new VcpuStop(VcpuStopKind.Shutdown, index, $"vCPU {index} took a triple fault"),
             KvmExitReason.SystemEvent => new VcpuStop(VcpuStopKind.SystemEvent, index, SystemEvent(index, Word(page, KvmRunLayout.SystemEventType))),
             KvmExitReason.FailEntry => new VcpuStop(
-                VcpuStopKind.FailedEntry, index, Text($"the processor refused to enter vCPU {index}: hardware reason 0x{Long(page, KvmRunLayout.FailEntryReason):x}{At(vcpu)}")),
+                VcpuStopKind.FailedEntry, index,
+                Text($"the processor refused to enter vCPU {index}: hardware reason 0x{Long(page, KvmRunLayout.FailEntryReason):x}{At(vcpu)}")),
             KvmExitReason.InternalError => new VcpuStop(VcpuStopKind.InternalError, index, InternalError(index, page, vcpu)),
             _ => new VcpuStop(
                 VcpuStopKind.UnknownExit,
                 index,
-                Text($"vCPU {index} left the guest for reason {(uint)reason} (hardware 0x{Long(page, KvmRunLayout.HardwareReason):x}), which is not known here{At(vcpu)}")),
+                Text($"vCPU {index} left the guest for reason {(uint)reason} (hardware 0x{Long(page, KvmRunLayout.HardwareReason):x}), ")
+                    + $"which is not known here{At(vcpu)}"),
         };
     }
 
@@ -73,7 +75,8 @@ internal static class VcpuExitText
             4 => "an unexpected exit",
             _ => Text($"internal error {suberror}"),
         };
-        string data = count == 0 ? "" : " (" + string.Join(' ', MemoryMarshal.Cast<byte, ulong>(page.Slice(KvmRunLayout.InternalData, (int)count * 8)).ToArray().Select(word => Text($"{word:x}"))) + ")";
+        ulong[] words = MemoryMarshal.Cast<byte, ulong>(page.Slice(KvmRunLayout.InternalData, (int)count * 8)).ToArray();
+        string data = count == 0 ? "" : " (" + string.Join(' ', words.Select(word => Text($"{word:x}"))) + ")";
         return $"KVM gave up on vCPU {index}{at}: {what}{data}";
     }
 

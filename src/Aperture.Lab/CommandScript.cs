@@ -21,14 +21,26 @@ internal static class CommandScript
             ["DOTNET_EnableDiagnostics"] = "0",
         };
         foreach ((string name, string value) in run.Environment)
+        {
             environment[name] = value;
+        }
+
         foreach ((string name, string value) in environment.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+        {
             script.Append("export ").Append(name).Append('=').Append(Quote(value)).Append('\n');
+        }
+
         if (run.VfioFunctions.Count > 0)
+        {
             script.Append("bind-vfio ").AppendJoin(' ', run.VfioFunctions.Select(Quote)).Append(" >&2 || exit 3\n");
+        }
+
         script.Append("exec ").Append(Quote(run.Program));
         foreach (string argument in run.Arguments)
+        {
             script.Append(' ').Append(Quote(argument));
+        }
+
         return script.Append('\n').ToString();
     }
 
@@ -38,7 +50,10 @@ internal static class CommandScript
         StringBuilder lines = new();
         IReadOnlyList<string> directories = QemuCommandLine.Outermost(run.WritableDirectories);
         for (int i = 0; i < directories.Count; i++)
+        {
             lines.Append(QemuCommandLine.ExportTag(i)).Append('\t').Append(directories[i]).Append('\n');
+        }
+
         return lines.ToString();
     }
 

@@ -52,11 +52,16 @@ public sealed record LabArtifacts(string Folder)
     internal static LabArtifacts Locate(string? configured, string programFolder, string workingDirectory)
     {
         if (!string.IsNullOrEmpty(configured))
+        {
             return new LabArtifacts(Path.GetFullPath(configured, workingDirectory));
+        }
+
         for (string? at = programFolder; at is not null; at = Path.GetDirectoryName(at))
         {
             if (File.Exists(Path.Combine(at, "aperture")) && File.Exists(Path.Combine(at, "lab", "prepare")))
+            {
                 return new LabArtifacts(Path.Combine(at, ".cache", "lab"));
+            }
         }
         return new LabArtifacts(Path.Combine(workingDirectory, ".cache", "lab"));
     }
@@ -74,7 +79,10 @@ public sealed record LabArtifacts(string Folder)
         foreach (string file in files)
         {
             if (!File.Exists(file))
-                throw new ApertureException($"{file} does not exist: run `./aperture lab prepare`, which fetches and builds it.", ApertureException.HostFailure);
+            {
+                throw new ApertureException(
+                    $"{file} does not exist: run `./aperture lab prepare`, which fetches and builds it.", ApertureException.HostFailure);
+            }
         }
     }
 }

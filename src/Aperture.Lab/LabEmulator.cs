@@ -14,7 +14,10 @@ public sealed record LabEmulator(string Program)
     public static LabEmulator Locate(LabArtifacts artifacts)
     {
         if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } named)
+        {
             return new LabEmulator(named);
+        }
+
         string fetched = Path.Combine(artifacts.Folder, QemuCommandLine.Program);
         return new LabEmulator(File.Exists(fetched) ? fetched : QemuCommandLine.Program);
     }

@@ -26,10 +26,15 @@ internal sealed class LabLock : IDisposable
             for (int slot = 1; slot <= slots; slot++)
             {
                 if (Try(slot == 1 ? path : $"{path}.{slot}") is { } held)
+                {
                     return held;
+                }
             }
             if (!said)
+            {
                 await progress.WriteLineAsync($"lab: another lab run holds {path}; waiting for its end, because two at once slow each other");
+            }
+
             said = true;
             await Task.Delay(Poll, cancellation);
         }

@@ -22,9 +22,6 @@ internal sealed class LabMachine : IAsyncDisposable
         _process = process;
     }
 
-    /// <summary>The process id of this machine's QEMU.</summary>
-    public int ProcessId => _process.Id;
-
     /// <summary>Time since the start.</summary>
     public TimeSpan Elapsed => _clock.Elapsed;
 
@@ -43,20 +40,28 @@ internal sealed class LabMachine : IAsyncDisposable
             machine = new LabMachine(folder, Launch(program, QemuCommandLine.Build(artifacts, run, folder)));
             machine.CollectErrors();
             foreach ((string port, Socket listener) in listeners)
+            {
                 machine._ports[port] = await machine.UnlessEndedAsync(listener.AcceptAsync(cancellation).AsTask(), limits, cancellation);
+            }
+
             machine._control = new StreamReader(new NetworkStream(machine._ports["control"]), Encoding.UTF8);
             return machine;
         }
         catch
         {
             if (machine is not null)
+            {
                 await machine.DisposeAsync();
+            }
+
             throw;
         }
         finally
         {
             foreach (Socket listener in listeners.Values)
+            {
                 listener.Dispose();
+            }
         }
     }
 
@@ -72,10 +77,14 @@ internal sealed class LabMachine : IAsyncDisposable
             cancellation.ThrowIfCancellationRequested();
             _process.Refresh();
             if (!_process.HasExited && watch.Check(Elapsed, _process.TotalProcessorTime) is { } reason)
+            {
                 throw new LabHangException($"The software-emulated machine did not start: {reason}.");
+            }
         }
         if (await line is { Kind: not ControlKind.Up } other)
+        {
             throw new ApertureException($"The software-emulated machine's init said: {other.Text}.", ApertureException.HostFailure);
+        }
     }
 
     /// <summary>Returns the command's exit code once L1 reports it.</summary>
@@ -86,7 +95,9 @@ internal sealed class LabMachine : IAsyncDisposable
         {
             ControlLine line = await ReadControlAsync(cancellation);
             if (line.Kind == ControlKind.Exit)
+            {
                 return line.Value;
+            }
         }
     }
 
@@ -110,7 +121,10 @@ internal sealed class LabMachine : IAsyncDisposable
         await KillAsync();
         _control?.Dispose();
         foreach (Socket port in _ports.Values)
+        {
             port.Dispose();
+        }
+
         _process.Dispose();
     }
 
@@ -143,7 +157,9 @@ internal sealed class LabMachine : IAsyncDisposable
             lock (_errors)
             {
                 if (received.Data is { Length: > 0 } text && _errors.Length < ErrorLimit)
+                {
                     _errors.AppendLine(text);
+                }
             }
         }
         _process.OutputDataReceived += Add;
@@ -171,7 +187,10 @@ internal sealed class LabMachine : IAsyncDisposable
         Task ended = _process.WaitForExitAsync(cancellation);
         Task first = await Task.WhenAny(task, ended, Task.Delay(limits.Wall, cancellation));
         if (task.IsCompleted)
+        {
             return await task;
+        }
+
         cancellation.ThrowIfCancellationRequested();
         throw first == ended ? await EndedAsync() : new LabHangException($"QEMU did not get ready within {limits.Wall.TotalSeconds:F0} s.");
     }
@@ -181,10 +200,16 @@ internal sealed class LabMachine : IAsyncDisposable
         await KillAsync();
         string errors;
         lock (_errors)
+        {
             errors = _errors.ToString().Trim();
+        }
+
         string console = _folder.ConsoleTail(5);
         if (errors.Length > 0)
+        {
             return new ApertureException($"QEMU ended: {errors}", ApertureException.HostFailure);
+        }
+
         return new LabHangException(
             "The software-emulated machine ended before the command did." + (console.Length > 0 ? " Its console: " + console : ""));
     }

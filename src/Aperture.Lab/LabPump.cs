@@ -17,7 +17,9 @@ internal static class LabPump
             while ((count = await input.ReadAsync(buffer, cancellation)) > 0)
             {
                 for (int sent = 0; sent < count;)
+                {
                     sent += await port.SendAsync(buffer.AsMemory(sent, count - sent), cancellation);
+                }
             }
             // Half a close: QEMU still delivers what it has not read yet, then reports the end to L1.
             port.Shutdown(SocketShutdown.Send);

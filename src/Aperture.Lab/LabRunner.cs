@@ -6,7 +6,8 @@ namespace Aperture.Lab;
 
 /// <summary>
 /// Runs commands in the lab: starts QEMU's software emulation of a machine with AMD SVM, boots Linux there (L1) and runs the
-/// command in it, as docs/lab.md describes. Lab runs of one user queue, because two at once slow each other where processors are few, unless <see cref="SlotsVariable"/> says otherwise.
+/// command in it, as docs/lab.md describes. Lab runs of one user queue, because two at once slow each other where processors are few, unless
+/// <see cref="SlotsVariable"/> says otherwise.
 /// </summary>
 /// <param name="artifacts">The machine's kernel and initial file system.</param>
 /// <param name="progress">Receives one line per step and per retry; the CLI passes standard error.</param>
@@ -20,7 +21,8 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
 
     /// <summary>How many lab runs of this user go on at once, by <see cref="SlotsVariable"/>.</summary>
     public static int SlotsByEnvironment { get; } =
-        int.TryParse(Environment.GetEnvironmentVariable(SlotsVariable), NumberStyles.None, CultureInfo.InvariantCulture, out int slots) && slots > 0 ? slots : 1;
+        int.TryParse(Environment.GetEnvironmentVariable(SlotsVariable), NumberStyles.None, CultureInfo.InvariantCulture, out int slots) && slots > 0
+            ? slots : 1;
 
     internal string Emulator { get; init; } = LabEmulator.Locate(artifacts).Program;
 
@@ -43,7 +45,10 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
         {
             run = run with { Hardware = wanted.For(new LabEmulator(Emulator), out IReadOnlyList<string> missing) };
             if (missing.Count > 0)
-                await progress.WriteLineAsync($"lab: {Emulator} cannot model {string.Join(", ", missing)}; the run goes on without (docs/lab.md tells how to get a newer QEMU)");
+            {
+                await progress.WriteLineAsync(
+                    $"lab: {Emulator} cannot model {string.Join(", ", missing)}; the run goes on without (docs/lab.md tells how to get a newer QEMU)");
+            }
         }
         using CancellationTokenSource ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         int signal = 0;
@@ -133,7 +138,10 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
         using IDisposable? started = streams.Started?.Invoke();
         using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         if (run.Timeout is { } limit)
+        {
             over.CancelAfter(limit);
+        }
+
         Task[] outputs =
         [
             LabPump.OutputAsync(machine.Port("stdout"), streams.Output),
@@ -161,13 +169,21 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
     {
         artifacts.RequireOuter();
         if (!Path.IsPathRooted(run.Program) || !File.Exists(run.Program))
+        {
             throw new ApertureException($"The lab cannot run {run.Program}: it is not the absolute path of a file.");
+        }
+
         foreach (string directory in run.WritableDirectories)
         {
             if (!Path.IsPathRooted(directory) || !Directory.Exists(directory))
+            {
                 throw new ApertureException($"The lab cannot write to {directory}: it is not the absolute path of a directory.");
+            }
+
             if (directory.Trim('/').Length == 0 || directory.Contains('\n', StringComparison.Ordinal))
+            {
                 throw new ApertureException($"The lab cannot make '{directory}' writable: name a directory below the root, without line breaks.");
+            }
         }
     }
 

@@ -62,7 +62,9 @@ internal static class QemuCommandLine
         foreach (string directory in directories.Select(Normalize).Distinct().Order(StringComparer.Ordinal))
         {
             if (!kept.Exists(outer => directory.StartsWith(outer + "/", StringComparison.Ordinal)))
+            {
                 kept.Add(directory);
+            }
         }
         return kept;
     }

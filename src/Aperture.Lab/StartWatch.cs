@@ -22,9 +22,15 @@ internal sealed class StartWatch(StartLimits limits)
             _lastProgress = wall;
         }
         if (processor > limits.Processor)
+        {
             return $"it used {processor.TotalSeconds:F0} s of processor time without getting ready";
+        }
+
         if (wall - _lastProgress > limits.Idle)
+        {
             return $"it did nothing for {limits.Idle.TotalSeconds:F0} s";
+        }
+
         return wall > limits.Wall ? $"it was not ready after {limits.Wall.TotalSeconds:F0} s" : null;
     }
 }

@@ -62,12 +62,6 @@ public static class Errno
     /// <summary>No space left on device.</summary>
     public const int ENOSPC = 28;
 
-    /// <summary>Broken pipe.</summary>
-    public const int EPIPE = 32;
-
-    /// <summary>Function not implemented.</summary>
-    public const int ENOSYS = 38;
-
     /// <summary>Message too long; iommufd: the caller's array is too small.</summary>
     public const int EMSGSIZE = 90;
 

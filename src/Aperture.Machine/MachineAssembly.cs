@@ -121,7 +121,8 @@ internal static class MachineAssembly
     }
 
     private static VariableBank? OpenVariables(MachineConfig config, EventHub events, OwnedParts parts) => config.Variables is { } flash
-        ? parts.Own(VariableBank.Open(flash.Path, flash.Template, flash.Snapshot, sentence => events.Write("flash.failed", json => json.WriteString("reason", sentence))))
+        ? parts.Own(VariableBank.Open(
+            flash.Path, flash.Template, flash.Snapshot, sentence => events.Write("flash.failed", json => json.WriteString("reason", sentence))))
         : null;
 
     // From here on the VM has what the board's address spaces show.

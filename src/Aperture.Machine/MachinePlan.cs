@@ -75,7 +75,8 @@ public sealed class MachinePlan : IDisposable
     internal FirmwareBoot? FirmwareBoot { get; }
 
     /// <summary>Plans <paramref name="config"/> for a guest of a hypervisor with <paramref name="limits"/>.</summary>
-    /// <exception cref="ApertureException">The configuration contradicts itself, does not fit into the address map, or names a file that cannot be booted.</exception>
+    /// <exception cref="ApertureException">The configuration contradicts itself, does not fit into the address map, or names a file that cannot be
+    /// booted.</exception>
     public static MachinePlan Create(MachineConfig config, HypervisorLimits limits) => new(config, limits);
 
     /// <inheritdoc/>

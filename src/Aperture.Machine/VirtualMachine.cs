@@ -4,7 +4,6 @@ using Aperture.Configuration;
 using Aperture.Hypervisor;
 using Aperture.Hypervisor.X86;
 using Aperture.Machine.Control;
-using Aperture.Placement.Map;
 using Aperture.Watch;
 
 namespace Aperture.Machine;
@@ -24,9 +23,6 @@ public sealed class VirtualMachine : IMachineControl, IDisposable
         _owned = owned;
         _vcpus = parts.Exits.Vcpus;
     }
-
-    /// <summary>Where everything was placed.</summary>
-    public PlacementMap Map => _parts.Plan.Map;
 
     /// <summary>The board, for who looks at the guest from outside.</summary>
     internal PciBoard Board => _parts.Board;
@@ -100,9 +96,6 @@ public sealed class VirtualMachine : IMachineControl, IDisposable
 
     /// <inheritdoc/>
     public void Request(MachineRequest request, int exitCode, string reason) => _parts.Requests.Request(request, exitCode, reason);
-
-    /// <summary>Presses the power button: a guest with ACPI shuts down by itself.</summary>
-    public void PressPowerButton() => _parts.Pc.PowerManagement.PressPowerButton();
 
     /// <inheritdoc/>
     public void Dispose() => _owned.Dispose();

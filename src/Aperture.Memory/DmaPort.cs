@@ -13,14 +13,16 @@ public sealed class DmaPort : IDma
     private const int MaxDepth = 4;
 
     [ThreadStatic]
-    private static int s_depth;
+    private static int _depth;
 
     private readonly AddressSpace _space;
     private readonly Dispatcher _dispatcher;
     private readonly Func<Region, bool> _isOwn;
     private volatile bool _enabled;
 
-    /// <summary>Makes a port. <paramref name="isOwn"/> says which regions belong to the device itself; it is called on any thread and must not allocate.</summary>
+    /// <summary>
+    /// Makes a port. <paramref name="isOwn"/> says which regions belong to the device itself; it is called on any thread and must not allocate.
+    /// </summary>
     public DmaPort(AddressSpace space, Dispatcher dispatcher, Func<Region, bool> isOwn, bool enabled = true)
     {
         ArgumentNullException.ThrowIfNull(space);
@@ -98,20 +100,20 @@ public sealed class DmaPort : IDma
             return true;
         }
 
-        if (s_depth == MaxDepth)
+        if (_depth == MaxDepth)
         {
             destination.Fill(0xFF);
             return false;
         }
 
-        s_depth++;
+        _depth++;
         try
         {
             return DispatchRead(view, address, destination);
         }
         finally
         {
-            s_depth--;
+            _depth--;
         }
     }
 
@@ -130,19 +132,19 @@ public sealed class DmaPort : IDma
         }
 
         // Read-only memory that nobody watches drops the write: not carried out.
-        if (run.Region.Handler is null || s_depth == MaxDepth)
+        if (run.Region.Handler is null || _depth == MaxDepth)
         {
             return false;
         }
 
-        s_depth++;
+        _depth++;
         try
         {
             return DispatchWrite(view, address, source);
         }
         finally
         {
-            s_depth--;
+            _depth--;
         }
     }
 

@@ -4,8 +4,9 @@ using Aperture.Linux;
 namespace Aperture.Memory;
 
 /// <summary>
-/// A piece of host memory that a guest can be given, this process's own. Ordinary pages are taken when they are first touched, 2 MiB at a time where the host has
-/// them in one piece: a block of 64 GiB costs nothing until then, and what the kernel does page by page (faults, pinning for DMA) is done 512 times less often.
+/// A piece of host memory that a guest can be given, this process's own. Ordinary pages are taken when they are first touched, 2 MiB at a time where the host
+/// has them in one piece: a block of 64 GiB costs nothing until then, and what the kernel does page by page (faults, pinning for DMA) is done 512 times less
+/// often.
 /// <para>
 /// Lifetime: the creator holds one reference and gives it up with <see cref="Dispose"/>; an <see cref="AddressSpace"/> in which a region of the
 /// block was ever placed holds another until the space is disposed. The memory is unmapped when the last is gone, so a reader that got the
@@ -250,7 +251,8 @@ public sealed unsafe class RamBlock : IDisposable
         if (errno != 0)
         {
             throw pages == RamPages.Ordinary
-                ? new ApertureException($"{name}: the host did not map {ByteSize.Format(size)} of memory: {MemoryMap.Describe(errno)}", ApertureException.HostFailure)
+                ? new ApertureException(
+                    $"{name}: the host did not map {ByteSize.Format(size)} of memory: {MemoryMap.Describe(errno)}", ApertureException.HostFailure)
                 : HugePages.Failure(name, size, pages, errno);
         }
     }

@@ -3,9 +3,9 @@ using Aperture.Linux;
 namespace Aperture.Memory;
 
 /// <summary>
-/// Takes a block's pages from the host on threads of their own, for memory that is pinned soon anyway: pinning then finds them there. The host clears each page it
-/// gives, which for a large guest is most of its start, and a start with assigned devices has pauses to do it in, while the devices reset. What the host refuses is not
-/// told here; whoever needs the page learns it. Contents stay. Dispose it before the block: that waits until no thread touches it.
+/// Takes a block's pages from the host on threads of their own, for memory that is pinned soon anyway: pinning then finds them there. The host clears each page
+/// it gives, which for a large guest is most of its start, and a start with assigned devices has pauses to do it in, while the devices reset. What the host
+/// refuses is not told here; whoever needs the page learns it. Contents stay. Dispose it before the block: that waits until no thread touches it.
 /// </summary>
 public sealed class RamPopulation : IDisposable
 {

@@ -91,7 +91,9 @@ public sealed class Region
         return new Region(name, size, RegionKind.Trapped) { Handler = handler, IsPosted = posted };
     }
 
-    /// <summary>Memory that reads and writes reach directly: <paramref name="size"/> bytes of <paramref name="block"/> from <paramref name="offset"/>.</summary>
+    /// <summary>
+    /// Memory that reads and writes reach directly: <paramref name="size"/> bytes of <paramref name="block"/> from <paramref name="offset"/>.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The piece is not inside the block.</exception>
     public static Region ForRam(string name, RamBlock block, ulong offset, ulong size, bool mustBeMapped = false)
     {

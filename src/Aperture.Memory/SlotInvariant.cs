@@ -2,7 +2,8 @@ namespace Aperture.Memory;
 
 /// <summary>
 /// The invariant: slots are exactly what the view says. Every slot shows the region, host memory and write permission that the view has at its
-/// addresses, no two share an address, and every byte of RAM and device memory in the view is in one slot or in the list of trapped ranges. Knows nothing of how slots are planned.
+/// addresses, no two share an address, and every byte of RAM and device memory in the view is in one slot or in the list of trapped ranges. Knows nothing of
+/// how slots are planned.
 /// </summary>
 public static class SlotInvariant
 {

@@ -16,8 +16,8 @@ internal static class AddressWidth
     }
 
     /// <summary>
-    /// For all that <paramref name="guest"/> asks for besides: its pins and windows are addresses like the host's; what has no address yet fits behind everything
-    /// that has one, since twice the sum of power-of-two sizes holds them in any tree of bridges.
+    /// For all that <paramref name="guest"/> asks for besides: its pins and windows are addresses like the host's; what has no address yet fits behind
+    /// everything that has one, since twice the sum of power-of-two sizes holds them in any tree of bridges.
     /// </summary>
     public static int Of(HostMachine host, PlacementRequest guest)
     {
@@ -42,7 +42,8 @@ internal static class AddressWidth
 
             if (function.Bridge is { } below)
             {
-                last = new[] { below.MemoryWindow, below.PrefetchableWindow }.OfType<AddressRange>().Aggregate(last, (so, range) => UInt128.Max(so, range.Last.Value));
+                last = new[] { below.MemoryWindow, below.PrefetchableWindow }.OfType<AddressRange>()
+                    .Aggregate(last, (so, range) => UInt128.Max(so, range.Last.Value));
                 sum += (UInt128)(below.Reserve?.Memory ?? 0) + (below.Reserve?.Prefetchable ?? 0);
                 below.Functions.ToList().ForEach(open.Push);
             }

@@ -14,7 +14,8 @@ public static class AssignmentNotes
         ArgumentNullException.ThrowIfNull(host);
         ArgumentNullException.ThrowIfNull(functions);
         List<string> notes = [];
-        foreach (IGrouping<int, HostFunction> group in functions.Where(function => function.IommuGroup is not null).GroupBy(function => function.IommuGroup!.Value).OrderBy(group => group.Key))
+        foreach (IGrouping<int, HostFunction> group in functions.Where(function => function.IommuGroup is not null)
+            .GroupBy(function => function.IommuGroup!.Value).OrderBy(group => group.Key))
         {
             string names = string.Join(", ", group.Select(function => function.Address));
             AddRegions(notes, names, group.Key, group.First());
@@ -31,8 +32,10 @@ public static class AssignmentNotes
         if (direct.Count != 0)
         {
             notes.Add(
-                $"The kernel does not assign {names}: the firmware keeps {string.Join(" and ", direct.Select(region => region.Range))} for IOMMU group {group} (type direct; an RMRR on Intel's hosts), "
-                + "which VT-d never gives up and other IOMMUs do not since Linux 6.6 (\"ineligible for IOMMU domain attach\"); turn off in the firmware setup what uses the device there "
+                $"The kernel does not assign {names}: the firmware keeps {string.Join(" and ", direct.Select(region => region.Range))} for IOMMU group "
+                    + $"{group} (type direct; an RMRR on Intel's hosts), "
+                + "which VT-d never gives up and other IOMMUs do not since Linux 6.6 (\"ineligible for IOMMU domain attach\"); turn off in the firmware setup "
+                + "what uses the device there "
                 + "(USB legacy support, shared memory of a management controller), or pass another device");
         }
     }

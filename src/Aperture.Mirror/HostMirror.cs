@@ -22,7 +22,9 @@ public static class HostMirror
     /// </summary>
     public static int AddressBits(HostMachine host, ulong ramSize) => AddressWidth.Of(host, ramSize);
 
-    /// <summary>Physical address bits with which every address of <paramref name="host"/> can exist and all that <paramref name="guest"/> asks for has room beside them.</summary>
+    /// <summary>
+    /// Physical address bits with which every address of <paramref name="host"/> can exist and all that <paramref name="guest"/> asks for has room beside them.
+    /// </summary>
     public static int AddressBits(HostMachine host, PlacementRequest guest) => AddressWidth.Of(host, guest);
 
     /// <summary>Plans <paramref name="selection"/> of <paramref name="host"/> for a guest that is <paramref name="guest"/> without it.</summary>

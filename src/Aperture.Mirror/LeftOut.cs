@@ -71,7 +71,8 @@ internal sealed class LeftOut(HostMachine host, MirrorSelection selection, Mirro
         return bar?.Range is not { } range
             ? null
             : HostTopology.BridgesAbove(host, function).FirstOrDefault(bridge => bridge.Bridge is { Subtractive: true } windows
-                && !(bar.Kind == BarKind.Io ? windows.Io?.Contains(range) == true : windows.Memory?.Contains(range) == true || windows.Prefetchable?.Contains(range) == true));
+                && !(bar.Kind == BarKind.Io ? windows.Io?.Contains(range) == true : windows.Memory?.Contains(range) == true
+                    || windows.Prefetchable?.Contains(range) == true));
     }
 
     // Where it might go instead is of no use for a BAR that is to stay where the host has it.

@@ -5,13 +5,10 @@ namespace Aperture.Mirror;
 
 /// <summary>A function of the guest's tree while that is put together.</summary>
 /// <param name="name">Its name in the request: the host address.</param>
-/// <param name="bus">The bus that it stands on, as the host numbers it.</param>
 /// <param name="deviceFunction">Its place on that bus.</param>
-internal sealed class MirrorNode(string name, byte bus, byte deviceFunction)
+internal sealed class MirrorNode(string name, byte deviceFunction)
 {
     public string Name => name;
-
-    public byte Bus => bus;
 
     public byte DeviceFunction { get; set; } = deviceFunction;
 

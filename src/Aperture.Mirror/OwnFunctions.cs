@@ -35,7 +35,7 @@ internal static class OwnFunctions
                     $"{function.Name} to {new Bdf(place).Device:x2}.0");
             }
 
-            root.Functions.Add(new MirrorNode(function.Name, 0, place) { Own = function with { DeviceFunction = place } });
+            root.Functions.Add(new MirrorNode(function.Name, place) { Own = function with { DeviceFunction = place } });
         }
     }
 }

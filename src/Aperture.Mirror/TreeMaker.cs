@@ -45,7 +45,7 @@ internal sealed class TreeMaker(HostMachine host, MirrorNotes notes)
         }
 
         bool isBridge = IsBridge(function, withChildren);
-        MirrorNode node = new(function.Address.ToString(), function.Address.Bus, function.Address.Bdf.DeviceFunction)
+        MirrorNode node = new(function.Address.ToString(), function.Address.Bdf.DeviceFunction)
         {
             Host = function,
             IsBridge = isBridge,
@@ -97,7 +97,7 @@ internal sealed class TreeMaker(HostMachine host, MirrorNotes notes)
             int place = Enumerable.Range(0, Places).FirstOrDefault(
                 place => place % FunctionsOfDevice == 0
                     && host.Find(new PciAddress(key.Item1, new Bdf(parent.Secondary, (byte)(place / FunctionsOfDevice), 0))) is null);
-            filler = new MirrorNode($"bridge to {key.Item1:x4}:{key.Item2:x2}", parent.Secondary, (byte)place)
+            filler = new MirrorNode($"bridge to {key.Item1:x4}:{key.Item2:x2}", (byte)place)
             {
                 IsBridge = true,
                 Secondary = key.Item2,
@@ -140,7 +140,7 @@ internal sealed class TreeMaker(HostMachine host, MirrorNotes notes)
             if (functions.TrueForAll(node => node.DeviceFunction != device * FunctionsOfDevice))
             {
                 string name = new PciAddress(domain, new Bdf(bus, device, 0)).ToString();
-                functions.Add(new MirrorNode(name, bus, (byte)(device * FunctionsOfDevice)));
+                functions.Add(new MirrorNode(name, (byte)(device * FunctionsOfDevice)));
                 notes.Add("Place holders without BARs, because a guest finds a device by its function 0", name);
             }
         }

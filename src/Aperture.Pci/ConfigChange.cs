@@ -1,3 +1,5 @@
+using Aperture.Pci.Ports;
+
 namespace Aperture.Pci;
 
 /// <summary>What a guest's configuration write changed beyond the register itself: what the machine has to apply.</summary>

@@ -1,4 +1,6 @@
 using System.Runtime.InteropServices;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Pci;
 

@@ -31,14 +31,8 @@ public sealed class DecodeLimits
     /// <summary>The host bridge's memory windows.</summary>
     public IReadOnlyList<AddressRange> MemoryWindows => _memoryWindows;
 
-    /// <summary>The host bridge's I/O windows.</summary>
-    public IReadOnlyList<AddressRange> IoWindows => _ioWindows;
-
     /// <summary>Memory that wins over BARs.</summary>
     public IReadOnlyList<DecodeObstacle> ReservedMemory => _reservedMemory;
-
-    /// <summary>Ports that win over BARs.</summary>
-    public IReadOnlyList<DecodeObstacle> ReservedIo => _reservedIo;
 
     internal ReadOnlySpan<AddressRange> Windows(bool io) => io ? _ioWindows : _memoryWindows;
 

@@ -1,3 +1,6 @@
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
+
 namespace Aperture.Pci;
 
 /// <summary>
@@ -253,7 +256,7 @@ public class PciFunction
     }
 
     /// <summary>
-    /// Programs a BAR as firmware does before the guest runs; address 0 unassigns it. Enabling the ROM is <see cref="SetRomEnable"/>.
+    /// Programs a BAR as firmware does before the guest runs; address 0 unassigns it.
     /// </summary>
     /// <exception cref="ArgumentException">No such BAR, or the address does not suit it, or it is locked elsewhere.</exception>
     public void ProgramBar(int index, GuestAddress address)
@@ -269,15 +272,6 @@ public class PciFunction
         Config.Set(PciRegisters.Command, (uint)value, (uint)mask & CommandWritable);
         CommandChanged(before ^ Config.Get(PciRegisters.Command));
         OnCommandProgrammed();
-    }
-
-    /// <summary>Sets the ROM's own enable bit as firmware does; without a ROM it does nothing.</summary>
-    public void SetRomEnable(bool enabled)
-    {
-        if (FindBar(BarKinds.RomIndex) is { } rom)
-        {
-            Config.Set(rom.Register, enabled ? 1u : 0u, 1u);
-        }
     }
 
     /// <summary>Resets the registers: BARs to 0 (pinned ones to their pin), decoding and interrupts off, D0. A bridge resets what is below it too.

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Pci;
 

@@ -1,3 +1,4 @@
+
 namespace Aperture.Pci;
 
 /// <summary>Why a BAR does not decode.</summary>

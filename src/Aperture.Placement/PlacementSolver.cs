@@ -52,7 +52,9 @@ public static class PlacementSolver
         return portsAreShort ? IoShortage.Solve(topology, () => PlaceAll(ground, topology, budget, lastResort, out _)) ?? result : result;
     }
 
-    /// <summary>Places a topology whose BARs have their sizes; with <paramref name="lastResort"/> also where automatic placement does not go by itself.</summary>
+    /// <summary>
+    /// Places a topology whose BARs have their sizes; with <paramref name="lastResort"/> also where automatic placement does not go by itself.
+    /// </summary>
     private static PlacementResult PlaceAll(Ground ground, Topology topology, SearchBudget budget, bool lastResort, out bool portsAreShort)
     {
         portsAreShort = false;

@@ -6,9 +6,6 @@ namespace Aperture;
 /// <param name="Mask">Bits 3:0, one per byte lane.</param>
 public readonly record struct ByteEnable(byte Mask)
 {
-    /// <summary>All four bytes.</summary>
-    public static ByteEnable All => new(0xF);
-
     /// <summary>
     /// The lanes of <paramref name="size"/> bytes (1, 2 or 4) at byte <paramref name="offset"/> of the word; lanes past the word are dropped.
     /// </summary>

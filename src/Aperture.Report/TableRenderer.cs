@@ -99,7 +99,8 @@ public static class TableRenderer
         TextTable table = new("FROM", "TO", "BAR", "ADDRESSES", "P2P", "WHY");
         foreach (PeerRow row in report.Peers)
         {
-            table.Add(row.From, row.To, BarIndex.Name(row.Bar), row.Range.ToString(), row.Reaches switch { true => "yes", false => "no", null => "maybe" }, row.Why);
+            table.Add(row.From, row.To, BarIndex.Name(row.Bar), row.Range.ToString(), row.Reaches switch { true => "yes", false => "no", null => "maybe" },
+                row.Why);
         }
 
         table.Write(text);

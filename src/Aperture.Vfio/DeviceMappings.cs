@@ -19,17 +19,6 @@ internal sealed class DeviceMappings
     private readonly Lock _gate = new();
     private readonly List<DeviceMapping> _mappings = [];
 
-    internal int Count
-    {
-        get
-        {
-            lock (_gate)
-            {
-                return _mappings.Count;
-            }
-        }
-    }
-
     internal void Add(DeviceMapping mapping)
     {
         lock (_gate)
@@ -51,7 +40,8 @@ internal sealed class DeviceMappings
     {
         lock (_gate)
         {
-            return _mappings.Find(mapping => host >= mapping.Host && host.Value - mapping.Host.Value < mapping.Size && size <= mapping.Size - (host.Value - mapping.Host.Value));
+            return _mappings.Find(
+                mapping => host >= mapping.Host && host.Value - mapping.Host.Value < mapping.Size && size <= mapping.Size - (host.Value - mapping.Host.Value));
         }
     }
 }

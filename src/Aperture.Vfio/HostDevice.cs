@@ -48,7 +48,8 @@ internal sealed record HostDevice(string Name, string Folder, bool IsPci, string
         if (Group is null)
         {
             throw VfioFailure.Make(
-                $"{Name} is in no IOMMU group, because the host has no IOMMU in use; turn VT-d or AMD-Vi on in the firmware setup and start the host's kernel with "
+                $"{Name} is in no IOMMU group, because the host has no IOMMU in use; turn VT-d or AMD-Vi on in the firmware setup and start the host's "
+                    + "kernel with "
                 + "intel_iommu=on (Intel) or amd_iommu=on (AMD)");
         }
 
@@ -92,7 +93,8 @@ internal sealed record HostDevice(string Name, string Folder, bool IsPci, string
         return name.StartsWith("vfio", StringComparison.Ordinal) && Directory.Exists(folder)
             ? Path.Combine(places.Sys, "bus/pci/devices", LinkName(folder) ?? name) is var known && Directory.Exists(known) ? known : folder
             : throw VfioFailure.Make(
-                $"{address} is {(target is null ? "not open" : target)}, not a device's character device; pass one of /dev/vfio/devices/vfioN, opened for reading and writing");
+                $"{address} is {(target is null ? "not open" : target)}, not a device's character device; pass one of /dev/vfio/devices/vfioN, opened for "
+                    + "reading and writing");
     }
 
     private static string? LinkName(string path) => new FileInfo(path).LinkTarget is { } target ? Path.GetFileName(target) : null;

@@ -5,8 +5,8 @@ using Aperture.Linux.Vfio;
 namespace Aperture.Vfio;
 
 /// <summary>
-/// The kernel, as this part uses it: each call answers with its result or with minus the errno. The seam at which tests put a kernel that refuses; the names and
-/// meanings are those of <see cref="VfioIoctl"/> and <see cref="IommufdIoctl"/>.
+/// The kernel, as this part uses it: each call answers with its result or with minus the errno. The seam at which tests put a kernel that refuses; the names
+/// and meanings are those of <see cref="VfioIoctl"/> and <see cref="IommufdIoctl"/>.
 /// </summary>
 internal interface IVfioCalls
 {

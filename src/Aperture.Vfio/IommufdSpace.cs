@@ -19,7 +19,8 @@ internal sealed class IommufdSpace : IIommuMap
     private readonly Lock _gate = new();
     private volatile IReadOnlyList<AddressRange> _ranges = [];
 
-    private IommufdSpace(IVfioCalls calls, HostPlaces places, SafeFileDescriptor file, uint space, DeviceMappings mappings, Action<SafeFileDescriptor>? announce, Action<SafeFileDescriptor>? withdraw)
+    private IommufdSpace(IVfioCalls calls, HostPlaces places, SafeFileDescriptor file, uint space, DeviceMappings mappings,
+        Action<SafeFileDescriptor>? announce, Action<SafeFileDescriptor>? withdraw)
     {
         _calls = calls;
         _places = places;
@@ -36,9 +37,11 @@ internal sealed class IommufdSpace : IIommuMap
 
     /// <summary>Opens an empty space.</summary>
     /// <exception cref="ApertureException">The kernel has no iommufd, or does not let this user have it.</exception>
-    internal static IommufdSpace Open(IVfioCalls calls, HostPlaces places, DeviceMappings mappings, Action<SafeFileDescriptor>? announce, Action<SafeFileDescriptor>? withdraw)
+    internal static IommufdSpace Open(
+        IVfioCalls calls, HostPlaces places, DeviceMappings mappings, Action<SafeFileDescriptor>? announce, Action<SafeFileDescriptor>? withdraw)
     {
-        const string Missing = "this kernel has no iommufd (/dev/iommu is missing); use a kernel from Linux 6.6 on with CONFIG_IOMMUFD, or give --vfio container";
+        const string Missing =
+            "this kernel has no iommufd (/dev/iommu is missing); use a kernel from Linux 6.6 on with CONFIG_IOMMUFD, or give --vfio container";
         SafeFileDescriptor file = calls.Open(Path.Combine(places.Dev, "iommu"), out int errno);
         if (errno == 0 && calls.AllocateSpace(file, out uint space) is var result && result >= 0)
         {
@@ -113,7 +116,8 @@ internal sealed class IommufdSpace : IIommuMap
     private SafeFileDescriptor OpenCdev(HostDevice device)
     {
         string path = $"/dev/vfio/devices/{device.Cdev}";
-        string missing = $"{device.Name} has no character device below /dev/vfio/devices, which this kernel makes from Linux 6.6 on with CONFIG_VFIO_DEVICE_CDEV; give --vfio container";
+        string missing = $"{device.Name} has no character device below /dev/vfio/devices, which this kernel makes from Linux 6.6 on with "
+            + "CONFIG_VFIO_DEVICE_CDEV; give --vfio container";
         if (device.Cdev is null)
         {
             throw VfioFailure.Make(missing);
@@ -140,7 +144,8 @@ internal sealed class IommufdSpace : IIommuMap
             // A second owner of the group is EBUSY; a second opener of the device EINVAL.
             Errno.EBUSY or Errno.EINVAL => VfioFailure.Make(VfioFailure.InUse(device.Name, path)),
             Errno.EPERM => VfioFailure.Make(
-                $"{device.Name} cannot be assigned safely, because the host's IOMMU does not remap interrupts; turn that on in the firmware setup, or accept the risk "
+                $"{device.Name} cannot be assigned safely, because the host's IOMMU does not remap interrupts; turn that on in the firmware setup, or accept "
+                    + "the risk "
                 + "with: echo Y > /sys/module/iommufd/parameters/allow_unsafe_interrupts"),
             _ => VfioFailure.Make($"the kernel did not bind {device.Name} to iommufd: {MemoryMap.Describe(errno)}"),
         };

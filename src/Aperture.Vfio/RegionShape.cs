@@ -3,7 +3,9 @@ using Aperture.Linux.Vfio;
 
 namespace Aperture.Vfio;
 
-/// <summary>Makes a region's description from the kernel's reply: areas cut to whole pages inside the region, sorted, disjoint, whatever the reply says.</summary>
+/// <summary>
+/// Makes a region's description from the kernel's reply: areas cut to whole pages inside the region, sorted, disjoint, whatever the reply says.
+/// </summary>
 internal static class RegionShape
 {
     private const ulong Page = 4096;

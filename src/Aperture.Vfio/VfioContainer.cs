@@ -22,7 +22,8 @@ internal sealed class VfioContainer : IIommuMap
     private readonly SortedDictionary<ulong, Mapping> _mappings = [];
     private volatile IReadOnlyList<AddressRange> _ranges = [];
 
-    private VfioContainer(IVfioCalls calls, HostPlaces places, SafeFileDescriptor file, Action<SafeFileDescriptor>? announce, Action<SafeFileDescriptor>? withdraw)
+    private VfioContainer(
+        IVfioCalls calls, HostPlaces places, SafeFileDescriptor file, Action<SafeFileDescriptor>? announce, Action<SafeFileDescriptor>? withdraw)
     {
         _calls = calls;
         _places = places;
@@ -164,7 +165,8 @@ internal sealed class VfioContainer : IIommuMap
     {
         Errno.EBUSY => VfioFailure.InUse(device.Name, $"/dev/vfio/{device.Group}"),
         Errno.ENODEV => $"{device.Name} is no longer bound to vfio-pci; bind it again and start over",
-        Errno.EACCES => $"{device.Name} is a virtual function whose physical function is held by vfio-pci with a token; give the physical function back to its driver",
+        Errno.EACCES => $"{device.Name} is a virtual function whose physical function is held by vfio-pci with a token; give the physical function back to "
+            + "its driver",
         _ => $"the kernel did not open {device.Name}: {MemoryMap.Describe(errno)}",
     });
 
@@ -177,7 +179,8 @@ internal sealed class VfioContainer : IIommuMap
         {
             if (errno != 0)
             {
-                throw VfioFailure.Open(path, errno, device.Name, $"{path}, the IOMMU group of {device.Name}, is missing; bind {device.Name} to vfio-pci and let udev make it");
+                throw VfioFailure.Open(
+                    path, errno, device.Name, $"{path}, the IOMMU group of {device.Name}, is missing; bind {device.Name} to vfio-pci and let udev make it");
             }
 
             if (_calls.GetGroupStatus(file, out VfioGroupFlags flags) < 0 || !flags.HasFlag(VfioGroupFlags.Viable))
@@ -189,7 +192,8 @@ internal sealed class VfioContainer : IIommuMap
             if (set == -Errno.EINVAL && _groups.Count > 0)
             {
                 throw VfioFailure.Make(
-                    $"{device.Name} cannot join the other devices, because its IOMMU differs from theirs or reserves addresses where the guest has memory; aperture plan shows the latter");
+                    $"{device.Name} cannot join the other devices, because its IOMMU differs from theirs or reserves addresses where the guest has memory; "
+                        + "aperture plan shows the latter");
             }
 
             Check(set, device, "did not put the IOMMU group into this machine's container");
@@ -222,7 +226,8 @@ internal sealed class VfioContainer : IIommuMap
             if (errno == Errno.EPERM)
             {
                 throw VfioFailure.Make(
-                    $"{device.Name} cannot be assigned safely, because the host's IOMMU does not remap interrupts; turn that on in the firmware setup, or accept the risk "
+                    $"{device.Name} cannot be assigned safely, because the host's IOMMU does not remap interrupts; turn that on in the firmware setup, or "
+                        + "accept the risk "
                     + "with: echo Y > /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts");
             }
 
@@ -240,7 +245,9 @@ internal sealed class VfioContainer : IIommuMap
             if (MapNow(mapping) is not 0 and int errno)
             {
                 ulong bytes = _mappings.Values.Aggregate(0UL, static (sum, each) => sum + each.Range.Size);
-                throw VfioFailure.Make($"guest memory at {mapping.Range} cannot be mapped for {device.Name}: {IommuReason.For(errno, mapping.Range, _ranges, bytes, isDevice: false)}");
+                throw VfioFailure.Make(
+                    $"guest memory at {mapping.Range} cannot be mapped for {device.Name}: "
+                        + $"{IommuReason.For(errno, mapping.Range, _ranges, bytes, isDevice: false)}");
             }
         }
     }

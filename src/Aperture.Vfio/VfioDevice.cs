@@ -7,8 +7,8 @@ using Aperture.Memory;
 namespace Aperture.Vfio;
 
 /// <summary>
-/// A device that the kernel let this process have. Dispose it last: after its regions left the guest and every block that <see cref="Map"/> gave was disposed, since
-/// each keeps the device open. Thread-safe but for disposal.
+/// A device that the kernel let this process have. Dispose it last: after its regions left the guest and every block that <see cref="Map"/> gave was disposed,
+/// since each keeps the device open. Thread-safe but for disposal.
 /// </summary>
 public sealed class VfioDevice : IVfioDevice
 {
@@ -183,8 +183,8 @@ public sealed class VfioDevice : IVfioDevice
     }
 
     /// <summary>
-    /// VFIO_DEVICE_RESET (the kernel's choice of a device-specific reset, FLR, power management or bus reset); where the device has none, a reset of its bus or slot
-    /// if no other device in use sits there. 0, or an errno. Every mapping of the device must be out of the guest.
+    /// VFIO_DEVICE_RESET (the kernel's choice of a device-specific reset, FLR, power management or bus reset); where the device has none, a reset of its bus or
+    /// slot if no other device in use sits there. 0, or an errno. Every mapping of the device must be out of the guest.
     /// </summary>
     public int Reset()
     {

@@ -17,7 +17,9 @@ public sealed record VfioDeviceAddress
     /// <summary>Its folder in sysfs, when it was given so; otherwise null.</summary>
     public string? SysfsPath { get; private init; }
 
-    /// <summary>The number of an open descriptor of its character device (/dev/vfio/devices/vfioN), when it was given so; otherwise null. Opening takes it over.</summary>
+    /// <summary>
+    /// The number of an open descriptor of its character device (/dev/vfio/devices/vfioN), when it was given so; otherwise null. Opening takes it over.
+    /// </summary>
     public int? Descriptor { get; private init; }
 
     /// <summary>By PCI address.</summary>

@@ -11,7 +11,8 @@ internal static class VfioFailure
     internal static ApertureException Open(string path, int errno, string device, string missing) => Make(errno switch
     {
         Errno.ENOENT or Errno.ENODEV or Errno.ENXIO => missing,
-        Errno.EACCES or Errno.EPERM => $"{path} may not be opened by this user, so {device} cannot be assigned; allow it with: chown $USER {path}, or run as root",
+        Errno.EACCES or Errno.EPERM =>
+            $"{path} may not be opened by this user, so {device} cannot be assigned; allow it with: chown $USER {path}, or run as root",
         Errno.EBUSY => InUse(device, path),
         Errno.EMFILE or Errno.ENFILE => $"{path} cannot be opened for {device}, because too many files are open; raise the limit with ulimit -n",
         _ => $"{path} cannot be opened for {device}: {MemoryMap.Describe(errno)}",
@@ -24,5 +25,6 @@ internal static class VfioFailure
         obstacles.Count == 0
             ? $"{device.Name} cannot be assigned, because another device of its IOMMU group {device.Group} is bound to a driver of the host; give all of "
                 + $"/sys/kernel/iommu_groups/{device.Group}/devices to vfio-pci"
-            : $"{device.Name} cannot be assigned while drivers of the host hold other devices of its IOMMU group {device.Group}: {string.Join(", ", obstacles)}; give these to vfio-pci too");
+            : $"{device.Name} cannot be assigned while drivers of the host hold other devices of its IOMMU group {device.Group}: "
+                + $"{string.Join(", ", obstacles)}; give these to vfio-pci too");
 }

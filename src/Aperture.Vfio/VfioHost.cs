@@ -5,8 +5,8 @@ using Aperture.Linux.Vfio;
 namespace Aperture.Vfio;
 
 /// <summary>
-/// One machine's way to the host's devices: the I/O address space that all of them share, and the devices. Open it before the memory's IOMMU listener is made, and
-/// the devices before or after; dispose the devices first. Thread-safe but for disposal.
+/// One machine's way to the host's devices: the I/O address space that all of them share, and the devices. Open it before the memory's IOMMU listener is made,
+/// and the devices before or after; dispose the devices first. Thread-safe but for disposal.
 /// </summary>
 public sealed class VfioHost : IDisposable
 {
@@ -50,7 +50,8 @@ public sealed class VfioHost : IDisposable
     /// </summary>
     /// <param name="path">Which way; <see cref="VfioPath.Auto"/> decides by the kernel and <paramref name="devices"/>.</param>
     /// <param name="devices">The devices that the machine starts with. They are not opened yet.</param>
-    /// <param name="announce">Told of each group or device file before its device is opened: the hypervisor has to know them (KVM_DEV_VFIO_FILE_ADD). May throw.</param>
+    /// <param name="announce">Told of each group or device file before its device is opened: the hypervisor has to know them (KVM_DEV_VFIO_FILE_ADD). May
+    /// throw.</param>
     /// <param name="withdraw">Told when such a file is about to be closed. Must not throw.</param>
     /// <exception cref="ApertureException">The kernel has no VFIO or no iommufd, or this user may not use it.</exception>
     public static VfioHost Open(
@@ -79,7 +80,8 @@ public sealed class VfioHost : IDisposable
     }
 
     /// <summary>Opens a device: it is this process's alone until it is disposed.</summary>
-    /// <exception cref="ApertureException">It is missing, not bound to vfio-pci, without IOMMU, not viable, in use, not permitted, or the guest's memory cannot be mapped for it.</exception>
+    /// <exception cref="ApertureException">It is missing, not bound to vfio-pci, without IOMMU, not viable, in use, not permitted, or the guest's memory cannot
+    /// be mapped for it.</exception>
     public VfioDevice Open(VfioDeviceAddress address)
     {
         ArgumentNullException.ThrowIfNull(address);
@@ -145,7 +147,8 @@ public sealed class VfioHost : IDisposable
 
     private SafeFileDescriptor OpenInGroup(VfioDeviceAddress address, HostDevice device, out IDisposable release) => address.Descriptor is null
         ? _container!.OpenDevice(device, out release)
-        : throw VfioFailure.Make($"{address} is the character device of {device.Name}, which the container path cannot use; give --vfio iommufd, or the device's address");
+        : throw VfioFailure.Make(
+            $"{address} is the character device of {device.Name}, which the container path cannot use; give --vfio iommufd, or the device's address");
 
     // Only when nothing else that is in use would be reset with it.
     private int ResetBus(VfioDevice device)

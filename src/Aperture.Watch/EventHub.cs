@@ -12,7 +12,7 @@ namespace Aperture.Watch;
 public sealed class EventHub : IEventSink
 {
     // Lines are no part of a web page: only what JSON itself asks for is escaped.
-    private static readonly JsonWriterOptions s_options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private readonly Lock _gate = new();
     private readonly TimeProvider _clock;
@@ -95,7 +95,7 @@ public sealed class EventHub : IEventSink
         {
             TimeSpan at = Elapsed;
             _line.ResetWrittenCount();
-            using (Utf8JsonWriter json = new(_line, s_options))
+            using (Utf8JsonWriter json = new(_line, Options))
             {
                 json.WriteStartObject();
                 json.WriteNumber("t", Math.Round(at.TotalSeconds, 6));

@@ -1,6 +1,7 @@
 using Aperture.Linux;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Capabilities;
 using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Assignment.Tests;

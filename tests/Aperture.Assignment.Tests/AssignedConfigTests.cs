@@ -1,4 +1,4 @@
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
 using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Assignment.Tests;

@@ -1,5 +1,6 @@
 using Aperture.Linux;
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Assignment.Tests;

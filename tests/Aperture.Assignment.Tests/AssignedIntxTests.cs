@@ -1,4 +1,4 @@
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Assignment.Tests;

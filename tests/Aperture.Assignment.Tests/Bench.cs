@@ -1,4 +1,7 @@
 using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Assignment.Tests;

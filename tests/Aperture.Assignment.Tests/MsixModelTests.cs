@@ -1,4 +1,5 @@
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Parts.Assigned;
 using FsCheck;
 using FsCheck.Fluent;

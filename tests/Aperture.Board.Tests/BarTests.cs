@@ -1,6 +1,8 @@
-using Aperture.Placement.Map;
 using Aperture.Board.Tests.Fakes;
 using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
+using Aperture.Placement.Map;
 
 namespace Aperture.Board.Tests;
 
@@ -58,7 +60,8 @@ public class BarTests
     [Fact]
     public void Direct_boot_programs_what_placement_says_and_turns_decoding_on()
     {
-        using TestBoard board = TestBoard.Direct("--root-port id=rp", "--switch id=sw,port=rp,downstream=2", A, "--device test,id=c,port=sw.1,bar0=mem32:1M:trap,bar2=mem64p:64G:ram,bars=bar2@0x100000000000");
+        using TestBoard board = TestBoard.Direct("--root-port id=rp", "--switch id=sw,port=rp,downstream=2", A,
+            "--device test,id=c,port=sw.1,bar0=mem32:1M:trap,bar2=mem64p:64G:ram,bars=bar2@0x100000000000");
         foreach (FunctionPlacement placed in board.Map.Functions)
         {
             Assert.Equal(placed.Address, board.Function(placed.Name).Bdf);

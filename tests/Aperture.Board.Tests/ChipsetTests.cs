@@ -1,7 +1,7 @@
 using Aperture.Board.Pc;
 using Aperture.Board.Tests.Fakes;
 using Aperture.Memory;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Board.Tests;
 

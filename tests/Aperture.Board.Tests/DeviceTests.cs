@@ -1,6 +1,7 @@
-using Aperture.Devices.TestDevice;
 using Aperture.Board.Tests.Fakes;
-using Aperture.Pci;
+using Aperture.Devices.TestDevice;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Board.Tests;
 

@@ -1,12 +1,13 @@
-using Aperture.TestKit.Devices;
-using Aperture.TestKit.Parts.Boards;
 using Aperture.Board.Tests.Fakes;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 using Aperture.Placement;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
 using Aperture.Placement.Request;
+using Aperture.TestKit.Devices;
+using Aperture.TestKit.Parts.Boards;
 
 namespace Aperture.Board.Tests;
 

@@ -1,12 +1,15 @@
 using Aperture.Board.Tests.Fakes;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 using FsCheck;
 using FsCheck.Fluent;
 
 namespace Aperture.Board.Tests;
 
-/// <summary>A guest that does anything to the board's config space and memory map: nothing throws, no slot is lost, and what decodes is what the registers say.</summary>
+/// <summary>
+/// A guest that does anything to the board's config space and memory map: nothing throws, no slot is lost, and what decodes is what the registers say.
+/// </summary>
 public class GuestNoiseTests
 {
     private const ulong High = 0x20_0000_0000;
@@ -182,8 +185,10 @@ public class GuestNoiseTests
             Assert.Equal(decodes ? claim.Range : null, map.Find(claim.Bar));
 
             // Alone it decodes; refused, it is in the way of one that does.
-            Assert.True(decodes || claims.Any(other => claim.Clashes(other) && Shows(board, other)), $"{claim.Bar.Function.Name} {claim.Bar.Name} at {claim.Range} is lost");
-            Assert.True(!decodes || !claims.Any(other => claim.Clashes(other) && map.Find(other.Bar) is not null), $"{claim.Bar.Name} at {claim.Range} is double");
+            Assert.True(decodes || claims.Any(other => claim.Clashes(other) && Shows(board, other)),
+                $"{claim.Bar.Function.Name} {claim.Bar.Name} at {claim.Range} is lost");
+            Assert.True(!decodes || !claims.Any(other => claim.Clashes(other) && map.Find(other.Bar) is not null),
+                $"{claim.Bar.Name} at {claim.Range} is double");
 
             // The one that was there first stays.
             Assert.True(decodes || before?.Find(claim.Bar) != claim.Range, $"{claim.Bar.Name} at {claim.Range} was driven away");

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Aperture.Board.Tests.Fakes;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Board.Tests;
 

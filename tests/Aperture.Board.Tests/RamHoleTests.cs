@@ -41,7 +41,8 @@ public class RamHoleTests
             foreach (RamPiece piece in board.Ram.Pieces)
             {
                 MemorySlot slot = Assert.NotNull(board.Host.At(piece.Range.Last.Value & ~0xFFFUL));
-                Assert.Equal(board.Ram.Block.HostAddress + piece.Region.RamOffset + (piece.Range.Size - 4096), slot.Host + ((piece.Range.Last.Value & ~0xFFFUL) - slot.Range.Start.Value));
+                Assert.Equal(board.Ram.Block.HostAddress + piece.Region.RamOffset + (piece.Range.Size - 4096),
+                    slot.Host + ((piece.Range.Last.Value & ~0xFFFUL) - slot.Range.Start.Value));
             }
         }).Holds();
         Assert.True(shown > 1000, $"{shown} addresses with RAM");
@@ -83,7 +84,7 @@ public class RamHoleTests
     {
         using TestBoard board = TestBoard.Raw("--memory 512M", "--device test,id=a,bar0=mem32:1M:ram");
         board.SetBar("a", 0, 0x1000_0000);
-        board.SetCommand("a", Aperture.Pci.PciCommand.MemorySpace);
+        board.SetCommand("a", Aperture.Pci.Registers.PciCommand.MemorySpace);
         Assert.Equal("ram-low", board.Answers(0x1000_0000));
         board.Write(Hub, 0xB0, 128 << 4, 2);
         Assert.Equal("a.bar0", board.Answers(0x1000_0000));

@@ -48,7 +48,8 @@ internal static class RamOracle
         ulong end = range.Last.Value;
         uint remap = Word(board, 0x98);
         ulong first = (remap & 0x3FFUL) << 26;
-        ulong[] edges = [range.Start.Value, 0, FourGiB, first, first + Math.Min(board.Ram.Block.Size, FourGiB) - LowEnd(board), ((remap >> 16 & 0x3FFUL) + 1) << 26];
+        ulong[] edges = [range.Start.Value, 0, FourGiB, first, first + Math.Min(board.Ram.Block.Size, FourGiB) - LowEnd(board),
+            ((remap >> 16 & 0x3FFUL) + 1) << 26];
         return edges.Any(edge => edge >= range.Start.Value && edge <= end && At(board, edge) is not null);
     }
 

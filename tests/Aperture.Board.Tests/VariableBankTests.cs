@@ -71,10 +71,13 @@ public sealed class VariableBankTests : IDisposable
     public void A_file_that_is_no_bank_is_refused_before_the_machine_starts()
     {
         VariableBank.Check(_path, _path, 1 << 20);
-        Assert.Contains("both at most 16M", Assert.Throws<ApertureException>(() => VariableBank.Check(_path, _path, (16 << 20) - 4096)).Message, StringComparison.Ordinal);
+        Assert.Contains("both at most 16M", Assert.Throws<ApertureException>(() => VariableBank.Check(_path, _path, (16 << 20) - 4096)).Message,
+            StringComparison.Ordinal);
         File.WriteAllBytes(_path, new byte[100]);
-        Assert.Contains("a multiple of 4K", Assert.Throws<ApertureException>(() => VariableBank.Check(_path, _path, 1 << 20)).Message, StringComparison.Ordinal);
-        Assert.Contains("template=FILE", Assert.Throws<ApertureException>(() => VariableBank.Check(_path + ".absent", _path + ".absent", 1 << 20)).Message, StringComparison.Ordinal);
+        Assert.Contains("a multiple of 4K", Assert.Throws<ApertureException>(() => VariableBank.Check(_path, _path, 1 << 20)).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("template=FILE", Assert.Throws<ApertureException>(() => VariableBank.Check(_path + ".absent", _path + ".absent", 1 << 20)).Message,
+            StringComparison.Ordinal);
     }
 
     private VariableBank Place(bool snapshot)

@@ -91,7 +91,8 @@ public sealed class FileTests(Scratch scratch) : IClassFixture<Scratch>
         CommandLine.Result possible = CommandLine.Start("unshare", "-m", "true");
         Assert.SkipUnless(possible.Code == 0 && File.Exists("/dev/kvm"), "hiding /dev/kvm needs a mount namespace, and /dev/kvm to hide");
         CommandLine.Result Hidden(params string[] arguments) => CommandLine.Start(
-            "unshare", ["-m", "sh", "-c", "mount --bind /dev/null /dev/kvm && exec \"$0\" run --accel kvm --serial null \"$@\"", CommandLine.Program, .. arguments]);
+            "unshare", ["-m", "sh", "-c", "mount --bind /dev/null /dev/kvm && exec \"$0\" run --accel kvm --serial null \"$@\"", CommandLine.Program,
+                .. arguments]);
         string rom = scratch.Exits(1);
         Hidden("--firmware", rom).IsOneSentence(3, "/dev/kvm");
         Hidden("--firmware", rom, "--device", "test,id=a,bar0=mem32:4K,bars=bar0@0xfee00000").IsOneSentence(2, "a bar0");

@@ -44,7 +44,8 @@ public class HelpTests
         foreach (string verb in Verbs().Append(""))
         {
             string[] lines = CommandLine.Run([.. verb.Split(' ', StringSplitOptions.RemoveEmptyEntries), "--help"]).Output.Split('\n');
-            Assert.All(lines.TakeWhile(l => l != "Example:"), line => Assert.True(line.Length <= 80 || !line.Trim().Contains(' ', StringComparison.Ordinal), line));
+            Assert.All(lines.TakeWhile(l => l != "Example:"),
+                line => Assert.True(line.Length <= 80 || !line.Trim().Contains(' ', StringComparison.Ordinal), line));
         }
     }
 
@@ -57,7 +58,8 @@ public class HelpTests
             Assert.Contains($"      {kind.Word}: ", help, StringComparison.Ordinal);
             Assert.All(kind.Table.Entries.Where(e => e.Help.Length > 0), e => Assert.Contains($"        {e.Shown}={e.Form}", help, StringComparison.Ordinal));
         });
-        Assert.All(["What the guest starts:", "Devices:", "The address map:", "Files, consoles, how to run:"], title => Assert.Contains("\n" + title + "\n", help, StringComparison.Ordinal));
+        Assert.All(["What the guest starts:", "Devices:", "The address map:", "Files, consoles, how to run:"],
+            title => Assert.Contains("\n" + title + "\n", help, StringComparison.Ordinal));
     }
 
     [Fact]

@@ -6,17 +6,19 @@ public sealed class HostVerbTests : IDisposable
     // One endpoint with a 64-bit prefetchable BAR of 64 GiB, and a neighbour.
     private const string Dump =
         "0000:00:02.0 Display controller: Some vendor\n\tRegion 0: Memory at 380000000000 (64-bit, prefetchable) [size=64G]\n"
-        + "00: de 10 30 23 06 00 00 00 00 00 80 03 00 00 00 00\n10: 0c 00 00 00 00 38 00 00 00 00 00 00 00 00 00 00\n20: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n30: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n\n"
+        + "00: de 10 30 23 06 00 00 00 00 00 80 03 00 00 00 00\n10: 0c 00 00 00 00 38 00 00 00 00 00 00 00 00 00 00\n20: 00 00 00 00 00 00 00 00 00 00 00 00 "
+        + "00 00 00 00\n30: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n\n"
         + "0000:00:03.0 Display controller: Some vendor\n\tRegion 0: Memory at ADDRESS (32-bit, non-prefetchable) [size=1M]\n"
-        + "00: de 10 31 23 06 00 00 00 00 00 80 03 00 00 00 00\n10: 00 00 LOW 00 00 00 00 00 00 00 00 00 00 00 00\n20: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n30: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n\n";
+        + "00: de 10 31 23 06 00 00 00 00 00 80 03 00 00 00 00\n10: 00 00 LOW 00 00 00 00 00 00 00 00 00 00 00 00\n20: 00 00 00 00 00 00 00 00 00 00 00 00 00 "
+        + "00 00 00\n30: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n\n";
 
-    private readonly string folder = Directory.CreateTempSubdirectory("aperture-host-verb-").FullName;
+    private readonly string _folder = Directory.CreateTempSubdirectory("aperture-host-verb-").FullName;
 
-    private string Host => Path.Join(folder, "host.txt");
+    private string Host => Path.Join(_folder, "host.txt");
 
     public HostVerbTests() => Write("a0000000", "00 a0");
 
-    public void Dispose() => Directory.Delete(folder, recursive: true);
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     private void Write(string address, string low) =>
         File.WriteAllText(Host, Dump.Replace("ADDRESS", address, StringComparison.Ordinal).Replace("LOW", low, StringComparison.Ordinal));

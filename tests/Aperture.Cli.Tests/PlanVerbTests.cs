@@ -8,7 +8,8 @@ namespace Aperture.Cli.Tests;
 /// <summary><c>aperture plan</c> as a user runs it: a process of its own, with what it prints and its exit code.</summary>
 public class PlanVerbTests
 {
-    private static readonly string[] Machine = ["--phys-bits", "47", "--memory", "8G", "--root-port", "id=rp0", "--device", "test,id=t0,port=rp0,bar0=mem32:1M,bar2=mem64p:64G:ram,bar4=io:256,bars=bar2@0x6b8000000000"];
+    private static readonly string[] Machine = ["--phys-bits", "47", "--memory", "8G", "--root-port", "id=rp0", "--device",
+        "test,id=t0,port=rp0,bar0=mem32:1M,bar2=mem64p:64G:ram,bar4=io:256,bars=bar2@0x6b8000000000"];
 
     [Theory]
     [InlineData("table", "FUNCTION  NAME")]
@@ -27,7 +28,8 @@ public class PlanVerbTests
     public async Task Conflicts_are_one_line_each_with_exit_code_2_and_no_map()
     {
         (int code, string output, string errors) = await Run(
-            "--phys-bits", "40", "--device", "test,id=a,bar2=mem64p:64G:ram,bars=bar2@0x6b8000000000", "--device", "test,id=b,bar2=mem64p:64G:ram,bars=bar2@0x6ba000000000");
+            "--phys-bits", "40", "--device", "test,id=a,bar2=mem64p:64G:ram,bars=bar2@0x6b8000000000", "--device",
+            "test,id=b,bar2=mem64p:64G:ram,bars=bar2@0x6ba000000000");
         Assert.Equal((2, ""), (code, output));
         string[] lines = errors.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(2, lines.Length);
@@ -38,7 +40,8 @@ public class PlanVerbTests
     [Fact]
     public async Task Conflicts_are_data_with_format_json()
     {
-        (int code, string output, string errors) = await Run("--format", "json", "--phys-bits", "40", "--device", "test,id=a,bar2=mem64p:64G:ram,bars=bar2@0x6b8000000000");
+        (int code, string output, string errors) =
+            await Run("--format", "json", "--phys-bits", "40", "--device", "test,id=a,bar2=mem64p:64G:ram,bars=bar2@0x6b8000000000");
         Assert.Equal(2, code);
         using JsonDocument json = JsonDocument.Parse(output);
         JsonElement conflict = Assert.Single(json.RootElement.GetProperty("conflicts").EnumerateArray());
@@ -79,7 +82,12 @@ public class PlanVerbTests
         {
             string config = Path.Combine(folder, "vm.json");
             string picture = Path.Combine(folder, "map.svg");
-            await File.WriteAllTextAsync(config, """{"memory": "8G", "phys_bits": 47, "devices": [{"type": "test", "id": "t0", "bar2": "mem64p:64G:ram", "bars": {"bar2": "0x6b8000000000"}}]}""", TestContext.Current.CancellationToken);
+            await File.WriteAllTextAsync(
+                config,
+                """
+                {"memory": "8G", "phys_bits": 47, "devices": [{"type": "test", "id": "t0", "bar2": "mem64p:64G:ram", "bars": {"bar2": "0x6b8000000000"}}]}
+                """,
+                TestContext.Current.CancellationToken);
             Assert.Equal((0, "", ""), await Run("--config", config, "--format", "svg", "--output", picture));
             Assert.Equal("svg", XDocument.Load(picture).Root?.Name.LocalName);
 

@@ -63,7 +63,8 @@ public sealed class RunTests(Scratch scratch) : IClassFixture<Scratch>
         Assert.SkipUnless(File.Exists("/usr/bin/script") && File.Exists("/usr/bin/stty"), "a terminal needs script (bsdutils) and stty");
         string folder = scratch.Path("tty-" + way);
         Directory.CreateDirectory(folder);
-        string inner = $"cd {folder}; stty -g > before; tty > tty; sh -c 'echo $$ > pid; exec {CommandLine.Program} run --firmware {scratch.Spins()}'; echo $? > code; stty -g > after";
+        string inner = $"cd {folder}; stty -g > before; tty > tty; sh -c 'echo $$ > pid; exec {CommandLine.Program} run --firmware {scratch.Spins()}'; echo $? "
+            + "> code; stty -g > after";
         using Process terminal = new()
         {
             StartInfo = new ProcessStartInfo("script", ["-qec", inner, "/dev/null"]) { RedirectStandardInput = true, RedirectStandardOutput = true },
@@ -96,7 +97,8 @@ public sealed class RunTests(Scratch scratch) : IClassFixture<Scratch>
     {
         try
         {
-            Assert.Equal("ready", await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(Patience, TestContext.Current.CancellationToken));
+            Assert.Equal("ready", await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken).AsTask()
+                .WaitAsync(Patience, TestContext.Current.CancellationToken));
         }
         catch
         {

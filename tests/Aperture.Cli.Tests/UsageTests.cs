@@ -76,8 +76,10 @@ public sealed class UsageTests(Scratch scratch) : IClassFixture<Scratch>
         string rom = scratch.Exits(1);
         CommandLine.Run("run", "--firmware", rom, "--device", "test,id=twin", "--device", "test,id=twin").IsOneSentence(2, "id twin is used twice");
         CommandLine.Run("run", "--firmware", rom, "--root-port", "id=x", "--device", "test,id=x").IsOneSentence(2, "id x is used twice");
-        CommandLine.Run("run", "--firmware", rom, "--device", "test,id=one,addr=05.0", "--device", "test,id=two,addr=05.0").IsOneSentence(2, "one", "two", "05.0");
-        CommandLine.Run("run", "--firmware", rom, "--root-port", "id=rp", "--device", "test,id=one,port=rp", "--device", "test,id=two,port=rp").IsOneSentence(2, "two", "rp", "one is");
+        CommandLine.Run("run", "--firmware", rom, "--device", "test,id=one,addr=05.0", "--device", "test,id=two,addr=05.0")
+            .IsOneSentence(2, "one", "two", "05.0");
+        CommandLine.Run("run", "--firmware", rom, "--root-port", "id=rp", "--device", "test,id=one,port=rp", "--device", "test,id=two,port=rp")
+            .IsOneSentence(2, "two", "rp", "one is");
         CommandLine.Run("run", "--firmware", rom, "--root-port", "id=rp", "--device", "test,id=one,port=rp,addr=00.1").IsOneSentence(2, "one", "no function 0");
         CommandLine.Run("run", "--firmware", rom, "--device", "debug-exit", "--device", "debug-exit,port=0xf6").IsOneSentence(2, "0xf6", "another debug-exit");
     }
@@ -101,7 +103,8 @@ public sealed class UsageTests(Scratch scratch) : IClassFixture<Scratch>
             .IsOneSentence(2, "card bar0", "40 physical address bits", "nearest");
         CommandLine.Run("run", "--firmware", rom, "--mmio-window", "0x800000000:32G", "--device", "test,id=card,bar0=mem64p:1G,bars=bar0@0x1800000000")
             .IsOneSentence(2, "card bar0", "0x800000000", "nearest");
-        CommandLine.Run("run", "--firmware", rom, "--device", "test,id=one,bar0=mem32:64K,bars=bar0@0xe0000000", "--device", "test,id=two,bar0=mem32:4K,bars=bar0@0xe0001000")
+        CommandLine.Run("run", "--firmware", rom, "--device", "test,id=one,bar0=mem32:64K,bars=bar0@0xe0000000", "--device",
+            "test,id=two,bar0=mem32:4K,bars=bar0@0xe0001000")
             .IsOneSentence(2, "two bar0", "one bar0", "nearest");
     }
 
@@ -109,7 +112,8 @@ public sealed class UsageTests(Scratch scratch) : IClassFixture<Scratch>
     public void Several_conflicts_are_one_line_each()
     {
         CommandLine.Result result = CommandLine.Run(
-            "run", "--firmware", scratch.Exits(1), "--device", "test,id=one,bar0=mem32:4K,bars=bar0@0xb0000000", "--device", "test,id=two,bar0=mem32:4K,bars=bar0@0xfee00000");
+            "run", "--firmware", scratch.Exits(1), "--device", "test,id=one,bar0=mem32:4K,bars=bar0@0xb0000000", "--device",
+            "test,id=two,bar0=mem32:4K,bars=bar0@0xfee00000");
         Assert.Equal(2, result.Code);
         string[] lines = result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(2, lines.Length);

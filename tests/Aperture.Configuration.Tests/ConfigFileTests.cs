@@ -30,7 +30,8 @@ public class ConfigFileTests
                 "--root-port id=rp0,addr=04.0",
                 "--root-port id=rp1",
                 "--switch id=sw0,port=rp0,downstream=2",
-                "--device test,id=t0,port=sw0.0,bar0=mem32:1M:trap,bar2=mem64p:64G:ram,bar4=io:256,rom=64K,msi=4,msix=16,bars=bar2@0x6b8000000000,rom@0xc8000000",
+                "--device test,id=t0,port=sw0.0,bar0=mem32:1M:trap,bar2=mem64p:64G:ram,bar4=io:256,rom=64K,msi=4,msix=16,"
+                    + "bars=bar2@0x6b8000000000,rom@0xc8000000",
                 "--device debug-exit,port=0xf4",
             ],
             options.Select(o => o.ToString()));
@@ -59,13 +60,15 @@ public class ConfigFileTests
 
     [Theory]
     [InlineData("{\n \"memroy\": 1}", "vm.json:2: $.memroy: a configuration has no member \"memroy\"; did you mean \"memory\"?")]
-    [InlineData("{\"memory\":\n{\"size\": \"8G\", \"hugepage\": true}}", "vm.json:2: $.memory.hugepage: memory has no member \"hugepage\"; did you mean \"hugepages\"?")]
+    [InlineData("{\"memory\":\n{\"size\": \"8G\", \"hugepage\": true}}",
+        "vm.json:2: $.memory.hugepage: memory has no member \"hugepage\"; did you mean \"hugepages\"?")]
     [InlineData("{\"memory\": []}", "vm.json:1: $.memory: an array cannot stand here; write a string or a number.")]
     [InlineData("{\"reboot\": 1}", "vm.json:1: $.reboot: a number cannot stand here; write true or false.")]
     [InlineData("[]", "vm.json:1: $: an array cannot stand here; write an object.")]
     [InlineData("{\"devices\": [\n{\"type\": \"test\", \"id\": \"t0\", \"bar0\": \"mem32:3M\"}]}", "vm.json:2: $.devices[0]: test device t0: bar0=mem32:3M: ")]
     [InlineData("{\"devices\": [{\"id\": \"t0\"}]}", "vm.json:1: $.devices[0]: a device needs a \"type\": test, vfio, disk, vga, debug-exit, debugcon.")]
-    [InlineData("{\"root_ports\": [{\"id\": \"a\"},\n{\"id\": \"b,addr=1\"}]}", "vm.json:2: $.root_ports[1].id: 'b,addr=1' has a comma or a bracket, which no value here can have.")]
+    [InlineData("{\"root_ports\": [{\"id\": \"a\"},\n{\"id\": \"b,addr=1\"}]}",
+        "vm.json:2: $.root_ports[1].id: 'b,addr=1' has a comma or a bracket, which no value here can have.")]
     [InlineData("{\"memory\": \"4G\",\n\"memory\": \"8G\"}", "vm.json:2: $: \"memory\" is given twice; give it once.")]
     [InlineData("{\"cpus\": 1e3}", "vm.json:1: $.cpus: ")]
     [InlineData("{\"mmio_window\": {\"base\": \"0\"}}", "vm.json:1: $.mmio_window: a window needs \"size\"")]

@@ -20,7 +20,9 @@ public class KindTests
 
     [Fact]
     public void A_file_states_the_ids_of_a_test_device() =>
-        Assert.Equal((0x8086, 0x10D3), (Assert.IsType<TestSpec>(FromFile("\"type\": \"test\", \"id\": \"t\", \"ids\": \"8086:10d3\"")).Ids!.Value is var ids ? (ids.Vendor, ids.Device) : default));
+        Assert.Equal((0x8086, 0x10D3),
+            (Assert.IsType<TestSpec>(FromFile("\"type\": \"test\", \"id\": \"t\", \"ids\": \"8086:10d3\"")).Ids!.Value is var ids
+                ? (ids.Vendor, ids.Device) : default));
 
     [Theory]
     [InlineData("\"type\": \"vga\", \"bars\": {\"bar0\": \"0xe0000000\"}, \"policy\": \"stop\"")]
@@ -81,7 +83,8 @@ public class KindTests
         foreach (string option in new[] { "--root-port id=a b", "--switch id=a b,port=rp0" })
         {
             string[] parts = option.Split(' ', 2);
-            Assert.Contains("id=a b: an id has 1 to 64 letters", Assert.Throws<ApertureException>(() => ConfigReader.Read([new(parts[0], parts[1])], boots: false)).Message, StringComparison.Ordinal);
+            Assert.Contains("id=a b: an id has 1 to 64 letters",
+                Assert.Throws<ApertureException>(() => ConfigReader.Read([new(parts[0], parts[1])], boots: false)).Message, StringComparison.Ordinal);
         }
     }
 
@@ -90,8 +93,10 @@ public class KindTests
     {
         foreach (string kind in Kinds.Append("test,id=u,bar0=mem32:4K"))
         {
-            Assert.Contains("bar0 is pinned twice; give it one address.", Refused(() => FromOption(kind + ",bars=bar0@0xe0000000,bar0@0xe1000000")), StringComparison.Ordinal);
-            Assert.Contains("bar0 is pinned twice; give it one address.", Refused(() => FromOption(kind + ",bars=bar0@0xe0000000,fixed-bars=bar0@0xe0000000")), StringComparison.Ordinal);
+            Assert.Contains("bar0 is pinned twice; give it one address.", Refused(() => FromOption(kind + ",bars=bar0@0xe0000000,bar0@0xe1000000")),
+                StringComparison.Ordinal);
+            Assert.Contains("bar0 is pinned twice; give it one address.", Refused(() => FromOption(kind + ",bars=bar0@0xe0000000,fixed-bars=bar0@0xe0000000")),
+                StringComparison.Ordinal);
         }
     }
 
@@ -100,8 +105,10 @@ public class KindTests
     {
         foreach (string kind in Kinds)
         {
-            Assert.Contains("policy=follow says what happens when the guest moves a pinned BAR, and none is pinned", Refused(() => FromOption(kind + ",policy=follow")), StringComparison.Ordinal);
-            Assert.Contains("policy=stay is not a policy; write lock, follow or stop.", Refused(() => FromOption(kind + ",policy=stay")), StringComparison.Ordinal);
+            Assert.Contains("policy=follow says what happens when the guest moves a pinned BAR, and none is pinned",
+                Refused(() => FromOption(kind + ",policy=follow")), StringComparison.Ordinal);
+            Assert.Contains("policy=stay is not a policy; write lock, follow or stop.", Refused(() => FromOption(kind + ",policy=stay")),
+                StringComparison.Ordinal);
         }
     }
 
@@ -110,7 +117,14 @@ public class KindTests
     {
         foreach (DeviceKind kind in DeviceKinds.All)
         {
-            string example = kind.Word switch { "test" => "test,id=t", "vfio" => "vfio,host=01:00.0", "vga" => "vga", "debug-exit" => "debug-exit", _ => kind.Word + ",file=x" };
+            string example = kind.Word switch
+            {
+                "test" => "test,id=t",
+                "vfio" => "vfio,host=01:00.0",
+                "vga" => "vga",
+                "debug-exit" => "debug-exit",
+                _ => kind.Word + ",file=x",
+            };
             Assert.Equal(kind, FromOption(example).Kind);
             string fault = Refused(() => FromOption(example + ",wombat=1"));
             Assert.Contains("there is no option wombat=; ", fault, StringComparison.Ordinal);
@@ -141,5 +155,6 @@ public class KindTests
     }
 
     private static string Members(string kind) => string.Join(", ", kind.Split(',').Select((item, i) => i == 0 ? $"\"type\": \"{item}\"" : item)
-        .Where(item => item != "id=t").Select(item => item.Contains('=', StringComparison.Ordinal) ? $"\"{item.Split('=')[0]}\": \"{item.Split('=')[1]}\"" : item));
+        .Where(item => item != "id=t")
+        .Select(item => item.Contains('=', StringComparison.Ordinal) ? $"\"{item.Split('=')[0]}\": \"{item.Split('=')[1]}\"" : item));
 }

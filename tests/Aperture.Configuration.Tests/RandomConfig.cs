@@ -7,10 +7,12 @@ internal sealed class RandomConfig(int seed)
 
     public string Text() => Object(
         _random.Next(0, 5),
-        ["kernel", "cmdline", "cpus", "memory", "machine", "serial", "accel", "reboot", "phys_bits", "mmio_window", "root_ports", "switches", "devices", "speed"]);
+        ["kernel", "cmdline", "cpus", "memory", "machine", "serial", "accel", "reboot", "phys_bits", "mmio_window", "root_ports", "switches", "devices",
+            "speed"]);
 
     private string Object(int count, string[] names) =>
-        "{" + string.Join(", ", Enumerable.Range(0, count).Select(_ => names[_random.Next(names.Length)]).Distinct().Select(n => $"\"{n}\": {Member(n)}")) + "}";
+        "{" + string.Join(", ", Enumerable.Range(0, count).Select(_ => names[_random.Next(names.Length)]).Distinct()
+            .Select(n => $"\"{n}\": {Member(n)}")) + "}";
 
     private string Member(string name) => _random.Next(8) == 0 ? Any(2) : name switch
     {
@@ -51,5 +53,11 @@ internal sealed class RandomConfig(int seed)
 
     private string Size() => new[] { "\"512M\"", "\"4G\"", "65536", "\"64K\"", "\"x\"" }[_random.Next(5)];
 
-    private string Text(int length) => $"\"{string.Concat(Enumerable.Range(0, length).Select(_ => _random.Next(12) == 0 ? "\\u" + _random.Next(0x10000).ToString("x4", System.Globalization.CultureInfo.InvariantCulture) : ((char)_random.Next('a', 'z')).ToString()))}\"";
+    private string Text(int length) =>
+        $"\"{string.Concat(Enumerable.Range(0, length).Select(_ => Letter()))}\"";
+
+    // A letter, or an escape of JSON.
+    private string Letter() => _random.Next(12) == 0
+        ? "\\u" + _random.Next(0x10000).ToString("x4", System.Globalization.CultureInfo.InvariantCulture)
+        : ((char)_random.Next('a', 'z')).ToString();
 }

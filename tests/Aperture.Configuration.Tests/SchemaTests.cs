@@ -13,7 +13,8 @@ public class SchemaTests
     {
         string written = Path.Combine(AppContext.BaseDirectory, "vm-config.schema.written.json");
         File.WriteAllText(written, SchemaWriter.Write());
-        Assert.True(File.ReadAllText(Published) == SchemaWriter.Write(), $"docs/vm-config.schema.json is not what the tables say; look at the difference, then: cp {written} docs/vm-config.schema.json");
+        Assert.True(File.ReadAllText(Published) == SchemaWriter.Write(),
+            $"docs/vm-config.schema.json is not what the tables say; look at the difference, then: cp {written} docs/vm-config.schema.json");
     }
 
     [Fact]

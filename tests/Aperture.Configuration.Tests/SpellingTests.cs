@@ -72,7 +72,8 @@ public class SpellingTests
             int cpus = _random.Next(1, 65);
             Config = Config with { MemorySize = size, HugePages = huge, Cpus = cpus };
             _options.Add(new("--memory", $"size={ByteSize.Format(size)}" + (huge ? ",hugepages=on" : "")));
-            _members.Add($"\"memory\": {{\"size\": {(Maybe ? size.ToString(CultureInfo.InvariantCulture) : $"\"{ByteSize.Format(size)}\"")}, \"hugepages\": {(huge ? "true" : "\"off\"")}}}");
+            _members.Add($"\"memory\": {{\"size\": {(Maybe ? size.ToString(CultureInfo.InvariantCulture) : $"\"{ByteSize.Format(size)}\"")}, \"hugepages\": "
+                + $"{(huge ? "true" : "\"off\"")}}}");
             _options.Add(new("--cpus", Maybe ? $"boot={cpus}" : $"{cpus}"));
             _members.Add(Maybe ? $"\"cpus\": {cpus}" : $"\"cpus\": {{\"boot\": \"{cpus}\"}}");
             if (Maybe)
@@ -91,7 +92,14 @@ public class SpellingTests
             {
                 byte place = (byte)(_random.Next(32) << 3);
                 ulong kept = (ulong)_random.Next(1, 64) << 20;
-                Config = Config with { RootPorts = [.. Config.RootPorts, new RootPortConfig($"rp{i}", place) { Room = new PortRoom(new HotplugReserve { Memory = kept }, null, null) }] };
+                Config = Config with
+                {
+                    RootPorts =
+                    [
+                        .. Config.RootPorts,
+                        new RootPortConfig($"rp{i}", place) { Room = new PortRoom(new HotplugReserve { Memory = kept }, null, null) },
+                    ],
+                };
                 _options.Add(new("--root-port", $"memory={kept},id=rp{i},addr={place >> 3:x2}.0"));
                 ports.Add($"{{\"id\": \"rp{i}\", \"memory\": {kept}, \"addr\": \"{place >> 3:x2}.0\"}}");
             }
@@ -216,7 +224,15 @@ public class SpellingTests
         {
             PciAddress address = new((uint)_random.Next(2), new Bdf((byte)_random.Next(256), (byte)_random.Next(32), (byte)_random.Next(8)));
             Add(items, "host", address.ToString());
-            VfioSpec spec = new() { Id = pci.Id, DeviceFunction = pci.Place, Port = pci.Port, Pins = pci.Pins, Policy = pci.Policy, Device = new HostDeviceName(address, null, null) };
+            VfioSpec spec = new()
+            {
+                Id = pci.Id,
+                DeviceFunction = pci.Place,
+                Port = pci.Port,
+                Pins = pci.Pins,
+                Policy = pci.Policy,
+                Device = new HostDeviceName(address, null, null)
+            };
             if (Maybe)
             {
                 items.Add(("resize", "[bar1@16G,bar4@256M]", "{\"bar1\": \"16G\", \"bar4\": \"256M\"}"));

@@ -9,7 +9,9 @@ public class VfioKindTests
     [Fact]
     public void Every_option_is_read()
     {
-        VfioSpec spec = Read("vfio,host=0000:01:00.0,id=nvme0,port=rp0,addr=00.1,bars=bar0@0xa0000000,bar2=host,all=host,policy=follow,rom=off,resize=[bar1@16G,bar4@256M],x_nv_gpudirect_clique=3");
+        VfioSpec spec = Read(
+            "vfio,host=0000:01:00.0,id=nvme0,port=rp0,addr=00.1,bars=bar0@0xa0000000,bar2=host,all=host,policy=follow,rom=off,"
+                + "resize=[bar1@16G,bar4@256M],x_nv_gpudirect_clique=3");
         Assert.Equal(("nvme0", "host=0000:01:00.0", "rp0", (byte?)1), (spec.Id, spec.Device.ToString(), spec.Port, spec.DeviceFunction));
         Assert.Equal([new BarPin(0, new GuestAddress(0xA000_0000))], spec.Pins);
         Assert.Equal([2], spec.HostPins);
@@ -57,7 +59,8 @@ public class VfioKindTests
     public void Options_around_devices_are_checked(string option, string part)
     {
         string[] words = option.Split(' ');
-        Assert.Contains(part, Assert.Throws<ApertureException>(() => ConfigReader.Read([new(words[0], words[1])], boots: false)).Message, StringComparison.Ordinal);
+        Assert.Contains(part, Assert.Throws<ApertureException>(() => ConfigReader.Read([new(words[0], words[1])], boots: false)).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -73,15 +76,21 @@ public class VfioKindTests
     public void A_configuration_file_says_the_same()
     {
         IReadOnlyList<Setting> options = ConfigFile.Parse(
-            """{"vfio": "iommufd", "devices": [{"type": "vfio", "host": "0000:01:00.0", "resize": {"bar1": "16G"}, "bars": {"bar0": "0xa0000000", "all": "host"}, "policy": "stop"}]}"""u8, "vm.json");
-        Assert.Equal(["--vfio iommufd", "--device vfio,host=0000:01:00.0,resize=[bar1@16G],policy=stop,bars=bar0@0xa0000000,all@host"], options.Select(o => o.ToString()));
+            """
+            {"vfio": "iommufd", "devices": [{"type": "vfio", "host": "0000:01:00.0", "resize": {"bar1": "16G"}, "bars": {"bar0": "0xa0000000", "all": "host"},
+            "policy": "stop"}]}
+            """u8,
+            "vm.json");
+        Assert.Equal(["--vfio iommufd", "--device vfio,host=0000:01:00.0,resize=[bar1@16G],policy=stop,bars=bar0@0xa0000000,all@host"],
+            options.Select(o => o.ToString()));
         Assert.Equal(VfioPath.Iommufd, ConfigReader.Read(options, boots: false).Vfio);
     }
 
     [Fact]
     public void A_fault_in_a_configuration_file_has_its_place()
     {
-        ApertureException fault = Assert.Throws<ApertureException>(() => ConfigFile.Parse("{\"devices\": [\n{\"type\": \"vfio\", \"hots\": \"01:00.0\"}]}"u8, "vm.json"));
+        ApertureException fault =
+            Assert.Throws<ApertureException>(() => ConfigFile.Parse("{\"devices\": [\n{\"type\": \"vfio\", \"hots\": \"01:00.0\"}]}"u8, "vm.json"));
         Assert.Equal("vm.json:2: $.devices[0].hots: a vfio device has no member \"hots\"; did you mean \"host\"?", fault.Message);
     }
 

@@ -3,6 +3,7 @@ using Aperture.Devices.Serial;
 using Aperture.Devices.TestDevice;
 using Aperture.Devices.Tests.Fakes;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Devices;
 
 namespace Aperture.Devices.Tests;

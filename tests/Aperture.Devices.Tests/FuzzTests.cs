@@ -2,7 +2,7 @@ using Aperture.Devices.Display;
 using Aperture.Devices.Pc;
 using Aperture.Devices.Serial;
 using Aperture.Devices.TestDevice;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Devices;
 
 namespace Aperture.Devices.Tests;

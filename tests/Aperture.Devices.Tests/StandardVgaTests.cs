@@ -2,6 +2,7 @@ using Aperture.Devices.Display;
 using Aperture.Devices.Tests.Fakes;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Devices;
 
 namespace Aperture.Devices.Tests;

@@ -27,6 +27,7 @@ public class TestDeviceSpecTests
         TestDeviceSpec spec = Parse("id=x");
         Assert.Null(spec.RegisterBar);
         Assert.Null(spec.MsixPlace);
-        Assert.Equal(new TestMsixPlace(0, 512 << 10, 768 << 10), Parse("id=t1,addr=01.0,bar2=mem64p:64G:ram,bar0=mem32:1M:trap,bar4=io:256,rom=64K,port=rp0,msi=4,msix=16").MsixPlace);
+        Assert.Equal(new TestMsixPlace(0, 512 << 10, 768 << 10),
+            Parse("id=t1,addr=01.0,bar2=mem64p:64G:ram,bar0=mem32:1M:trap,bar4=io:256,rom=64K,port=rp0,msi=4,msix=16").MsixPlace);
     }
 }

@@ -1,6 +1,9 @@
 using System.Text;
 using Aperture.Devices.TestDevice;
 using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Devices;
 
 namespace Aperture.Devices.Tests;

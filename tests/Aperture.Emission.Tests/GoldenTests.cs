@@ -35,7 +35,8 @@ public class GoldenTests
     {
         EmissionPlan Plan(ulong size) => Samples.Solve(
             Placement.Platforms.PlatformLimits.Q35(32 * Samples.G, 46),
-            new Placement.Request.HostBridgeDemand("pcie.0", [Samples.Bridge("rp1", 1, Samples.Device("gpu", 0, Samples.Bar(0, Pci.BarKind.Memory64Prefetchable, size)))]));
+            new Placement.Request.HostBridgeDemand(
+                "pcie.0", [Samples.Bridge("rp1", 1, Samples.Device("gpu", 0, Samples.Bar(0, Pci.BarKind.Memory64Prefetchable, size)))]));
         Assert.Contains(item, Emitter.Emit(monitor, Plan(64 * Samples.G)), StringComparison.Ordinal);
         Assert.DoesNotContain("X-PciMmio64Mb", Emitter.Emit(monitor, Plan(16 * Samples.G)), StringComparison.Ordinal);
     }

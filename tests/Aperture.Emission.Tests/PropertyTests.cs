@@ -49,7 +49,8 @@ public class PropertyTests
             Assert.Equal(indexes.Length, indexes.Distinct().Count());
 
             // libvirt adds a controller for each index that is missing below the highest.
-            Assert.Equal(Enumerable.Range(0, indexes.Length), indexes.Select(index => int.Parse(index, System.Globalization.CultureInfo.InvariantCulture)).Order());
+            Assert.Equal(Enumerable.Range(0, indexes.Length), indexes.Select(index => int.Parse(index, System.Globalization.CultureInfo.InvariantCulture))
+                .Order());
 
             // A bus that an address names has a controller.
             Assert.All(
@@ -66,7 +67,8 @@ public class PropertyTests
             (int Segment, int Device)[] places =
             [
                 .. System.Text.RegularExpressions.Regex.Matches(text, @"pci_segment=(\d+),pci_device_id=(\d+)")
-                    .Select(match => (int.Parse(match.Groups[1].ValueSpan, System.Globalization.CultureInfo.InvariantCulture), int.Parse(match.Groups[2].ValueSpan, System.Globalization.CultureInfo.InvariantCulture))),
+                    .Select(match => (int.Parse(match.Groups[1].ValueSpan, System.Globalization.CultureInfo.InvariantCulture), int.Parse(
+                        match.Groups[2].ValueSpan, System.Globalization.CultureInfo.InvariantCulture))),
             ];
             Assert.Equal(places.Length, places.Distinct().Count());
             Assert.All(places, place => Assert.InRange(place.Device, place.Segment == 0 ? 3 : 1, 31));

@@ -12,7 +12,8 @@ public sealed class LabDebianGuestTests
     {
         GuestRun run = await GuestRun.BootAsync(
             Ids, "--root-port", "id=rp0", "--switch", "id=sw0,port=rp0,downstream=2",
-            "--device", "test,id=t0,port=sw0.0,bar0=mem32:1M:trap,bar2=mem64p:64G:ram,bar4=io:256,rom=64K,msix=4,bars=bar0@0xe8000000,bar2@0x6b8000000000,bar4@0x3000,rom@0xe8100000",
+            "--device", "test,id=t0,port=sw0.0,bar0=mem32:1M:trap,bar2=mem64p:64G:ram,bar4=io:256,rom=64K,msix=4,"
+                + "bars=bar0@0xe8000000,bar2@0x6b8000000000,bar4@0x3000,rom@0xe8100000",
             "--device", "test,id=t1,port=sw0.1,bar0=mem32p:1M:ram,bar1=mem32:64K:trap,bar2=mem64:1M:ram,msi=4,fixed-bars=bar0@0xd0000000,bar2@0xd1000000");
         Assert.Equal(0, run.ExitCode);
         Assert.Equal(["touched", "14", "0"], Assert.Single(run.Lines("touched")));
@@ -38,7 +39,8 @@ public sealed class LabDebianGuestTests
         Assert.Equal(moves["1"][4], moves["1"][5]);
         Assert.Equal("fff00000", moves["1"][6]);
         Assert.Equal(["00006b80", "10006b80", "00006b80", "ffffffff"], moves["3"][3..]);
-        Assert.Contains(run.EventsOf("bar.move_refused"), e => e.GetProperty("bar").GetString() == "bar0" && e.GetProperty("asked").GetString() == "0xf8000000");
+        Assert.Contains(run.EventsOf("bar.move_refused"), e => e.GetProperty("bar").GetString() == "bar0"
+            && e.GetProperty("asked").GetString() == "0xf8000000");
     }
 
     [Fact]
@@ -86,7 +88,8 @@ public sealed class LabDebianGuestTests
     }
 
     private static Task<GuestRun> RelocateAsync(string policy) => GuestRun.BootAsync(
-        $"{Ids} aperture.script=relocate aperture.to=0@0xe9000000", "--device", $"test,id=t0,addr=04.0,bar0=mem32:1M:trap,bars=bar0@0xe8000000,policy={policy}");
+        $"{Ids} aperture.script=relocate aperture.to=0@0xe9000000", "--device",
+        $"test,id=t0,addr=04.0,bar0=mem32:1M:trap,bars=bar0@0xe8000000,policy={policy}");
 
     [Fact]
     public async Task Every_processor_asked_for_comes_up()

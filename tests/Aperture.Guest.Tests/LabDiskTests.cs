@@ -43,7 +43,8 @@ public sealed class LabDiskTests
                   "devices": [{ "type": "disk", "file": {{JsonSerializer.Serialize(image)}}, "bootindex": 0 }, { "type": "debug-exit" }] }
                 """,
                 TestContext.Current.CancellationToken);
-            using Process run = Process.Start(new ProcessStartInfo(Checkout.Program, ["run", "--config", config]) { RedirectStandardError = true, RedirectStandardInput = true })!;
+            using Process run = Process.Start(
+                new ProcessStartInfo(Checkout.Program, ["run", "--config", config]) { RedirectStandardError = true, RedirectStandardInput = true })!;
             run.StandardInput.Close();
             Task<string> error = run.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
             Assert.True(run.WaitForExit(Limit), "the guest did not end");

@@ -34,7 +34,8 @@ public sealed class LabDocumentedCommandTests
     public async Task A_documented_command_does_what_its_page_says(string page, string command)
     {
         // The pages name the artefacts' usual folder.
-        string typed = command.Replace(Fails, "", StringComparison.Ordinal).Replace(".cache/lab/", LabArtifacts.Locate().Folder + "/", StringComparison.Ordinal);
+        string typed = command.Replace(Fails, "", StringComparison.Ordinal)
+            .Replace(".cache/lab/", LabArtifacts.Locate().Folder + "/", StringComparison.Ordinal);
         await using IAsyncDisposable turn = await SharedLab.LendAsync();
         using Process shell = new()
         {

@@ -1,6 +1,8 @@
 namespace Aperture.Guest.Tests;
 
-/// <summary>What unmodified SeaBIOS starts: Debian's kernel, a disk with GRUB, iPXE, memtest86+ and Debian's installer. Each test reads what that guest printed.</summary>
+/// <summary>
+/// What unmodified SeaBIOS starts: Debian's kernel, a disk with GRUB, iPXE, memtest86+ and Debian's installer. Each test reads what that guest printed.
+/// </summary>
 public sealed class LabFirmwareGuestTests
 {
     private const string KernelOptions = $"{GuestRun.KernelOptions} aperture.script=none";
@@ -11,7 +13,8 @@ public sealed class LabFirmwareGuestTests
     public async Task SeaBIOS_boots_a_disk_through_GRUB_and_Debians_kernel_to_a_login_prompt(string board)
     {
         FirmwareRun run = await FirmwareRun.UntilAsync(
-            "login:", "--machine", board, "--firmware", FirmwareRun.SeaBios, "--device", $"disk,file={FirmwareRun.Prepared("grub-disk.img")},snapshot=on,bootindex=0", "--memory", "256M");
+            "login:", "--machine", board, "--firmware", FirmwareRun.SeaBios, "--device",
+            $"disk,file={FirmwareRun.Prepared("grub-disk.img")},snapshot=on,bootindex=0", "--memory", "256M");
         Assert.Contains("APERTURE grub pc", run.Serial, StringComparison.Ordinal);
         Assert.Contains("APERTURE up ", run.Serial, StringComparison.Ordinal);
     }
@@ -20,7 +23,8 @@ public sealed class LabFirmwareGuestTests
     public async Task SeaBIOS_starts_the_kernel_of_the_command_line_through_its_option_ROM()
     {
         FirmwareRun run = await FirmwareRun.UntilAsync(
-            "APERTURE done", "--firmware", FirmwareRun.SeaBios, "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"),
+            "APERTURE done", "--firmware", FirmwareRun.SeaBios, "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs",
+            FirmwareRun.Prepared("guest-initramfs.cpio.gz"),
             "--cmdline", KernelOptions, "--memory", "256M");
         Assert.Contains("APERTURE up ", run.Serial, StringComparison.Ordinal);
     }
@@ -28,7 +32,8 @@ public sealed class LabFirmwareGuestTests
     [Fact]
     public async Task SeaBIOS_starts_iPXE_which_speaks_an_older_boot_protocol_than_a_direct_boot_takes()
     {
-        FirmwareRun run = await FirmwareRun.UntilAsync("iPXE initialising devices...", "--firmware", FirmwareRun.SeaBios, "--kernel", FirmwareRun.Prepared("ipxe.lkrn"), "--memory", "256M");
+        FirmwareRun run = await FirmwareRun.UntilAsync(
+            "iPXE initialising devices...", "--firmware", FirmwareRun.SeaBios, "--kernel", FirmwareRun.Prepared("ipxe.lkrn"), "--memory", "256M");
         Assert.Contains("Booting from ROM", run.Screen, StringComparison.Ordinal);
     }
 
@@ -61,11 +66,13 @@ public sealed class LabFirmwareGuestTests
     }
 
     [Fact]
-    public async Task Pinned_BARs_on_the_root_bus_and_behind_a_port_survive_SeaBIOS_and_then_Linux() => PinnedMachine.AssertPinsHeld(await FirmwareRun.UntilAsync(
+    public async Task Pinned_BARs_on_the_root_bus_and_behind_a_port_survive_SeaBIOS_and_then_Linux() =>
+        PinnedMachine.AssertPinsHeld(await FirmwareRun.UntilAsync(
         "APERTURE done",
         [
             "--firmware", FirmwareRun.SeaBios, "--memory", "512M", .. PinnedMachine.Options,
-            "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"), "--cmdline", PinnedMachine.KernelOptions,
+            "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"), "--cmdline",
+            PinnedMachine.KernelOptions,
         ]));
 
     [Fact]
@@ -73,7 +80,8 @@ public sealed class LabFirmwareGuestTests
     {
         // Its dialogs name their priority between brackets.
         FirmwareRun run = await FirmwareRun.UntilAsync(
-            "[!!]", "--firmware", FirmwareRun.SeaBios, "--kernel", FirmwareRun.Prepared("installer-vmlinuz"), "--initramfs", FirmwareRun.Prepared("installer-initrd.gz"),
+            "[!!]", "--firmware", FirmwareRun.SeaBios, "--kernel", FirmwareRun.Prepared("installer-vmlinuz"), "--initramfs",
+            FirmwareRun.Prepared("installer-initrd.gz"),
             "--cmdline", "console=ttyS0 quiet lpj=1000000 tsc=reliable no_timer_check mitigations=off", "--memory", "768M");
         Assert.Contains("SeaBIOS", run.Screen, StringComparison.Ordinal);
     }

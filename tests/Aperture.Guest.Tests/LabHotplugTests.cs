@@ -3,7 +3,10 @@ using Aperture.Lab;
 
 namespace Aperture.Guest.Tests;
 
-/// <summary>Devices that come and go under an unmodified Debian kernel, whose own pciehp driver handles the slots; in the lab, where a control socket and its clients can be together.</summary>
+/// <summary>
+/// Devices that come and go under an unmodified Debian kernel, whose own pciehp driver handles the slots; in the lab, where a control socket and its clients
+/// can be together.
+/// </summary>
 public sealed class LabHotplugTests
 {
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(4);
@@ -28,8 +31,10 @@ public sealed class LabHotplugTests
         // The pinned BAR is where the user wants it, the other where the guest put it: in the port's window.
         Assert.True(guest.Any(l => l.StartsWith("APERTURE bar 0000:01:00.0 0 0x00000000e8000000", StringComparison.Ordinal)), all);
         Assert.Contains(guest, l => l.StartsWith("APERTURE bar 0000:01:00.0 2 0x0000000400000000", StringComparison.Ordinal));
-        Assert.Contains(guest, l => l.StartsWith("APERTURE touch 0000:01:00.0 0 registers 0x00000000e8000000", StringComparison.Ordinal) && l.Contains(" ok ", StringComparison.Ordinal));
-        Assert.Contains(guest, l => l.StartsWith("APERTURE touch 0000:01:00.0 2 ram", StringComparison.Ordinal) && l.Contains(" ok ", StringComparison.Ordinal));
+        Assert.Contains(guest, l => l.StartsWith("APERTURE touch 0000:01:00.0 0 registers 0x00000000e8000000", StringComparison.Ordinal)
+            && l.Contains(" ok ", StringComparison.Ordinal));
+        Assert.Contains(guest, l => l.StartsWith("APERTURE touch 0000:01:00.0 2 ram", StringComparison.Ordinal)
+            && l.Contains(" ok ", StringComparison.Ordinal));
         Assert.Contains(guest, l => l.StartsWith("APERTURE irq 0000:01:00.0 msix ok", StringComparison.Ordinal));
         Assert.Equal(3, guest.Count(l => l.StartsWith("APERTURE appeared", StringComparison.Ordinal)));
         Assert.Equal(3, guest.Count(l => l.StartsWith("APERTURE vanished", StringComparison.Ordinal)));
@@ -42,7 +47,8 @@ public sealed class LabHotplugTests
         Assert.Contains("machine = 0", said);
         Assert.DoesNotContain("the socket is still there", said);
 
-        Assert.Equal(["nic1 True", "nic2 False", "nic1 True"], events.Where(e => Kind(e) == "hotplug.removed").Select(e => $"{e.GetProperty("function").GetString()} {e.GetProperty("orderly").GetBoolean()}"));
+        Assert.Equal(["nic1 True", "nic2 False", "nic1 True"], events.Where(e => Kind(e) == "hotplug.removed")
+            .Select(e => $"{e.GetProperty("function").GetString()} {e.GetProperty("orderly").GetBoolean()}"));
         Assert.Equal(3, events.Count(e => Kind(e) == "hotplug.added"));
         Assert.All(events.Where(e => Kind(e) == "map.verified"), e => Assert.Equal(0, e.GetProperty("count").GetInt32()));
         Assert.Contains(events, e => Kind(e) == "map.verified" && e.GetProperty("when").GetString() == "end");

@@ -15,12 +15,14 @@ public sealed class LabPassthroughGuestTests
     public async Task A_drive_and_a_network_controller_below_their_switch_work_at_the_hosts_addresses(string path)
     {
         GuestRun run = await Boot("--vfio", path, "--mirror", $"{Drive},{Network}");
-        Assert.SkipWhen(run.Error.Contains("iommufd", StringComparison.Ordinal) && run.ExitCode == 3, "the lab's kernel has no iommufd: ./aperture lab prepare kernel builds one that has");
+        Assert.SkipWhen(run.Error.Contains("iommufd", StringComparison.Ordinal) && run.ExitCode == 3,
+            "the lab's kernel has no iommufd: ./aperture lab prepare kernel builds one that has");
         Assert.True(run.ExitCode == 0, run.Error + run.Serial);
         Assert.Equal(["disk-write", Drive, "ok"], Assert.Single(run.Lines("disk-write")));
         Assert.Equal(["ping", Network, "ok"], Assert.Single(run.Lines("ping"))[..3]);
         Assert.All(run.Lines("vectors"), line => Assert.Equal("msix", line[2]));
-        Assert.All(run.Lines("vectors"), line => Assert.True(int.Parse(line[4], System.Globalization.CultureInfo.InvariantCulture) > 0, string.Join(' ', line)));
+        Assert.All(run.Lines("vectors"),
+            line => Assert.True(int.Parse(line[4], System.Globalization.CultureInfo.InvariantCulture) > 0, string.Join(' ', line)));
 
         // What the guest's kernel has is what the plan pinned: the addresses of the emulated machine's own firmware and kernel.
         foreach (JsonElement decoded in run.EventsOf("bar.decoded").Where(e => e.GetProperty("function").GetString() is Drive or Network))
@@ -45,6 +47,7 @@ public sealed class LabPassthroughGuestTests
         LabArtifacts artifacts = LabArtifacts.Locate();
         Assert.SkipUnless(artifacts.HasOuter && artifacts.HasPassthrough, $"the lab's kernels are not in {artifacts.Folder}: run ./aperture lab prepare");
         return await GuestRun.KernelAsync(
-            artifacts.PassthroughKernel, artifacts.PassthroughInitramfs, "aperture.script=assigned", ["--accel", "lab", "--lab-hardware", "passthrough", .. options]);
+            artifacts.PassthroughKernel, artifacts.PassthroughInitramfs, "aperture.script=assigned",
+            ["--accel", "lab", "--lab-hardware", "passthrough", .. options]);
     }
 }

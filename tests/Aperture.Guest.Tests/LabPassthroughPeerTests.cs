@@ -2,14 +2,16 @@ using System.Text.Json;
 
 namespace Aperture.Guest.Tests;
 
-/// <summary>DMA of one passed-through device into the BAR of another, and what the run says of it, on both of VFIO's interfaces; in the lab (lab/peers).</summary>
+/// <summary>
+/// DMA of one passed-through device into the BAR of another, and what the run says of it, on both of VFIO's interfaces; in the lab (lab/peers).
+/// </summary>
 public sealed class LabPassthroughPeerTests
 {
     private const string HostAddress = "0x0000380000000000";
     private const string Moved = "0x380001000000";
 
     // VFIO_DEVICE_FEATURE_DMA_BUF.
-    private static readonly Version s_buffers = new(6, 19);
+    private static readonly Version Buffers = new(6, 19);
 
     [Fact]
     public async Task Peers_reach_a_BAR_exactly_while_and_where_it_decodes_and_what_iommufd_refuses_is_told()
@@ -24,7 +26,7 @@ public sealed class LabPassthroughPeerTests
             return;
         }
 
-        if (Linux(script) >= s_buffers)
+        if (Linux(script) >= Buffers)
         {
             CheckReached(script, "iommufd");
             return;
@@ -47,7 +49,9 @@ public sealed class LabPassthroughPeerTests
         Assert.All(seen, l => Assert.Equal("ok", l.Split(' ')[4]));
         Assert.Equal(HostAddress, seen[0].Split(' ')[3]);
         Assert.Equal(Moved, seen[4].Split(' ')[3]);
-        string[] told = [.. script.Events(path).Where(e => Kind(e).StartsWith("p2p.", StringComparison.Ordinal) && e.GetProperty("region").GetString() == "nvme1 bar2").Select(e => $"{Kind(e)} {e.GetProperty("address").GetString()}")];
+        string[] told = [.. script.Events(path)
+            .Where(e => Kind(e).StartsWith("p2p.", StringComparison.Ordinal) && e.GetProperty("region").GetString() == "nvme1 bar2")
+            .Select(e => $"{Kind(e)} {e.GetProperty("address").GetString()}")];
         Assert.Contains("p2p.mapped 0x380000000000", told);
         Assert.Contains($"p2p.mapped {Moved}", told);
         Assert.DoesNotContain(told, t => t.StartsWith("p2p.refused", StringComparison.Ordinal));
@@ -77,11 +81,13 @@ public sealed class LabPassthroughPeerTests
 
         // What sits in no slot goes at once; what sits in one that the guest does not listen to, after a while.
         Assert.Equal(["net0 False", "disk0 False"], Removed(script, "second"));
-        Assert.All(script.Events("first").Concat(script.Events("second")).Where(e => Kind(e) == "map.verified"), e => Assert.Equal(0, e.GetProperty("count").GetInt32()));
+        Assert.All(script.Events("first").Concat(script.Events("second")).Where(e => Kind(e) == "map.verified"),
+            e => Assert.Equal(0, e.GetProperty("count").GetInt32()));
     }
 
     private static string[] Removed(PassthroughScript script, string run) =>
-        [.. script.Events(run).Where(e => Kind(e) == "hotplug.removed").Select(e => $"{e.GetProperty("function").GetString()} {e.GetProperty("orderly").GetBoolean()}")];
+        [.. script.Events(run).Where(e => Kind(e) == "hotplug.removed")
+            .Select(e => $"{e.GetProperty("function").GetString()} {e.GetProperty("orderly").GetBoolean()}")];
 
     private static string Kind(JsonElement e) => e.GetProperty("event").GetString()!;
 }

@@ -3,8 +3,8 @@ using Aperture.Kvm;
 namespace Aperture.Guest.Tests;
 
 /// <summary>
-/// One of Debian's builds of OVMF. The 64-bit one restores CR8 after each interrupt, which ends the lab's emulator (docs/lab.md), so it runs only where this host's
-/// KVM is complete; the 32-bit one runs in the lab as well.
+/// One of Debian's builds of OVMF. The 64-bit one restores CR8 after each interrupt, which ends the lab's emulator (docs/lab.md), so it runs only where this
+/// host's KVM is complete; the 32-bit one runs in the lab as well.
 /// </summary>
 /// <param name="Code">The bank with the code.</param>
 /// <param name="Variables">The bank with the variables, as delivered.</param>
@@ -25,7 +25,8 @@ internal sealed record OvmfImage(string Code, string Variables)
         }
 
         Assert.SkipUnless(
-            KvmSystem.Probe64Bit().Runs64Bit, "the lab's QEMU ends on an assertion when a guest writes CR8 while an interrupt waits, which 64-bit OVMF's timer handler does (docs/lab.md)");
+            KvmSystem.Probe64Bit().Runs64Bit,
+            "the lab's QEMU ends on an assertion when a guest writes CR8 while an interrupt waits, which 64-bit OVMF's timer handler does (docs/lab.md)");
         OvmfImage found = new("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd");
         Assert.SkipUnless(File.Exists(found.Code), $"{found.Code} is not installed (package ovmf)");
         return found;

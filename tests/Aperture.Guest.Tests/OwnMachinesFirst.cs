@@ -9,7 +9,7 @@ namespace Aperture.Guest.Tests;
 /// </summary>
 public sealed class OwnMachinesFirst : ITestCollectionOrderer
 {
-    private static readonly string[] s_order =
+    private static readonly string[] Order =
     [
         nameof(LabDocumentedCommandTests), nameof(LabPassthroughGuestTests), nameof(LabFirmwareDemoTests),
         nameof(PassthroughFaultTests), nameof(LabFirmwareGuestTests), nameof(LabOvmfTests), nameof(LabDebianGuestTests),
@@ -21,7 +21,7 @@ public sealed class OwnMachinesFirst : ITestCollectionOrderer
 
     private static int Place(ITestCollection collection)
     {
-        int at = Array.FindIndex(s_order, name => collection.TestCollectionDisplayName.Contains(name, StringComparison.Ordinal));
-        return at < 0 ? s_order.Length : at;
+        int at = Array.FindIndex(Order, name => collection.TestCollectionDisplayName.Contains(name, StringComparison.Ordinal));
+        return at < 0 ? Order.Length : at;
     }
 }

@@ -42,6 +42,7 @@ public sealed class PassthroughDeviceTests
         Assert.Equal([pin, "e9000000", "0xFFFFFFFF", "0x010000ED"], Assert.Single(lab["follow"].Lines("relocate"))[3..7]);
         Assert.Contains("\"event\":\"pin.moved\"", lab["follow-events"].Output, StringComparison.Ordinal);
         Assert.True(lab["stop"].ExitCode == 3, lab.All);
-        Assert.Contains($"edu0 (00:01.0) bar0 is pinned at 0x{pin}, and the guest gave it 0xe9000000 with decoding on", lab["stop"].Output, StringComparison.Ordinal);
+        Assert.Contains($"edu0 (00:01.0) bar0 is pinned at 0x{pin}, and the guest gave it 0xe9000000 with decoding on", lab["stop"].Output,
+            StringComparison.Ordinal);
     }
 }

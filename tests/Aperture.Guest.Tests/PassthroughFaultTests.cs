@@ -36,13 +36,13 @@ public sealed class PassthroughFaultTests
     }
 
     /// <summary>How often the monitor is killed. APERTURE_KILLS=50 for a long series.</summary>
-    private static readonly int s_kills = Number("APERTURE_KILLS", 10);
+    private static readonly int Kills = Number("APERTURE_KILLS", 10);
 
     /// <summary>In how many of the first ones Linux's driver makes the transfers; in the others a guest that starts sooner.</summary>
-    private static readonly int s_killsOfLinux = Math.Clamp(s_kills / 5, 2, 5);
+    private static readonly int KillsOfLinux = Math.Clamp(Kills / 5, 2, 5);
 
     /// <summary>In how many of them the guest may stand still before it transfers, as the emulated machine's guests do now and then.</summary>
-    private static readonly int s_stalledGuests = Math.Max(1, s_kills * 3 / 50);
+    private static readonly int StalledGuests = Math.Max(1, Kills * 3 / 50);
 
     private static int Number(string variable, int otherwise) =>
         int.TryParse(Environment.GetEnvironmentVariable(variable), NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : otherwise;
@@ -57,13 +57,14 @@ public sealed class PassthroughFaultTests
             before=$(pinned)
             stalled=0 path=container
             start() {
-                if [ $done -lt {{s_killsOfLinux}} ]; then
+                if [ $done -lt {{KillsOfLinux}} ]; then
                     set -- --kernel "$kernel" --initramfs "$initramfs" --memory 256M \
-                        --cmdline "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check nohz=off highres=off mitigations=off aperture.script=load"
+                        --cmdline "$ticking aperture.script=load"
                 else
                     set -- --kernel "$bare_kernel" --memory 64M --cmdline load
                 fi
-                exec "$aperture" run --accel kvm "$@" --serial file=$scratch/serial --vfio $path --device vfio,host=0000:03:00.0,bars=all=host </dev/null >$scratch/printed 2>&1
+                exec "$aperture" run --accel kvm "$@" --serial file=$scratch/serial \
+                    --vfio $path --device vfio,host=0000:03:00.0,bars=all=host </dev/null >$scratch/printed 2>&1
             }
             round() {
                 start &
@@ -76,14 +77,18 @@ public sealed class PassthroughFaultTests
                 done
                 [ -d /proc/$monitor ] || { cat $scratch/printed $scratch/serial; return 1; }
                 grep -q '^APERTURE loaded' $scratch/serial || stalled=$((stalled + 1))
-                [ $stalled -le {{s_stalledGuests}} ] || { echo "the guest did not come to transfer in $stalled rounds, on the path $path just now"; cat $scratch/printed $scratch/serial; return 1; }
+                [ $stalled -le {{StalledGuests}} ] || {
+                    echo "the guest did not come to transfer in $stalled rounds, on the path $path just now"
+                    cat $scratch/printed $scratch/serial
+                    return 1
+                }
                 sleep 0.2
                 kill -9 $monitor
                 wait $monitor
                 [ "$(holders)" = 0 ] && [ "$(pinned)" = "$before" ]
             }
             done=0
-            while [ $done -lt {{s_kills}} ]; do
+            while [ $done -lt {{Kills}} ]; do
                 : >$scratch/serial
                 round >$scratch/round 2>&1 || break
                 done=$((done + 1))
@@ -97,14 +102,14 @@ public sealed class PassthroughFaultTests
             echo 0000:03:00.0 >/sys/bus/pci/drivers_probe
             sleep 1
             step host-again head -n 1 /dev/nvme0n1
-            """, minutes: 10 + (s_kills / 10));
-        Assert.True(lab["rounds"].Output.Trim().Split('\n')[^1] == $"{s_kills}", lab.All);
+            """, minutes: 10 + (Kills / 10));
+        Assert.True(lab["rounds"].Output.Trim().Split('\n')[^1] == $"{Kills}", lab.All);
         Assert.Equal(lab["pinned-before"].Output.Trim(), lab["pinned"].Output.Trim());
         Assert.StartsWith("APERTURE labnvme0 sector 0000000000000000", lab["host-again"].Output, StringComparison.Ordinal);
     }
 
     /// <summary>How often decoding is toggled; emulated, each takes 3 to 8 ms. APERTURE_TOGGLES=100000 for the whole of it.</summary>
-    private static readonly int s_toggles = Number("APERTURE_TOGGLES", 2000);
+    private static readonly int Toggles = Number("APERTURE_TOGGLES", 2000);
 
     // The registers are looked at in both states now and then; the monitor's own descriptors and mappings are counted meanwhile.
     [Fact]
@@ -114,9 +119,9 @@ public sealed class PassthroughFaultTests
             $$"""
             bind-vfio 0000:03:00.0 >&2
             step pinned-before pinned
-            limit={{120 + s_toggles / 50}}
+            limit={{120 + Toggles / 50}}
             watched() {
-                bare "decode {{s_toggles}}" --device vfio,host=0000:03:00.0,id=n0,bars=all=host &
+                bare "decode {{Toggles}}" --device vfio,host=0000:03:00.0,id=n0,bars=all=host &
                 runner=$!
                 while [ -d /proc/$runner ]; do
                     sleep 0.5
@@ -127,10 +132,10 @@ public sealed class PassthroughFaultTests
             step toggles watched
             step pinned pinned
             step holders holders
-            """, minutes: 6 + s_toggles / 2500);
+            """, minutes: 6 + Toggles / 2500);
         PassthroughStep toggles = lab["toggles"];
         Assert.True(toggles.ExitCode == 0, lab.All);
-        Assert.Equal(["torment", "decode", "ok", $"{s_toggles * 2L}"], Assert.Single(toggles.Lines("torment")));
+        Assert.Equal(["torment", "decode", "ok", $"{Toggles * 2L}"], Assert.Single(toggles.Lines("torment")));
         string[] open = [.. toggles.Output.Split('\n').Where(l => l.StartsWith("open ", StringComparison.Ordinal))];
         if (open.Length > 8)
         {
@@ -157,11 +162,13 @@ public sealed class PassthroughFaultTests
             [ {path} = container ] || [ -e /dev/iommu ] || exit 0
             step pinned-before pinned
             limit=180
-            step torment vm "aperture.script=torment aperture.count={SlowToggles} nvme_core.io_timeout=2" --vfio {path} --device vfio,host=0000:03:00.0,id=n0,bars=all=host
+            step torment vm "aperture.script=torment aperture.count={SlowToggles} nvme_core.io_timeout=2" --vfio {path} \
+                --device vfio,host=0000:03:00.0,id=n0,bars=all=host
             step pinned pinned
             step holders holders
             """, minutes: 10);
-        Assert.SkipUnless(path == "container" || lab["iommufd"].ExitCode == 0, "the lab's kernel has no iommufd: ./aperture lab prepare kernel builds one that has");
+        Assert.SkipUnless(path == "container" || lab["iommufd"].ExitCode == 0,
+            "the lab's kernel has no iommufd: ./aperture lab prepare kernel builds one that has");
         PassthroughStep torment = lab["torment"];
         Assert.True(torment.ExitCode == 0, torment.Output);
         Assert.Equal(["msix", "busmaster", "decode", "garbage"], torment.Lines("torment").Select(l => l[1]));
@@ -182,7 +189,7 @@ public sealed class PassthroughFaultTests
             bind-vfio 0000:03:00.0 >&2
             : >$scratch/serial
             "$aperture" run --accel kvm --kernel "$kernel" --initramfs "$initramfs" --memory 256M --serial file=$scratch/serial --events $events \
-                --cmdline "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check nohz=off highres=off mitigations=off aperture.script=unplugged" \
+                --cmdline "$ticking aperture.script=unplugged" \
                 --root-port id=rp0 --device vfio,host=0000:03:00.0,id=n0,port=rp0,bars=all=host </dev/null >$scratch/printed 2>&1 &
             monitor=$!
             waited=0

@@ -132,11 +132,12 @@ internal sealed class PassthroughLab
     private const string Prelude =
         """
         limit=60
+        ticking="console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check nohz=off highres=off mitigations=off"
         vm() {
             line=$1
             shift
-            timeout -k 5 $limit $wrap "$aperture" run --accel kvm --kernel "${vm_kernel:-$kernel}" --initramfs "$initramfs" --memory 256M --serial stdio --events $events \
-                --cmdline "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check nohz=off highres=off mitigations=off $line" "$@" </dev/null
+            timeout -k 5 $limit $wrap "$aperture" run --accel kvm --kernel "${vm_kernel:-$kernel}" --initramfs "$initramfs" --memory 256M \
+                --serial stdio --events $events --cmdline "$ticking $line" "$@" </dev/null
         }
         bare() {
             line=$1

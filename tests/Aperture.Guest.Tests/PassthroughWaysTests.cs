@@ -33,7 +33,8 @@ public sealed class PassthroughWaysRun : IAsyncLifetime
             vm "$@"
         )
         if [ -e /dev/iommu ]; then
-            step descriptor passed aperture.script=assigned --device vfio,fd=7,id=n0,bars=all=host,rom=$session/given.rom --device vfio,sysfs=/sys/bus/pci/devices/0000:07:00.0,id=e0
+            step descriptor passed aperture.script=assigned --device vfio,fd=7,id=n0,bars=all=host,rom=$session/given.rom \
+                --device vfio,sysfs=/sys/bus/pci/devices/0000:07:00.0,id=e0
             step descriptor-events cat $events
             step descriptor-container passed x --vfio container --device vfio,fd=7
         fi
@@ -122,7 +123,8 @@ public sealed class PassthroughWaysTests(PassthroughWaysRun run) : IClassFixture
         Assert.Equal(["0000:01:00.0", "0000:01:00.1"], guest.Lines("ping").Select(l => l[1]));
 
         // The host's resources of both functions, in the order of the functions as the guest's are.
-        (int Index, ulong Address)[] host = [.. Step("vf-places").Lines("place").Select(l => (int.Parse(l[2], CultureInfo.InvariantCulture), Convert.ToUInt64(l[3], 16)))];
+        (int Index, ulong Address)[] host =
+            [.. Step("vf-places").Lines("place").Select(l => (int.Parse(l[2], CultureInfo.InvariantCulture), Convert.ToUInt64(l[3], 16)))];
         Assert.Equal(4, host.Length);
         Assert.Equal(host, guest.Lines("bar").Select(l => (int.Parse(l[2], CultureInfo.InvariantCulture), Convert.ToUInt64(l[3], 16))));
     }

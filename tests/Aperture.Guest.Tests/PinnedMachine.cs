@@ -1,7 +1,8 @@
 namespace Aperture.Guest.Tests;
 
 /// <summary>
-/// A machine with pinned BARs of every kind on the root bus and behind a port, for firmware and then Linux to enumerate. That of c is where OVMF has its ECAM window.
+/// A machine with pinned BARs of every kind on the root bus and behind a port, for firmware and then Linux to enumerate. That of c is where OVMF has its ECAM
+/// window.
 /// </summary>
 internal static class PinnedMachine
 {
@@ -13,7 +14,8 @@ internal static class PinnedMachine
     [
         "--root-port", "id=rp0", "--root-port", "id=rp1",
         "--device", "test,id=a,addr=05.0,bar0=mem32:1M:trap,bar2=mem64p:256M:ram,bars=bar0@0xd8000000,bar2@0xb00000000",
-        "--device", "test,id=b,port=rp1,bar0=mem32:1M:trap,bar1=mem32:64K:trap,bar2=mem64p:256M:ram,bar4=io:256,bars=bar0@0xd0300000,bar2@0xc00000000,bar4@0x9000",
+        "--device", "test,id=b,port=rp1,bar0=mem32:1M:trap,bar1=mem32:64K:trap,bar2=mem64p:256M:ram,bar4=io:256,"
+            + "bars=bar0@0xd0300000,bar2@0xc00000000,bar4@0x9000",
         "--device", "test,id=c,addr=06.0,bar0=mem32:1M:trap,bars=bar0@0xe8000000",
     ];
 
@@ -28,7 +30,8 @@ internal static class PinnedMachine
         Assert.Equal("0x0000000000009000", seen["0000:02:00.0 4"]);
         Assert.Equal("0x00000000e8000000", seen["0000:00:06.0 0"]);
         Assert.Equal(["touched", "12", "0"], Assert.Single(run.Lines("touched")));
-        string[] asked = [.. run.EventsOf("bar.move_refused").Select(e => $"{e.GetProperty("function").GetString()} {e.GetProperty("bar").GetString()}").Distinct().Order()];
+        string[] asked = [.. run.EventsOf("bar.move_refused").Select(e => $"{e.GetProperty("function").GetString()} {e.GetProperty("bar").GetString()}")
+            .Distinct().Order()];
         Assert.Equal(["a bar0", "a bar2", "b bar0", "b bar2", "b bar4", "c bar0"], asked);
     }
 }

@@ -8,10 +8,10 @@ namespace Aperture.Guest.Tests;
 /// </summary>
 internal static class SharedLab
 {
-    private static readonly SemaphoreSlim s_free = new(LabRunner.SlotsByEnvironment);
-    private static readonly Lock s_gate = new();
-    private static readonly List<LabSession> s_idle = [];
-    private static int s_taken;
+    private static readonly SemaphoreSlim Free = new(LabRunner.SlotsByEnvironment);
+    private static readonly Lock Gate = new();
+    private static readonly List<LabSession> Idle = [];
+    private static int _taken;
 
     /// <summary>Runs a script of bash in such a machine. One that does not end in time is repeated in a fresh machine, and that is reported.</summary>
     /// <param name="script">See lab/serve for what it finds.</param>
@@ -44,9 +44,9 @@ internal static class SharedLab
     {
         Slot slot = await TakeAsync();
         LabSession? surplus;
-        lock (s_gate)
+        lock (Gate)
         {
-            surplus = s_idle.Count + s_taken > LabRunner.SlotsByEnvironment ? Pop() : null;
+            surplus = Idle.Count + _taken > LabRunner.SlotsByEnvironment ? Pop() : null;
         }
 
         if (surplus is not null)
@@ -61,10 +61,10 @@ internal static class SharedLab
     public static async Task EndAsync(Predicate<LabSession> condition)
     {
         List<LabSession> ended;
-        lock (s_gate)
+        lock (Gate)
         {
-            ended = s_idle.FindAll(condition);
-            s_idle.RemoveAll(condition);
+            ended = Idle.FindAll(condition);
+            Idle.RemoveAll(condition);
         }
 
         foreach (LabSession session in ended)
@@ -75,10 +75,10 @@ internal static class SharedLab
 
     private static async Task<Slot> TakeAsync()
     {
-        await s_free.WaitAsync();
-        lock (s_gate)
+        await Free.WaitAsync();
+        lock (Gate)
         {
-            s_taken++;
+            _taken++;
         }
 
         return new Slot();
@@ -86,15 +86,15 @@ internal static class SharedLab
 
     private static LabSession? Pop()
     {
-        lock (s_gate)
+        lock (Gate)
         {
-            if (s_idle.Count == 0)
+            if (Idle.Count == 0)
             {
                 return null;
             }
 
-            LabSession session = s_idle[^1];
-            s_idle.RemoveAt(s_idle.Count - 1);
+            LabSession session = Idle[^1];
+            Idle.RemoveAt(Idle.Count - 1);
             return session;
         }
     }
@@ -109,9 +109,9 @@ internal static class SharedLab
             return;
         }
 
-        lock (s_gate)
+        lock (Gate)
         {
-            s_idle.Add(session);
+            Idle.Add(session);
         }
     }
 
@@ -123,12 +123,12 @@ internal static class SharedLab
     {
         public ValueTask DisposeAsync()
         {
-            lock (s_gate)
+            lock (Gate)
             {
-                s_taken--;
+                _taken--;
             }
 
-            s_free.Release();
+            Free.Release();
             return ValueTask.CompletedTask;
         }
     }

@@ -183,11 +183,13 @@ public class ConsistencyTests
     {
         string bridge = Say.Dump("00:01.0", ConfigBuilder.Bridge(1, 1, HostPortType.RootPort, 0x8000_0000, 16 << 20, 0x8_0000_0000, 2 << 20).Bytes);
         const string Details = "\tControl: I/O- Mem- BusMaster-\n\tRegion 0: Memory at 80000000 (32-bit, non-prefetchable) [disabled] [size=16M]\n"
-            + "\tRegion 1: Memory at <unassigned> (64-bit, prefetchable) [disabled] [size=32G]\n\tRegion 3: Memory at <unassigned> (64-bit, prefetchable) [disabled] [size=32M]\n";
+            + "\tRegion 1: Memory at <unassigned> (64-bit, prefetchable) [disabled] [size=32G]\n\tRegion 3: Memory at <unassigned> (64-bit, prefetchable) "
+            + "[disabled] [size=32M]\n";
         string device = Say.Dump("01:00.0", new ConfigBuilder(64).U16(4, 0).Bar32(0, 0x8000_0000).Bar64(1, 0).Bar64(3, 0).Bytes, Details);
         HostFinding finding = Assert.Single(HostReader.ReadLspci(bridge + device, "dump").Findings);
         Assert.Equal((HostFindingSeverity.Warning, HostFindingKind.NoAddress), (finding.Severity, finding.Kind));
-        Assert.Equal("bar1 (32G) and bar3 (32M) of 0000:01:00.0 have no address: the prefetchable window of 0000:00:01.0 above holds 2M, and they need 32800M there", finding.Text);
+        Assert.Equal("bar1 (32G) and bar3 (32M) of 0000:01:00.0 have no address: the prefetchable window of 0000:00:01.0 above holds 2M, and they need 32800M "
+            + "there", finding.Text);
     }
 
     [Fact]
@@ -202,7 +204,8 @@ public class ConsistencyTests
         tree.Function("pci0000:00", "0000:00:02.0", config, lines);
         HostFinding finding = Assert.Single(tree.Read().Findings);
         Assert.Equal(
-            "SR-IOV of 0000:00:02.0 cannot be turned on, because its VF BARs 0, 2 (3696M in all for 7 VFs) have no address; they need a 64-bit window, or a window of 4G below 4 GiB",
+            "SR-IOV of 0000:00:02.0 cannot be turned on, because its VF BARs 0, 2 (3696M in all for 7 VFs) have no address; they need a 64-bit window, or a "
+                + "window of 4G below 4 GiB",
             finding.Text);
     }
 }

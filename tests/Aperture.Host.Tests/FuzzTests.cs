@@ -126,7 +126,8 @@ public class FuzzTests
         let whole = new SampleMachine(seed).Verbose()
         from edits in (from at in Gen.Choose(0, whole.Length)
                        from cut in Gen.Choose(0, 30)
-                       from put in Gen.Elements("", "0", "-", "+", "f", "\n", "\t", "> ", ":", "]", "[size=", "99999999999999999999", "Capabilities: [", "Region 0: Memory at ", "pcilib: ")
+                       from put in Gen.Elements("", "0", "-", "+", "f", "\n", "\t", "> ", ":", "]", "[size=", "99999999999999999999", "Capabilities: [",
+                           "Region 0: Memory at ", "pcilib: ")
                        select (at, cut, put)).ListOf()
         from cutOff in Gen.Frequency((8, Gen.Constant(int.MaxValue)), (1, Gen.Choose(0, whole.Length)))
         let text = Edit(whole, edits.Take(12))

@@ -144,8 +144,10 @@ public class LspciTests
     [Fact]
     public void The_flags_line_of_v_has_the_node_and_the_group()
     {
-        const string Flags = "\tFlags: bus master, fast devsel, latency 0, IRQ 16, NUMA node 3, IOMMU group 41\n\tMemory at a3000000 (32-bit, non-prefetchable) [size=16M]\n"
-            + "\tExpansion ROM at 000c0000 [virtual] [disabled] [size=128K]\n\tCapabilities: [60] Power Management version 3\n\t\tFlags: PMEClk- DSI- NUMA node 9\n";
+        const string Flags = "\tFlags: bus master, fast devsel, latency 0, IRQ 16, NUMA node 3, IOMMU group 41\n\tMemory at a3000000 (32-bit, "
+            + "non-prefetchable) [size=16M]\n"
+            + "\tExpansion ROM at 000c0000 [virtual] [disabled] [size=128K]\n\tCapabilities: [60] Power Management version 3\n\t\tFlags: PMEClk- DSI- NUMA "
+            + "node 9\n";
         HostMachine machine = Read(Say.Dump("00:02.0", new ConfigBuilder(64).Bar32(0, 0xA300_0000).Bytes, Flags));
         HostFunction function = machine.At("0000:00:02.0");
         Assert.Equal((3, 41, true), (function.NumaNode, function.IommuGroup, machine.KnowsIommuGroups));
@@ -162,7 +164,8 @@ public class LspciTests
         HostMachine machine = Read(Text);
         HostFunction smbus = machine.At("0000:00:1f.3");
         Assert.Equal((0x0C0500u, 5, "i801_smbus"), (smbus.Identity.ClassCode, smbus.Identity.Revision, smbus.Driver));
-        Assert.Equal([(0, BarKind.Memory64, 256UL, true), (2, BarKind.Io, 32UL, false)], smbus.Bars.Select(static bar => (bar.Index, bar.Kind, bar.Size, bar.Enabled)));
+        Assert.Equal([(0, BarKind.Memory64, 256UL, true), (2, BarKind.Io, 32UL, false)],
+            smbus.Bars.Select(static bar => (bar.Index, bar.Kind, bar.Size, bar.Enabled)));
         HostFunction display = machine.At("0000:01:00.0");
         Assert.Equal([(1, false), (5, true)], display.Bars.Select(static bar => (bar.Index, bar.Enabled)));
         Assert.False(display.KnowsCapabilities);

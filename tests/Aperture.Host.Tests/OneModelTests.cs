@@ -41,7 +41,8 @@ public class OneModelTests
             }
 
             // A listing of registers alone cannot tell a BAR from another register of that place, unless it does not decode.
-            Assert.All(read.AllBars.Where(static bar => bar is { Assigned: true, Enabled: true }), bar => Assert.Contains(truth.AllBars, other => other.Index == bar.Index));
+            Assert.All(read.AllBars.Where(static bar => bar is { Assigned: true, Enabled: true }),
+                bar => Assert.Contains(truth.AllBars, other => other.Index == bar.Index));
         }
     });
 
@@ -77,7 +78,8 @@ public class OneModelTests
         // From the end, so that no message stands inside another; not before the first header is whole, and not inside a line break.
         foreach (int at in Enumerable.Range(0, 20).Select(_ => random.Next(80, text.Length - 1)).OrderDescending().ToList())
         {
-            string message = random.Next(2) == 0 ? "pcilib: sysfs_read_vpd: read failed: No such device\n" : "lspci: Unable to load libkmod resources: error -2\n";
+            string message = random.Next(2) == 0 ? "pcilib: sysfs_read_vpd: read failed: No such device\n"
+                : "lspci: Unable to load libkmod resources: error -2\n";
             text = text[at - 1] == '\n' && text[at] == '\n' ? text : text.Insert(at, message);
         }
 
@@ -136,7 +138,8 @@ public class OneModelTests
         }
 
         Assert.Equal(tree.KnowsIommuGroups, listing.KnowsIommuGroups);
-        Assert.Equal(tree.IommuGroups.Select(static group => $"{group.Number}: {string.Join(' ', group.Functions)}"), listing.IommuGroups.Select(static group => $"{group.Number}: {string.Join(' ', group.Functions)}"));
+        Assert.Equal(tree.IommuGroups.Select(static group => $"{group.Number}: {string.Join(' ', group.Functions)}"),
+            listing.IommuGroups.Select(static group => $"{group.Number}: {string.Join(' ', group.Functions)}"));
         Assert.Equal(tree.Findings.Select(static finding => finding.Text), listing.Findings.Select(static finding => finding.Text));
     }
 

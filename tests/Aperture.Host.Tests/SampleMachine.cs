@@ -32,7 +32,8 @@ internal sealed record SampleFunction(string Address, string Above, byte[] Confi
     internal string Verbose()
     {
         StringBuilder text = new($"{Address} {Header}\n");
-        text.Append(CultureInfo.InvariantCulture, $"\tControl: I/O{Sign(Has(1))} Mem{Sign(Has(2))} BusMaster{Sign(Has(4))} SpecCycle-\n\tStatus: Cap+ 66MHz-\n");
+        text.Append(CultureInfo.InvariantCulture,
+            $"\tControl: I/O{Sign(Has(1))} Mem{Sign(Has(2))} BusMaster{Sign(Has(4))} SpecCycle-\n\tStatus: Cap+ 66MHz-\n");
         text.Append(Node is { } node ? $"\tNUMA node: {node}\n" : "").Append(Group is { } group ? $"\tIOMMU group: {group}\n" : "");
         return text.Append(Regions).Append(Capabilities).Append(Driver is null ? "" : $"\tKernel driver in use: {Driver}\n").ToString();
     }
@@ -41,8 +42,8 @@ internal sealed record SampleFunction(string Address, string Above, byte[] Confi
 }
 
 /// <summary>
-/// Machines with everything that a dump can hide: ports with and without access control, VFs, resizable BARs, IDE in compatibility mode, registers that are no BARs,
-/// Enhanced Allocation, subtractive and CardBus bridges. Each is written as a sysfs tree and as each form of listing, from the same facts.
+/// Machines with everything that a dump can hide: ports with and without access control, VFs, resizable BARs, IDE in compatibility mode, registers that are no
+/// BARs, Enhanced Allocation, subtractive and CardBus bridges. Each is written as a sysfs tree and as each form of listing, from the same facts.
 /// </summary>
 internal sealed class SampleMachine
 {
@@ -145,11 +146,13 @@ internal sealed class SampleMachine
         config.U32(0x4C, 4 | 16 << 4).U16(0x52, 3 | 8 << 4);
         string capabilities = $"\tCapabilities: [40] Express (v2) Root Port (Slot+), MSI 00\n\t\tLnkCap:\tPort #0, Speed 16GT/s, Width x16, ASPM L1\n"
             + "\t\tLnkSta:\tSpeed 8GT/s (downgraded), Width x8 (downgraded)\n\t\tSltCap:\tAttnBtn- PwrCtrl- HotPlug+ Surprise-\n"
-            + $"\t\t\tSlot #{slot}, PowerLimit 0W; Interlock- NoCompl-\n\t\tDevCap2: Completion Timeout: Not Supported, ARIFwd+\n\t\tDevCtl2: Completion Timeout: 50us, ARIFwd+\n";
+            + $"\t\t\tSlot #{slot}, PowerLimit 0W; Interlock- NoCompl-\n\t\tDevCap2: Completion Timeout: Not Supported, ARIFwd+\n\t\tDevCtl2: Completion "
+            + "Timeout: 50us, ARIFwd+\n";
         if (_random.Next(2) == 0)
         {
             config.Acs(0x1D);
-            capabilities += "\tCapabilities: [100 v1] Access Control Services\n\t\tACSCap:\tSrcValid+ TransBlk+ ReqRedir+ CmpltRedir+ UpstreamFwd+ EgressCtrl- DirectTrans+\n"
+            capabilities += "\tCapabilities: [100 v1] Access Control Services\n\t\tACSCap:\tSrcValid+ TransBlk+ ReqRedir+ CmpltRedir+ UpstreamFwd+ EgressCtrl- "
+                + "DirectTrans+\n"
                 + "\t\tACSCtl:\tSrcValid+ TransBlk- ReqRedir+ CmpltRedir+ UpstreamFwd+ EgressCtrl- DirectTrans-\n";
         }
         else
@@ -158,9 +161,12 @@ internal sealed class SampleMachine
             capabilities += "\tCapabilities: [100 v1] Vendor Specific Information\n";
         }
 
-        string windows = $"\tBus: primary=00, secondary={secondary:x2}, subordinate={secondary:x2}, sec-latency=0\n\tI/O behind bridge: 0000f000-00000fff [disabled] [16-bit]\n"
+        string windows = $"\tBus: primary=00, secondary={secondary:x2}, subordinate={secondary:x2}, sec-latency=0\n\tI/O behind bridge: 0000f000-00000fff "
+            + "[disabled] [16-bit]\n"
             + Window("Memory", memory, _low, 8) + Window("Prefetchable memory", prefetchable, _high, 16);
-        Functions.Insert(at, new SampleFunction(address, "pci0000:00", config.Bytes, TreeBuilder.Lines(), Header(0x0604), windows, capabilities) { Group = 40 + device });
+        Functions.Insert(at, new SampleFunction(
+            address, "pci0000:00", config.Bytes, TreeBuilder.Lines(), Header(0x0604), windows, capabilities)
+        { Group = 40 + device });
     }
 
     private static string Window(string name, ulong start, ulong end, int digits)
@@ -193,7 +199,8 @@ internal sealed class SampleMachine
         string capabilities = "\tCapabilities: [40] Express (v2) Endpoint, MSI 00\n\t\tDevCap2: Completion Timeout: Not Supported, ARIFwd-\n";
         config.Extended(0x0F, (uint)_random.Next(2) << 31);
         bool ats = (config.Bytes[0x107] & 0x80) != 0;
-        capabilities += $"\tCapabilities: [100 v1] Address Translation Service (ATS)\n\t\tATSCap:\tInvalidate Queue Depth: 00\n\t\tATSCtl:\tEnable{SampleFunction.Sign(ats)}, Smallest Translation Unit: 00\n";
+        capabilities += $"\tCapabilities: [100 v1] Address Translation Service (ATS)\n\t\tATSCap:\tInvalidate Queue Depth: "
+            + $"00\n\t\tATSCtl:\tEnable{SampleFunction.Sign(ats)}, Smallest Translation Unit: 00\n";
         if (resources[0] != TreeBuilder.Empty && (config.Bytes[0x10] & 1) == 0)
         {
             capabilities += Resizable(config, resources[0]);
@@ -240,7 +247,8 @@ internal sealed class SampleMachine
             byte[] registers = new ConfigBuilder(4096, 0xFFFF, 0xFFFF).U16(4, 4).Express(HostPortType.Endpoint).Extended(0x0E, 0).Bytes;
             string line = $"\tRegion 0: Memory at {own:x} (64-bit, prefetchable) [virtual] [size={ByteSize.Format(size)}]\n";
             string vfAddress = $"{address[..8]}01.{i}";
-            vfs.Add(new SampleFunction(vfAddress, above, registers, TreeBuilder.Lines(TreeBuilder.Line(own, size, 0x14220c)), Header(0x0200, 0x1234, 0xABCD), line,
+            vfs.Add(new SampleFunction(
+                vfAddress, above, registers, TreeBuilder.Lines(TreeBuilder.Line(own, size, 0x14220c)), Header(0x0200, 0x1234, 0xABCD), line,
                 "\tCapabilities: [40] Express (v2) Endpoint, MSI 00\n\tCapabilities: [100 v1] Alternative Routing-ID Interpretation (ARI)\n")
             {
                 Ids = (0x1234, 0xABCD),
@@ -248,8 +256,10 @@ internal sealed class SampleMachine
             });
         }
 
-        return $"\tCapabilities: [{place:x} v1] Single Root I/O Virtualization (SR-IOV)\n\t\tIOVCap:\tMigration-, Interrupt Message Number: 000\n\t\tIOVCtl:\tEnable+ MSE+\n"
-            + $"\t\tInitial VFs: {Total}, Total VFs: {Total}, Number of VFs: {enabled}, Function Dependency Link: 00\n\t\tVF offset: 8, stride: 1, Device ID: abcd\n"
+        return $"\tCapabilities: [{place:x} v1] Single Root I/O Virtualization (SR-IOV)\n\t\tIOVCap:\tMigration-, Interrupt Message Number: "
+            + "000\n\t\tIOVCtl:\tEnable+ MSE+\n"
+            + $"\t\tInitial VFs: {Total}, Total VFs: {Total}, Number of VFs: {enabled}, Function Dependency Link: 00\n\t\tVF offset: 8, stride: 1, Device "
+            + "ID: abcd\n"
             + $"\t\tRegion 0: Memory at {at:x16} (64-bit, prefetchable)\n";
     }
 
@@ -271,7 +281,8 @@ internal sealed class SampleMachine
         const ulong Unset = 0x2000_0000;
         resources.Add(assigned ? TreeBuilder.Line(at, size, flags) : TreeBuilder.Line(0, size, flags | Unset));
         string place = assigned ? at.ToString("x", CultureInfo.InvariantCulture) : "<unassigned>";
-        regions.Append(CultureInfo.InvariantCulture, $"\tRegion {index}: {(kind == 0 ? $"I/O ports at {place}" : $"Memory at {place} ({type})")} [size={ByteSize.Format(size)}]\n");
+        regions.Append(CultureInfo.InvariantCulture,
+            $"\tRegion {index}: {(kind == 0 ? $"I/O ports at {place}" : $"Memory at {place} ({type})")} [size={ByteSize.Format(size)}]\n");
         if (kind < 2)
         {
             return 1;
@@ -284,13 +295,17 @@ internal sealed class SampleMachine
 
     private void Ide() => Add(new SampleFunction(
         "0000:00:18.1", "pci0000:00", new ConfigBuilder(classCode: 0x010180).Bar32(4, 0xC101).Bytes,
-        TreeBuilder.Lines(TreeBuilder.Line(0x1F0, 8, 0x110), TreeBuilder.Line(0x3F6, 1, 0x110), TreeBuilder.Line(0x170, 8, 0x110), TreeBuilder.Line(0x376, 1, 0x110), TreeBuilder.Line(0xC100, 16, 0x40101)),
+        TreeBuilder.Lines(TreeBuilder.Line(0x1F0, 8, 0x110), TreeBuilder.Line(0x3F6, 1, 0x110), TreeBuilder.Line(0x170, 8, 0x110),
+            TreeBuilder.Line(0x376, 1, 0x110), TreeBuilder.Line(0xC100, 16, 0x40101)),
         Header(0x0101, progIf: 0x80),
         _random.Next(2) == 0
-            ? "\tRegion 0: [virtual] Memory at 000001f0 (32-bit, non-prefetchable) [size=8]\n\tRegion 1: [virtual] Memory at 000003f0 (type 3, non-prefetchable)\n"
-                + "\tRegion 2: [virtual] Memory at 00000170 (32-bit, non-prefetchable) [size=8]\n\tRegion 3: [virtual] Memory at 00000370 (type 3, non-prefetchable)\n"
+            ? "\tRegion 0: [virtual] Memory at 000001f0 (32-bit, non-prefetchable) [size=8]\n\tRegion 1: [virtual] Memory at 000003f0 (type 3, "
+                + "non-prefetchable)\n"
+                + "\tRegion 2: [virtual] Memory at 00000170 (32-bit, non-prefetchable) [size=8]\n\tRegion 3: [virtual] Memory at 00000370 (type 3, "
+                + "non-prefetchable)\n"
                 + "\tRegion 4: I/O ports at c100 [size=16]\n"
-            : "\tRegion 0: I/O ports at 01f0 [size=8]\n\tRegion 1: I/O ports at 03f4 [size=1]\n\tRegion 2: I/O ports at 0170 [size=8]\n\tRegion 3: I/O ports at 0374 [size=1]\n"
+            : "\tRegion 0: I/O ports at 01f0 [size=8]\n\tRegion 1: I/O ports at 03f4 [size=1]\n\tRegion 2: I/O ports at 0170 [size=8]\n\tRegion 3: I/O ports "
+                + "at 0374 [size=1]\n"
                 + "\tRegion 4: I/O ports at c100 [size=16]\n",
         ""));
 
@@ -312,12 +327,14 @@ internal sealed class SampleMachine
         ConfigBuilder config = ConfigBuilder.Bridge(secondary, secondary, HostPortType.RootPort, length: 64).U32(8, 0x06040101);
         byte[] bytes = new byte[256];
         config.Bytes.CopyTo(bytes, 0);
-        string buses = $"\tBus: primary=00, secondary={secondary:x2}, subordinate={secondary:x2}, sec-latency=0\n\tI/O behind bridge: 0000f000-00000fff [disabled] [16-bit]\n"
+        string buses = $"\tBus: primary=00, secondary={secondary:x2}, subordinate={secondary:x2}, sec-latency=0\n\tI/O behind bridge: 0000f000-00000fff "
+            + "[disabled] [16-bit]\n"
             + Window("Memory", 0, 0, 8) + Window("Prefetchable memory", 0, 0, 16);
         Add(new SampleFunction("0000:00:1e.0", "pci0000:00", bytes, TreeBuilder.Lines(), Header(0x0604, progIf: 1), buses, ""));
         byte[] behind = new ConfigBuilder(256).Bar32(2, 0x3401).Bytes;
         Add(new SampleFunction($"0000:{secondary:x2}:00.0", "pci0000:00/0000:00:1e.0", behind,
-            TreeBuilder.Lines(TreeBuilder.Empty, TreeBuilder.Empty, TreeBuilder.Line(0x3400, 128, 0x40101)), Header(0x0200), "\tRegion 2: I/O ports at 3400 [size=128]\n", ""));
+            TreeBuilder.Lines(TreeBuilder.Empty, TreeBuilder.Empty, TreeBuilder.Line(0x3400, 128, 0x40101)), Header(0x0200),
+            "\tRegion 2: I/O ports at 3400 [size=128]\n", ""));
     }
 
     private void CardBus()
@@ -325,7 +342,8 @@ internal sealed class SampleMachine
         byte secondary = _bus++;
         byte[] config = new byte[128];
         new ConfigBuilder(64, classCode: 0x060700, header: 2).U8(0x19, secondary).U8(0x1A, secondary).U32(0x1C, 0x8800_0000).U32(0x20, 0x8BFF_F000)
-            .U32(0x24, 0x8C00_0000).U32(0x28, 0x8FFF_F000).U32(0x2C, 0xFC00).U32(0x30, 0xFCFC).U32(0x34, 0).U32(0x38, 0).U16(0x3E, 0x100).Bytes.CopyTo(config, 0);
+            .U32(0x24, 0x8C00_0000).U32(0x28, 0x8FFF_F000).U32(0x2C, 0xFC00).U32(0x30, 0xFCFC).U32(0x34, 0).U32(0x38, 0)
+            .U16(0x3E, 0x100).Bytes.CopyTo(config, 0);
         Add(new SampleFunction("0000:00:1b.0", "pci0000:00", config, TreeBuilder.Lines(), Header(0x0607),
             $"\tBus: primary=00, secondary={secondary:x2}, subordinate={secondary:x2}, sec-latency=0\n\tMemory window 0: 88000000-8bfff000 (prefetchable)\n"
             + "\tMemory window 1: 8c000000-8ffff000\n\tI/O window 0: 0000fc00-0000fcff\n\tI/O window 1: 00000000-00000003\n", ""));

@@ -305,7 +305,8 @@ public class SysfsReaderTests
 
         HostMachine truth = linked.Read();
         HostMachine read = copied.Read();
-        Assert.Equal(truth.Functions.Select(static f => $"{f.Address} {f.Identity} {f.Driver} {f.IommuGroup} {f.PhysicalFunction}"), read.Functions.Select(static f => $"{f.Address} {f.Identity} {f.Driver} {f.IommuGroup} {f.PhysicalFunction}"));
+        Assert.Equal(truth.Functions.Select(static f => $"{f.Address} {f.Identity} {f.Driver} {f.IommuGroup} {f.PhysicalFunction}"),
+            read.Functions.Select(static f => $"{f.Address} {f.Identity} {f.Driver} {f.IommuGroup} {f.PhysicalFunction}"));
         Assert.Equal(truth.IommuGroups.Select(static g => string.Join(' ', g.Functions)), read.IommuGroups.Select(static g => string.Join(' ', g.Functions)));
     }
 }

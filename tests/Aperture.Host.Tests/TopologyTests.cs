@@ -79,7 +79,8 @@ public class TopologyTests
     public void Completion_redirect_alone_leaves_requests_on_the_straight_way()
     {
         P2pDistance distance = Distance(Switch(0x08), "0000:03:00.0", "0000:04:00.0");
-        Assert.Contains("requests go straight to the peer, by its bus address, their completions by way of the root complex", distance.Text, StringComparison.Ordinal);
+        Assert.Contains("requests go straight to the peer, by its bus address, their completions by way of the root complex", distance.Text,
+            StringComparison.Ordinal);
     }
 
     [Fact]

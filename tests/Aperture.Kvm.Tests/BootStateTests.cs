@@ -8,7 +8,8 @@ namespace Aperture.Kvm.Tests;
 
 public class BootStateTests
 {
-    private static readonly KvmSpecialRegisters Reset = new() { Cr0 = 0x6000_0010, ApicBase = 0xFEE0_0900, Cs = new KvmSegment { Selector = 0xF000, Base = 0xFFFF_0000, Limit = 0xFFFF } };
+    private static readonly KvmSpecialRegisters Reset =
+        new() { Cr0 = 0x6000_0010, ApicBase = 0xFEE0_0900, Cs = new KvmSegment { Selector = 0xF000, Base = 0xFFFF_0000, Limit = 0xFFFF } };
 
     [Fact]
     public void The_reset_vector_changes_nothing()
@@ -28,7 +29,8 @@ public class BootStateTests
         Assert.Equal(0x8000_0001UL, special.Cr0 & 0x8000_0001);
         Assert.Equal((0x9000UL, 0x20UL, 0x500UL), (special.Cr3, special.Cr4, special.Efer));
         Assert.Equal((0x10, 0xB, 1, 0), (special.Cs.Selector, special.Cs.Type, special.Cs.L, special.Cs.Db));
-        Assert.All([special.Ds, special.Es, special.Ss], segment => Assert.Equal((0x18, 0x3, 0UL, uint.MaxValue), (segment.Selector, segment.Type, segment.Base, segment.Limit)));
+        Assert.All([special.Ds, special.Es, special.Ss],
+            segment => Assert.Equal((0x18, 0x3, 0UL, uint.MaxValue), (segment.Selector, segment.Type, segment.Base, segment.Limit)));
         Assert.Equal((0x500UL, BootGdt.Size - 1), (special.Gdt.Base, special.Gdt.Limit));
         Assert.Equal(Reset.ApicBase, special.ApicBase);
     }

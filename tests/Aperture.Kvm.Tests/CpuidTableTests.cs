@@ -58,7 +58,8 @@ public class CpuidTableTests
 
     private static KvmCpuidEntry[] Parse(string text) => [.. text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line =>
     {
-        uint[] words = [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(word => uint.Parse(word, NumberStyles.HexNumber, CultureInfo.InvariantCulture))];
+        uint[] words = [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries)
+            .Select(word => uint.Parse(word, NumberStyles.HexNumber, CultureInfo.InvariantCulture))];
         return new KvmCpuidEntry { Function = words[0], Index = words[1], Flags = words[2], Eax = words[3], Ebx = words[4], Ecx = words[5], Edx = words[6] };
     })];
 

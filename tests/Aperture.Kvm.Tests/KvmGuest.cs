@@ -72,7 +72,9 @@ internal sealed class KvmGuest : IDisposable
         Vcpus.Resume();
     }
 
-    /// <summary>Runs from the reset vector, or from <paramref name="boot"/>, until the guest says that it is done, stops all vCPUs and returns the log of vCPU 0.</summary>
+    /// <summary>
+    /// Runs from the reset vector, or from <paramref name="boot"/>, until the guest says that it is done, stops all vCPUs and returns the log of vCPU 0.
+    /// </summary>
     public string[] Run(BootState? boot = null)
     {
         Go(boot);

@@ -28,7 +28,8 @@ public class KvmSystemTests
         try
         {
             File.SetUnixFileMode(path, UnixFileMode.None);
-            Unprivileged.Run(() => Assert.Contains("group kvm", Assert.Throws<ApertureException>(() => KvmSystem.Open(path)).Message, StringComparison.Ordinal));
+            Unprivileged.Run(() =>
+                Assert.Contains("group kvm", Assert.Throws<ApertureException>(() => KvmSystem.Open(path)).Message, StringComparison.Ordinal));
         }
         finally
         {
@@ -73,7 +74,7 @@ public class KvmSystemTests
     [InlineData("flags\t\t: fpu svm\n", false)]
     [InlineData("flags\t\t: fpu lm vmx_ish\n", true)]
     [InlineData("processor\t: 0\n", false)]
-    public void kvm_pvm_counts_only_where_the_processor_shows_no_virtualisation(string cpuInfo, bool softwareOnly)
+    public void Kvm_pvm_counts_only_where_the_processor_shows_no_virtualisation(string cpuInfo, bool softwareOnly)
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-probe");
         try
@@ -99,9 +100,11 @@ public class KvmSystemTests
         Assert.Throws<ArgumentOutOfRangeException>(() => vm.Memory.Set(vm.Memory.MaxSlots, default, 0x1000, memory.Address, false, false));
         Assert.Throws<ArgumentOutOfRangeException>(() => vm.Memory.Delete(-1));
         vm.Memory.Set(0, GuestAddress.Zero, 0x2000, memory.Address, false, false);
-        Linux.LinuxException overlap = Assert.Throws<Linux.LinuxException>(() => vm.Memory.Set(1, new GuestAddress(0x1000), 0x1000, memory.Address, false, false));
+        Linux.LinuxException overlap = Assert.Throws<Linux.LinuxException>(
+            () => vm.Memory.Set(1, new GuestAddress(0x1000), 0x1000, memory.Address, false, false));
         Assert.Equal("KVM refused memory slot 1: 0x1000 bytes at 0x1000: EEXIST (File exists)", overlap.Message);
-        Linux.LinuxException shape = Assert.Throws<Linux.LinuxException>(() => vm.Memory.Set(1, new GuestAddress(0x8001), 0x1000, memory.Address, false, false));
+        Linux.LinuxException shape = Assert.Throws<Linux.LinuxException>(
+            () => vm.Memory.Set(1, new GuestAddress(0x8001), 0x1000, memory.Address, false, false));
         Assert.Contains("not whole pages", shape.Message, StringComparison.Ordinal);
         vm.Memory.Delete(0);
         vm.Memory.Set(1, new GuestAddress(0x1000), 0x1000, memory.Address, false, true);

@@ -59,7 +59,8 @@ public class VcpuExitTests
             code.mov(eax, __dword_ptr[Device]);
             PayloadParts.Done(code);
         }));
-        Assert.SkipUnless(guest.Vm.PostedWrites.TryAdd(new AddressRange(new GuestAddress(Device), 0x1000)), "this KVM collects no writes (KVM_CAP_COALESCED_MMIO)");
+        Assert.SkipUnless(guest.Vm.PostedWrites.TryAdd(new AddressRange(new GuestAddress(Device), 0x1000)),
+            "this KVM collects no writes (KVM_CAP_COALESCED_MMIO)");
         Assert.Equal(
             [
                 .. Enumerable.Range(0, 400).Select(i => $"write4 {Device + (4 * i):x} {i:x}"), $"write1 {Device + 0x7FF:x} 5a", "out1 80 8f",
@@ -181,7 +182,8 @@ public class VcpuExitTests
         }));
         guest.Exits.MmioReads = (address, size) => Enumerable.Range(0, size).Aggregate(0UL, (value, at) => value | ((address + (ulong)at) & 0xFF) << (8 * at));
         string[] log = guest.Run();
-        Assert.Equal(["write2 e0000ffd 2211", "write1 e0000fff 33", "write1 e0001000 44"], log.Where(line => line.StartsWith("write", StringComparison.Ordinal)));
+        Assert.Equal(["write2 e0000ffd 2211", "write1 e0000fff 33", "write1 e0001000 44"],
+            log.Where(line => line.StartsWith("write", StringComparison.Ordinal)));
         Assert.All(log, line => Assert.Contains(line[^1..], "0123456789abcdef"));
         Assert.Equal([0xFD, 0xFE, 0xFF, 0x00], guest.Ram.Bytes.Slice(0x4000, 4).ToArray());
     }

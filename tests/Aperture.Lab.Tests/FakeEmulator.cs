@@ -11,7 +11,8 @@ internal sealed class FakeEmulator : IDisposable
     {
         Program = Path.Combine(_folder.FullName, "emulator");
         // Every fake records its id, so that a test sees whether it still runs, and the folder it was given.
-        File.WriteAllText(Program, $"#!/bin/sh\necho $$ >>'{PidFile}'\nfor a; do case $a in *lab.run=*) echo \"${{a#*lab.run=}}\" >>'{RunFile}';; esac; done\n{body}\n");
+        File.WriteAllText(Program,
+            $"#!/bin/sh\necho $$ >>'{PidFile}'\nfor a; do case $a in *lab.run=*) echo \"${{a#*lab.run=}}\" >>'{RunFile}';; esac; done\n{body}\n");
         File.SetUnixFileMode(Program, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         File.WriteAllText(Artifacts.OuterKernel, "kernel");
         File.WriteAllText(Artifacts.OuterInitramfs, "initramfs");
@@ -39,7 +40,9 @@ internal sealed class FakeEmulator : IDisposable
     public async Task StartedAsync(CancellationToken cancellation)
     {
         while (Starts == 0)
+        {
             await Task.Delay(20, cancellation);
+        }
     }
 
     /// <summary>Asserts that no start left a process or a folder behind.</summary>

@@ -39,7 +39,9 @@ public sealed class LabHardwareTests
                 Assert.True(Property(device, "chassis") is not { } number || chassis.Add(number), string.Join(',', device));
                 Assert.True(names.Add(Property(device, "id")!), string.Join(',', device));
                 if (device[0].Contains("port", StringComparison.Ordinal) || device[0].Contains("stream", StringComparison.Ordinal))
+                {
                     buses.Add(Property(device, "id")!);
+                }
             }
         }
     }
@@ -63,7 +65,10 @@ public sealed class LabHardwareTests
         image.ReadExactly(bytes);
         HashSet<string> sectors = [];
         for (int at = 0; at < LabNvme.PatternBytes; at += 512)
+        {
             Assert.True(sectors.Add(Encoding.Latin1.GetString(bytes, at, 512)));
+        }
+
         Assert.StartsWith("APERTURE drive sector 00000000000000ff\n", Encoding.Latin1.GetString(bytes, 255 * 512, 512), StringComparison.Ordinal);
         Assert.Equal(-1, bytes.AsSpan(LabNvme.PatternBytes).IndexOfAnyExcept((byte)0));
     }

@@ -21,7 +21,10 @@ public sealed class LabMachineTests
     {
         SkipUnlessReady();
         LabRun run = Shell(
-            """for a; do printf '<%s>' "$a"; done; pwd; echo "$APERTURE_IN_LAB $WORD" >&2; test -c /dev/kvm && grep -q "48 bits physical" /proc/cpuinfo && exit 42""",
+            """
+            for a; do printf '<%s>' "$a"; done; pwd; echo "$APERTURE_IN_LAB $WORD" >&2
+            test -c /dev/kvm && grep -q "48 bits physical" /proc/cpuinfo && exit 42
+            """,
             "two words", "it's", "a$b\"c", "", "line\nbreak") with
         {
             Environment = new Dictionary<string, string> { ["WORD"] = "x 'y'" },

@@ -49,8 +49,10 @@ public sealed class LabPassthroughTests
         Assert.Contains("there is no 0000:99:00.0", result.Error, StringComparison.Ordinal);
         if (LabEmulator.Locate(Artifacts).Has("igb"))
         {
-            Assert.True(Array.Exists(lines, line => line.StartsWith("bound 0000:06:10.0 8086:10ca group ", StringComparison.Ordinal)), result.Output + result.Error);
-            Assert.True(Array.Exists(lines, line => line.StartsWith("bound 0000:06:10.2 8086:10ca group ", StringComparison.Ordinal)), result.Output + result.Error);
+            Assert.True(Array.Exists(lines, line => line.StartsWith("bound 0000:06:10.0 8086:10ca group ", StringComparison.Ordinal)),
+                result.Output + result.Error);
+            Assert.True(Array.Exists(lines, line => line.StartsWith("bound 0000:06:10.2 8086:10ca group ", StringComparison.Ordinal)),
+                result.Output + result.Error);
         }
     }
 

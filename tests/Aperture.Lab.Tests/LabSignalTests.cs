@@ -18,7 +18,8 @@ public sealed class LabSignalTests
         LabStreams streams = new(Stream.Null, Stream.Null, Stream.Null);
         Task<int> run = fake.Runner().RunAsync(new LabRun("/bin/true", []), streams, TestContext.Current.CancellationToken);
         await fake.StartedAsync(TestContext.Current.CancellationToken);
-        using Process kill = Process.Start("/bin/sh", ["-c", "kill -" + signal + " " + Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
+        using Process kill = Process.Start(
+            "/bin/sh", ["-c", "kill -" + signal + " " + Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
         Assert.Equal(expected, await run);
         fake.AssertNothingLeft();
     }

@@ -11,7 +11,9 @@ public sealed class StartWatchTests
     {
         StartWatch watch = new(Limits);
         for (int second = 1; second <= 90; second++)
+        {
             Assert.Null(watch.Check(Seconds(second), Seconds(second * 0.1)));
+        }
     }
 
     [Fact]
@@ -32,7 +34,10 @@ public sealed class StartWatchTests
     {
         StartWatch watch = new(Limits);
         for (int second = 1; second <= 100; second++)
+        {
             Assert.Null(watch.Check(Seconds(second), Seconds(second * 0.09)));
+        }
+
         Assert.Contains("100 s", watch.Check(Seconds(101), Seconds(9.1)), StringComparison.Ordinal);
     }
 }

@@ -1,13 +1,14 @@
 using Aperture.Devices.TestDevice;
 using Aperture.Machine.Tests.Fakes;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Machine.Tests;
 
 /// <summary>Answering an exit allocates nothing, so that a guest cannot drive the garbage collector.</summary>
 public class AllocationTests
 {
-    private static TestBoard Board() => TestBoard.Direct("--root-port id=rp", "--device test,id=a,port=rp,bar0=mem32:4K:trap,bar4=io:64", "--device debug-exit");
+    private static TestBoard Board() =>
+        TestBoard.Direct("--root-port id=rp", "--device test,id=a,port=rp,bar0=mem32:4K:trap,bar4=io:64", "--device debug-exit");
 
     [Theory]
     [InlineData(1)]

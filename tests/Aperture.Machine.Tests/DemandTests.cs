@@ -10,9 +10,11 @@ namespace Aperture.Machine.Tests;
 /// <summary>What a kind asks of the address map is what its device has.</summary>
 public class DemandTests
 {
-    private static IEnumerable<(int Index, BarKind Kind, ulong Size)> Demanded(PciDeviceSpec spec) => spec.Demands.Select(b => (b.Index, b.Kind, b.Size)).Order();
+    private static IEnumerable<(int Index, BarKind Kind, ulong Size)> Demanded(PciDeviceSpec spec) =>
+        spec.Demands.Select(b => (b.Index, b.Kind, b.Size)).Order();
 
-    private static IEnumerable<(int Index, BarKind Kind, ulong Size)> Found(PciFunction function) => function.Bars.Select(b => (b.Index, b.Kind, b.Size)).Order();
+    private static IEnumerable<(int Index, BarKind Kind, ulong Size)> Found(PciFunction function) =>
+        function.Bars.Select(b => (b.Index, b.Kind, b.Size)).Order();
 
     [Fact]
     public void A_test_device_has_the_BARs_that_it_demands()

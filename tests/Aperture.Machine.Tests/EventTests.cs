@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Aperture.Machine.Tests.Fakes;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 using Aperture.Watch;
 
 namespace Aperture.Machine.Tests;
@@ -60,7 +60,8 @@ public class EventTests
     public void A_BAR_that_cannot_decode_is_told_with_the_obstacle()
     {
         using MemoryStream stream = new();
-        using TestBoard board = TestBoard.WithEvents(stream, "--device test,id=a,addr=04.0,bar0=mem32:64K:ram", "--device test,id=b,addr=05.0,bar0=mem32:64K:ram");
+        using TestBoard board =
+            TestBoard.WithEvents(stream, "--device test,id=a,addr=04.0,bar0=mem32:64K:ram", "--device test,id=b,addr=05.0,bar0=mem32:64K:ram");
         board.SetBar("a", 0, board.BarAt("b", 0));
         JsonElement refused = One(stream, "bar.refused");
         Assert.Equal(("a", "Conflict", "b bar0"), (Text(refused, "function"), Text(refused, "reason"), Text(refused, "obstacle")));

@@ -2,7 +2,8 @@ using System.Text;
 using Aperture.Board;
 using Aperture.Machine.Hotplug;
 using Aperture.Machine.Tests.Fakes;
-using Aperture.Pci;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Machine.Tests;
 
@@ -118,7 +119,8 @@ public sealed class HotplugTests : IDisposable
     [InlineData("test,id=nic1,port=rp1", "rp1, where cold is")]
     [InlineData("test,id=cold,port=rp0", "The id cold is taken")]
     [InlineData("test,id=nic1,port=rp0,addr=00.1", "the device has no function 0")]
-    [InlineData("test,id=nic1,port=rp0,bar0=mem32:1M:trap,bars=bar0@0xea000000", "nic1 bar0 cannot be pinned at 0xea000000-0xea0fffff: rp0 forwards 0xe8000000-0xe8ffffff")]
+    [InlineData("test,id=nic1,port=rp0,bar0=mem32:1M:trap,bars=bar0@0xea000000",
+        "nic1 bar0 cannot be pinned at 0xea000000-0xea0fffff: rp0 forwards 0xe8000000-0xe8ffffff")]
     [InlineData("debug-exit,port=0xf4", "cannot come or go")]
     public void What_cannot_be_attached_is_refused_in_one_sentence_and_changes_nothing(string spec, string words)
     {

@@ -58,10 +58,18 @@ public sealed class MapVerifierTests
     [Fact]
     public void A_BAR_elsewhere_says_what_was_promised_what_is_there_and_who_moved_it()
     {
-        MapFindings found = WithBar(b => b with { Address = At(0xE080_0000), DecodedAt = null, IsEnabled = false, LastWrite = "the guest wrote 0xe0800000 to register 0x10 at 1.000 s" });
+        MapFindings found = WithBar(
+            b => b with
+            {
+                Address = At(0xE080_0000),
+                DecodedAt = null,
+                IsEnabled = false,
+                LastWrite = "the guest wrote 0xe0800000 to register 0x10 at 1.000 s"
+            });
         MapDifference difference = Assert.Single(MapVerifier.Compare(Promise, found));
         Assert.Equal(DifferenceKind.BarAddress, difference.Kind);
-        Assert.Equal("gpu bar0: promised 0xe0000000, where it is pinned, found 0xe0800000 (the guest wrote 0xe0800000 to register 0x10 at 1.000 s).", difference.Sentence);
+        Assert.Equal("gpu bar0: promised 0xe0000000, where it is pinned, found 0xe0800000 (the guest wrote 0xe0800000 to register 0x10 at 1.000 s).",
+            difference.Sentence);
     }
 
     [Fact]
@@ -71,7 +79,8 @@ public sealed class MapVerifierTests
     [Fact]
     public void An_enabled_BAR_that_is_refused_says_why()
     {
-        MapDifference difference = Assert.Single(MapVerifier.Compare(Promise, WithBar(b => b with { DecodedAt = null, Refusal = "that rp0 does not forward it" })));
+        MapDifference difference =
+            Assert.Single(MapVerifier.Compare(Promise, WithBar(b => b with { DecodedAt = null, Refusal = "that rp0 does not forward it" })));
         Assert.Equal((DifferenceKind.BarDecode, "that rp0 does not forward it"), (difference.Kind, difference.Found));
     }
 
@@ -95,7 +104,8 @@ public sealed class MapVerifierTests
     [Fact]
     public void A_function_that_is_gone_or_elsewhere_is_told()
     {
-        Assert.Equal("gpu: promised at 01:00.0, found nothing.", Assert.Single(MapVerifier.Compare(Promise, AsPromised with { Functions = [Port] }), d => d.Kind == DifferenceKind.Function).Sentence);
+        Assert.Equal("gpu: promised at 01:00.0, found nothing.",
+            Assert.Single(MapVerifier.Compare(Promise, AsPromised with { Functions = [Port] }), d => d.Kind == DifferenceKind.Function).Sentence);
         MapFindings moved = AsPromised with { Functions = [Port, Gpu with { Place = new Bdf(2, 0, 0) }] };
         Assert.Equal("at 02:00.0", Assert.Single(MapVerifier.Compare(Promise, moved)).Found);
     }
@@ -103,7 +113,10 @@ public sealed class MapVerifierTests
     [Fact]
     public void A_window_that_was_planned_must_stay_and_one_that_was_closed_may_open()
     {
-        MapFindings opened = AsPromised with { Functions = [Port with { Bridge = Port.Bridge! with { Io = Range(0x1000, 0x1000), Prefetchable = Range(0x4_0000_0000, 0x10_0000) } }, Gpu] };
+        MapFindings opened = AsPromised with
+        {
+            Functions = [Port with { Bridge = Port.Bridge! with { Io = Range(0x1000, 0x1000), Prefetchable = Range(0x4_0000_0000, 0x10_0000) } }, Gpu],
+        };
         Assert.Empty(MapVerifier.Compare(Promise, opened));
         MapFindings closed = AsPromised with { Functions = [Port with { Bridge = Port.Bridge! with { Memory = null } }, Gpu] };
         Assert.Equal("rp0 memory window: promised 0xe0000000-0xe0ffffff, found closed.", Assert.Single(MapVerifier.Compare(Promise, closed)).Sentence);
@@ -118,7 +131,8 @@ public sealed class MapVerifierTests
     [Fact]
     public void RAM_that_something_hides_is_told()
     {
-        FoundRange[] view = [.. AsPromised.View.Take(2), new(Range(0x10_0000, 0x10_0000), "gpu.bar2", false), new(Range(0x20_0000, 0x7E0_0000), "ram-low", true), .. AsPromised.View.Skip(3)];
+        FoundRange[] view = [.. AsPromised.View.Take(2), new(Range(0x10_0000, 0x10_0000), "gpu.bar2", false),
+            new(Range(0x20_0000, 0x7E0_0000), "ram-low", true), .. AsPromised.View.Skip(3)];
         IReadOnlyList<MapDifference> differences = MapVerifier.Compare(Promise, AsPromised with { View = view });
         Assert.Contains(differences, d => d.Kind == DifferenceKind.Ram && d.Found == "gpu.bar2" && d.Promised == "at 0x100000-0x1fffff");
         Assert.Contains(differences, d => d.Kind == DifferenceKind.Slot);
@@ -158,7 +172,8 @@ public sealed class MapVerifierTests
     public void A_board_as_direct_boot_leaves_it_is_as_promised_and_a_moved_BAR_is_found_with_its_writer()
     {
         using TestBoard board = TestBoard.Direct(
-            "--root-port id=rp0", "--switch id=sw,port=rp0,downstream=2", "--device test,id=a,port=sw.0,bar0=mem32:1M:ram,bar2=mem64p:64M:ram,bar4=io:256,rom=64K", "--device test,id=b,bar0=mem32:64K:trap");
+            "--root-port id=rp0", "--switch id=sw,port=rp0,downstream=2",
+            "--device test,id=a,port=sw.0,bar0=mem32:1M:ram,bar2=mem64p:64M:ram,bar4=io:256,rom=64K", "--device test,id=b,bar0=mem32:64K:trap");
         WriteHistory history = new(TimeProvider.System, board.Events);
         board.Board.AddWatcher(history);
         MapCollector collector = new(board.Board, board.Slots, history, null);
@@ -192,7 +207,8 @@ public sealed class MapVerifierTests
         Assert.Empty(MapVerifier.Compare(MapPromise.Of(board.Map, isDirect: true), found));
     }
 
-    private static MapFindings WithBar(Func<FoundBar, FoundBar> change) => AsPromised with { Functions = [Port, Gpu with { Bars = [change(Gpu.Bars[0]), Gpu.Bars[1]] }] };
+    private static MapFindings WithBar(Func<FoundBar, FoundBar> change) =>
+        AsPromised with { Functions = [Port, Gpu with { Bars = [change(Gpu.Bars[0]), Gpu.Bars[1]] }] };
 
     private static GuestAddress At(ulong address) => new(address);
 

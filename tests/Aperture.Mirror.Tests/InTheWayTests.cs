@@ -68,7 +68,8 @@ public class InTheWayTests
         Assert.Empty(plan.Result.Conflicts);
         Assert.Contains(plan.Bars, bar => bar is { Function.Bus: 9, Index: 1 });
         Assert.DoesNotContain(plan.Bars, bar => bar is { Function.Bus: 9, Index: 0 });
-        Assert.Contains(plan.Notes, note => note.Contains("0000:00:04.0 forwards them by subtractive decode", StringComparison.Ordinal) && note.EndsWith(": 0000:09:00.0 bar0", StringComparison.Ordinal));
+        Assert.Contains(plan.Notes, note => note.Contains("0000:00:04.0 forwards them by subtractive decode", StringComparison.Ordinal)
+            && note.EndsWith(": 0000:09:00.0 bar0", StringComparison.Ordinal));
     }
 
     [Theory]

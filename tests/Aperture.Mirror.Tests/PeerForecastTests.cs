@@ -13,11 +13,14 @@ public class PeerForecastTests
         HostFunction sender = At(host, from);
         HostFunction owner = At(host, to);
         AddressRange range = new(atHost ? owner.Bars[0].Address!.Value : new GuestAddress(0x10_0000_0000), 1 << 30);
-        BarPlacement bar = new(new BarDemand(0, BarKind.Memory64Prefetchable, range.Size), range, new PlacementReason(PlacementReasonKind.Pinned)) { Size = range.Size };
+        BarPlacement bar = new(
+            new BarDemand(0, BarKind.Memory64Prefetchable, range.Size), range, new PlacementReason(PlacementReasonKind.Pinned))
+        { Size = range.Size };
         return Assert.Single(PeerForecast.All(host, [new PeerDevice("a", sender, []), new PeerDevice("b", owner, [bar])], null));
     }
 
-    private static HostFunction At(HostMachine host, string address) => host.Find(PciAddress.TryParse(address, out PciAddress at) ? at : throw new ArgumentException(address))!;
+    private static HostFunction At(HostMachine host, string address) =>
+        host.Find(PciAddress.TryParse(address, out PciAddress at) ? at : throw new ArgumentException(address))!;
 
     [Theory]
     [InlineData(true)]

@@ -1,3 +1,5 @@
+using Aperture.Pci.Registers;
+
 namespace Aperture.Pci.Tests;
 
 public class BarTests

@@ -1,3 +1,4 @@
+using Aperture.Pci.Registers;
 using FsCheck;
 using FsCheck.Fluent;
 

@@ -1,3 +1,5 @@
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
 using FsCheck;
 using FsCheck.Fluent;
 

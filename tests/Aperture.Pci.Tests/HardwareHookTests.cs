@@ -1,3 +1,7 @@
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
+
 namespace Aperture.Pci.Tests;
 
 /// <summary>The hooks for functions with hardware behind them.</summary>

@@ -1,3 +1,6 @@
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
+
 namespace Aperture.Pci.Tests;
 
 public class MechanismTests

@@ -1,3 +1,6 @@
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 using FsCheck;
 using FsCheck.Fluent;
 

@@ -1,3 +1,5 @@
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
 using FsCheck;
 using FsCheck.Fluent;
 

@@ -1,5 +1,4 @@
 using Aperture.Pci;
-using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
 using Aperture.Placement.Request;
 using static Aperture.Placement.Tests.Build;

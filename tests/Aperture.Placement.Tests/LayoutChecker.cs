@@ -143,7 +143,8 @@ internal static class LayoutChecker
     }
 
     private static void CheckBus(
-        IReadOnlyList<FunctionPlacement> functions, byte bus, IReadOnlyList<FunctionDemand> demands, Above above, List<Span> memory, List<Span> ports, IReadOnlyList<LeftOutBar> leftOut)
+        IReadOnlyList<FunctionPlacement> functions, byte bus, IReadOnlyList<FunctionDemand> demands, Above above, List<Span> memory, List<Span> ports,
+        IReadOnlyList<LeftOutBar> leftOut)
     {
         List<Span> claimedMemory = [];
         List<Span> claimedPorts = [];
@@ -181,7 +182,8 @@ internal static class LayoutChecker
     private static bool IsLeftOut(FunctionDemand function, BarDemand asked, Above above, IReadOnlyList<LeftOutBar> leftOut)
     {
         bool isOut = leftOut.Any(bar => bar.Function == function.Name && bar.Demand == asked);
-        Assert.True(!isOut || (asked is { Kind: BarKind.Io, Pin: null } && !above.Io.Any() && function.Bars.Any(bar => bar.Kind is not (BarKind.Io or BarKind.Rom))), $"{function.Name} bar {asked.Index} was left out");
+        Assert.True(!isOut || (asked is { Kind: BarKind.Io, Pin: null } && !above.Io.Any()
+            && function.Bars.Any(bar => bar.Kind is not (BarKind.Io or BarKind.Rom))), $"{function.Name} bar {asked.Index} was left out");
         return isOut;
     }
 

@@ -166,7 +166,8 @@ public class PlatformRuleTests
         PlacementConflict conflict = Build.Conflict(RequestFor(PlatformLimits.Q35(512 * M, 32) with { Mmio32Window = Range(0x4000_0000, G) }, gpu));
         Assert.Equal(PlacementConflictKind.AboveAddressBits, conflict.Kind);
         Assert.Equal(
-            "gpu bar0 (mem64p, 16G) does not fit the guest's 32 physical address bits: 2G is the most that a BAR can have there; it would fit with 35 physical address bits",
+            "gpu bar0 (mem64p, 16G) does not fit the guest's 32 physical address bits: 2G is the most that a BAR can have there; it would fit with 35 physical "
+                + "address bits",
             conflict.Sentence);
     }
 
@@ -175,7 +176,8 @@ public class PlatformRuleTests
     {
         PlacementConflict conflict = Build.Conflict(RequestFor(PlatformLimits.Q35(512 * M, 36), Device("a", 1, Bar(0, BarKind.Memory32, 2 * G))));
         Assert.Equal(PlacementConflictKind.NoSpace, conflict.Kind);
-        Assert.Contains("it must start at a multiple of 2G, and the ECAM range at 0xb0000000-0xbfffffff is in the way at 0x80000000", conflict.Sentence, StringComparison.Ordinal);
+        Assert.Contains("it must start at a multiple of 2G, and the ECAM range at 0xb0000000-0xbfffffff is in the way at 0x80000000", conflict.Sentence,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -183,7 +185,9 @@ public class PlatformRuleTests
     {
         FunctionDemand port = Bridge("rp1", 1) with
         {
-            Bridge = new BridgeDemand([Device("v100", 0, Bar(0, BarKind.Memory32, 16 * M), Bar(1, BarKind.Memory64Prefetchable, 32 * G), Bar(3, BarKind.Memory64Prefetchable, 32 * M))])
+            Bridge = new BridgeDemand(
+                [Device("v100", 0, Bar(0, BarKind.Memory32, 16 * M), Bar(1, BarKind.Memory64Prefetchable, 32 * G),
+                    Bar(3, BarKind.Memory64Prefetchable, 32 * M))])
             {
                 PrefetchableWindow = Range(0x8_0000_0000, 2 * M),
             },
@@ -199,7 +203,8 @@ public class PlatformRuleTests
         PlatformLimits platform = PlatformLimits.Q35(512 * M, 46) with { Mmio64Window = Range(0x10_0000_0000, 16 * G) };
         FunctionDemand Gpu(BarKind small) => Bridge("rp", 1, Device("gpu", 0, Bar(0, BarKind.Memory64Prefetchable, 16 * G), Bar(2, small, 2 * M)));
         Assert.True(Build.Map(RequestFor(platform, Gpu(BarKind.Memory64Prefetchable))).At("gpu", 2) < PlatformLimits.FourGiB);
-        FunctionDemand two = Bridge("rp", 1, Device("a", 0, Bar(0, BarKind.Memory64Prefetchable, 16 * G)), Device("b", 1, Bar(0, BarKind.Memory64Prefetchable, 8 * G)));
+        FunctionDemand two = Bridge(
+            "rp", 1, Device("a", 0, Bar(0, BarKind.Memory64Prefetchable, 16 * G)), Device("b", 1, Bar(0, BarKind.Memory64Prefetchable, 8 * G)));
         Assert.StartsWith("there is no room for", Build.Conflict(RequestFor(platform, two)).Sentence, StringComparison.Ordinal);
     }
 
@@ -209,7 +214,8 @@ public class PlatformRuleTests
         FunctionDemand Port(int index) => Bridge($"rp{index}", index, Device($"d{index}", 0, Bar(0, BarKind.Io, 128), Bar(1, BarKind.Memory32, M)));
         PlacementMap map = Build.Map(RequestFor([.. Enumerable.Range(0, 31).Select(Port)]));
         Assert.Equal(15, map.Functions.Count(function => function.Bridge?.Io is not null));
-        Assert.Equal(Enumerable.Range(15, 16).Select(index => ($"d{index}", 0, $"rp{index}")), map.LeftOut.Select(bar => (bar.Function, bar.Demand.Index, bar.Port)));
+        Assert.Equal(Enumerable.Range(15, 16).Select(index => ($"d{index}", 0, $"rp{index}")),
+            map.LeftOut.Select(bar => (bar.Function, bar.Demand.Index, bar.Port)));
         string sentence = Assert.Single(LeftOutBar.Sentences(map.LeftOut));
         Assert.StartsWith("There are too few I/O ports for all, so the I/O windows of rp15, rp16,", sentence, StringComparison.Ordinal);
         Assert.EndsWith("d29 bar0, d30 bar0.", sentence, StringComparison.Ordinal);
@@ -218,10 +224,13 @@ public class PlatformRuleTests
     [Fact]
     public void A_device_that_has_nothing_but_ports_keeps_them()
     {
-        FunctionDemand Port(int index) => Bridge($"rp{index}", index, Device($"d{index}", 0, [Bar(0, BarKind.Io, 128), .. index < 20 ? [Bar(1, BarKind.Memory32, M)] : Array.Empty<BarDemand>()]));
+        FunctionDemand Port(int index) =>
+            Bridge($"rp{index}", index,
+                Device($"d{index}", 0, [Bar(0, BarKind.Io, 128), .. index < 20 ? [Bar(1, BarKind.Memory32, M)] : Array.Empty<BarDemand>()]));
         PlacementMap map = Build.Map(RequestFor([.. Enumerable.Range(0, 31).Select(Port)]));
         Assert.All(Enumerable.Range(20, 11), index => Assert.NotNull(map.Bar($"d{index}", 0)));
-        PlacementConflict conflict = Build.Conflict(RequestFor([.. Enumerable.Range(0, 31).Select(index => Bridge($"rp{index}", index, Device($"d{index}", 0, Bar(0, BarKind.Io, 128))))]));
+        PlacementConflict conflict = Build.Conflict(
+            RequestFor([.. Enumerable.Range(0, 31).Select(index => Bridge($"rp{index}", index, Device($"d{index}", 0, Bar(0, BarKind.Io, 128))))]));
         Assert.Equal(PlacementConflictKind.NoSpace, conflict.Kind);
     }
 }

@@ -274,7 +274,8 @@ public class RamSplitOracleTests
             ulong fair = left / (ulong)(Count - place);
             ulong size = 1UL << Math.Clamp(System.Numerics.BitOperations.Log2(fair) + random.Next(-2, 2), 12, 30);
             left -= Math.Min(left, size);
-            functions.Add(new FunctionDemand($"f{place}", (byte)(place + 8), [Build.Bar(0, random.Next(4) == 0 ? BarKind.Memory32 : BarKind.Memory64Prefetchable, size)]));
+            functions.Add(new FunctionDemand(
+                $"f{place}", (byte)(place + 8), [Build.Bar(0, random.Next(4) == 0 ? BarKind.Memory32 : BarKind.Memory64Prefetchable, size)]));
         }
 
         Build.Map(RequestFor(PlatformLimits.Q35(ram * M, 33), [.. functions]));

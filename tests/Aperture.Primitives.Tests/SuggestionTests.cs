@@ -34,7 +34,9 @@ public class SuggestionTests
     [Fact]
     public void A_word_of_the_list_is_its_own_suggestion_and_one_edit_is_found_again()
     {
-        Gen<(string Word, int Seed)> cases = from word in Gen.Elements(Verbs.Where(v => v.Length > 3)) from seed in Gen.Choose(0, int.MaxValue) select (word, seed);
+        Gen<(string Word, int Seed)> cases = from word in Gen.Elements(Verbs.Where(v => v.Length > 3))
+                                             from seed in Gen.Choose(0, int.MaxValue)
+                                             select (word, seed);
         Prop.ForAll(cases.ToArbitrary(), c =>
         {
             Assert.Equal(c.Word, Suggestion.Nearest(c.Word, Verbs));

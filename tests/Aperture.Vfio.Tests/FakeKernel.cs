@@ -3,7 +3,9 @@ using Aperture.Linux.Vfio;
 
 namespace Aperture.Vfio.Tests;
 
-/// <summary>A kernel with VFIO and iommufd that notes every call in order and refuses what it is told to. Descriptors are real ones of /dev/null, or of a file.</summary>
+/// <summary>
+/// A kernel with VFIO and iommufd that notes every call in order and refuses what it is told to. Descriptors are real ones of /dev/null, or of a file.
+/// </summary>
 internal sealed class FakeKernel : IVfioCalls
 {
     private readonly Dictionary<SafeFileDescriptor, string> _names = [];

@@ -27,7 +27,9 @@ public class IovaCheckTests
     [Fact]
     public void Nothing_is_in_the_way_exactly_when_every_address_is_in_a_range()
     {
-        Gen<IovaRange[]> some = (from start in Gen.Choose(0, 60) from length in Gen.Choose(-2, 12) select new IovaRange((ulong)start, (ulong)Math.Max(0, start + length))).ArrayOf();
+        Gen<IovaRange[]> some = (from start in Gen.Choose(0, 60)
+                                 from length in Gen.Choose(-2, 12)
+                                 select new IovaRange((ulong)start, (ulong)Math.Max(0, start + length))).ArrayOf();
         Gen<(int First, int Length)> asked = from first in Gen.Choose(0, 70) from length in Gen.Choose(1, 10) select (first, length);
         Prop.ForAll(some.ToArbitrary(), asked.ToArbitrary(), (raw, ask) =>
         {

@@ -7,8 +7,8 @@ using Aperture.Memory;
 namespace Aperture.Vfio.Tests;
 
 /// <summary>
-/// The real kernel with a real device: QEMU's edu (docs/lab.md), which has an identification register, a message signalled interrupt and a DMA engine over a buffer of
-/// its own. Explicit, because only the lab has it: LabVfioTests in Aperture.Guest.Tests runs them there.
+/// The real kernel with a real device: QEMU's edu (docs/lab.md), which has an identification register, a message signalled interrupt and a DMA engine over a
+/// buffer of its own. Explicit, because only the lab has it: LabVfioTests in Aperture.Guest.Tests runs them there.
 /// </summary>
 public sealed class LabDeviceTests
 {
@@ -138,14 +138,17 @@ public sealed class LabDeviceTests
     }
 
     private static (int Descriptors, int Maps) Held() =>
-        (Directory.GetFiles("/proc/self/fd").Count(static path => new FileInfo(path).LinkTarget is { } target && IsVfio(target)), File.ReadLines("/proc/self/maps").Count(IsVfio));
+        (Directory.GetFiles("/proc/self/fd").Count(static path => new FileInfo(path).LinkTarget is { } target && IsVfio(target)), File.ReadLines(
+            "/proc/self/maps").Count(IsVfio));
 
     private static bool IsVfio(string text) =>
-        text.Contains("/dev/vfio", StringComparison.Ordinal) || text.Contains("[vfio", StringComparison.Ordinal) || text.Contains("/dev/iommu", StringComparison.Ordinal);
+        text.Contains("/dev/vfio", StringComparison.Ordinal) || text.Contains("[vfio", StringComparison.Ordinal)
+            || text.Contains("/dev/iommu", StringComparison.Ordinal);
 
     private static VfioDeviceAddress RequireDevice(VfioPath path)
     {
-        Assert.SkipUnless(Environment.GetEnvironmentVariable("APERTURE_IN_LAB") == "1", "needs the lab's devices: aperture lab run --lab-hardware passthrough --vfio 0000:00:17.0");
+        Assert.SkipUnless(Environment.GetEnvironmentVariable("APERTURE_IN_LAB") == "1",
+            "needs the lab's devices: aperture lab run --lab-hardware passthrough --vfio 0000:00:17.0");
         string? found = Directory.GetDirectories("/sys/bus/pci/devices").FirstOrDefault(folder =>
             File.ReadAllText(Path.Combine(folder, "vendor")).Trim() == "0x1234" && File.ReadAllText(Path.Combine(folder, "device")).Trim() == "0x11e8"
             && new FileInfo(Path.Combine(folder, "driver")).LinkTarget?.EndsWith("/vfio-pci", StringComparison.Ordinal) == true);

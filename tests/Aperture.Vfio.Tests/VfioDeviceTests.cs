@@ -138,7 +138,8 @@ public sealed class VfioDeviceTests : IDisposable
     {
         _kernel.Regions[1] = new VfioRegionReply(All, 0x4000, 0, null, false);
         VfioDevice device = Open();
-        foreach (VfioArea area in new VfioArea[] { new(0, 0), new(0, 0x5000), new(0x800, 0x1000), new(0x4000, 0x1000), new(0, 0x800), new(ulong.MaxValue - 4095, Page) })
+        foreach (VfioArea area in new VfioArea[] { new(0, 0), new(0, 0x5000), new(0x800, 0x1000), new(0x4000, 0x1000), new(0, 0x800),
+            new(ulong.MaxValue - 4095, Page) })
         {
             Assert.Throws<ArgumentOutOfRangeException>(() => device.Map(1, area));
         }

@@ -42,7 +42,8 @@ public sealed class VfioHostTests : IDisposable
         {
             Assert.Equal((VfioPath.Iommufd, "the kernel and all devices have it"), (host.Path, host.Why));
             Assert.Equal(
-                ["Open iommu", "AllocateSpace iommu", "Open vfio/devices/vfio3", "announce vfio/devices/vfio3", "Bind vfio/devices/vfio3", "Attach vfio/devices/vfio3"],
+                ["Open iommu", "AllocateSpace iommu", "Open vfio/devices/vfio3", "announce vfio/devices/vfio3", "Bind vfio/devices/vfio3",
+                    "Attach vfio/devices/vfio3"],
                 _kernel.Calls.SkipLast(1));
             _kernel.Calls.Clear();
         }
@@ -186,5 +187,6 @@ public sealed class VfioHostTests : IDisposable
     private VfioHost Open(VfioPath path, params VfioDeviceAddress[] devices) => VfioHost.Open(
         path, devices, file => _kernel.Note("announce", file), file => _kernel.Note("withdraw", file), _kernel, _tree.Places);
 
-    private static VfioDeviceAddress At(string name) => VfioDeviceAddress.TryParse(name, out VfioDeviceAddress? address) ? address : throw new ArgumentException(name);
+    private static VfioDeviceAddress At(string name) =>
+        VfioDeviceAddress.TryParse(name, out VfioDeviceAddress? address) ? address : throw new ArgumentException(name);
 }

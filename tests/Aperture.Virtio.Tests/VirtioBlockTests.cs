@@ -1,5 +1,8 @@
 using System.Text;
 using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Devices;
 using Aperture.Virtio.Block;
 using Aperture.Virtio.Tests.Fakes;

@@ -30,9 +30,6 @@ public readonly record struct PciExBar(ulong Value)
 
     /// <summary>The window: the base bits below the size are not compared.</summary>
     public AddressRange Range => new(new GuestAddress(Value & ~(Size - 1) & 0xF_FC00_0000), Size);
-
-    /// <summary>The last bus the window reaches.</summary>
-    public byte LastBus => (byte)((Size >> 20) - 1);
 }
 
 /// <summary>How the chipset routes one piece of C0000-FFFFF (PAM, Intel 3 Series datasheet, 5.1.19).</summary>

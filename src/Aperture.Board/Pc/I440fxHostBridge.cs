@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Board.Pc;
 

@@ -1,4 +1,5 @@
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Board.Pc;
 

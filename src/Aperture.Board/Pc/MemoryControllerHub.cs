@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 using Aperture.Placement.Platforms;
 
 namespace Aperture.Board.Pc;

@@ -38,9 +38,6 @@ public sealed class PcBoard : IDisposable
     /// <summary>The first serial port.</summary>
     public Serial16550 Serial => _platform.Devices.Serial;
 
-    /// <summary>The keyboard.</summary>
-    public I8042 Keyboard => _platform.Devices.Keyboard;
-
     /// <summary>The ACPI block: power button.</summary>
     public AcpiPmBlock PowerManagement => _platform.Devices.PowerManagement;
 

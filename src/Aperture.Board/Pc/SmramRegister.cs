@@ -1,4 +1,4 @@
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Board.Pc;
 

@@ -12,7 +12,8 @@ internal static class BarsDemo
     {
         LabArtifacts artifacts = LabArtifacts.Locate();
         int code = DemoRun.Boot(
-            DemoMachine.RunArguments(artifacts.GuestKernel, artifacts.GuestInitramfs, folder.File("serial.txt"), folder.File("events.jsonl"), accel), folder.File("serial.txt"));
+            DemoMachine.RunArguments(artifacts.GuestKernel, artifacts.GuestInitramfs, folder.File("serial.txt"), folder.File("events.jsonl"), accel),
+            folder.File("serial.txt"));
         GuestReport guest = GuestReport.Read(folder.Lines("serial.txt"));
         return code == 0 && guest.IsComplete
             ? Report(guest, EventReport.Read(folder.Lines("events.jsonl")))

@@ -10,7 +10,8 @@ internal sealed class DemoFolder : IDisposable
 
     /// <summary>Makes the folder: <paramref name="kept"/>, or a temporary one when that is null.</summary>
     public static DemoFolder Make(string? kept) =>
-        kept is null ? new DemoFolder(Directory.CreateTempSubdirectory("aperture-demo-"), keep: false) : new DemoFolder(Directory.CreateDirectory(kept), keep: true);
+        kept is null ? new DemoFolder(Directory.CreateTempSubdirectory("aperture-demo-"), keep: false)
+            : new DemoFolder(Directory.CreateDirectory(kept), keep: true);
 
     /// <summary>The path of a file in it.</summary>
     public string File(string name) => Path.Combine(_directory.FullName, name);

@@ -3,7 +3,8 @@ using Aperture.Pci;
 namespace Aperture.Cli.Demo;
 
 /// <summary>One BAR of the demo: what was asked, what the guest saw, what Aperture did, and whether they agree.</summary>
-internal sealed record DemoRow(string Function, string Bar, string Kind, string Size, string Asked, string GuestSees, string Behind, string Touched, bool Agrees)
+internal sealed record DemoRow(
+    string Function, string Bar, string Kind, string Size, string Asked, string GuestSees, string Behind, string Touched, bool Agrees)
 {
     /// <summary>The table's head.</summary>
     public static string[] Head => ["FUNCTION", "BAR", "KIND", ">SIZE", "ASKED", "GUEST'S LSPCI", "BEHIND IT", "TOUCHED", "VERDICT"];

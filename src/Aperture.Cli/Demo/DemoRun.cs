@@ -59,7 +59,8 @@ internal static class DemoRun
     {
         child.Kill(entireProcessTree: true);
         child.WaitForExit();
-        return new ApertureException($"the demo's guest did not end within {Limit.TotalMinutes} minutes; try again, and see docs/lab.md if it repeats.", ApertureException.HostFailure);
+        return new ApertureException(
+            $"the demo's guest did not end within {Limit.TotalMinutes} minutes; try again, and see docs/lab.md if it repeats.", ApertureException.HostFailure);
     }
 
     /// <summary>The sentence for a guest that did not finish, after the end of its log.</summary>

@@ -76,7 +76,8 @@ internal sealed class EventReport
     private static GuestAddress Address(JsonElement json) => new(Number(Text(json, "address")));
 
     private static ulong Number(string text) =>
-        ByteSize.TryParseNumber(text, out ulong number) ? number : throw new JsonException(string.Create(CultureInfo.InvariantCulture, $"'{text}' is not an address"));
+        ByteSize.TryParseNumber(text, out ulong number)
+            ? number : throw new JsonException(string.Create(CultureInfo.InvariantCulture, $"'{text}' is not an address"));
 
     private static int Bar(JsonElement json) => Text(json, "bar") is ['b', 'a', 'r', >= '0' and <= '5' and char index] ? index - '0' : BarKinds.RomIndex;
 }

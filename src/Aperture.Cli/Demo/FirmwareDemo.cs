@@ -9,8 +9,8 @@ using Aperture.Report;
 namespace Aperture.Cli.Demo;
 
 /// <summary>
-/// Starts SeaBIOS and OVMF on a machine like the demo's, and sets the map that each chose beside what Aperture planned and what the monitor decodes. What cannot be
-/// started here is said in one sentence and left out.
+/// Starts SeaBIOS and OVMF on a machine like the demo's, and sets the map that each chose beside what Aperture planned and what the monitor decodes. What
+/// cannot be started here is said in one sentence and left out.
 /// </summary>
 internal static class FirmwareDemo
 {
@@ -20,13 +20,13 @@ internal static class FirmwareDemo
     private const ulong MiB = 1UL << 20;
     private const ulong GiB = 1UL << 30;
 
-    // A bridge has one prefetchable window, and SeaBIOS puts a 64-bit BAR beside a 32-bit one there only below 4 GiB; 32-bit OVMF places nothing at all on a machine
-    // with a BAR larger than the low hole, and the demo's low pin is where SeaBIOS puts the disk's large BAR.
-    private static readonly DemoDevice[] s_devices = [.. DemoMachine.Devices.Select(d => d with { Bars = [.. d.Bars.Select(Suited)] })];
+    // A bridge has one prefetchable window, and SeaBIOS puts a 64-bit BAR beside a 32-bit one there only below 4 GiB; 32-bit OVMF places nothing at all on a
+    // machine with a BAR larger than the low hole, and the demo's low pin is where SeaBIOS puts the disk's large BAR.
+    private static readonly DemoDevice[] Devices = [.. DemoMachine.Devices.Select(d => d with { Bars = [.. d.Bars.Select(Suited)] })];
 
-    private static readonly Setting[] s_machine =
+    private static readonly Setting[] Machine =
     [
-        new("--memory", "512M"), .. DemoMachine.Topology(s_devices).Chunk(2).Select(pair => new Setting(pair[0], pair[1])),
+        new("--memory", "512M"), .. DemoMachine.Topology(Devices).Chunk(2).Select(pair => new Setting(pair[0], pair[1])),
     ];
 
     private static DemoBar Suited(DemoBar bar) => bar with
@@ -39,15 +39,15 @@ internal static class FirmwareDemo
     /// <summary>Runs both and prints the table. False when something contradicts itself.</summary>
     public static bool Run(DemoFolder folder, string accel)
     {
-        PlacementMap plan = MachineTopology.Of(ConfigReader.Read(s_machine, boots: false), Hypervisors.LimitsOf(PhysicalAddressBits)).Result.Require();
+        PlacementMap plan = MachineTopology.Of(ConfigReader.Read(Machine, boots: false), Hypervisors.LimitsOf(PhysicalAddressBits)).Result.Require();
         List<FunctionPlacement> functions = [.. plan.HostBridges.SelectMany(b => All(b.Functions)).Where(f => f.Bars.Count > 0)];
         List<FirmwareAccount> accounts = [];
-        if (SeaBiosDemo.Run(folder, s_machine, functions.ToDictionary(f => f.Address.ToString(), f => f.Name)) is { } seaBios)
+        if (SeaBiosDemo.Run(folder, Machine, functions.ToDictionary(f => f.Address.ToString(), f => f.Name)) is { } seaBios)
         {
             accounts.Add(seaBios);
         }
 
-        if (OvmfDemo.Run(folder, accel, s_machine, functions.Select(f => f.Name)) is { } ovmf)
+        if (OvmfDemo.Run(folder, accel, Machine, functions.Select(f => f.Name)) is { } ovmf)
         {
             accounts.Add(ovmf);
         }
@@ -70,14 +70,16 @@ internal static class FirmwareDemo
                 table.Add(
                     [
                         function.Address.ToString(), function.Name, BarKinds.BarName(bar.Demand.Index), ByteSize.Format(bar.Demand.Size),
-                        .. accounts.Select(a => a.Chose.TryGetValue((function.Name, bar.Demand.Index), out ulong address) ? $"0x{address:x}" : "-"), bar.Address.ToString(), Remark(bar, agrees),
+                        .. accounts.Select(a => a.Chose.TryGetValue((function.Name, bar.Demand.Index), out ulong address) ? $"0x{address:x}" : "-"),
+                        bar.Address.ToString(), Remark(bar, agrees),
                     ]);
             }
         }
 
         StringBuilder lines = new();
         table.Write(lines);
-        Console.WriteLine("The same machine under each firmware, to its boot attempt or shell; 32-bit BARs not prefetchable, the 64G one 256M, the low pin elsewhere:");
+        Console.WriteLine("The same machine under each firmware, to its boot attempt or shell; 32-bit BARs not prefetchable, the 64G one 256M, the low pin "
+            + "elsewhere:");
         Console.WriteLine();
         Console.Write(lines);
         Console.WriteLine();
@@ -99,7 +101,8 @@ internal static class FirmwareDemo
         ulong? answers = account.Events.Decoded($"{function}.{BarKinds.BarName(bar.Demand.Index)}")?.Address.Value;
         return bar.Demand.Pin is { } pin
             ? answers == pin.Value
-            : account.Chose.TryGetValue((function, bar.Demand.Index), out ulong chosen) && (answers == chosen || (answers is null && bar.Demand.Kind == BarKind.Rom));
+            : account.Chose.TryGetValue((function, bar.Demand.Index), out ulong chosen)
+            && (answers == chosen || (answers is null && bar.Demand.Kind == BarKind.Rom));
     }
 
     private static IEnumerable<FunctionPlacement> All(IEnumerable<FunctionPlacement> functions) =>

@@ -7,8 +7,8 @@ using Aperture.Pci;
 namespace Aperture.Cli.Demo;
 
 /// <summary>
-/// Starts Debian's 32-bit OVMF to its shell, under this host's KVM where that is complete and else in the lab, and reads from the event log what it wrote to the
-/// BARs: it is a release build and prints nothing about them.
+/// Starts Debian's 32-bit OVMF to its shell, under this host's KVM where that is complete and else in the lab, and reads from the event log what it wrote to
+/// the BARs: it is a release build and prints nothing about them.
 /// </summary>
 internal static partial class OvmfDemo
 {
@@ -35,7 +35,8 @@ internal static partial class OvmfDemo
         DemoRun.BootUntil(
             Done,
             [
-                "run", "--accel", KvmSystem.Probe64Bit().Runs64Bit && accel != "lab" ? "kvm" : "lab", "--firmware", $"{artifacts.Ovmf32Code},vars={artifacts.Ovmf32Variables},snapshot=on",
+                "run", "--accel", KvmSystem.Probe64Bit().Runs64Bit && accel != "lab" ? "kvm" : "lab",
+                "--firmware", $"{artifacts.Ovmf32Code},vars={artifacts.Ovmf32Variables},snapshot=on",
                 "--serial", "file=" + serial, "--events", folder.File("ovmf.jsonl"), .. machine.SelectMany(o => new[] { o.Name, o.Text }),
             ],
             serial);

@@ -17,17 +17,22 @@ internal static class PassthroughDemo
         LabArtifacts artifacts = LabArtifacts.Locate();
         if (!artifacts.HasPassthrough || !artifacts.HasOuter)
         {
-            throw new ApertureException("the guest for passed-through devices is not there: run `./aperture lab prepare`, which fetches and builds it.", ApertureException.HostFailure);
+            throw new ApertureException(
+                "the guest for passed-through devices is not there: run `./aperture lab prepare`, which fetches and builds it.", ApertureException.HostFailure);
         }
 
         int code = DemoRun.Boot(
             [
-                "run", "--accel", "lab", "--lab-hardware", "passthrough", "--kernel", artifacts.PassthroughKernel, "--initramfs", artifacts.PassthroughInitramfs,
+                "run", "--accel", "lab", "--lab-hardware", "passthrough", "--kernel", artifacts.PassthroughKernel, "--initramfs",
+                artifacts.PassthroughInitramfs,
                 "--cmdline", "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check mitigations=off aperture.script=assigned",
-                "--memory", "size=256M", "--no-reboot", "--serial", "file=" + folder.File("passthrough.txt"), "--events", folder.File("passthrough.jsonl"), "--mirror", Devices,
+                "--memory", "size=256M", "--no-reboot", "--serial", "file=" + folder.File("passthrough.txt"), "--events", folder.File("passthrough.jsonl"),
+                "--mirror", Devices,
             ],
             folder.File("passthrough.txt"));
-        List<string[]> lines = [.. folder.Lines("passthrough.txt").Select(l => l.TrimEnd('\r', ' ')).Where(l => l.StartsWith("APERTURE ", StringComparison.Ordinal)).Select(l => l.Split(' ')[1..])];
+        List<string[]> lines =
+            [.. folder.Lines("passthrough.txt").Select(l => l.TrimEnd('\r', ' ')).Where(l => l.StartsWith("APERTURE ", StringComparison.Ordinal))
+                .Select(l => l.Split(' ')[1..])];
         return code == 0 && lines.Exists(l => l is ["done", ..])
             ? Report(lines, HostAddresses(folder.Lines("passthrough.jsonl")))
             : throw DemoRun.NotFinished(code, folder.Lines("passthrough.txt"));

@@ -5,7 +5,9 @@ using Aperture.Configuration;
 
 namespace Aperture.Cli.Demo;
 
-/// <summary>Starts Debian's SeaBIOS to its boot attempt in this process and reads the map that it says it made. It needs only 32-bit guests, so it runs on any KVM.</summary>
+/// <summary>
+/// Starts Debian's SeaBIOS to its boot attempt in this process and reads the map that it says it made. It needs only 32-bit guests, so it runs on any KVM.
+/// </summary>
 internal static partial class SeaBiosDemo
 {
     private const string SeaBios = "/usr/share/seabios/bios-256k.bin";
@@ -30,7 +32,8 @@ internal static partial class SeaBiosDemo
         string log = folder.File("seabios.txt");
         try
         {
-            Boot(log, [new("--firmware", SeaBios), new("--serial", "null"), new("--events", folder.File("seabios.jsonl")), new("--device", $"debugcon,file={log}"), .. machine]);
+            Boot(log, [new("--firmware", SeaBios), new("--serial", "null"), new("--events", folder.File("seabios.jsonl")),
+                new("--device", $"debugcon,file={log}"), .. machine]);
         }
         catch (ApertureException failure) when (failure.ExitCode == ApertureException.HostFailure)
         {

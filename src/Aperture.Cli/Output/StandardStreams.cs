@@ -44,7 +44,8 @@ internal sealed class StandardStreams
     }
 
     /// <summary>
-    /// The exit code of a verb that ended with <paramref name="code"/>: that of a host failure when not all that it printed got out, and standard error says why.
+    /// The exit code of a verb that ended with <paramref name="code"/>: that of a host failure when not all that it printed got out, and standard error says
+    /// why.
     /// </summary>
     public int Conclude(int code)
     {

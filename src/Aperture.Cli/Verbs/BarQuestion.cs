@@ -37,7 +37,8 @@ internal static class BarQuestion
         }
 
         string? near = Suggestion.Nearest(name, map.Functions.SelectMany(f => new[] { f.Name, f.Address.ToString() }));
-        throw new ApertureException($"--explain: there is no function {name}; {(near is null ? "aperture plan --format tree lists them" : $"did you mean {near}?")}");
+        throw new ApertureException(
+            $"--explain: there is no function {name}; {(near is null ? "aperture plan --format tree lists them" : $"did you mean {near}?")}");
     }
 
     private static FunctionPlacement? AtAddress(PlacementMap map, string text)

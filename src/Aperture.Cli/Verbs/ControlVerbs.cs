@@ -71,7 +71,8 @@ internal static class ControlVerbs
 
     private static int RunAttach(ParsedArguments arguments)
     {
-        string device = arguments.Find("--device") ?? throw new ApertureException("attach needs --device, for example --device test,id=nic1,port=rp1,bar0=mem32:64K:trap.");
+        string device = arguments.Find("--device")
+            ?? throw new ApertureException("attach needs --device, for example --device test,id=nic1,port=rp1,bar0=mem32:64K:trap.");
         using JsonDocument answer = Ask(arguments, "device-add", KeyValuePair.Create("device", device));
         Console.Out.WriteLine($"{Text(answer.RootElement, "function")} is at {Text(answer.RootElement, "bdf")}.");
         if (answer.RootElement.TryGetProperty("note", out JsonElement note))
@@ -92,7 +93,8 @@ internal static class ControlVerbs
         }
 
         using JsonDocument answer = Ask(
-            arguments, "device-remove", KeyValuePair.Create("id", id), KeyValuePair.Create("wait", wait), KeyValuePair.Create("surprise", arguments.Has("--surprise") ? "true" : "false"));
+            arguments, "device-remove", KeyValuePair.Create("id", id), KeyValuePair.Create("wait", wait),
+            KeyValuePair.Create("surprise", arguments.Has("--surprise") ? "true" : "false"));
         bool removed = answer.RootElement.GetProperty("removed").GetBoolean();
         Console.Out.WriteLine(removed ? $"{id} is out." : $"{id} is still in: the guest was asked and has not let go of it within {seconds} s.");
         return removed ? 0 : 1;

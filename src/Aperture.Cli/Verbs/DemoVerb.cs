@@ -19,7 +19,8 @@ internal static class DemoVerb
         "boot guests with pinned BARs, through firmware and with passed-through devices, and show where they see them",
         [
             new("--part", "bars|firmware|passthrough", "only this part; default all three", Repeatable: true),
-            new("--accel", "auto|kvm|lab", "as for run (default auto), for bars and OVMF; passthrough uses the lab, whose devices are known, and SeaBIOS any KVM"),
+            new("--accel", "auto|kvm|lab",
+                "as for run (default auto), for bars and OVMF; passthrough uses the lab, whose devices are known, and SeaBIOS any KVM"),
             new("--keep", "DIRECTORY", "leave the guests' logs and the events there"),
         ],
         "aperture demo --part bars",

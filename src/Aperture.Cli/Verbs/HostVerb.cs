@@ -111,7 +111,8 @@ internal static class HostVerb
         }
 
         HostCaptureSummary saved = HostCapture.Save("/", file);
-        Console.Out.Write($"{file}: {saved.Functions} functions, {saved.FullConfigs} of them with all of their configuration space, {saved.IommuGroups} IOMMU groups\n");
+        Console.Out.Write($"{file}: {saved.Functions} functions, {saved.FullConfigs} of them with all of their configuration space, {saved.IommuGroups} IOMMU "
+            + "groups\n");
         return 0;
     }
 

@@ -66,7 +66,9 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
             return [];
         }
 
-        List<PeerDevice> devices = [.. topology.Assigned.Select(part => new PeerDevice(part.Name, part.Host, map.TryGetFunction(part.Name, out FunctionPlacement? place) ? place.Bars : []))];
+        List<PeerDevice> devices =
+            [.. topology.Assigned.Select(
+                part => new PeerDevice(part.Name, part.Host, map.TryGetFunction(part.Name, out FunctionPlacement? place) ? place.Bars : []))];
         int? bits = host.Origin.Kind == HostOriginKind.LiveSysfs ? IommuWidth.Read() : null;
         return [.. PeerForecast.All(host, devices, bits).Select(f => new PeerRow(f.From.Name, f.To.Name, f.Bar, f.Range, f.Reaches, f.Why, f.Distance.Text))];
     }
@@ -115,7 +117,8 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         return config.PhysicalAddressBits switch
         {
             null => host,
-            { } given when given > host.Bits && config.HostPath is null => new HostAddressBits(given, $"as given; this host has {host.Bits}, and a guest run here gets no more"),
+            { } given when given > host.Bits && config.HostPath is null =>
+                new HostAddressBits(given, $"as given; this host has {host.Bits}, and a guest run here gets no more"),
             { } given => new HostAddressBits(given, "as given"),
         };
     }

@@ -62,7 +62,9 @@ internal static class PlanVerb
     {
         if (monitor is not null && !Emitter.Names.Contains(monitor))
         {
-            throw new ApertureException($"--emit {monitor} is not a monitor that a map can be written for; write {string.Join(", ", Emitter.Names.SkipLast(1))} or {Emitter.Names[^1]}.");
+            throw new ApertureException(
+                $"--emit {monitor} is not a monitor that a map can be written for; write {string.Join(", ", Emitter.Names.SkipLast(1))} or "
+                    + $"{Emitter.Names[^1]}.");
         }
 
         if (monitor is not null && (arguments.Find("--format") ?? arguments.Find("--explain")) is not null)

@@ -77,8 +77,8 @@ internal static class RunVerb
     private static bool UseLab(MachineConfig config, out string? notice)
     {
         notice = null;
-        // A firmware image may well be 16- or 32-bit code, which every KVM runs; a kernel is known to need 64 bits, and firmware with a bank of variables is UEFI's, whose
-        // 32-bit build too uses what a limited KVM does not emulate.
+        // A firmware image may well be 16- or 32-bit code, which every KVM runs; a kernel is known to need 64 bits, and firmware with a bank of variables is
+        // UEFI's, whose 32-bit build too uses what a limited KVM does not emulate.
         if (config.Accel != AccelKind.Auto || (config.Kernel is null && config.Variables is null))
         {
             return config.Accel == AccelKind.Lab;
@@ -141,7 +141,8 @@ internal static class RunVerb
     private static IReadOnlyList<string> FunctionsOf(MachineConfig config)
     {
         IEnumerable<PciAddress> devices = config.Devices.OfType<VfioSpec>().Select(d => d.Device.Function).OfType<PciAddress>();
-        IEnumerable<PciAddress?> mirrored = (config.Mirror ?? "").Split(',').Select(text => PciAddress.TryParse(text, out PciAddress address) ? address : (PciAddress?)null);
+        IEnumerable<PciAddress?> mirrored = (config.Mirror ?? "").Split(',')
+            .Select(text => PciAddress.TryParse(text, out PciAddress address) ? address : (PciAddress?)null);
         return [.. devices.Concat(mirrored.OfType<PciAddress>()).Distinct().Select(address => address.ToString())];
     }
 

@@ -21,9 +21,6 @@ public sealed class FwCfgItems
     private readonly Dictionary<ushort, IFirmwareItem> _keys = [];
     private readonly SortedDictionary<string, IFirmwareItem> _files = new(StringComparer.Ordinal);
 
-    /// <summary>The names of the files, in the directory's order.</summary>
-    public IReadOnlyCollection<string> Files => _files.Keys;
-
     /// <summary>Sets the item of <paramref name="key"/>, replacing an earlier one.</summary>
     /// <exception cref="ApertureException">The key is the device's own or a file's, or the item is too long.</exception>
     public void Set(ushort key, IFirmwareItem item)

@@ -17,9 +17,6 @@ public sealed class Cmos : IAccessHandler, IByteRegisters, IResettable, IDisposa
     /// <summary>Ports taken.</summary>
     public const ushort Length = 2;
 
-    /// <summary>The register of the century, for the FADT.</summary>
-    public const byte CenturyRegister = RtcRegister.Century;
-
     private const int RamSize = 128;
     private const long Second = TimeSpan.TicksPerSecond;
     private const int SecondsPerDay = 86400;

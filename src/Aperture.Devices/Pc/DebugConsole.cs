@@ -9,9 +9,6 @@ namespace Aperture.Devices.Pc;
 /// <param name="backend">Where the bytes go.</param>
 public sealed class DebugConsole(ISerialBackend backend) : IAccessHandler
 {
-    /// <summary>The port that firmware builds write to.</summary>
-    public const ushort DefaultPort = 0x402;
-
     /// <summary>Ports taken.</summary>
     public const ushort Length = 1;
 

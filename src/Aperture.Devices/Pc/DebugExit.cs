@@ -8,9 +8,6 @@ namespace Aperture.Devices.Pc;
 /// <param name="control">What the exit is asked of.</param>
 public sealed class DebugExit(IMachineControl control) : IAccessHandler
 {
-    /// <summary>The port used unless the user names another.</summary>
-    public const ushort DefaultPort = 0xF4;
-
     /// <summary>Ports taken.</summary>
     public const ushort Length = 4;
 

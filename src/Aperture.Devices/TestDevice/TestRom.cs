@@ -64,9 +64,6 @@ public sealed class TestRom : IAccessHandler, IByteRegisters
         }
     }
 
-    /// <summary>The image.</summary>
-    public ReadOnlyMemory<byte> Image => _image;
-
     /// <inheritdoc/>
     public AccessResult Read(ulong offset, int size, out ulong value) => AccessLanes.ReadBytes(this, _size, offset, size, out value);
 

@@ -30,8 +30,6 @@ internal sealed class AcpiTableBuilder
 
     public static string OemTableId => "APERTURE";
 
-    public int Length => _bytes.Count;
-
     public AcpiTableBuilder U8(byte value)
     {
         _bytes.Add(value);

@@ -7,8 +7,6 @@ internal sealed class BytesItem(ReadOnlyMemory<byte> bytes) : IFirmwareItem
 {
     public ulong Length => (ulong)bytes.Length;
 
-    public static BytesItem U8(byte value) => new(new[] { value });
-
     public static BytesItem U16(ushort value) => Number(value, 2);
 
     public static BytesItem U32(uint value) => Number(value, 4);

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 using Aperture.Host.Model;
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
 
 namespace Aperture.Host.Analysis;
 

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 using Aperture.Host.Model;
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
 
 namespace Aperture.Host.Analysis;
 
@@ -51,7 +51,9 @@ public enum P2pRouting : byte
 /// <param name="Known">True when the source tells; then a null <paramref name="Acs"/> means that it has none.</param>
 public sealed record P2pPort(PciAddress Port, HostAcs? Acs, bool Known)
 {
-    /// <summary>True when request redirect is on. Completion redirect alone lets requests go straight and sends only the answers up (PCI Express 5.0, section 6.12.3).</summary>
+    /// <summary>
+    /// True when request redirect is on. Completion redirect alone lets requests go straight and sends only the answers up (PCI Express 5.0, section 6.12.3).
+    /// </summary>
     public bool Redirects => Acs is not null && (Acs.Enabled & AcsControls.RequestRedirect) != 0;
 }
 

@@ -85,7 +85,8 @@ internal static class AddressChecks
             HostFindingSeverity.Warning,
             HostFindingKind.NoAddress,
             function.Address,
-            $"SR-IOV of {function.Address} cannot be turned on, because its VF BARs {string.Join(", ", lost.Select(static bar => $"{bar.Index}"))}{room} have no address; they need {need}"));
+            $"SR-IOV of {function.Address} cannot be turned on, because its VF BARs {string.Join(", ", lost.Select(static bar => $"{bar.Index}"))}{room} have "
+                + $"no address; they need {need}"));
     }
 
     private static ulong Up(ulong bytes) => bytes > 1UL << 63 ? bytes : BitOperations.RoundUpToPowerOf2(bytes);

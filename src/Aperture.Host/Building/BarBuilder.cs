@@ -1,6 +1,7 @@
 using Aperture.Host.Model;
 using Aperture.Host.Reading;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Host.Building;
 
@@ -64,7 +65,8 @@ internal static class BarBuilder
             }
 
             ulong size = (line.Last - line.First + 1) / (ulong)totalVfs;
-            bars.Add(new HostVfBar(i, Kind(line), IsAssigned(line) ? new GuestAddress(line.First) : null, size, size == 0 ? SizeOrigin.Unknown : SizeOrigin.Known));
+            bars.Add(new HostVfBar(
+                i, Kind(line), IsAssigned(line) ? new GuestAddress(line.First) : null, size, size == 0 ? SizeOrigin.Unknown : SizeOrigin.Known));
         }
 
         return bars;
@@ -98,7 +100,8 @@ internal static class BarBuilder
             // A VGA BIOS copy below 1 MiB and the ports of legacy IDE are resources of the function without being its registers' doing.
             bool isFixed = (line.Flags & FlagFixed) != 0 || (kind == BarKind.Rom && line.First < 1 << 20 && IsAssigned(line));
             ulong register = isFixed ? 0 : registers.Find(r => r.Index == i && r.Kind.IsMemory() == kind.IsMemory()).Address;
-            bars.Add(new HostBar(i, kind, IsAssigned(line) ? new GuestAddress(register != 0 ? register : line.First) : null, line.Last - line.First + 1, SizeOrigin.Known)
+            bars.Add(new HostBar(
+                i, kind, IsAssigned(line) ? new GuestAddress(register != 0 ? register : line.First) : null, line.Last - line.First + 1, SizeOrigin.Known)
             {
                 CpuAddress = IsAssigned(line) ? new GuestAddress(line.First) : null,
                 Fixed = isFixed,

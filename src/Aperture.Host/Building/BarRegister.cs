@@ -1,4 +1,5 @@
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Host.Building;
 
@@ -8,7 +9,9 @@ namespace Aperture.Host.Building;
 /// <param name="Address">The address it holds; 0 when none was given to it.</param>
 internal readonly record struct BarRegister(int Index, BarKind Kind, ulong Address)
 {
-    /// <summary>The registers from <paramref name="offset"/>; one that is all zero decodes nothing, or 32-bit memory at no address: that cannot be told apart.</summary>
+    /// <summary>
+    /// The registers from <paramref name="offset"/>; one that is all zero decodes nothing, or 32-bit memory at no address: that cannot be told apart.
+    /// </summary>
     internal static List<BarRegister> ReadAll(ConfigBytes config, int offset, int count)
     {
         List<BarRegister> registers = [];

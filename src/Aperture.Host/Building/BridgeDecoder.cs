@@ -1,5 +1,5 @@
 using Aperture.Host.Model;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Host.Building;
 
@@ -78,7 +78,8 @@ internal static class BridgeDecoder
 
     private static AddressRange? Prefetchable(ConfigBytes config, bool wide) => Window(
         (ulong)(config.U16(PciRegisters.PrefetchableBase) & 0xFFF0) << 16 | (wide ? (ulong)config.U32(PciRegisters.PrefetchableBaseUpper) << 32 : 0),
-        (ulong)(config.U16(PciRegisters.PrefetchableBase + 2) & 0xFFF0) << 16 | 0xFFFFF | (wide ? (ulong)config.U32(PciRegisters.PrefetchableLimitUpper) << 32 : 0));
+        (ulong)(config.U16(PciRegisters.PrefetchableBase + 2) & 0xFFF0) << 16 | 0xFFFFF
+            | (wide ? (ulong)config.U32(PciRegisters.PrefetchableLimitUpper) << 32 : 0));
 
     /// <summary>An open window. One that starts at 0 was never programmed (registers reset to 0, or are not there): nothing can be placed at 0.</summary>
     private static AddressRange? Window(ulong first, ulong last) =>

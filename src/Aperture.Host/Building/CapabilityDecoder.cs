@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Aperture.Host.Model;
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Host.Building;
 

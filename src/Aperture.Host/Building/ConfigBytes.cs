@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Host.Building;
 

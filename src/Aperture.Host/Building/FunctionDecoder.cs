@@ -1,6 +1,7 @@
 using Aperture.Host.Model;
 using Aperture.Host.Reading;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Host.Building;
 
@@ -74,7 +75,8 @@ internal static class FunctionDecoder
         if (!config.Answers && raw.Vendor is null)
         {
             findings.Add(new HostFinding(
-                HostFindingSeverity.Note, HostFindingKind.Configuration, raw.Address, $"the listing does not tell the ids of {raw.Address}, which lspci prints with -nn"));
+                HostFindingSeverity.Note, HostFindingKind.Configuration, raw.Address,
+                $"the listing does not tell the ids of {raw.Address}, which lspci prints with -nn"));
         }
 
         if (raw.Vendor is { } told && (told != vendor || (raw.Device ?? device) != device))
@@ -112,7 +114,8 @@ internal static class FunctionDecoder
 
         // The kernel's list has the sizes and only what exists; a VF resizable BAR capability and Enhanced Allocation have sizes of their own.
         List<HostVfBar> listed = BarBuilder.VfBars(raw.Resources, sriov.TotalVfs);
-        SortedDictionary<int, HostVfBar> bars = new(sriov.VfBars.DistinctBy(static bar => bar.Index).ToDictionary(static bar => bar.Index, bar => Sized(bar, sriov)));
+        SortedDictionary<int, HostVfBar> bars =
+            new(sriov.VfBars.DistinctBy(static bar => bar.Index).ToDictionary(static bar => bar.Index, bar => Sized(bar, sriov)));
         foreach (HostVfBar bar in EnhancedAllocation.VfBars(EnhancedAllocation.Read(config, raw.Text)))
         {
             bars[bar.Index] = bar;

@@ -54,7 +54,8 @@ internal static class HostChecks
 
         if (bar.CpuAddress is { } cpu && cpu != address)
         {
-            Add(HostFindingSeverity.Note, HostFindingKind.Configuration, $"{name} is at {address} on the bus and at {cpu} for the CPU: the host bridge translates");
+            Add(HostFindingSeverity.Note, HostFindingKind.Configuration,
+                $"{name} is at {address} on the bus and at {cpu} for the CPU: the host bridge translates");
         }
 
         if (parent?.Bridge is { Subtractive: false } bridge && parent.HeaderType == 1 && bar.Range is { } range && !IsForwarded(bridge, bar, range))

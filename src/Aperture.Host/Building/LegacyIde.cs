@@ -4,8 +4,8 @@ using Aperture.Pci;
 namespace Aperture.Host.Building;
 
 /// <summary>
-/// The ports of an IDE controller's channels in compatibility mode (PCI IDE Controller Specification 1.0, section 2): fixed, whatever the BAR registers hold. lspci
-/// prints them as the kernel has them, ports under the name of memory, with sizes that no BAR has.
+/// The ports of an IDE controller's channels in compatibility mode (PCI IDE Controller Specification 1.0, section 2): fixed, whatever the BAR registers hold.
+/// lspci prints them as the kernel has them, ports under the name of memory, with sizes that no BAR has.
 /// </summary>
 internal static class LegacyIde
 {
@@ -13,7 +13,9 @@ internal static class LegacyIde
     private const uint PrimaryNative = 1 << 0;
     private const uint SecondaryNative = 1 << 2;
 
-    /// <summary>The BARs of a function of class <paramref name="classCode"/> (24 bits) with the channels that are in compatibility mode at their ports.</summary>
+    /// <summary>
+    /// The BARs of a function of class <paramref name="classCode"/> (24 bits) with the channels that are in compatibility mode at their ports.
+    /// </summary>
     internal static List<HostBar> Apply(List<HostBar> bars, uint classCode)
     {
         if (classCode >> 8 != IdeClass)

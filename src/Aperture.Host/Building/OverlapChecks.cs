@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Aperture.Host.Model;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Host.Building;
 
@@ -29,7 +30,9 @@ internal static class OverlapChecks
                 if (AddressRange.Fits(start, range.Size))
                 {
                     // CPU addresses are the machine's; bus addresses and ports only the domain's.
-                    claims.Add(new Claim(bar.CpuAddress is null || isIo || function.Address.Domain >= FirstVirtualDomain ? function.Address.Domain : uint.MaxValue, isIo ? "io" : "", default, new AddressRange(start, range.Size), function.Address, BarKinds.BarName(bar.Index), bar.Enabled));
+                    claims.Add(new Claim(
+                        bar.CpuAddress is null || isIo || function.Address.Domain >= FirstVirtualDomain ? function.Address.Domain : uint.MaxValue,
+                        isIo ? "io" : "", default, new AddressRange(start, range.Size), function.Address, BarKinds.BarName(bar.Index), bar.Enabled));
                 }
             }
 
@@ -70,12 +73,14 @@ internal static class OverlapChecks
         {
             bool isIo = name[0] == 'I';
             bool enabled = ((function.Command ?? 0) & (isIo ? PciCommand.IoSpace : PciCommand.MemorySpace)) != 0;
-            claims.Add(new Claim(function.Address.Domain, (isIo ? "io window" : "window") + (function.Parent is null ? " of the root" : ""), group, range, function.Address, name, enabled));
+            claims.Add(new Claim(function.Address.Domain, (isIo ? "io window" : "window") + (function.Parent is null ? " of the root" : ""), group, range,
+                function.Address, name, enabled));
         }
     }
 
     /// <summary>A range that a function takes, in a space where nobody else may.</summary>
-    private sealed record Claim(uint Domain, string Space, PciAddress Group, AddressRange Range, PciAddress Function, string Name, bool Enabled) : IComparable<Claim>
+    private sealed record Claim(uint Domain, string Space, PciAddress Group, AddressRange Range, PciAddress Function, string Name, bool Enabled)
+        : IComparable<Claim>
     {
         internal bool SameSpace(Claim other) => Domain == other.Domain && Space == other.Space && Group == other.Group;
 

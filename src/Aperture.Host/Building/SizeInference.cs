@@ -14,13 +14,13 @@ internal sealed class SizeInference
     /// <summary>I/O BARs take no more than 256 bytes (PCI Local Bus 3.0, section 6.2.5.1).</summary>
     private const ulong LargestIo = 256;
 
-    private readonly Dictionary<(uint Domain, bool IsIo), List<ulong>> starts = [];
-    private readonly Dictionary<PciAddress, HostFunction> functions;
+    private readonly Dictionary<(uint Domain, bool IsIo), List<ulong>> _starts = [];
+    private readonly Dictionary<PciAddress, HostFunction> _functions;
 
     internal SizeInference(IEnumerable<HostFunction> all)
     {
-        functions = all.ToDictionary(static function => function.Address);
-        foreach (HostFunction function in functions.Values)
+        _functions = all.ToDictionary(static function => function.Address);
+        foreach (HostFunction function in _functions.Values)
         {
             foreach (HostBar bar in function.AllBars)
             {
@@ -37,7 +37,7 @@ internal sealed class SizeInference
             Add(function, false, function.Bridge?.Prefetchable?.Start.Value);
         }
 
-        foreach (List<ulong> list in starts.Values)
+        foreach (List<ulong> list in _starts.Values)
         {
             list.Sort();
         }
@@ -102,7 +102,7 @@ internal sealed class SizeInference
     /// <summary>Bytes from <paramref name="address"/> to the next start or the end of the window, at most <paramref name="most"/>.</summary>
     private ulong Room(HostFunction function, BarKind kind, GuestAddress address, ulong most)
     {
-        List<ulong> list = starts[(function.Address.Domain, kind == BarKind.Io)];
+        List<ulong> list = _starts[(function.Address.Domain, kind == BarKind.Io)];
         int next = UpperBound(list, address.Value);
         ulong room = next < list.Count ? Math.Min(most, list[next] - address.Value) : most;
         return WindowAround(function, kind, address) is { } window ? Math.Min(room, window.Last - address + 1) : room;
@@ -110,7 +110,7 @@ internal sealed class SizeInference
 
     private AddressRange? WindowAround(HostFunction function, BarKind kind, GuestAddress address)
     {
-        if (function.Parent is not { } parent || functions.GetValueOrDefault(parent)?.Bridge is not { } bridge)
+        if (function.Parent is not { } parent || _functions.GetValueOrDefault(parent)?.Bridge is not { } bridge)
         {
             return null;
         }
@@ -127,9 +127,9 @@ internal sealed class SizeInference
         }
 
         (uint, bool) key = (function.Address.Domain, isIo);
-        if (!starts.TryGetValue(key, out List<ulong>? list))
+        if (!_starts.TryGetValue(key, out List<ulong>? list))
         {
-            starts.Add(key, list = []);
+            _starts.Add(key, list = []);
         }
 
         list.Add(start.Value);

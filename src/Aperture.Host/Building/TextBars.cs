@@ -1,6 +1,7 @@
 using Aperture.Host.Model;
 using Aperture.Host.Reading;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Host.Building;
 
@@ -48,7 +49,9 @@ internal static class TextBars
         return [.. bars.Values.Where(bar => !complete || (matched.Contains(bar.Index) && (bar.Size != 0 || bar.CpuAddress is not null)))];
     }
 
-    /// <summary>Whether each of <paramref name="bars"/> decodes, where no register tells: by the command bits of <c>-vv</c>, else by the mark on its line.</summary>
+    /// <summary>
+    /// Whether each of <paramref name="bars"/> decodes, where no register tells: by the command bits of <c>-vv</c>, else by the mark on its line.
+    /// </summary>
     internal static List<HostBar> WithState(List<HostBar> bars, RawFunction raw) =>
     [
         .. bars.Select(bar =>
@@ -60,7 +63,9 @@ internal static class TextBars
         }),
     ];
 
-    /// <summary>The BAR that an unnumbered line speaks of: the one with its address, the first of its kind without a line, or a new one behind those that have one.</summary>
+    /// <summary>
+    /// The BAR that an unnumbered line speaks of: the one with its address, the first of its kind without a line, or a new one behind those that have one.
+    /// </summary>
     private static int MatchIndex(SortedDictionary<int, HostBar> bars, HashSet<int> matched, RawRegion region)
     {
         int sameKind = -1;

@@ -5,13 +5,16 @@ namespace Aperture.Host.Building;
 /// <summary>Finds a machine's VFs, and completes them and their PFs from each other.</summary>
 internal static class VirtualFunctions
 {
-    /// <summary>Finds VFs by their routing ids where the source does not name their PF (PCI Express 5.0, section 9.2.1.2), and gives them the ids that they do not show.</summary>
+    /// <summary>
+    /// Finds VFs by their routing ids where the source does not name their PF (PCI Express 5.0, section 9.2.1.2), and gives them the ids that they do not show.
+    /// </summary>
     internal static void Link(Dictionary<PciAddress, HostFunction> functions)
     {
         // By what is there, not by what a PF claims: 65535 VFs for each of thousands of PFs would take long to look for.
         ILookup<uint, PciAddress> candidates = functions.Values.Where(static function => function.Bridge is null && function.Sriov is null)
             .Select(static function => function.Address).ToLookup(static address => address.Domain);
-        foreach (HostFunction pf in functions.Values.Where(static function => function.Sriov is { NumVfs: > 0 }).OrderBy(static function => function.Address).ToList())
+        foreach (HostFunction pf in functions.Values.Where(static function => function.Sriov is { NumVfs: > 0 }).OrderBy(static function => function.Address)
+            .ToList())
         {
             HostSriov sriov = pf.Sriov!;
             foreach (PciAddress address in candidates[pf.Address.Domain].Where(address => IsVfOf(address, pf.Address, sriov)))
@@ -26,7 +29,8 @@ internal static class VirtualFunctions
             }
         }
 
-        foreach (IGrouping<PciAddress, HostFunction> vfs in functions.Values.Where(static function => function.IsVirtualFunction).GroupBy(vf => vf.PhysicalFunction!.Value).ToList())
+        foreach (IGrouping<PciAddress, HostFunction> vfs in functions.Values.Where(static function => function.IsVirtualFunction)
+            .GroupBy(vf => vf.PhysicalFunction!.Value).ToList())
         {
             if (functions.GetValueOrDefault(vfs.Key) is { Sriov: { } sriov } pf)
             {
@@ -54,7 +58,9 @@ internal static class VirtualFunctions
         ],
     };
 
-    /// <summary>What a VF decodes follows from its PF's registers and its number (PCI Express 5.0, section 9.3.3.14), where the source does not list it.</summary>
+    /// <summary>
+    /// What a VF decodes follows from its PF's registers and its number (PCI Express 5.0, section 9.3.3.14), where the source does not list it.
+    /// </summary>
     private static IEnumerable<HostBar> BarsOf(HostFunction vf, HostFunction pf)
     {
         if (pf.Sriov is not { } sriov || vf.Address.Domain != pf.Address.Domain)

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Host.Model;
 
@@ -102,9 +103,6 @@ public sealed record HostSriov(int TotalVfs, int NumVfs, ushort FirstVfOffset, u
 /// <param name="Enabled">What is turned on.</param>
 public sealed record HostAcs(AcsControls Offered, AcsControls Enabled)
 {
-    /// <summary>P2P egress control, bit 5 of both registers.</summary>
-    public const AcsControls EgressControl = (AcsControls)(1 << 5);
-
     private static readonly string[] Names = ["SV", "TB", "RR", "CR", "UF", "EC", "DT"];
 
     /// <summary>The bits as <c>SV+ TB- RR+ CR+ UF+ EC- DT-</c>; a bit that is not offered is left out.</summary>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Host.Model;
 

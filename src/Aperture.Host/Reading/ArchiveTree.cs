@@ -3,8 +3,8 @@ namespace Aperture.Host.Reading;
 /// <summary>A tree in memory, as an archive lists it. Nothing of it ever touches this machine's file system.</summary>
 internal sealed class ArchiveTree(string name) : IHostTree
 {
-    private readonly Node top = new(TreeNodeKind.Directory);
-    private long kept;
+    private readonly Node _top = new(TreeNodeKind.Directory);
+    private long _kept;
 
     /// <inheritdoc/>
     public string Name => name;
@@ -16,8 +16,8 @@ internal sealed class ArchiveTree(string name) : IHostTree
     /// <exception cref="ApertureException">The archive's files are too large together.</exception>
     internal void AddFile(string[] names, byte[] content)
     {
-        kept += content.Length + 64;
-        if (kept > HostLimits.Kept)
+        _kept += content.Length + 64;
+        if (_kept > HostLimits.Kept)
         {
             throw new ApertureException($"{name}: its sysfs files hold more than {ByteSize.Format(HostLimits.Kept)} together");
         }
@@ -45,7 +45,7 @@ internal sealed class ArchiveTree(string name) : IHostTree
 
     private Node? Find(string path)
     {
-        Node? node = top;
+        Node? node = _top;
         if (path.Length != 0)
         {
             foreach (Range part in path.AsSpan().Split('/'))
@@ -67,7 +67,7 @@ internal sealed class ArchiveTree(string name) : IHostTree
 
     private Node Descend(string[] names, int count)
     {
-        Node node = top;
+        Node node = _top;
         for (int i = 0; i < count; i++)
         {
             // A file or link where a directory must be gives way to it: tools refuse such archives, and no capture has them.

@@ -5,21 +5,21 @@ namespace Aperture.Host.Reading;
 /// <summary>Unpacks bzip2, also when several streams follow each other, as parallel packers write them.</summary>
 internal sealed class Bzip2Stream(Stream packed) : ForwardStream
 {
-    private BZip2InputStream? stream = Next(packed);
+    private BZip2InputStream? _stream = Next(packed);
 
     /// <inheritdoc/>
     public override int Read(byte[] buffer, int offset, int count)
     {
-        while (stream is not null && count != 0)
+        while (_stream is not null && count != 0)
         {
-            int got = stream.Read(buffer, offset, count);
+            int got = _stream.Read(buffer, offset, count);
             if (got > 0)
             {
                 return got;
             }
 
-            stream.Dispose();
-            stream = packed.Position < packed.Length ? Next(packed) : null;
+            _stream.Dispose();
+            _stream = packed.Position < packed.Length ? Next(packed) : null;
         }
 
         return 0;
@@ -30,7 +30,7 @@ internal sealed class Bzip2Stream(Stream packed) : ForwardStream
     {
         if (disposing)
         {
-            stream?.Dispose();
+            _stream?.Dispose();
         }
 
         base.Dispose(disposing);

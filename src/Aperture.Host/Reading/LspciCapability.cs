@@ -1,7 +1,8 @@
 using System.Globalization;
 using System.Numerics;
 using Aperture.Host.Model;
-using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Host.Reading;
 
@@ -21,8 +22,8 @@ internal sealed class LspciCapability(RawText text)
     // "Not indicated": the entry stands for no BAR.
     private const int NoEquivalent = 15;
 
-    private Kind kind;
-    private bool inDeviceControl2;
+    private Kind _kind;
+    private bool _inDeviceControl2;
 
     private enum Kind
     {
@@ -45,16 +46,16 @@ internal sealed class LspciCapability(RawText text)
         text.ShowsExtended |= place.Contains(" v", StringComparison.Ordinal);
         if (LspciScan.After(name, "Express ", out ReadOnlySpan<char> rest) && PortType(rest) is { } type)
         {
-            kind = Kind.Express;
+            _kind = Kind.Express;
             text.Pcie ??= new HostPcie(type, null, false, null, default, null);
         }
         else if (LspciScan.After(name, "Access Control Services", out _))
         {
-            kind = Kind.Acs;
+            _kind = Kind.Acs;
         }
         else if (LspciScan.After(name, "Address Translation Service", out _))
         {
-            kind = Kind.Ats;
+            _kind = Kind.Ats;
         }
         else if (LspciScan.After(name, "Alternative Routing-ID", out _))
         {
@@ -62,22 +63,22 @@ internal sealed class LspciCapability(RawText text)
         }
         else if (LspciScan.After(name, "Single Root I/O Virtualization", out _))
         {
-            kind = Kind.Sriov;
+            _kind = Kind.Sriov;
         }
         else if (LspciScan.After(name, "Enhanced Allocation", out _))
         {
-            kind = Kind.Allocation;
+            _kind = Kind.Allocation;
         }
         else if (name.EndsWith("Resizable BAR", StringComparison.Ordinal))
         {
-            kind = name.StartsWith("Virtual", StringComparison.Ordinal) ? Kind.ResizableVf : Kind.Resizable;
+            _kind = name.StartsWith("Virtual", StringComparison.Ordinal) ? Kind.ResizableVf : Kind.Resizable;
         }
     }
 
     /// <summary>Reads a line below the capability's first.</summary>
     internal void Read(ReadOnlySpan<char> line)
     {
-        switch (kind)
+        switch (_kind)
         {
             case Kind.Express:
                 ReadExpress(line);
@@ -95,7 +96,7 @@ internal sealed class LspciCapability(RawText text)
                 ReadSriov(line);
                 break;
             case Kind.Resizable or Kind.ResizableVf:
-                ReadResizable(line, kind == Kind.Resizable ? text.ResizableBars : text.ResizableVfBars);
+                ReadResizable(line, _kind == Kind.Resizable ? text.ResizableBars : text.ResizableVfBars);
                 break;
             case Kind.Allocation:
                 ReadAllocation(line);
@@ -147,11 +148,11 @@ internal sealed class LspciCapability(RawText text)
     // Both registers of the second set print the flag, on their own line or the one after it.
     private void ReadAriForwarding(ReadOnlySpan<char> line, HostPcie pcie)
     {
-        inDeviceControl2 = LspciScan.After(line, "DevCtl2:", out _) || (inDeviceControl2 && !LspciScan.After(line, "LnkC", out _));
+        _inDeviceControl2 = LspciScan.After(line, "DevCtl2:", out _) || (_inDeviceControl2 && !LspciScan.After(line, "LnkC", out _));
         if (LspciScan.Flag(line, "ARIFwd") is { } forwards)
         {
-            text.OffersAriForwarding |= !inDeviceControl2 && forwards;
-            text.Pcie = inDeviceControl2 && text.OffersAriForwarding ? pcie with { AriForwarding = forwards } : pcie;
+            text.OffersAriForwarding |= !_inDeviceControl2 && forwards;
+            text.Pcie = _inDeviceControl2 && text.OffersAriForwarding ? pcie with { AriForwarding = forwards } : pcie;
         }
     }
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using Aperture.Host.Model;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Host.Reading;
 
@@ -11,12 +11,12 @@ namespace Aperture.Host.Reading;
 internal sealed class LspciDetails
 {
     private const int MostRegions = 16;
-    private readonly RawFunction raw;
-    private LspciCapability? capability;
+    private readonly RawFunction _raw;
+    private LspciCapability? _capability;
 
     internal LspciDetails(RawFunction raw)
     {
-        this.raw = raw;
+        _raw = raw;
         raw.Text = Text;
     }
 
@@ -29,22 +29,22 @@ internal sealed class LspciDetails
         if (LspciScan.After(line, "Capabilities: [", out ReadOnlySpan<char> rest))
         {
             Text.ShowsCapabilities = true;
-            capability = new LspciCapability(Text);
-            capability.Start(rest);
+            _capability = new LspciCapability(Text);
+            _capability.Start(rest);
         }
         else if (LspciScan.After(line, "Kernel driver in use:", out rest))
         {
-            raw.Driver = rest.Trim().ToString();
+            _raw.Driver = rest.Trim().ToString();
         }
-        else if (capability is not null)
+        else if (_capability is not null)
         {
-            capability.Read(line);
+            _capability.Read(line);
         }
         else if (LspciRegion.TryParse(line, out RawRegion? region))
         {
-            if (raw.Regions.Count < MostRegions)
+            if (_raw.Regions.Count < MostRegions)
             {
-                raw.Regions.Add(region);
+                _raw.Regions.Add(region);
             }
         }
         else if (!ReadFlags(line))
@@ -88,13 +88,13 @@ internal sealed class LspciDetails
     {
         if (LspciScan.After(text, "NUMA node", out ReadOnlySpan<char> number) && Number(number, separator) is { } node)
         {
-            raw.NumaNode = node;
+            _raw.NumaNode = node;
             return true;
         }
 
         if (LspciScan.After(text, "IOMMU group", out number) && Number(number, separator) is { } group)
         {
-            raw.IommuGroup = group;
+            _raw.IommuGroup = group;
             return true;
         }
 
@@ -102,7 +102,8 @@ internal sealed class LspciDetails
     }
 
     private static int? Number(ReadOnlySpan<char> text, char separator) =>
-        text.Length > 1 && text[0] == separator && int.TryParse(text[1..].Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
+        text.Length > 1 && text[0] == separator && int.TryParse(text[1..].Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+            ? number : null;
 
     /// <summary>With <c>-n</c> two numbers, with <c>-nn</c> two numbers in brackets at the end.</summary>
     private void ReadSubsystem(ReadOnlySpan<char> text)
@@ -110,7 +111,7 @@ internal sealed class LspciDetails
         text = text.TrimEnd().TrimEnd(']');
         if (text.Length >= 9 && text[^5] == ':' && LspciScan.Hex(text[^9..^5]) is { } vendor && LspciScan.Hex(text[^4..]) is { } device)
         {
-            (raw.SubsystemVendor, raw.Subsystem) = ((ushort)vendor, (ushort)device);
+            (_raw.SubsystemVendor, _raw.Subsystem) = ((ushort)vendor, (ushort)device);
         }
     }
 
@@ -153,14 +154,17 @@ internal sealed class LspciDetails
         return at >= 0 && line.Length >= at + label.Length + 2 && LspciScan.Hex(line.Slice(at + label.Length, 2)) is { } bus ? (byte)bus : (byte)0;
     }
 
-    /// <summary>An open window: <c>0000e000-0000efff</c>; its last address may be that of the last granule. One that begins at 0 was never programmed.</summary>
+    /// <summary>
+    /// An open window: <c>0000e000-0000efff</c>; its last address may be that of the last granule. One that begins at 0 was never programmed.
+    /// </summary>
     private static AddressRange? Window(ReadOnlySpan<char> text, ulong granule)
     {
         text = text.Trim();
         int blank = text.IndexOf(' ');
         text = blank < 0 ? text : text[..blank];
         int dash = text.IndexOf('-');
-        return dash > 0 && LspciScan.Hex(text[..dash]) is { } first && LspciScan.Hex(text[(dash + 1)..]) is { } last && first != 0 && (last | (granule - 1)) >= first
+        return dash > 0 && LspciScan.Hex(text[..dash]) is { } first && LspciScan.Hex(text[(dash + 1)..]) is { } last && first != 0
+            && (last | (granule - 1)) >= first
             ? AddressRange.FromBounds(new GuestAddress(first), new GuestAddress(last | (granule - 1)))
             : null;
     }

@@ -7,18 +7,18 @@ internal sealed class LspciFunction
 {
     private const int BytesPerLine = 16;
     private const string Unreadable = "??";
-    private readonly List<byte> config = [];
-    private readonly LspciDetails details;
-    private readonly string source;
-    private readonly int line;
-    private int readable = -1;
+    private readonly List<byte> _config = [];
+    private readonly LspciDetails _details;
+    private readonly string _source;
+    private readonly int _line;
+    private int _readable = -1;
 
     internal LspciFunction(PciAddress address, string source, int line)
     {
-        this.source = source;
-        this.line = line;
+        _source = source;
+        _line = line;
         Raw = new RawFunction { Address = address, Place = $"{source} line {line}" };
-        details = new LspciDetails(Raw);
+        _details = new LspciDetails(Raw);
     }
 
     /// <summary>What was found so far.</summary>
@@ -61,15 +61,15 @@ internal sealed class LspciFunction
     }
 
     /// <summary>Reads a line of <c>-v</c> without its indent; what is not needed is passed over.</summary>
-    internal void ReadDetail(ReadOnlySpan<char> text) => details.Read(text);
+    internal void ReadDetail(ReadOnlySpan<char> text) => _details.Read(text);
 
     /// <summary>Reads a line of the dump.</summary>
     /// <exception cref="ApertureException">It does not continue the line before, or holds something that is not a byte.</exception>
     internal void ReadHex(int offset, ReadOnlySpan<char> text, string where)
     {
-        if (offset != config.Count)
+        if (offset != _config.Count)
         {
-            throw new ApertureException($"{where}: the dump of {Raw.Address} goes on at 0x{offset:x} after 0x{config.Count:x} bytes");
+            throw new ApertureException($"{where}: the dump of {Raw.Address} goes on at 0x{offset:x} after 0x{_config.Count:x} bytes");
         }
 
         int count = 0;
@@ -83,18 +83,19 @@ internal sealed class LspciFunction
 
             byte value = 0xFF;
             bool known = !word.SequenceEqual(Unreadable);
-            if (++count > BytesPerLine || config.Count == HostLimits.Config
+            if (++count > BytesPerLine || _config.Count == HostLimits.Config
                 || (known && (word.Length != 2 || !byte.TryParse(word, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out value))))
             {
-                throw new ApertureException($"{where}: {SysfsText.Quote(word.ToString())} is not one of the {BytesPerLine} bytes of a dump line of {Raw.Address}");
+                throw new ApertureException(
+                    $"{where}: {SysfsText.Quote(word.ToString())} is not one of the {BytesPerLine} bytes of a dump line of {Raw.Address}");
             }
 
-            if (!known && readable < 0)
+            if (!known && _readable < 0)
             {
-                readable = config.Count;
+                _readable = _config.Count;
             }
 
-            config.Add(value);
+            _config.Add(value);
         }
     }
 
@@ -102,17 +103,18 @@ internal sealed class LspciFunction
     /// <exception cref="ApertureException">It has a length that lspci never writes.</exception>
     internal void CheckLength()
     {
-        if (!ConfigLength.IsKnown(config.Count))
+        if (!ConfigLength.IsKnown(_config.Count))
         {
-            throw new ApertureException($"{source} line {line}: the dump of {Raw.Address} ends after {config.Count} bytes, where lspci writes 64, 128, 256 or 4096");
+            throw new ApertureException(
+                $"{_source} line {_line}: the dump of {Raw.Address} ends after {_config.Count} bytes, where lspci writes 64, 128, 256 or 4096");
         }
 
         // Bytes that could not be read end what is known, at the size below.
-        if (readable >= 0)
+        if (_readable >= 0)
         {
-            int whole = readable >= 256 ? 256 : readable >= 64 ? 64 : 0;
-            config.RemoveRange(whole, config.Count - whole);
-            readable = -1;
+            int whole = _readable >= 256 ? 256 : _readable >= 64 ? 64 : 0;
+            _config.RemoveRange(whole, _config.Count - whole);
+            _readable = -1;
         }
     }
 
@@ -120,15 +122,16 @@ internal sealed class LspciFunction
     /// <exception cref="ApertureException">The two are of different devices.</exception>
     internal void Merge(LspciFunction other)
     {
-        if (config.Count != 0 && other.config.Count != 0 && !config.Take(4).SequenceEqual(other.config.Take(4)))
+        if (_config.Count != 0 && other._config.Count != 0 && !_config.Take(4).SequenceEqual(other._config.Take(4)))
         {
-            throw new ApertureException($"{source} line {other.line}: {Raw.Address} was another device on line {line}: the dumps are of two machines, or of one that changed");
+            throw new ApertureException(
+                $"{_source} line {other._line}: {Raw.Address} was another device on line {_line}: the dumps are of two machines, or of one that changed");
         }
 
-        if (other.config.Count > config.Count)
+        if (other._config.Count > _config.Count)
         {
-            config.Clear();
-            config.AddRange(other.config);
+            _config.Clear();
+            _config.AddRange(other._config);
         }
 
         if (Raw.Regions.Count == 0 || other.Raw.Regions.Exists(static region => region.Index >= 0))
@@ -158,11 +161,12 @@ internal sealed class LspciFunction
     /// <exception cref="ApertureException">It has neither a dump nor lines of <c>-v</c>.</exception>
     internal RawFunction Finish()
     {
-        Raw.Config = [.. config];
-        return config.Count != 0 || Text.IsVerbose
+        Raw.Config = [.. _config];
+        return _config.Count != 0 || Text.IsVerbose
             ? Raw
             : throw new ApertureException(
-                $"{source} line {line}: {Raw.Address} has no readable hex dump and no lines of -v: make the listing with 'lspci -Dvvnnxxxx' (as root for all of it)");
+                $"{_source} line {_line}: {Raw.Address} has no readable hex dump and no lines of -v: make the listing with 'lspci -Dvvnnxxxx' (as root for all "
+                    + "of it)");
     }
 
     private static int Score(RawText text) =>

@@ -9,36 +9,37 @@ namespace Aperture.Host.Reading;
 /// </summary>
 internal sealed class LspciParser
 {
-    private readonly string name;
-    private readonly SortedDictionary<PciAddress, LspciFunction> functions = [];
-    private LspciFunction? current;
-    private string margin = "";
-    private string unfinished = "";
-    private int lineNumber;
+    private readonly string _name;
+    private readonly SortedDictionary<PciAddress, LspciFunction> _functions = [];
+    private LspciFunction? _current;
+    private string _margin = "";
+    private string _unfinished = "";
+    private int _lineNumber;
 
-    private LspciParser(string name) => this.name = name;
+    private LspciParser(string name) => _name = name;
 
     /// <summary>Reads a listing; <paramref name="name"/> is its name in messages.</summary>
-    /// <exception cref="ApertureException">A hex dump is damaged, a function has neither a dump nor lines of <c>-v</c>, or there is no function at all.</exception>
+    /// <exception cref="ApertureException">A hex dump is damaged, a function has neither a dump nor lines of <c>-v</c>, or there is no function at
+    /// all.</exception>
     internal static RawHost Read(string text, string name)
     {
         LspciParser parser = new(name);
         foreach (ReadOnlySpan<char> line in text.AsSpan().EnumerateLines())
         {
-            parser.lineNumber++;
+            parser._lineNumber++;
             parser.ReadWhole(line);
         }
 
-        parser.ReadLine(parser.unfinished);
+        parser.ReadLine(parser._unfinished);
         parser.EndFunction();
         return parser.Finish();
     }
 
     private RawHost Finish()
     {
-        RawHost host = new() { Origin = new HostOrigin(HostOriginKind.LspciDump, name) };
-        bool tellsSizes = functions.Values.Any(static function => function.Raw.Regions.Exists(static region => region.Size is not null));
-        foreach (LspciFunction function in functions.Values)
+        RawHost host = new() { Origin = new HostOrigin(HostOriginKind.LspciDump, _name) };
+        bool tellsSizes = _functions.Values.Any(static function => function.Raw.Regions.Exists(static region => region.Size is not null));
+        foreach (LspciFunction function in _functions.Values)
         {
             host.Functions.Add(function.Finish());
             function.Text.TellsSizes = tellsSizes;
@@ -52,21 +53,21 @@ internal sealed class LspciParser
 
         return host.Functions.Count != 0
             ? host
-            : throw new ApertureException($"{name}: holds no function: give it the output of 'lspci -Dvvxxxx', a captured sysfs tree or an archive of one");
+            : throw new ApertureException($"{_name}: holds no function: give it the output of 'lspci -Dvvxxxx', a captured sysfs tree or an archive of one");
     }
 
     /// <summary>Takes a line of the file; one that a message to standard error broke in two is put together again.</summary>
     private void ReadWhole(ReadOnlySpan<char> line)
     {
-        if (line.Length + unfinished.Length > HostLimits.Line)
+        if (line.Length + _unfinished.Length > HostLimits.Line)
         {
-            throw new ApertureException($"{name} line {lineNumber}: has {line.Length} characters, where lspci writes a few hundred at most");
+            throw new ApertureException($"{_name} line {_lineNumber}: has {line.Length} characters, where lspci writes a few hundred at most");
         }
 
-        if (unfinished.Length != 0)
+        if (_unfinished.Length != 0)
         {
-            line = unfinished + line.ToString();
-            unfinished = "";
+            line = _unfinished + line.ToString();
+            _unfinished = "";
         }
 
         int message = LspciText.MessageStart(line);
@@ -78,9 +79,9 @@ internal sealed class LspciParser
 
         // Before the first function, only what may be the start of one is worth keeping.
         int start = LspciText.MarginOf(line);
-        if (start < message && (current is not null || char.IsAsciiHexDigit(line[start])))
+        if (start < message && (_current is not null || char.IsAsciiHexDigit(line[start])))
         {
-            unfinished = line[..message].ToString();
+            _unfinished = line[..message].ToString();
         }
     }
 
@@ -95,49 +96,49 @@ internal sealed class LspciParser
         else if (IsHeader(bare, out PciAddress address, out ReadOnlySpan<char> rest))
         {
             EndFunction();
-            margin = line[..start].ToString();
-            current = new LspciFunction(address, name, lineNumber);
-            current.ReadHeader(rest);
+            _margin = line[..start].ToString();
+            _current = new LspciFunction(address, _name, _lineNumber);
+            _current.ReadHeader(rest);
         }
         else if (IsHexLine(bare, out int offset, out ReadOnlySpan<char> bytes) && (StandsAtMargin(line, start) || StartsWithByte(bytes)))
         {
-            string where = $"{name} line {lineNumber}";
-            (current ?? throw new ApertureException($"{where}: hex bytes stand before any function")).ReadHex(offset, bytes, where);
+            string where = $"{_name} line {_lineNumber}";
+            (_current ?? throw new ApertureException($"{where}: hex bytes stand before any function")).ReadHex(offset, bytes, where);
         }
         else
         {
-            current?.ReadDetail(bare.TrimEnd());
+            _current?.ReadDetail(bare.TrimEnd());
         }
     }
 
     /// <summary>True when the line begins where the headers of the listing do.</summary>
-    private bool StandsAtMargin(ReadOnlySpan<char> line, int start) => start == 0 || line[..start].SequenceEqual(margin);
+    private bool StandsAtMargin(ReadOnlySpan<char> line, int start) => start == 0 || line[..start].SequenceEqual(_margin);
 
     private static bool StartsWithByte(ReadOnlySpan<char> bytes) =>
         bytes.Length >= 2 && char.IsAsciiHexDigit(bytes[0]) && char.IsAsciiHexDigit(bytes[1]) && (bytes.Length == 2 || bytes[2] == ' ');
 
     private void EndFunction()
     {
-        if (current is null)
+        if (_current is null)
         {
             return;
         }
 
-        current.CheckLength();
-        if (functions.TryGetValue(current.Raw.Address, out LspciFunction? earlier))
+        _current.CheckLength();
+        if (_functions.TryGetValue(_current.Raw.Address, out LspciFunction? earlier))
         {
-            earlier.Merge(current);
+            earlier.Merge(_current);
         }
         else
         {
-            functions.Add(current.Raw.Address, current);
-            if (functions.Count > HostLimits.Functions)
+            _functions.Add(_current.Raw.Address, _current);
+            if (_functions.Count > HostLimits.Functions)
             {
-                throw new ApertureException($"{name}: describes more than {HostLimits.Functions} PCI functions");
+                throw new ApertureException($"{_name}: describes more than {HostLimits.Functions} PCI functions");
             }
         }
 
-        current = null;
+        _current = null;
     }
 
     /// <summary>A line of the dump: two or three hexadecimal digits of offset, a colon, a blank, bytes.</summary>

@@ -23,7 +23,9 @@ internal static class LspciText
         return encoding.GetString(content).TrimStart('\uFEFF').Replace('\u00A0', ' ');
     }
 
-    /// <summary>How many characters of <paramref name="line"/> are lspci's own, when a message of standard error begins behind them; -1 when none does.</summary>
+    /// <summary>
+    /// How many characters of <paramref name="line"/> are lspci's own, when a message of standard error begins behind them; -1 when none does.
+    /// </summary>
     internal static int MessageStart(ReadOnlySpan<char> line)
     {
         int first = -1;

@@ -1,5 +1,5 @@
 using Aperture.Host.Model;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Host.Reading;
 

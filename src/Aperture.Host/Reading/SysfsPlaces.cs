@@ -8,7 +8,9 @@ internal static class SysfsPlaces
     /// <summary>The list of functions below sysfs' top.</summary>
     internal const string Devices = "bus/pci/devices";
 
-    /// <summary>The path of sysfs' top in the tree: the tree's own top, <c>sys</c> in it, or the same a few directories down (a capture has one folder on top).</summary>
+    /// <summary>
+    /// The path of sysfs' top in the tree: the tree's own top, <c>sys</c> in it, or the same a few directories down (a capture has one folder on top).
+    /// </summary>
     /// <exception cref="ApertureException">There is none.</exception>
     internal static string FindSys(TreeWalk walk)
     {

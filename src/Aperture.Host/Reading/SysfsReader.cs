@@ -6,16 +6,16 @@ namespace Aperture.Host.Reading;
 /// <summary>Reads a sysfs tree, live or captured.</summary>
 internal sealed class SysfsReader
 {
-    private readonly TreeWalk walk;
-    private readonly string sys;
-    private readonly RawHost host;
-    private readonly SortedDictionary<PciAddress, string> places = [];
+    private readonly TreeWalk _walk;
+    private readonly string _sys;
+    private readonly RawHost _host;
+    private readonly SortedDictionary<PciAddress, string> _places = [];
 
     private SysfsReader(TreeWalk walk, string sys, HostOrigin origin)
     {
-        this.walk = walk;
-        this.sys = sys;
-        host = new RawHost { Origin = origin };
+        _walk = walk;
+        _sys = sys;
+        _host = new RawHost { Origin = origin };
     }
 
     /// <summary>Reads the machine that <paramref name="tree"/> holds.</summary>
@@ -25,25 +25,25 @@ internal sealed class SysfsReader
         TreeWalk walk = new(tree);
         SysfsReader reader = new(walk, SysfsPlaces.FindSys(walk), origin);
         reader.ReadAll();
-        return reader.host;
+        return reader._host;
     }
 
     private void ReadAll()
     {
-        foreach ((PciAddress address, string directory) in SysfsPlaces.FindFunctions(walk, sys))
+        foreach ((PciAddress address, string directory) in SysfsPlaces.FindFunctions(_walk, _sys))
         {
-            places.Add(address, directory);
-            host.Functions.Add(ReadFunction(address, directory));
+            _places.Add(address, directory);
+            _host.Functions.Add(ReadFunction(address, directory));
         }
 
-        string groups = TreeWalk.Join(sys, "kernel/iommu_groups");
-        host.KnowsIommuGroups = walk.IsDirectory(groups);
-        foreach (string name in walk.List(groups))
+        string groups = TreeWalk.Join(_sys, "kernel/iommu_groups");
+        _host.KnowsIommuGroups = _walk.IsDirectory(groups);
+        foreach (string name in _walk.List(groups))
         {
             ReadGroup(name, TreeWalk.Join(groups, name));
         }
 
-        ReadNodes(TreeWalk.Join(sys, "devices/system/node"));
+        ReadNodes(TreeWalk.Join(_sys, "devices/system/node"));
     }
 
     private RawFunction ReadFunction(PciAddress address, string directory)
@@ -56,19 +56,19 @@ internal sealed class SysfsReader
         function.Subsystem = (ushort?)ReadHex(directory, "subsystem_device", 16);
         function.ClassCode = (uint?)ReadHex(directory, "class", 24);
         function.Revision = (byte?)ReadHex(directory, "revision", 8);
-        function.Driver = walk.LinkName(TreeWalk.Join(directory, "driver"));
+        function.Driver = _walk.LinkName(TreeWalk.Join(directory, "driver"));
         function.NumaNode = ReadDecimal(directory, "numa_node", -1, 1 << 20) is { } node and >= 0 ? node : null;
         if (ReadText(directory, "resource") is { } resources)
         {
             function.Resources = SysfsText.Resources(resources, Place(TreeWalk.Join(directory, "resource")));
         }
 
-        if (walk.LinkName(TreeWalk.Join(directory, "iommu_group")) is { } group)
+        if (_walk.LinkName(TreeWalk.Join(directory, "iommu_group")) is { } group)
         {
             function.IommuGroup = SysfsText.Decimal(group, 0, int.MaxValue, Place(TreeWalk.Join(directory, "iommu_group")));
         }
 
-        if (walk.LinkName(TreeWalk.Join(directory, "physfn")) is { } physical)
+        if (_walk.LinkName(TreeWalk.Join(directory, "physfn")) is { } physical)
         {
             function.PhysicalFunction = PciAddress.TryParse(physical, out PciAddress pf)
                 ? pf
@@ -82,10 +82,11 @@ internal sealed class SysfsReader
     private byte[] ReadConfig(string directory)
     {
         string path = TreeWalk.Join(directory, "config");
-        byte[] config = walk.Read(path, HostLimits.Config) ?? [];
+        byte[] config = _walk.Read(path, HostLimits.Config) ?? [];
         return ConfigLength.IsKnown(config.Length)
             ? config
-            : throw new ApertureException($"{Place(path)}: has {config.Length} bytes, where configuration space is 64, 128, 256 or 4096 as far as the kernel shows it");
+            : throw new ApertureException(
+                $"{Place(path)}: has {config.Length} bytes, where configuration space is 64, 128, 256 or 4096 as far as the kernel shows it");
     }
 
     private RawSriov? ReadSriov(string directory)
@@ -109,10 +110,10 @@ internal sealed class SysfsReader
     {
         int number = SysfsText.Decimal(name, 0, int.MaxValue, Place(directory));
         RawGroup group = new(number, [], []);
-        foreach (string member in walk.List(TreeWalk.Join(directory, "devices")))
+        foreach (string member in _walk.List(TreeWalk.Join(directory, "devices")))
         {
             // Groups also hold devices that are not PCI; those are named otherwise.
-            if (PciAddress.TryParse(member, out PciAddress address) && places.ContainsKey(address))
+            if (PciAddress.TryParse(member, out PciAddress address) && _places.ContainsKey(address))
             {
                 group.Functions.Add(address);
             }
@@ -123,12 +124,12 @@ internal sealed class SysfsReader
             group.Regions.AddRange(SysfsText.ReservedRegions(text, Place(TreeWalk.Join(directory, "reserved_regions"))));
         }
 
-        host.Groups.Add(group);
+        _host.Groups.Add(group);
     }
 
     private void ReadNodes(string directory)
     {
-        foreach (string name in walk.List(directory))
+        foreach (string name in _walk.List(directory))
         {
             if (!name.StartsWith("node", StringComparison.Ordinal)
                 || !int.TryParse(name.AsSpan(4), NumberStyles.None, CultureInfo.InvariantCulture, out int number))
@@ -137,7 +138,7 @@ internal sealed class SysfsReader
             }
 
             string node = TreeWalk.Join(directory, name);
-            host.NumaNodes.Add(new HostNumaNode(number, ReadText(node, "cpulist")?.Trim() ?? "", Memory(ReadText(node, "meminfo"))));
+            _host.NumaNodes.Add(new HostNumaNode(number, ReadText(node, "cpulist")?.Trim() ?? "", Memory(ReadText(node, "meminfo"))));
         }
     }
 
@@ -159,9 +160,9 @@ internal sealed class SysfsReader
 
     /// <summary>An attribute's text; null when it is missing or was captured empty.</summary>
     private string? ReadText(string directory, string name) =>
-        walk.Read(TreeWalk.Join(directory, name), HostLimits.Attribute) is { Length: > 0 } content ? SysfsText.Decode(content) : null;
+        _walk.Read(TreeWalk.Join(directory, name), HostLimits.Attribute) is { Length: > 0 } content ? SysfsText.Decode(content) : null;
 
-    private string Place(string path) => $"{walk.Tree.Name}: {path}";
+    private string Place(string path) => $"{_walk.Tree.Name}: {path}";
 }
 
 /// <summary>How much of configuration space a source may show.</summary>

@@ -7,9 +7,9 @@ namespace Aperture.Host.Reading;
 internal sealed class TarGuardStream(Stream inner, string name) : Stream
 {
     private const int Block = 512;
-    private readonly byte[] header = new byte[Block];
-    private long position;
-    private long nextHeader;
+    private readonly byte[] _header = new byte[Block];
+    private long _position;
+    private long _nextHeader;
 
     /// <summary>True once the zero block that ends an archive went by: without it the archive was cut off.</summary>
     internal bool SawEnd { get; private set; }
@@ -29,7 +29,7 @@ internal sealed class TarGuardStream(Stream inner, string name) : Stream
     /// <inheritdoc/>
     public override long Position
     {
-        get => position;
+        get => _position;
         set => throw new NotSupportedException();
     }
 
@@ -60,25 +60,25 @@ internal sealed class TarGuardStream(Stream inner, string name) : Stream
 
     private void Watch(ReadOnlySpan<byte> data)
     {
-        if (position + data.Length > HostLimits.Unpacked)
+        if (_position + data.Length > HostLimits.Unpacked)
         {
             throw new ApertureException($"{name}: unpacks to more than {ByteSize.Format(HostLimits.Unpacked)}");
         }
 
         while (!data.IsEmpty)
         {
-            if (position < nextHeader)
+            if (_position < _nextHeader)
             {
-                int skip = (int)Math.Min(data.Length, nextHeader - position);
-                position += skip;
+                int skip = (int)Math.Min(data.Length, _nextHeader - _position);
+                _position += skip;
                 data = data[skip..];
                 continue;
             }
 
-            int filled = (int)(position - nextHeader);
+            int filled = (int)(_position - _nextHeader);
             int take = Math.Min(Block - filled, data.Length);
-            data[..take].CopyTo(header.AsSpan(filled));
-            position += take;
+            data[..take].CopyTo(_header.AsSpan(filled));
+            _position += take;
             data = data[take..];
             if (filled + take == Block)
             {
@@ -89,19 +89,19 @@ internal sealed class TarGuardStream(Stream inner, string name) : Stream
 
     private void CheckHeader()
     {
-        SawEnd |= header[0] == 0 && !header.AsSpan().ContainsAnyExcept((byte)0);
+        SawEnd |= _header[0] == 0 && !_header.AsSpan().ContainsAnyExcept((byte)0);
 
         // POSIX.1-2017 pax, "ustar Interchange Format": size at 124, 12 bytes, octal or (GNU) base 256; type at 156.
-        long size = TarNumber(header.AsSpan(124, 12));
-        char type = (char)header[156];
+        long size = TarNumber(_header.AsSpan(124, 12));
+        char type = (char)_header[156];
         if (type is 'x' or 'g' or 'L' or 'K' && size > HostLimits.ArchiveHeader)
         {
-            throw new ApertureException($"{name}: the archive header at byte {nextHeader} claims a name of {size} bytes");
+            throw new ApertureException($"{name}: the archive header at byte {_nextHeader} claims a name of {size} bytes");
         }
 
         // Links, devices, directories and pipes have no data, whatever their size says.
         bool hasData = type is not (>= '1' and <= '6');
-        nextHeader = position + (hasData ? Math.Min((size + Block - 1) / Block * Block, HostLimits.Unpacked * 2) : 0);
+        _nextHeader = _position + (hasData ? Math.Min((size + Block - 1) / Block * Block, HostLimits.Unpacked * 2) : 0);
     }
 
     private static long TarNumber(ReadOnlySpan<byte> field)

@@ -1,12 +1,15 @@
 namespace Aperture.Host.Reading;
 
-/// <summary>Follows links inside a tree. The top is a wall: <c>..</c> and absolute targets end there, as under chroot, so that a captured link never names a file of this machine.</summary>
+/// <summary>
+/// Follows links inside a tree. The top is a wall: <c>..</c> and absolute targets end there, as under chroot, so that a captured link never names a file of
+/// this machine.
+/// </summary>
 internal sealed class TreeWalk(IHostTree tree)
 {
-    private readonly Dictionary<string, string?> directories = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string?> _directories = new(StringComparer.Ordinal);
 
     // Paths without links that were seen to be directories: every path below one passes through it, and asking costs a system call each time.
-    private readonly HashSet<string> seen = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _seen = new(StringComparer.Ordinal);
 
     /// <summary>The tree that is walked.</summary>
     internal IHostTree Tree => tree;
@@ -57,10 +60,10 @@ internal sealed class TreeWalk(IHostTree tree)
         }
 
         // Attributes of one device share their directory: it is resolved once.
-        if (!directories.TryGetValue(parent, out string? place))
+        if (!_directories.TryGetValue(parent, out string? place))
         {
             place = Follow(parent, out _);
-            directories.Add(parent, place);
+            _directories.Add(parent, place);
         }
 
         kind = TreeNodeKind.None;
@@ -69,7 +72,7 @@ internal sealed class TreeWalk(IHostTree tree)
 
     private TreeNodeKind KindOf(string place)
     {
-        if (seen.Contains(place))
+        if (_seen.Contains(place))
         {
             return TreeNodeKind.Directory;
         }
@@ -77,7 +80,7 @@ internal sealed class TreeWalk(IHostTree tree)
         TreeNodeKind kind = tree.Kind(place);
         if (kind == TreeNodeKind.Directory)
         {
-            seen.Add(place);
+            _seen.Add(place);
         }
 
         return kind;

@@ -27,7 +27,8 @@ internal static class AbilityProbe
                 ? new KvmAbility(
                     true,
                     false,
-                    "KVM is there, but it is kvm_pvm on a processor without VMX or SVM, which runs guests in real mode and 32-bit protected mode only; for 64-bit guests use a host with hardware or nested virtualisation.")
+                    "KVM is there, but it is kvm_pvm on a processor without VMX or SVM, which runs guests in real mode and 32-bit protected mode only; for "
+                        + "64-bit guests use a host with hardware or nested virtualisation.")
                 : RunGuest(system);
         }
         catch (ApertureException failure)
@@ -36,7 +37,9 @@ internal static class AbilityProbe
         }
     }
 
-    /// <summary>True when the module kvm_pvm is loaded and the processor shows neither Intel's nor AMD's virtualisation: then no 64-bit guest gets far.</summary>
+    /// <summary>
+    /// True when the module kvm_pvm is loaded and the processor shows neither Intel's nor AMD's virtualisation: then no 64-bit guest gets far.
+    /// </summary>
     public static bool IsSoftwareOnly(string pvmModule, string cpuInfo)
     {
         if (!Directory.Exists(pvmModule) || !File.Exists(cpuInfo))
@@ -62,7 +65,8 @@ internal static class AbilityProbe
 
         string found = exits.Stop?.Sentence ?? (inTime ? $"it computed 0x{exits.Seen:x}" : $"it did not finish within {Patience.TotalSeconds} s");
         return new KvmAbility(
-            true, false, $"KVM is there but does not run 64-bit guests: a tiny one was started and {found}; use a host with hardware or nested virtualisation.");
+            true, false, $"KVM is there but does not run 64-bit guests: a tiny one was started and {found}; use a host with hardware or nested "
+                + "virtualisation.");
     }
 
     private static unsafe bool Execute(KvmSystem system, Exits exits)

@@ -138,7 +138,8 @@ public sealed class CpuidTable
         return Math.Min(host, policy.PhysicalAddressBits ?? host);
     }
 
-    // Leaves that describe what this monitor gives no guest: SGX (0x12), processor trace (0x14), and with XSAVE hidden its state (0xD) and AMX (0x1D, 0x1E) and AVX10 (0x24).
+    // Leaves that describe what this monitor gives no guest: SGX (0x12), processor trace (0x14), and with XSAVE hidden its state (0xD) and AMX (0x1D, 0x1E) and
+    // AVX10 (0x24).
     private bool IsDropped(KvmCpuidEntry entry) =>
         entry.Function is 0x12 or 0x14 || (_policy.MaskXsave && entry.Function is 0xD or 0x1D or 0x1E or 0x24);
 
@@ -249,7 +250,16 @@ public sealed class CpuidTable
     private void AddTopology(List<KvmCpuidEntry> entries, uint leaf, uint id)
     {
         entries.Add(new KvmCpuidEntry { Function = leaf, Index = 0, Flags = SignificantIndex, Eax = 0, Ebx = 1, Ecx = 0x100, Edx = id });
-        entries.Add(new KvmCpuidEntry { Function = leaf, Index = 1, Flags = SignificantIndex, Eax = (uint)IdBits, Ebx = (uint)_policy.Cpus, Ecx = 0x201, Edx = id });
+        entries.Add(new KvmCpuidEntry
+        {
+            Function = leaf,
+            Index = 1,
+            Flags = SignificantIndex,
+            Eax = (uint)IdBits,
+            Ebx = (uint)_policy.Cpus,
+            Ecx = 0x201,
+            Edx = id
+        });
         entries.Add(new KvmCpuidEntry { Function = leaf, Index = 2, Flags = SignificantIndex, Eax = 0, Ebx = 0, Ecx = 2, Edx = id });
     }
 

@@ -40,17 +40,23 @@ public sealed record LabSwitch(string Id, string Port, int Downstream) : LabDevi
     {
         yield return ("-device", $"x3130-upstream,id={Id},bus={Port}");
         for (int i = 0; i < Downstream; i++)
+        {
             yield return ("-device", $"xio3130-downstream,id={Id}.{i},bus={Id},addr={i:x},{context.NextSlot()}");
+        }
     }
 }
 
-/// <summary>A network controller that QEMU's user-mode network answers: DHCP, and a host at 10.0.2.2 that replies to ping. It reaches nothing outside.</summary>
+/// <summary>
+/// A network controller that QEMU's user-mode network answers: DHCP, and a host at 10.0.2.2 that replies to ping. It reaches nothing outside.
+/// </summary>
 /// <param name="Id">Its name.</param>
 /// <param name="Port">The port above it.</param>
 /// <param name="Kind">The controller.</param>
 public sealed record LabNetwork(string Id, string Port, LabNetworkKind Kind) : LabDevice(Id)
 {
-    /// <summary>Which function of a multi-function slot it is; null for a slot of its own. Functions of one slot share an IOMMU group. The last of them is function 0.</summary>
+    /// <summary>
+    /// Which function of a multi-function slot it is; null for a slot of its own. Functions of one slot share an IOMMU group. The last of them is function 0.
+    /// </summary>
     public int? Function { get; init; }
 
     /// <summary>The image in its expansion ROM; empty for none.</summary>
@@ -77,7 +83,9 @@ public enum LabNetworkKind
     Igb,
 }
 
-/// <summary>QEMU's teaching device: MMIO registers, a DMA engine that reaches all addresses (not 28 bits of them, as by itself), INTx and MSI, no reset.</summary>
+/// <summary>
+/// QEMU's teaching device: MMIO registers, a DMA engine that reaches all addresses (not 28 bits of them, as by itself), INTx and MSI, no reset.
+/// </summary>
 /// <param name="Id">Its name.</param>
 /// <param name="Slot">Its device number on bus 0.</param>
 public sealed record LabEdu(string Id, int Slot) : LabDevice(Id)

@@ -53,6 +53,8 @@ public sealed record LabHardware(string Name, IReadOnlyList<LabDevice> Devices)
     internal void MakeFiles(string folder)
     {
         foreach (LabDevice device in Devices)
+        {
             device.MakeFiles(folder);
+        }
     }
 }

@@ -22,7 +22,9 @@ public sealed record LabNvme(string Id, string Port) : LabDevice(Id)
     /// <summary>A raw image of the host, absolute; it stays as it is. Null for a new drive.</summary>
     public string? Image { get; init; }
 
-    /// <summary>Size of the controller memory buffer (NVMe 1.4 section 4.7) in MiB, in BAR 2: memory of the device that peers can address. 0 for none.</summary>
+    /// <summary>
+    /// Size of the controller memory buffer (NVMe 1.4 section 4.7) in MiB, in BAR 2: memory of the device that peers can address. 0 for none.
+    /// </summary>
     public int ControllerMemoryMiB { get; init; }
 
     internal override string Model => "nvme";
@@ -37,7 +39,10 @@ public sealed record LabNvme(string Id, string Port) : LabDevice(Id)
     public static void Pattern(string id, long sector, Span<byte> bytes)
     {
         for (int i = 0; i < bytes.Length; i++)
+        {
             bytes[i] = unchecked((byte)(sector + i));
+        }
+
         Encoding.ASCII.GetBytes($"APERTURE {id} sector {sector:x16}\n", bytes);
     }
 
@@ -54,10 +59,16 @@ public sealed record LabNvme(string Id, string Port) : LabDevice(Id)
     internal override void MakeFiles(string folder)
     {
         if (Image is not null)
+        {
             return;
+        }
+
         byte[] pattern = new byte[PatternBytes];
         for (int sector = 0; sector < PatternBytes / SectorBytes; sector++)
+        {
             Pattern(Id, sector, pattern.AsSpan(sector * SectorBytes, SectorBytes));
+        }
+
         using FileStream file = File.Create(ImagePath(folder));
         file.SetLength(SizeBytes);
         file.Write(pattern);

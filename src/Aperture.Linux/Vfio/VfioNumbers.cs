@@ -193,7 +193,6 @@ internal static class VfioNumber
     internal const uint IommuHasPageSizes = 1;
     internal const uint IommuHasCapabilities = 2;
     internal const uint FeatureGet = 1 << 16;
-    internal const uint FeatureProbe = 1 << 18;
 
     /// <summary>VFIO_DEVICE_FEATURE_DMA_BUF: Linux 6.19.</summary>
     internal const uint FeatureDmaBuf = 11;

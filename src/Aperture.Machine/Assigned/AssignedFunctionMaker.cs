@@ -15,7 +15,8 @@ namespace Aperture.Machine.Assigned;
 /// <param name="interrupts">The guest's interrupt controllers.</param>
 /// <param name="notices">Told what happens to the devices.</param>
 /// <param name="events">What is opened is reported here.</param>
-internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open, IGuestInterrupts interrupts, IAssignedEvents notices, IEventSink events) : IFunctionMaker
+internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open, IGuestInterrupts interrupts, IAssignedEvents notices, IEventSink events)
+    : IFunctionMaker
 {
     private const uint NoClass = 0xFF_0000;
 
@@ -69,7 +70,8 @@ internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open
             if (bar is null || bar.Size != demand.Size || bar.Kind != demand.Kind)
             {
                 throw new ApertureException(
-                    $"{part.Name} {BarIndex.Name(demand.Index)} is {(bar is null ? "gone" : $"{bar.Kind.Keyword()} of {ByteSize.Format(bar.Size)}")} now that the device is open; the host said {demand.Kind.Keyword()} of {ByteSize.Format(demand.Size)} before, so start again.",
+                    $"{part.Name} {BarIndex.Name(demand.Index)} is {(bar is null ? "gone" : $"{bar.Kind.Keyword()} of {ByteSize.Format(bar.Size)}")} now that "
+                        + $"the device is open; the host said {demand.Kind.Keyword()} of {ByteSize.Format(demand.Size)} before, so start again.",
                     ApertureException.HostFailure);
             }
         }
@@ -85,7 +87,8 @@ internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open
         },
         RomImage = part.Spec.RomFile is { } path ? ReadRom(path) : default,
         GpuDirectClique = (byte?)part.Spec.GpuDirectClique,
-        CorrectMirrors = !part.Bars.Where(bar => bar.Kind.IsMemory() && bar.Index < BarKinds.RomIndex).All(bar => bar.Pin is { } pin && pin == part.HostAddressOf(bar.Index)),
+        CorrectMirrors = !part.Bars.Where(bar => bar.Kind.IsMemory() && bar.Index < BarKinds.RomIndex)
+            .All(bar => bar.Pin is { } pin && pin == part.HostAddressOf(bar.Index)),
     };
 
     private static byte[] ReadRom(string path)

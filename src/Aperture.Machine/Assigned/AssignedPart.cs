@@ -49,7 +49,9 @@ internal sealed class AssignedResolver(HostMachine host)
     {
         if (function.Bridge is not null)
         {
-            throw new ApertureException($"{function.Address} is a bridge, which stays with the host; pass the functions below it, or --mirror {function.Address} for all of them below bridges like the host's.");
+            throw new ApertureException(
+                $"{function.Address} is a bridge, which stays with the host; pass the functions below it, or --mirror {function.Address} for all of them below "
+                    + "bridges like the host's.");
         }
 
         foreach (HostFunction other in _taken.Keys.Select(a => host.Find(a)!))
@@ -57,7 +59,8 @@ internal sealed class AssignedResolver(HostMachine host)
             if (other.PhysicalFunction == function.Address || function.PhysicalFunction == other.Address)
             {
                 (HostFunction vf, HostFunction pf) = other.IsVirtualFunction ? (other, function) : (function, other);
-                throw new ApertureException($"{vf.Address} is a VF of {pf.Address}, which is passed too: whoever owns a PF can take its VFs away, so pass either the PF or VFs.");
+                throw new ApertureException(
+                    $"{vf.Address} is a VF of {pf.Address}, which is passed too: whoever owns a PF can take its VFs away, so pass either the PF or VFs.");
             }
         }
 
@@ -68,7 +71,9 @@ internal sealed class AssignedResolver(HostMachine host)
 
         if (host.Origin.Kind == HostOriginKind.LiveSysfs && host.Find(parent)?.Driver == "vfio-pci")
         {
-            throw new ApertureException($"{function.Address} is a VF of {parent}, which vfio-pci drives: the kernel gives out such a VF only with its PF's consent (a VF token); bind {parent} to its own driver and make the VFs with that.");
+            throw new ApertureException(
+                $"{function.Address} is a VF of {parent}, which vfio-pci drives: the kernel gives out such a VF only with its PF's consent (a VF token); bind "
+                    + $"{parent} to its own driver and make the VFs with that.");
         }
     }
 
@@ -81,7 +86,8 @@ internal sealed class AssignedResolver(HostMachine host)
 
         string? near = Suggestion.Nearest(address.ToString(), host.Functions.Select(f => f.Address.ToString()));
         string where = host.Origin.Kind == HostOriginKind.LiveSysfs ? "this host" : host.Origin.Name;
-        return new ApertureException($"--device vfio,{spec.Device}: {where} has no function {address}; {(near is null ? "'aperture host' lists them" : $"did you mean {near}?")}");
+        return new ApertureException(
+            $"--device vfio,{spec.Device}: {where} has no function {address}; {(near is null ? "'aperture host' lists them" : $"did you mean {near}?")}");
     }
 
     // A VF's routing id is its PF's plus the offset plus n strides (PCI Express 5.0, section 9.2.1.2); both may change with the number of VFs.
@@ -101,7 +107,8 @@ internal sealed class AssignedResolver(HostMachine host)
             {
                 string now = sriov.NumVfs == 0 ? "none" : $"{sriov.NumVfs}";
                 string zero = sriov.NumVfs == 0 ? "" : $"echo 0 > /sys/bus/pci/devices/{pf.Address}/sriov_numvfs and ";
-                return $"{address} would be VF {number} of {pf.Address}, which has {now} now; make them with: {zero}echo {number} > /sys/bus/pci/devices/{pf.Address}/sriov_numvfs.";
+                return $"{address} would be VF {number} of {pf.Address}, which has {now} now; make them with: {zero}echo {number} > "
+                    + $"/sys/bus/pci/devices/{pf.Address}/sriov_numvfs.";
             }
         }
 
@@ -119,14 +126,20 @@ internal sealed class AssignedResolver(HostMachine host)
 
         if (Rom(spec, function) is { } rom)
         {
-            bars.Add(rom with { PinIsHosts = IsHosts(spec, BarKinds.RomIndex), Pin = PinOf(name, spec, function.Rom ?? new HostBar(BarKinds.RomIndex, BarKind.Rom, null, 0, SizeOrigin.Unknown), rom.Size) });
+            bars.Add(rom with
+            {
+                PinIsHosts = IsHosts(spec, BarKinds.RomIndex),
+                Pin = PinOf(name, spec, function.Rom ?? new HostBar(BarKinds.RomIndex, BarKind.Rom, null, 0, SizeOrigin.Unknown), rom.Size),
+            });
         }
 
         foreach (int index in spec.Pins.Select(p => p.Index).Concat(spec.HostPins).Concat(spec.Resizes.Select(r => r.Key)))
         {
             if (!bars.Exists(b => b.Index == index))
             {
-                throw new ApertureException($"{name} has no {BarIndex.Name(index)}; {function.Address} has {(bars.Count == 0 ? "no BAR" : string.Join(", ", bars.Select(b => BarIndex.Name(b.Index))))}.");
+                throw new ApertureException(
+                    $"{name} has no {BarIndex.Name(index)}; {function.Address} has "
+                        + $"{(bars.Count == 0 ? "no BAR" : string.Join(", ", bars.Select(b => BarIndex.Name(b.Index))))}.");
             }
         }
 
@@ -145,8 +158,11 @@ internal sealed class AssignedResolver(HostMachine host)
             HostResizableBar? offer = function.ResizableBars.FirstOrDefault(r => r.BarIndex == index);
             if (offer is null || !offer.Offers(size))
             {
-                string sizes = offer is null ? "" : string.Join(", ", Enumerable.Range(20, 44).Select(bit => 1UL << bit).Where(offer.Offers).Select(s => ByteSize.Format(s)));
-                throw new ApertureException($"{name} {BarIndex.Name(index)} cannot be resized to {ByteSize.Format(size)}: {(offer is null ? $"{function.Address} has no resizable {BarIndex.Name(index)}" : $"it offers {sizes}")}.");
+                string sizes = offer is null
+                    ? "" : string.Join(", ", Enumerable.Range(20, 44).Select(bit => 1UL << bit).Where(offer.Offers).Select(s => ByteSize.Format(s)));
+                throw new ApertureException(
+                    $"{name} {BarIndex.Name(index)} cannot be resized to {ByteSize.Format(size)}: "
+                        + $"{(offer is null ? $"{function.Address} has no resizable {BarIndex.Name(index)}" : $"it offers {sizes}")}.");
             }
 
             return size;
@@ -172,7 +188,8 @@ internal sealed class AssignedResolver(HostMachine host)
         FileInfo file = new(path);
         return file.Exists && file.Length is > 0 and <= Largest
             ? (ulong)file.Length
-            : throw new ApertureException(file.Exists ? $"rom={path} has {file.Length} bytes; an expansion ROM has 1 byte to 16 MiB." : $"rom={path} does not exist.");
+            : throw new ApertureException(
+                file.Exists ? $"rom={path} has {file.Length} bytes; an expansion ROM has 1 byte to 16 MiB." : $"rom={path} does not exist.");
     }
 
     // What is pinned without an address of the user's goes to the host's.
@@ -206,6 +223,7 @@ internal sealed class AssignedResolver(HostMachine host)
 
         throw new ApertureException(bar.Address is null
             ? $"{name} {BarIndex.Name(bar.Index)} has no address on the host; give it one with bars={BarIndex.Name(bar.Index)}@ADDRESS, or leave it out."
-            : $"{name} {BarIndex.Name(bar.Index)} is resized, so the host will move it and its address is not known yet; pin it with bars={BarIndex.Name(bar.Index)}@ADDRESS, or resize it on the host first and leave resize= out.");
+            : $"{name} {BarIndex.Name(bar.Index)} is resized, so the host will move it and its address is not known yet; pin it with "
+                + $"bars={BarIndex.Name(bar.Index)}@ADDRESS, or resize it on the host first and leave resize= out.");
     }
 }

@@ -32,7 +32,8 @@ internal sealed class BarResizer(string sys = "/sys")
         {
             foreach ((int index, ulong size) in wanted)
             {
-                Write(Path.Join(device, $"resource{index}_resize"), $"{BitOperations.Log2(size) - LeastShift}", part, $"resize {BarIndex.Name(index)} to {ByteSize.Format(size)}");
+                Write(Path.Join(device, $"resource{index}_resize"), $"{BitOperations.Log2(size) - LeastShift}", part,
+                    $"resize {BarIndex.Name(index)} to {ByteSize.Format(size)}");
             }
         }
         finally
@@ -55,7 +56,8 @@ internal sealed class BarResizer(string sys = "/sys")
             if (there != bar.Pin)
             {
                 throw new ApertureException(
-                    $"{part.Name} was resized, and the host moved {BarIndex.Name(bar.Index)} from {bar.Pin} to {there?.ToString() ?? "nowhere"} for that; start again, and the map will have it there.", ApertureException.HostFailure);
+                    $"{part.Name} was resized, and the host moved {BarIndex.Name(bar.Index)} from {bar.Pin} to {there?.ToString() ?? "nowhere"} for that; "
+                        + "start again, and the map will have it there.", ApertureException.HostFailure);
             }
         }
     }

@@ -1,11 +1,12 @@
 using Aperture.Machine.Hotplug;
 using Aperture.Pci;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Machine.Assigned;
 
 /// <summary>
-/// Gives devices back that the host asks for. What sits in a slot is asked from the guest as <c>detach</c> does, and pulled out when the guest keeps it longer than
-/// <see cref="Patience"/>; what sits elsewhere is taken at once, and the guest reads all-ones there. The host waits meanwhile and asks again now and then.
+/// Gives devices back that the host asks for. What sits in a slot is asked from the guest as <c>detach</c> does, and pulled out when the guest keeps it longer
+/// than <see cref="Patience"/>; what sits elsewhere is taken at once, and the guest reads all-ones there. The host waits meanwhile and asks again now and then.
 /// </summary>
 internal sealed class DeviceReturn(IEventSink events) : IDisposable
 {

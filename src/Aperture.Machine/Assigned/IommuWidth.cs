@@ -15,7 +15,9 @@ public static class IommuWidth
     {
         try
         {
-            return Directory.Exists(Class) ? Least(Directory.GetDirectories(Class).Select(unit => Path.Combine(unit, "intel-iommu", "cap")).Where(File.Exists).Select(File.ReadAllText)) : null;
+            return Directory.Exists(Class)
+                ? Least(Directory.GetDirectories(Class).Select(unit => Path.Combine(unit, "intel-iommu", "cap")).Where(File.Exists).Select(File.ReadAllText))
+                : null;
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {

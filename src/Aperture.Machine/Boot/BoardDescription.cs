@@ -5,6 +5,8 @@ using Aperture.Configuration.Kinds;
 using Aperture.Devices.Pc;
 using Aperture.Firmware.Platform;
 using Aperture.Pci;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
 
@@ -31,7 +33,9 @@ internal static class BoardDescription
         HasVga = config.Devices.Any(d => d is VgaSpec),
     };
 
-    /// <summary>The board as firmware has programmed it; <paramref name="map"/> has the 64-bit window that it gets when firmware used none. Any thread.</summary>
+    /// <summary>
+    /// The board as firmware has programmed it; <paramref name="map"/> has the 64-bit window that it gets when firmware used none. Any thread.
+    /// </summary>
     public static PlatformDescription Of(MachineConfig config, PcBoard pc, PlacementMap map)
     {
         PciBoard board = pc.Board;

@@ -14,8 +14,8 @@ internal sealed class ScreenOutput : IDisposable
     private readonly Action _catchUp;
 
     /// <summary>
-    /// Starts writing <paramref name="display"/>'s text to where <paramref name="config"/> says, if it does. <paramref name="catchUp"/> brings the display to what
-    /// the guest has written; called before every look at it, from any thread.
+    /// Starts writing <paramref name="display"/>'s text to where <paramref name="config"/> says, if it does. <paramref name="catchUp"/> brings the display to
+    /// what the guest has written; called before every look at it, from any thread.
     /// </summary>
     /// <exception cref="ApertureException">A file cannot be written.</exception>
     public ScreenOutput(MachineConfig config, StandardVga? display, TimeProvider clock, Action catchUp)

@@ -42,7 +42,9 @@ internal sealed class SerialConnection : IDisposable
         _ => new SerialConnection(null, reads: false, null),
     };
 
-    /// <summary>Feeds <paramref name="uart"/> from standard input on a thread of its own; <paramref name="quit"/> is called when the user asks to end.</summary>
+    /// <summary>
+    /// Feeds <paramref name="uart"/> from standard input on a thread of its own; <paramref name="quit"/> is called when the user asks to end.
+    /// </summary>
     public void StartInput(Serial16550 uart, Action quit)
     {
         if (_reads)

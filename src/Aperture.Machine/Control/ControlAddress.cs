@@ -41,7 +41,8 @@ internal static class ControlAddress
         }
         catch (SocketException other)
         {
-            throw new ApertureException($"--control {path} cannot be made: something is there already ({other.Message}); remove it or name another path.", innerException: other);
+            throw new ApertureException(
+                $"--control {path} cannot be made: something is there already ({other.Message}); remove it or name another path.", innerException: other);
         }
 
         throw new ApertureException($"--control {path} is the socket of a machine that runs; name another path.");

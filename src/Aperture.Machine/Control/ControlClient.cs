@@ -32,7 +32,8 @@ public sealed class ControlClient : IDisposable
         catch (SocketException fault)
         {
             client.Dispose();
-            throw new ApertureException($"No machine answers at --control {path}: {fault.Message}; start one with aperture run --control {path}.", ApertureException.HostFailure, fault);
+            throw new ApertureException($"No machine answers at --control {path}: {fault.Message}; start one with aperture run --control {path}.",
+                ApertureException.HostFailure, fault);
         }
     }
 
@@ -84,7 +85,8 @@ public sealed class ControlClient : IDisposable
         }
         catch (JsonException fault)
         {
-            throw new ApertureException($"What listens at {_path} is not a machine of Aperture's: its answer is not JSON.", ApertureException.HostFailure, fault);
+            throw new ApertureException(
+                $"What listens at {_path} is not a machine of Aperture's: its answer is not JSON.", ApertureException.HostFailure, fault);
         }
     }
 

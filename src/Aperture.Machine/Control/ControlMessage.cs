@@ -3,7 +3,9 @@ using System.Text.Json;
 
 namespace Aperture.Machine.Control;
 
-/// <summary>One request of the control channel: a JSON object on a line, <c>{"command":"verify"}</c>, whose other members are strings, numbers or booleans.</summary>
+/// <summary>
+/// One request of the control channel: a JSON object on a line, <c>{"command":"verify"}</c>, whose other members are strings, numbers or booleans.
+/// </summary>
 /// <param name="Command">The command's name.</param>
 /// <param name="Members">The other members, as text.</param>
 public sealed record ControlRequest(string Command, IReadOnlyDictionary<string, string> Members)
@@ -35,7 +37,8 @@ public sealed record ControlRequest(string Command, IReadOnlyDictionary<string, 
             {
                 string name = reader.GetString()!;
                 Expect(members.Count < MaxMembers, "it has too many members");
-                Expect(reader.Read() && reader.TokenType is JsonTokenType.String or JsonTokenType.Number or JsonTokenType.True or JsonTokenType.False, $"\"{name}\" is neither text nor number nor true or false");
+                Expect(reader.Read() && reader.TokenType is JsonTokenType.String or JsonTokenType.Number or JsonTokenType.True or JsonTokenType.False,
+                    $"\"{name}\" is neither text nor number nor true or false");
                 string value = reader.TokenType == JsonTokenType.String ? reader.GetString()! : Encoding.UTF8.GetString(reader.ValueSpan);
                 Expect(members.TryAdd(name, value), $"\"{name}\" is there twice");
             }

@@ -4,6 +4,7 @@ using Aperture.Devices.Display;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Ports;
 using Aperture.Virtio.Block;
 using Aperture.Virtio.Transport;
 
@@ -40,9 +41,12 @@ internal sealed class PcDeviceMaker(Action<string> report) : IFunctionMaker
         {
             Fixed =
             [
-                new FixedRange(Region.Trapped("vga-window", StandardVga.WindowRange.Size, function.LegacyWindow, posted: true), StandardVga.WindowRange.Start, IsPorts: false),
-                new FixedRange(Region.Trapped("vga-ports", StandardVga.PortCount, function.LegacyPorts), new GuestAddress(StandardVga.FirstPort), IsPorts: true),
-                new FixedRange(Region.Trapped("vga-dispi", StandardVga.DispiPortCount, function.BochsPorts), new GuestAddress(StandardVga.FirstDispiPort), IsPorts: true),
+                new FixedRange(Region.Trapped("vga-window", StandardVga.WindowRange.Size, function.LegacyWindow, posted: true), StandardVga.WindowRange.Start,
+                    IsPorts: false),
+                new FixedRange(Region.Trapped("vga-ports", StandardVga.PortCount, function.LegacyPorts), new GuestAddress(StandardVga.FirstPort),
+                    IsPorts: true),
+                new FixedRange(Region.Trapped("vga-dispi", StandardVga.DispiPortCount, function.BochsPorts), new GuestAddress(StandardVga.FirstDispiPort),
+                    IsPorts: true),
             ],
         };
     }
@@ -55,7 +59,8 @@ internal sealed class PcDeviceMaker(Action<string> report) : IFunctionMaker
             string name = $"{function.Name}.{bar.Name}";
             regions.Add(new BarRegion(bar, backing.Handler(bar.Index) is { } handler
                 ? Region.Trapped(name, bar.Size, handler)
-                : bar.Kind == BarKind.Rom ? Region.ForRom(name, backing.Memory(bar.Index)!, 0, bar.Size) : Region.ForRam(name, backing.Memory(bar.Index)!, 0, bar.Size)));
+                : bar.Kind == BarKind.Rom ? Region.ForRom(name, backing.Memory(bar.Index)!, 0, bar.Size)
+                : Region.ForRam(name, backing.Memory(bar.Index)!, 0, bar.Size)));
         }
 
         return regions;

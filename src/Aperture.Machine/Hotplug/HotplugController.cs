@@ -5,12 +5,13 @@ using Aperture.Configuration.Kinds;
 using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Machine.Hotplug;
 
 /// <summary>
-/// Devices that come and go while the guest runs, through the slots of root and downstream ports (PCI Express 5.0, section 6.7). Attaching tells the guest by the
-/// port's interrupt. Detaching presses the slot's button; the device leaves once the guest turned its power off.
+/// Devices that come and go while the guest runs, through the slots of root and downstream ports (PCI Express 5.0, section 6.7). Attaching tells the guest by
+/// the port's interrupt. Detaching presses the slot's button; the device leaves once the guest turned its power off.
 /// </summary>
 internal sealed class HotplugController : IConfigWriteSink
 {
@@ -169,13 +170,15 @@ internal sealed class HotplugController : IConfigWriteSink
         PcieSlotPort port = FindPort(portName);
 
         // The same reader as at start, for a machine that has nothing but the port.
-        TopologyNode node = TopologyBuilder.Build(_config with { RootPorts = [new RootPortConfig(portName, null)], Switches = [], Devices = [device], Mirror = null })
+        TopologyNode node = TopologyBuilder.Build(
+            _config with { RootPorts = [new RootPortConfig(portName, null)], Switches = [], Devices = [device], Mirror = null })
             .Single(n => n.Name == portName).Children.Single();
         lock (_board.Pci.Sync)
         {
             if (port.IsOccupied)
             {
-                throw new ApertureException($"{node.Name} cannot be attached to {portName}, where {port.Secondary.Functions[0].Name} is; detach that first, or name another port.");
+                throw new ApertureException(
+                    $"{node.Name} cannot be attached to {portName}, where {port.Secondary.Functions[0].Name} is; detach that first, or name another port.");
             }
 
             if (_board.Pci.Functions.Any(f => f.Name == node.Name))
@@ -227,7 +230,8 @@ internal sealed class HotplugController : IConfigWriteSink
             if (!windows.Any(w => port.Window(w) is { } window && window.Contains(range)))
             {
                 string open = string.Join(" and ", windows.Select(w => port.Window(w)).OfType<AddressRange>());
-                return $"{function.Name} {bar.Name} cannot be pinned at {range}: {port.Name} forwards {(open.Length > 0 ? open : "nothing")}; keep room there with prefetchable=BASE:SIZE or memory=BASE:SIZE of --root-port.";
+                return $"{function.Name} {bar.Name} cannot be pinned at {range}: {port.Name} forwards {(open.Length > 0 ? open : "nothing")}; keep room there "
+                    + "with prefetchable=BASE:SIZE or memory=BASE:SIZE of --root-port.";
             }
         }
 
@@ -241,7 +245,8 @@ internal sealed class HotplugController : IConfigWriteSink
             PciFunction? found = _board.Pci.Functions.FirstOrDefault(f => f.Name == name);
             string ports = string.Join(", ", _board.Pci.Functions.OfType<PcieSlotPort>().Where(p => !p.IsOccupied).Select(p => p.Name));
             return found as PcieSlotPort ?? throw new ApertureException(
-                $"{name} is {(found is null ? "not there" : "not a port with a slot")}; {(ports.Length > 0 ? $"empty ports are {ports}" : "no port is empty: start the machine with --root-port id=ID")}.");
+                $"{name} is {(found is null ? "not there" : "not a port with a slot")}; "
+                    + $"{(ports.Length > 0 ? $"empty ports are {ports}" : "no port is empty: start the machine with --root-port id=ID")}.");
         }
     }
 
@@ -250,7 +255,9 @@ internal sealed class HotplugController : IConfigWriteSink
         PciFunction function = _board.Pci.Functions.FirstOrDefault(f => f.Name == id)
             ?? throw new ApertureException($"There is no device {id}.");
         return function.Bus?.Parent as PcieSlotPort
-            ?? throw new ApertureException($"{id} sits {(function.Bus?.Parent is { } bridge ? $"below {bridge.Name}" : "on the root bus")}, which is not a slot: only what is below a root port or a switch's downstream port can be detached.");
+            ?? throw new ApertureException(
+                $"{id} sits {(function.Bus?.Parent is { } bridge ? $"below {bridge.Name}" : "on the root bus")}, which is not a slot: only what is below a "
+                    + "root port or a switch's downstream port can be detached.");
     }
 
     private void Empty(PcieSlotPort port)

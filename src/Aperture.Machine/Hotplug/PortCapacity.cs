@@ -1,4 +1,5 @@
 using Aperture.Pci;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Machine.Hotplug;
 
@@ -8,8 +9,8 @@ internal static class PortCapacity
     private const ulong Granule = 1 << 20;
 
     /// <summary>
-    /// A sentence that names the BARs of <paramref name="function"/> for which <paramref name="port"/> forwards too little, and the option that keeps enough; null when
-    /// they fit, or when the guest has not numbered the port's bus yet and will find them all together. Pins are checked elsewhere.
+    /// A sentence that names the BARs of <paramref name="function"/> for which <paramref name="port"/> forwards too little, and the option that keeps enough;
+    /// null when they fit, or when the guest has not numbered the port's bus yet and will find them all together. Pins are checked elsewhere.
     /// </summary>
     internal static string? Shortage(PciFunction function, PciBridge port)
     {
@@ -20,7 +21,8 @@ internal static class PortCapacity
 
         List<Bar> open = [.. function.Bars.Where(bar => bar.Pin is null && bar.Kind.IsMemory() && bar.Index != BarKinds.RomIndex)];
 
-        // A BAR that is prefetchable and 64-bit goes to the prefetchable window where there is one (PCI-to-PCI Bridge 1.2, section 3.2.5.9); the others below 4 GiB.
+        // A BAR that is prefetchable and 64-bit goes to the prefetchable window where there is one (PCI-to-PCI Bridge 1.2, section 3.2.5.9); the others
+        // below 4 GiB.
         bool split = port.Window(BridgeWindow.Prefetchable) is not null;
         List<Bar> high = [.. open.Where(bar => split && bar.Kind == BarKind.Memory64Prefetchable)];
         string?[] parts =
@@ -51,7 +53,8 @@ internal static class PortCapacity
         ulong wanted = window is { } unaligned && unaligned.Size >= need ? need + bars.Max(static bar => bar.Size) - Granule : need;
         option = $",{name}={ByteSize.Format((wanted + Granule - 1) & ~(Granule - 1))}";
         string sizes = string.Join(" and ", bars.Select(static bar => $"{bar.Name} ({ByteSize.Format(bar.Size)})"));
-        return $"{sizes} do{(bars.Count == 1 ? "es" : "")} not fit its port's {name} window{(window is { } there ? $", {there} ({ByteSize.Format(there.Size)})" : ", which is closed")}";
+        return $"{sizes} do{(bars.Count == 1 ? "es" : "")} not fit its port's "
+            + $"{name} window{(window is { } there ? $", {there} ({ByteSize.Format(there.Size)})" : ", which is closed")}";
     }
 
     /// <summary>Powers of two, the largest first, leave no gap behind the first one's alignment.</summary>

@@ -28,11 +28,13 @@ public static class PlacementInput
         PlatformLimits limits = board with
         {
             // ECAM can be anywhere; what the host keeps cannot.
-            Ecam = board.Ecam is { Pin: { } pin } ecam && kept.Exists(range => range.Range.Overlaps(new AddressRange(pin, ecam.Size))) ? ecam with { Pin = null } : board.Ecam,
+            Ecam = board.Ecam is { Pin: { } pin } ecam && kept.Exists(range => range.Range.Overlaps(new AddressRange(pin, ecam.Size)))
+                ? ecam with { Pin = null } : board.Ecam,
             Mmio32Window = config.Mmio32Window,
             Mmio64Window = config.MmioWindow,
             Reserved = [.. reserved, .. kept],
-            ReservedIo = [.. DebugExitPorts.Read(config).Select(p => new ReservedRange(new AddressRange(new GuestAddress(p), DebugExit.Length), $"debug-exit at 0x{p:x}"))],
+            ReservedIo = [.. DebugExitPorts.Read(config)
+                .Select(p => new ReservedRange(new AddressRange(new GuestAddress(p), DebugExit.Length), $"debug-exit at 0x{p:x}"))],
         };
         return new PlacementRequest(limits, [new HostBridgeDemand(config.Board == BoardKind.Q35 ? "pcie.0" : "pci.0", [.. root.Select(Demand)])]);
     }

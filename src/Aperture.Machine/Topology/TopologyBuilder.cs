@@ -59,7 +59,8 @@ public sealed class TopologyBuilder
         string? port = config.RootPorts.Select(p => $"--root-port id={p.Id}").Concat(config.Switches.Select(s => $"--switch id={s.Id}")).FirstOrDefault();
         if (config.Board != BoardKind.Q35 && port is not null)
         {
-            throw new ApertureException($"{port}: --machine i440fx has conventional PCI and no PCI Express ports; put devices on its root bus, or use --machine q35.");
+            throw new ApertureException(
+                $"{port}: --machine i440fx has conventional PCI and no PCI Express ports; put devices on its root bus, or use --machine q35.");
         }
     }
 
@@ -106,7 +107,9 @@ public sealed class TopologyBuilder
         {
             if (!bus.Exists(n => n.DeviceFunction == (node.DeviceFunction & ~7)))
             {
-                throw new ApertureException($"{node.Name} at {node.DeviceFunction >> 3:x2}.{node.DeviceFunction & 7} {where} would never be found: the device has no function 0; put something at {node.DeviceFunction >> 3:x2}.0.");
+                throw new ApertureException(
+                    $"{node.Name} at {node.DeviceFunction >> 3:x2}.{node.DeviceFunction & 7} {where} would never be found: the device has no function 0; put "
+                        + $"something at {node.DeviceFunction >> 3:x2}.0.");
             }
 
             CheckFunctionZero(node.Children, BusName(node));
@@ -189,7 +192,8 @@ public sealed class TopologyBuilder
         }
 
         throw new ApertureException(devices == 1
-            ? $"{id} does not fit below {parent!.Name}, where {bus[0].Name} is: a port takes one device; add a port, or place {id} at a function with addr=00.F."
+            ? $"{id} does not fit below {parent!.Name}, where {bus[0].Name} is: a port takes one device; add a port, or place {id} at a function with "
+                + "addr=00.F."
             : $"{id} does not fit on the root bus: all 32 devices are taken; put it below a --root-port.");
     }
 

@@ -1,6 +1,8 @@
 using Aperture.Board;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Machine.Verification;
 
@@ -46,7 +48,8 @@ internal sealed class MapCollector(PciBoard board, SlotListener? slots, WriteHis
             function.Bdf,
             [.. function.Bars.Select(b => Describe(function, b, decode, owners))],
             bridge is null ? null : new BridgeState(
-                bridge.SecondaryBus, bridge.SubordinateBus, bridge.Window(BridgeWindow.Io), bridge.Window(BridgeWindow.Memory), bridge.Window(BridgeWindow.Prefetchable)),
+                bridge.SecondaryBus, bridge.SubordinateBus, bridge.Window(BridgeWindow.Io), bridge.Window(BridgeWindow.Memory),
+                bridge.Window(BridgeWindow.Prefetchable)),
             bridge is null ? null : history.Describe(function, PciRegisters.PrimaryBus, 6));
     }
 

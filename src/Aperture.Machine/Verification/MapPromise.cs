@@ -25,7 +25,9 @@ public sealed record BridgeState(byte Secondary, byte Subordinate, AddressRange?
 /// <param name="Bridge">Set for a bridge whose registers the plan decided.</param>
 public sealed record PromisedFunction(string Name, Bdf? Place, IReadOnlyList<PromisedBar> Bars, BridgeState? Bridge);
 
-/// <summary>What the plan promised: the side that a running machine is compared with. Immutable; a machine whose functions come and go makes a new one.</summary>
+/// <summary>
+/// What the plan promised: the side that a running machine is compared with. Immutable; a machine whose functions come and go makes a new one.
+/// </summary>
 /// <param name="Functions">The functions that are to be there.</param>
 /// <param name="Ram">Where RAM is.</param>
 /// <param name="Ecam">The ECAM window; null when there is none or the guest decides.</param>
@@ -43,7 +45,10 @@ public sealed record MapPromise(IReadOnlyList<PromisedFunction> Functions, IRead
 
     /// <summary>The same with a function that came later, of which its pins are promised, in place of one of its name.</summary>
     public MapPromise With(string name, IEnumerable<BarPin> pins) =>
-        Without(name) with { Functions = [.. Without(name).Functions, new PromisedFunction(name, null, [.. pins.Select(p => new PromisedBar(p.Index, p.Address, true))], null)] };
+        Without(name) with
+        {
+            Functions = [.. Without(name).Functions, new PromisedFunction(name, null, [.. pins.Select(p => new PromisedBar(p.Index, p.Address, true))], null)],
+        };
 
     /// <summary>The same without a function that was taken out.</summary>
     public MapPromise Without(string name) => this with { Functions = [.. Functions.Where(f => f.Name != name)] };
@@ -51,8 +56,10 @@ public sealed record MapPromise(IReadOnlyList<PromisedFunction> Functions, IRead
     private static PromisedFunction Of(FunctionPlacement function, bool isDirect) => new(
         function.Name,
         isDirect ? function.Address : null,
-        [.. function.Bars.Where(b => IsFunctionBar(b.Demand) && (isDirect || b.Demand.Pin is not null)).Select(b => new PromisedBar(b.Demand.Index, b.Address, b.Demand.Pin is not null))],
-        isDirect && function.Bridge is { } bridge ? new BridgeState(bridge.Secondary, bridge.Subordinate, bridge.Io, bridge.Memory, bridge.Prefetchable) : null);
+        [.. function.Bars.Where(b => IsFunctionBar(b.Demand) && (isDirect || b.Demand.Pin is not null))
+            .Select(b => new PromisedBar(b.Demand.Index, b.Address, b.Demand.Pin is not null))],
+        isDirect && function.Bridge is { } bridge
+            ? new BridgeState(bridge.Secondary, bridge.Subordinate, bridge.Io, bridge.Memory, bridge.Prefetchable) : null);
 
     // VF BARs have no register of their own to compare.
     private static bool IsFunctionBar(BarDemand demand) => demand.Index is >= 0 and <= BarKinds.RomIndex;

@@ -63,7 +63,8 @@ public static class MapVerifier
             }
             else if (there.Address != bar.Address)
             {
-                yield return new(DifferenceKind.BarAddress, subject, Words(bar), there.Address == GuestAddress.Zero ? "no address" : $"{there.Address}", there.LastWrite);
+                yield return new(DifferenceKind.BarAddress, subject, Words(bar), there.Address == GuestAddress.Zero
+                    ? "no address" : $"{there.Address}", there.LastWrite);
             }
         }
 
@@ -87,7 +88,8 @@ public static class MapVerifier
         if ((bridge.Secondary, bridge.Subordinate) != (promised.Secondary, promised.Subordinate))
         {
             yield return new(
-                DifferenceKind.Bridge, $"{name} bus numbers", $"{promised.Secondary:x2}-{promised.Subordinate:x2}", $"{bridge.Secondary:x2}-{bridge.Subordinate:x2}", found.LastWindowWrite);
+                DifferenceKind.Bridge, $"{name} bus numbers", $"{promised.Secondary:x2}-{promised.Subordinate:x2}",
+                $"{bridge.Secondary:x2}-{bridge.Subordinate:x2}", found.LastWindowWrite);
         }
 
         (string Window, AddressRange? Promised, AddressRange? Found)[] windows =
@@ -97,7 +99,8 @@ public static class MapVerifier
             // A window that the plan left closed is the guest's to open, for devices that come later.
             if (wanted is { } open && there != open)
             {
-                yield return new(DifferenceKind.Bridge, $"{name} {window} window", $"{open}", there is { } range ? $"{range}" : "closed", found.LastWindowWrite);
+                yield return new(DifferenceKind.Bridge, $"{name} {window} window", $"{open}", there is { } range
+                    ? $"{range}" : "closed", found.LastWindowWrite);
             }
         }
     }
@@ -117,7 +120,8 @@ public static class MapVerifier
 
         foreach (FoundRange other in Others(found.View, new AddressRange(start, bar.Size), bar.Owners))
         {
-            yield return new(DifferenceKind.BarDecode, subject, $"to answer at {other.Range}", other.Owner.Length == 0 ? "nothing" : other.Owner, bar.LastWrite);
+            yield return new(DifferenceKind.BarDecode, subject, $"to answer at {other.Range}", other.Owner.Length == 0
+                ? "nothing" : other.Owner, bar.LastWrite);
         }
     }
 
@@ -218,7 +222,8 @@ public static class MapVerifier
 
                 if (!mapping.IsMapped)
                 {
-                    yield return new(DifferenceKind.Iommu, $"{mapping.Owner} at {mapping.Range}", "to be reached by assigned devices", "not mapped", mapping.Reason);
+                    yield return new(DifferenceKind.Iommu, $"{mapping.Owner} at {mapping.Range}", "to be reached by assigned devices", "not mapped",
+                        mapping.Reason);
                 }
                 else if (Gaps(mapping.Range, found.View.Where(r => r.IsRam && r.Owner == mapping.Owner).Select(r => r.Range)).Any())
                 {

@@ -1,4 +1,5 @@
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Machine.Verification;
 
@@ -32,7 +33,9 @@ internal sealed class WriteHistory(TimeProvider clock, IEventSink events) : ICon
         LastWrite = 0;
     }
 
-    /// <summary>The latest write of any of <paramref name="words"/> registers from <paramref name="register"/>, as a clause; null when there was none.</summary>
+    /// <summary>
+    /// The latest write of any of <paramref name="words"/> registers from <paramref name="register"/>, as a clause; null when there was none.
+    /// </summary>
     public string? Describe(PciFunction function, int register, int words)
     {
         Write? latest = null;
@@ -45,7 +48,8 @@ internal sealed class WriteHistory(TimeProvider clock, IEventSink events) : ICon
         }
 
         return latest is null ? null : string.Create(
-            System.Globalization.CultureInfo.InvariantCulture, $"the guest wrote 0x{latest.Value:x} to register 0x{latest.Offset:x2} at {latest.At.TotalSeconds:0.000} s");
+            System.Globalization.CultureInfo.InvariantCulture,
+            $"the guest wrote 0x{latest.Value:x} to register 0x{latest.Offset:x2} at {latest.At.TotalSeconds:0.000} s");
     }
 
     private sealed record Write(int Offset, uint Value, TimeSpan At);

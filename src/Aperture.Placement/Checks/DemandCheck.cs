@@ -7,7 +7,9 @@ using Aperture.Placement.Search;
 
 namespace Aperture.Placement.Checks;
 
-/// <summary>What is wrong with a function's BARs on their own, wherever they would go (PCI 3.0, 6.2.5; PCI-to-PCI Bridge 1.2, 3.2.5 for a bridge's two BARs).</summary>
+/// <summary>
+/// What is wrong with a function's BARs on their own, wherever they would go (PCI 3.0, 6.2.5; PCI-to-PCI Bridge 1.2, 3.2.5 for a bridge's two BARs).
+/// </summary>
 internal static class DemandCheck
 {
     private const ulong SmallestIo = 4;
@@ -77,7 +79,9 @@ internal static class DemandCheck
 
         if (reserve.Io > LargestIo || reserve.Memory > LargestMemory32 || reserve.Prefetchable > 1UL << (addressBits - 1))
         {
-            conflicts.Add(Bad(node, $"{node.Name} cannot keep so much for hotplug: at most {ByteSize.Format(LargestIo)} of I/O, {ByteSize.Format(LargestMemory32)} of memory and {ByteSize.Format(1UL << (addressBits - 1))} of prefetchable memory here"));
+            conflicts.Add(Bad(node,
+                $"{node.Name} cannot keep so much for hotplug: at most {ByteSize.Format(LargestIo)} of I/O, {ByteSize.Format(LargestMemory32)} of memory and "
+                    + $"{ByteSize.Format(1UL << (addressBits - 1))} of prefetchable memory here"));
         }
     }
 
@@ -97,7 +101,8 @@ internal static class DemandCheck
             if ((taken & registers) != 0)
             {
                 conflicts.Add(new PlacementConflict(
-                    PlacementConflictKind.BadDemand, spec.Party(null), $"{spec.LongName} needs a register that another BAR of {node.Name} takes: a 64-bit BAR also takes the next index"));
+                    PlacementConflictKind.BadDemand, spec.Party(null),
+                    $"{spec.LongName} needs a register that another BAR of {node.Name} takes: a 64-bit BAR also takes the next index"));
             }
 
             taken |= registers;
@@ -144,7 +149,8 @@ internal static class DemandCheck
         }
 
         return least < smallest || whole > largest
-            ? (PlacementConflictKind.BadDemand, $"has no legal size: {bar.Kind.Keyword()} goes from {ByteSize.Format(smallest)} to {ByteSize.Format(largest)} here{(spec.Count > 1 ? ", all VFs together" : "")}")
+            ? (PlacementConflictKind.BadDemand, $"has no legal size: {bar.Kind.Keyword()} goes from {ByteSize.Format(smallest)} to "
+                + $"{ByteSize.Format(largest)} here{(spec.Count > 1 ? ", all VFs together" : "")}")
             : null;
     }
 

@@ -32,7 +32,8 @@ internal static class HostBridgeCheck
             if (host.LastBus < host.FirstBus)
             {
                 conflicts.Add(new PlacementConflict(
-                    PlacementConflictKind.BusNumbers, new ConflictParty(host.Name), $"{host.Name} has no bus: its last bus {host.LastBus} is below its first bus {host.FirstBus}"));
+                    PlacementConflictKind.BusNumbers, new ConflictParty(host.Name),
+                    $"{host.Name} has no bus: its last bus {host.LastBus} is below its first bus {host.FirstBus}"));
             }
         }
 
@@ -54,7 +55,8 @@ internal static class HostBridgeCheck
                 conflicts.Add(new PlacementConflict(
                     PlacementConflictKind.BusNumbers,
                     new ConflictParty(host.Name),
-                    $"{host.Name} has buses {host.FirstBus} to {host.LastBus} of segment {host.Segment}, and {widest.Name} has {widest.FirstBus} to {widest.LastBus} of it")
+                    $"{host.Name} has buses {host.FirstBus} to {host.LastBus} of segment {host.Segment}, and {widest.Name} has {widest.FirstBus} to "
+                        + $"{widest.LastBus} of it")
                 {
                     Obstacle = new ConflictParty(widest.Name),
                 });
@@ -64,9 +66,12 @@ internal static class HostBridgeCheck
         }
     }
 
-    /// <summary>Windows lie in <paramref name="space"/>, or wholly in <paramref name="ignored"/>, where they count for nothing; those of two bridges are apart.</summary>
+    /// <summary>
+    /// Windows lie in <paramref name="space"/>, or wholly in <paramref name="ignored"/>, where they count for nothing; those of two bridges are apart.
+    /// </summary>
     private static void CheckWindows(
-        IReadOnlyList<HostBridgeDemand> hosts, Func<HostBridgeDemand, IReadOnlyList<AddressRange>?> windows, string kind, Extent space, Extent ignored, List<PlacementConflict> conflicts)
+        IReadOnlyList<HostBridgeDemand> hosts, Func<HostBridgeDemand, IReadOnlyList<AddressRange>?> windows, string kind, Extent space, Extent ignored,
+        List<PlacementConflict> conflicts)
     {
         List<(Extent Extent, HostBridgeDemand Host)> all = [];
         foreach (HostBridgeDemand host in hosts)

@@ -18,28 +18,35 @@ internal static class LimitsCheck
 
         if (platform.PhysicalAddressBits is < PlatformLimits.MinAddressBits or > PlatformLimits.MaxAddressBits)
         {
-            Bad("the address width", null, $"the guest's physical address width of {platform.PhysicalAddressBits} bits is not one of {PlatformLimits.MinAddressBits} to {PlatformLimits.MaxAddressBits}");
+            Bad("the address width", null,
+                $"the guest's physical address width of {platform.PhysicalAddressBits} bits is not one of {PlatformLimits.MinAddressBits} to "
+                    + $"{PlatformLimits.MaxAddressBits}");
             return;
         }
 
         if (platform.LowRamFloor == 0 || platform.LowRamFloor > platform.LowRamCeiling || platform.LowRamCeiling > PlatformLimits.FourGiB
             || (platform.LowRamFloor | platform.LowRamCeiling) % WindowGranule != 0)
         {
-            Bad("the low RAM limits", null, $"the low RAM limits 0x{platform.LowRamFloor:x} and 0x{platform.LowRamCeiling:x} must be multiples of 1M, in order, and at most 4 GiB");
+            Bad("the low RAM limits", null,
+                $"the low RAM limits 0x{platform.LowRamFloor:x} and 0x{platform.LowRamCeiling:x} must be multiples of 1M, in order, and at most 4 GiB");
             return;
         }
 
         ulong end = Arenas.SpaceEnd(platform);
         if (platform.RamSize >= end || (platform.RamSize > platform.LowRamCeiling && platform.RamSize - platform.LowRamCeiling > end - PlatformLimits.FourGiB))
         {
-            Bad("guest RAM", null, $"guest RAM of {ByteSize.Format(platform.RamSize)} does not fit beside the low hole in the guest's {platform.PhysicalAddressBits} physical address bits");
+            Bad("guest RAM", null,
+                $"guest RAM of {ByteSize.Format(platform.RamSize)} does not fit beside the low hole in the guest's {platform.PhysicalAddressBits} physical "
+                    + "address bits");
             return;
         }
 
         if (platform.Mmio32End.Value > PlatformLimits.FourGiB || platform.Mmio32End.Value < platform.LowRamFloor
             || platform.IoWindows.Any(window => window.IsEmpty || window.Start.Value == 0 || window.Last.Value > 0xFFFF))
         {
-            Bad("the platform's windows", null, "the board's own windows are impossible: the 32-bit window must end between the low RAM floor and 4 GiB, and I/O windows lie in ports 1 to 0xffff");
+            Bad("the platform's windows", null,
+                "the board's own windows are impossible: the 32-bit window must end between the low RAM floor and 4 GiB, and I/O windows lie in ports 1 to "
+                    + "0xffff");
             return;
         }
 
@@ -96,7 +103,8 @@ internal static class LimitsCheck
         ulong lowest = Arenas.LowestHoleStart(platform);
         if (!pin.IsAligned(ecam.Size) || pin.Value >= end || end - pin.Value < ecam.Size || pin.Value < lowest)
         {
-            return $"{name} ({ByteSize.Format(ecam.Size)}) cannot be at {pin}: it must be a multiple of its size, from 0x{lowest:x} to the end of {platform.PhysicalAddressBits} physical address bits";
+            return $"{name} ({ByteSize.Format(ecam.Size)}) cannot be at {pin}: it must be a multiple of its size, from 0x{lowest:x} to the end of "
+                + $"{platform.PhysicalAddressBits} physical address bits";
         }
 
         AddressRange range = new(pin, ecam.Size);
@@ -111,7 +119,8 @@ internal static class LimitsCheck
         if (platform.Mmio32Window is { } window
             && (window.IsEmpty || window.Last.Value >= PlatformLimits.FourGiB || window.Start.Value < lowest))
         {
-            bad("the 32-bit memory window", window, $"the 32-bit memory window {window} cannot be there: it must lie between guest RAM, which ends at 0x{lowest:x} at the lowest, and 4 GiB");
+            bad("the 32-bit memory window", window,
+                $"the 32-bit memory window {window} cannot be there: it must lie between guest RAM, which ends at 0x{lowest:x} at the lowest, and 4 GiB");
         }
     }
 
@@ -124,11 +133,13 @@ internal static class LimitsCheck
 
         if (window.IsEmpty || window.Start.Value < PlatformLimits.FourGiB)
         {
-            bad("the 64-bit memory window", window, $"the 64-bit memory window {window} cannot be there: it must start at 4 GiB or above, so the lowest place is 0x100000000");
+            bad("the 64-bit memory window", window,
+                $"the 64-bit memory window {window} cannot be there: it must start at 4 GiB or above, so the lowest place is 0x100000000");
         }
         else if (window.Last.Value >= end)
         {
-            bad("the 64-bit memory window", window, $"the 64-bit memory window {window} passes the guest's {platform.PhysicalAddressBits} physical address bits, which end at 0x{end - 1:x}");
+            bad("the 64-bit memory window", window,
+                $"the 64-bit memory window {window} passes the guest's {platform.PhysicalAddressBits} physical address bits, which end at 0x{end - 1:x}");
         }
     }
 }

@@ -75,7 +75,8 @@ internal sealed class PinCheck
             open.Push(bar);
         }
 
-        foreach ((BarBlock later, BarBlock earlier) in pairs.OrderBy(pair => pair.Later.Node.Order).ThenBy(pair => pair.Later.Spec.Index).DistinctBy(pair => pair.Later))
+        foreach ((BarBlock later, BarBlock earlier) in pairs.OrderBy(pair => pair.Later.Node.Order).ThenBy(pair => pair.Later.Spec.Index)
+            .DistinctBy(pair => pair.Later))
         {
             Report(later, new PinFault(
                 PlacementConflictKind.Overlap, $"it overlaps {earlier.Name} at {earlier.Forced}", earlier.Party(earlier.Forced)));
@@ -165,7 +166,9 @@ internal sealed class PinCheck
         ReportWindow(window, $"overlaps {what}", other.Party(other.Forced));
     }
 
-    /// <summary>Blames one of the pins at the window's two ends: the one that has somewhere else to go, the later one first. A pinned window is to blame itself.</summary>
+    /// <summary>
+    /// Blames one of the pins at the window's two ends: the one that has somewhere else to go, the later one first. A pinned window is to blame itself.
+    /// </summary>
     private void ReportWindow(WindowBlock window, string reason, ConflictParty obstacle)
     {
         List<BarBlock> pinned = [.. window.PinnedBars()];

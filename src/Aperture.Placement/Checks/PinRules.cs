@@ -50,7 +50,8 @@ internal static class PinRules
         }
 
         return Alignment(pin, bar) ?? (reachesHigh && pin.Value < PlatformLimits.FourGiB
-            ? new PinFault(PlacementConflictKind.OutOfRange32, "it would lie on both sides of 4 GiB, which no window does", new ConflictParty("the 32-bit address space"))
+            ? new PinFault(PlacementConflictKind.OutOfRange32, "it would lie on both sides of 4 GiB, which no window does",
+                new ConflictParty("the 32-bit address space"))
             : null);
     }
 
@@ -91,7 +92,8 @@ internal static class PinRules
     {
         if (!pin.IsAligned(bar.Unit))
         {
-            return new PinFault(PlacementConflictKind.Misaligned, $"it must be a multiple of {(bar.Count > 1 ? "one VF's size" : "its size")}, 0x{bar.Unit:x}", new ConflictParty("its alignment"));
+            return new PinFault(PlacementConflictKind.Misaligned, $"it must be a multiple of {(bar.Count > 1 ? "one VF's size" : "its size")}, 0x{bar.Unit:x}",
+                new ConflictParty("its alignment"));
         }
 
         return pin.Value == 0

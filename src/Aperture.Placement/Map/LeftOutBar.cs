@@ -16,7 +16,8 @@ public sealed record LeftOutBar(string Function, BarDemand Demand, string Port)
         {
             string ports = string.Join(", ", bars.Select(bar => bar.Port).Distinct());
             string names = string.Join(", ", bars.Select(bar => $"{bar.Function} {BarIndex.Name(bar.Demand.Index)}"));
-            yield return $"There are too few I/O ports for all, so the I/O windows of {ports} stay closed; PCI Express devices work without, and no address has {names}.";
+            yield return $"There are too few I/O ports for all, so the I/O windows of {ports} stay closed; PCI Express devices work without, and no address "
+                + $"has {names}.";
         }
     }
 }

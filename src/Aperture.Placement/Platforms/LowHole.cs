@@ -6,6 +6,8 @@ public enum LowHole
     /// <summary>From <see cref="PlatformLimits.LowRamCeiling"/> up; lower only when its content needs that.</summary>
     Usual,
 
-    /// <summary>As small as its content allows, in steps of 64 MiB from the top; RAM gets the rest. ECAM goes next to the content unless it is pinned.</summary>
+    /// <summary>
+    /// As small as its content allows, in steps of 64 MiB from the top; RAM gets the rest. ECAM goes next to the content unless it is pinned.
+    /// </summary>
     Compact,
 }

@@ -6,7 +6,8 @@ namespace Aperture.Placement.Platforms;
 /// </summary>
 /// <param name="Tom">Top of memory: RAM in all, rounded up to 64 MiB.</param>
 /// <param name="Tolud">Top of low usable DRAM: the first address of the low hole, or the end of RAM when RAM does not reach it; 1 MiB units.</param>
-/// <param name="Touud">Top of upper usable DRAM: past the last RAM, at least 4 GiB when there is RAM there, else <paramref name="Tolud"/>; 1 MiB units, rounded up.</param>
+/// <param name="Touud">Top of upper usable DRAM: past the last RAM, at least 4 GiB when there is RAM there, else <paramref name="Tolud"/>; 1 MiB units, rounded
+/// up.</param>
 /// <param name="RemapBase">The first address of the remap window, 64 MiB units; above <paramref name="RemapLimit"/> when the window is closed.</param>
 /// <param name="RemapLimit">The last address of the remap window; its low 26 bits are ones.</param>
 public sealed record MemoryRegisters(GuestAddress Tom, GuestAddress Tolud, GuestAddress Touud, GuestAddress RemapBase, GuestAddress RemapLimit)
@@ -32,6 +33,8 @@ public sealed record MemoryRegisters(GuestAddress Tom, GuestAddress Tolud, Guest
     /// <summary>REMAPLIMIT as the register holds it: address 35:26.</summary>
     public ushort RemapLimitRegister => (ushort)(RemapLimit.Value >> RemapShift & 0x3FF);
 
-    /// <summary>True when every value fits the registers' 36 address bits; a larger guest gets truncated registers, which a guest of that size does not read.</summary>
+    /// <summary>
+    /// True when every value fits the registers' 36 address bits; a larger guest gets truncated registers, which a guest of that size does not read.
+    /// </summary>
     public bool FitsRegisters => Touud.Value >> 36 == 0 && Tom.Value >> 36 == 0;
 }

@@ -29,7 +29,10 @@ public sealed record PlatformLimits
     /// <summary>First address past the 32-bit window when that window is automatic; pins may lie above it between reserved ranges.</summary>
     public GuestAddress Mmio32End { get; init; } = new(0xFEC0_0000);
 
-    /// <summary>The 32-bit memory window as the user set it, or null for automatic: from the hole's start to <see cref="Mmio32End"/>. A pin outside a set window is an error.</summary>
+    /// <summary>
+    /// The 32-bit memory window as the user set it, or null for automatic: from the hole's start to <see cref="Mmio32End"/>. A pin outside a set window is an
+    /// error.
+    /// </summary>
     public AddressRange? Mmio32Window { get; init; }
 
     /// <summary>The 64-bit memory window as the user set it, or null for automatic: from the first GiB above RAM to the end of the address space.</summary>
@@ -41,19 +44,27 @@ public sealed record PlatformLimits
     /// <summary>The ECAM range of the first host bridge's segment, or null on a board without one.</summary>
     public EcamDemand? Ecam { get; init; } = new(256UL << 20, new GuestAddress(0xB000_0000));
 
-    /// <summary>ECAM ranges of further PCI segments, by segment. A segment that a host bridge names and nobody lists gets 256 MiB where there is room; none when <see cref="Ecam"/> is null.</summary>
+    /// <summary>
+    /// ECAM ranges of further PCI segments, by segment. A segment that a host bridge names and nobody lists gets 256 MiB where there is room; none when
+    /// <see cref="Ecam"/> is null.
+    /// </summary>
     public IReadOnlyDictionary<uint, EcamDemand> SegmentEcams { get; init; } = new Dictionary<uint, EcamDemand>();
 
     /// <summary>How the low hole gets its size.</summary>
     public LowHole Hole { get; init; }
 
-    /// <summary>Memory that no BAR, window or ECAM may be placed on. RAM and ECAM need not be listed; RAM moves out of those with <see cref="ReservedRange.RamAvoids"/>.</summary>
+    /// <summary>
+    /// Memory that no BAR, window or ECAM may be placed on. RAM and ECAM need not be listed; RAM moves out of those with <see cref="ReservedRange.RamAvoids"/>.
+    /// </summary>
     public IReadOnlyList<ReservedRange> Reserved { get; init; } = [];
 
     /// <summary>I/O ports inside <see cref="IoWindows"/> that nothing may be placed on.</summary>
     public IReadOnlyList<ReservedRange> ReservedIo { get; init; } = [];
 
-    /// <summary>What every Q35 board reserves below 4 GiB: IOAPIC, HPET, the MSI window and the firmware flash of up to 16 MiB (Intel 3 Series datasheet, system address map).</summary>
+    /// <summary>
+    /// What every Q35 board reserves below 4 GiB: IOAPIC, HPET, the MSI window and the firmware flash of up to 16 MiB (Intel 3 Series datasheet, system address
+    /// map).
+    /// </summary>
     public static IReadOnlyList<ReservedRange> Q35Reserved { get; } =
     [
         new(new AddressRange(new GuestAddress(0xFEC0_0000), 0x1000), "the I/O APIC"),
@@ -62,7 +73,9 @@ public sealed record PlatformLimits
         new(new AddressRange(new GuestAddress(0xFF00_0000), 0x100_0000), "the firmware flash"),
     ];
 
-    /// <summary>What AMD hosts route to HyperTransport instead of memory (AMD IOMMU specification, special address ranges): no BAR there can be mapped for DMA.</summary>
+    /// <summary>
+    /// What AMD hosts route to HyperTransport instead of memory (AMD IOMMU specification, special address ranges): no BAR there can be mapped for DMA.
+    /// </summary>
     public static ReservedRange HyperTransport { get; } =
         new(new AddressRange(new GuestAddress(0xFD_0000_0000), 0x3_0000_0000), "the AMD HyperTransport range", ReservedKind.HyperTransport);
 

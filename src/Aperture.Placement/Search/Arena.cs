@@ -9,7 +9,8 @@ internal sealed class Arena
     private readonly bool _anySet;
     private readonly ulong[] _reach;
 
-    public Arena(ArenaKind kind, IEnumerable<Extent> bounds, bool boundsAreSet, IEnumerable<Extent> automatic, IReadOnlyList<Obstacle> obstacles, Extent[]?[] set)
+    public Arena(ArenaKind kind, IEnumerable<Extent> bounds, bool boundsAreSet, IEnumerable<Extent> automatic, IReadOnlyList<Obstacle> obstacles,
+        Extent[]?[] set)
     {
         Kind = kind;
         Bounds = [.. bounds];

@@ -180,7 +180,9 @@ internal sealed class Attempt
 
     private Failure? Place(BlockTree tree, ArenaKind kind) => BusPacker.Place(_arenas[kind], _everywhere, tree.Root(kind), _topology.Hosts.Count, _budget);
 
-    /// <summary>What pins hold from 4 GiB up, for RAM to keep out of: single BARs, the windows around them, and room for what floats in those windows.</summary>
+    /// <summary>
+    /// What pins hold from 4 GiB up, for RAM to keep out of: single BARs, the windows around them, and room for what floats in those windows.
+    /// </summary>
     private List<Extent> HighPins(BlockTree tree)
     {
         List<Extent> pinned = [.. _highPins];
@@ -243,7 +245,8 @@ internal sealed class Attempt
             return new PlacementConflict(
                 PlacementConflictKind.NoSpace,
                 new ConflictParty(_ground.EcamName(failed)),
-                $"there is no room for {_ground.EcamName(failed)} ({ByteSize.Format(_ground.Ecams[failed]!.Size)}) from 0x{_arenas.HoleStart:x} to {Platform.Mmio32End}, beside the pinned BARs and reserved ranges")
+                $"there is no room for {_ground.EcamName(failed)} ({ByteSize.Format(_ground.Ecams[failed]!.Size)}) from 0x{_arenas.HoleStart:x} to "
+                    + $"{Platform.Mmio32End}, beside the pinned BARs and reserved ranges")
             {
                 Obstacle = new ConflictParty("the low hole", new Extent(_arenas.HoleStart, Math.Max(_arenas.HoleStart, Platform.Mmio32End.Value)).ToRange()),
             };
@@ -260,7 +263,8 @@ internal sealed class Attempt
             return new PlacementConflict(
                 PlacementConflictKind.BadLimit,
                 new ConflictParty("guest RAM"),
-                $"guest RAM of {ByteSize.Format(Platform.RamSize)} does not fit: with the low hole from 0x{_arenas.HoleStart:x} it would pass the guest's {Platform.PhysicalAddressBits} physical address bits")
+                $"guest RAM of {ByteSize.Format(Platform.RamSize)} does not fit: with the low hole from 0x{_arenas.HoleStart:x} it would pass the guest's "
+                    + $"{Platform.PhysicalAddressBits} physical address bits")
             {
                 Obstacle = new ConflictParty("the guest's address width"),
             };

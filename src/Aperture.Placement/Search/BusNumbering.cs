@@ -39,7 +39,9 @@ internal static class BusNumbering
         return extra;
     }
 
-    /// <summary>Numbers what is on one bus. <paramref name="limit"/> is the last bus allowed, by <paramref name="limitOwner"/>. False after a conflict.</summary>
+    /// <summary>
+    /// Numbers what is on one bus. <paramref name="limit"/> is the last bus allowed, by <paramref name="limitOwner"/>. False after a conflict.
+    /// </summary>
     private static bool Number(
         IReadOnlyList<FunctionNode> nodes, byte bus, ref int highest, int limit, string limitOwner, List<PlacementConflict> conflicts)
     {
@@ -104,13 +106,15 @@ internal static class BusNumbering
 
     private static PlacementConflict OutOfBuses(FunctionNode node, BridgeDemand bridge, int next, int limit, string limitOwner)
     {
-        string left = next > limit ? $"{limitOwner} has no bus left" : next == limit ? $"{limitOwner} has only bus {next} left" : $"{limitOwner} has buses {next} to {limit} left";
+        string left = next > limit ? $"{limitOwner} has no bus left" : next == limit
+            ? $"{limitOwner} has only bus {next} left" : $"{limitOwner} has buses {next} to {limit} left";
         string sentence = bridge switch
         {
             { SecondaryBus: { } wanted } when wanted < next || wanted > limit => $"{node.Name} cannot have secondary bus {wanted}: {left}",
             { SubordinateBus: { } wanted } when wanted > limit => $"{node.Name} cannot have subordinate bus {wanted}: {left}",
             { Reserve.Buses: > 0 } => $"{node.Name} keeps {bridge.Reserve.Buses} bus numbers for hotplug behind bus {bridge.SecondaryBus ?? next}, and {left}",
-            { SubordinateBus: { } wanted } => $"{node.Name} cannot have subordinate bus {wanted}: its secondary bus is {bridge.SecondaryBus ?? next}, and {left}",
+            { SubordinateBus: { } wanted } =>
+                $"{node.Name} cannot have subordinate bus {wanted}: its secondary bus is {bridge.SecondaryBus ?? next}, and {left}",
             _ => $"{node.Name} needs a bus number for what is behind it, and {left}",
         };
         return new PlacementConflict(PlacementConflictKind.BusNumbers, new ConflictParty(node.Name) { Function = node.Name }, sentence)

@@ -1,6 +1,8 @@
 namespace Aperture.Placement.Search;
 
-/// <summary>A half-open run of addresses, <see cref="Start"/> to before <see cref="End"/>. Solver addresses stay below 2^63, so sums of two never wrap.</summary>
+/// <summary>
+/// A half-open run of addresses, <see cref="Start"/> to before <see cref="End"/>. Solver addresses stay below 2^63, so sums of two never wrap.
+/// </summary>
 internal readonly record struct Extent(ulong Start, ulong End)
 {
     public ulong Size => End - Start;

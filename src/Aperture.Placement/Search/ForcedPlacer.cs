@@ -35,7 +35,9 @@ internal sealed class ForcedPlacer(SearchBudget budget)
         return null;
     }
 
-    /// <summary>Settles a forced window inside <paramref name="room"/>: just there when it is pinned, else no larger than its content and reserve need.</summary>
+    /// <summary>
+    /// Settles a forced window inside <paramref name="room"/>: just there when it is pinned, else no larger than its content and reserve need.
+    /// </summary>
     private Failure? Fill(WindowBlock window, Extent room)
     {
         FreeSpace free = new([room]);

@@ -77,5 +77,7 @@ internal sealed class Ground
         range.IsEmpty || range.Start.Value >= end ? default : new Extent(range.Start.Value, Math.Min(range.Last.Value, end - 1) + 1);
 
     private static Extent[]? Extents(IReadOnlyList<AddressRange>? windows, ulong above) =>
-        windows is null ? null : [.. new FreeSpace(windows.Select(Extent.Of).Select(extent => extent with { Start = Math.Max(extent.Start, above) }).Where(extent => !extent.IsEmpty)).Spans];
+        windows is null ? null
+            : [.. new FreeSpace(windows.Select(Extent.Of).Select(extent => extent with { Start = Math.Max(extent.Start, above) })
+                .Where(extent => !extent.IsEmpty)).Spans];
 }

@@ -27,7 +27,9 @@ internal static class HostWindows
         return [.. windows.Select(list => new List<Extent>(new FreeSpace(list).Spans))];
     }
 
-    /// <summary>Room that nothing takes goes to the bridge of the block below it, else of the block above it, else to the first bridge without set windows.</summary>
+    /// <summary>
+    /// Room that nothing takes goes to the bridge of the block below it, else of the block above it, else to the first bridge without set windows.
+    /// </summary>
     private static void ShareFree(Arena arena, List<Block> placed, List<Extent>[] windows, int first)
     {
         int index = 0;

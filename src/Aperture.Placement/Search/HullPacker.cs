@@ -64,7 +64,8 @@ internal static class HullPacker
                 continue;
             }
 
-            Part? up = growth != Growth.OnlyDown && free.TryFirst(hull.IsEmpty ? seed : hull.Start, shape, out ulong above) ? new Part(block, shape, above) : null;
+            Part? up = growth != Growth.OnlyDown && free.TryFirst(hull.IsEmpty ? seed : hull.Start, shape, out ulong above)
+                ? new Part(block, shape, above) : null;
             Part? down = growth != Growth.OnlyUp && free.TryLast(hull.IsEmpty ? seed : hull.End, shape, out ulong below) ? new Part(block, shape, below) : null;
             (Part? first, Part? second) = growth == Growth.DownFirst ? (down, up) : (up, down);
             best = Better(Better(best, first, hull), second, hull);

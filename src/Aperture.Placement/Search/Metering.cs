@@ -37,6 +37,7 @@ internal static class Metering
             end = Math.Max(end, ecam?.End ?? 0);
         }
 
-        return new LayoutMetrics(hole.Size, hole.Size - free.Total, largest.IsEmpty ? default : largest.ToRange(), free.Spans.Count, used, new GuestAddress(end));
+        return new LayoutMetrics(
+            hole.Size, hole.Size - free.Total, largest.IsEmpty ? default : largest.ToRange(), free.Spans.Count, used, new GuestAddress(end));
     }
 }

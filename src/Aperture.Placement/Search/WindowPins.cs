@@ -81,7 +81,8 @@ internal static class WindowPins
             WindowKind.Io => last > 0xFFFF ? "there are only 0x10000 I/O ports" : null,
             _ when last >= Arenas.SpaceEnd(platform) => $"it passes the guest's {platform.PhysicalAddressBits} physical address bits",
             WindowKind.Memory => last >= PlatformLimits.FourGiB ? "a memory window ends below 4 GiB" : null,
-            _ => range.Start.Value < PlatformLimits.FourGiB && last >= PlatformLimits.FourGiB ? "a prefetchable window lies wholly below or wholly above 4 GiB" : null,
+            _ => range.Start.Value < PlatformLimits.FourGiB && last >= PlatformLimits.FourGiB
+                ? "a prefetchable window lies wholly below or wholly above 4 GiB" : null,
         };
     }
 }

@@ -2,7 +2,9 @@ using System.Numerics;
 
 namespace Aperture.Placement.Search;
 
-/// <summary>The rigid bodies that a floating window may be: its content packed tightly, grown from the most aligned part to either side or to one; the smallest first.</summary>
+/// <summary>
+/// The rigid bodies that a floating window may be: its content packed tightly, grown from the most aligned part to either side or to one; the smallest first.
+/// </summary>
 internal static class WindowShapes
 {
     // Packed around an address that is aligned for anything, with room on both sides; only offsets survive.

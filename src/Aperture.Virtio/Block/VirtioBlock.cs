@@ -35,8 +35,6 @@ public sealed class VirtioBlock : VirtioDevice
     private readonly byte[] _id = new byte[IdLength];
     private readonly byte[] _config = new byte[24];
     private readonly byte[] _buffer = new byte[Chunk];
-    private long _reads;
-    private long _writes;
 
     /// <summary>Makes the device.</summary>
     /// <param name="storage">The disk; the caller's.</param>
@@ -67,12 +65,6 @@ public sealed class VirtioBlock : VirtioDevice
         IoError = 1,
         Unsupported = 2,
     }
-
-    /// <summary>Bytes read by the guest so far.</summary>
-    public long BytesRead => Volatile.Read(ref _reads);
-
-    /// <summary>Bytes written by the guest so far.</summary>
-    public long BytesWritten => Volatile.Read(ref _writes);
 
     /// <inheritdoc/>
     public override ushort DeviceType => Type;
@@ -141,7 +133,6 @@ public sealed class VirtioBlock : VirtioDevice
 
             done += (ulong)part.Length;
             written = (uint)done;
-            Volatile.Write(ref _reads, _reads + part.Length);
         }
 
         return Status.Ok;
@@ -164,7 +155,6 @@ public sealed class VirtioBlock : VirtioDevice
             }
 
             done += (ulong)part.Length;
-            Volatile.Write(ref _writes, _writes + part.Length);
         }
 
         // A driver that knows no flush relies on every write being durable (section 5.2.5.2).

@@ -57,18 +57,6 @@ internal sealed class VirtioCommonConfig : IAccessHandler, IWordRegisters
     // The registers of one queue.
     private record struct Queue(ushort Size, ushort Vector, bool Enabled, ulong Descriptors, ulong Driver, ulong Device);
 
-    /// <summary>The status byte.</summary>
-    public VirtioStatus Status
-    {
-        get
-        {
-            lock (_gate)
-            {
-                return _status;
-            }
-        }
-    }
-
     /// <summary>The vector of configuration changes.</summary>
     public ushort ConfigVector
     {

@@ -1,4 +1,5 @@
 using Aperture.Pci;
+using Aperture.Pci.Capabilities;
 
 namespace Aperture.Virtio.Transport;
 

@@ -1,5 +1,8 @@
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Virtio.Transport;
 
@@ -62,9 +65,6 @@ public sealed class VirtioPciFunction : PciFunction, IBarBacking, IDisposable
 
     /// <summary>What it does.</summary>
     public VirtioDevice Device { get; }
-
-    /// <summary>The status byte as the driver reads it.</summary>
-    public VirtioStatus Status => _common.Status;
 
     /// <inheritdoc/>
     public IAccessHandler? Handler(int index) => index == VirtioLayout.Bar ? _bar : null;

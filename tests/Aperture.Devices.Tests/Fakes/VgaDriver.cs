@@ -1,5 +1,5 @@
 using Aperture.Devices.Display;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Devices;
 
 namespace Aperture.Devices.Tests.Fakes;

@@ -2,7 +2,7 @@ using Aperture.Assignment;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Tests.Fakes;
 using Aperture.Memory;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Machine.Tests.Assigned;
@@ -71,7 +71,9 @@ public sealed class AssignedBoardTests : IDisposable
         board.SetCommand(Name, PciCommand.MemorySpace);
         Assert.Null(board.Answers(SysfsHost.NvmeBar + 0x4000));
         Assert.NotNull(board.Answers(SysfsHost.NvmeBar + 0x8000));
-        Assert.Equal("0xa000a000", Assert.Single(board.Board.Memory.View.Ranges.ToArray(), r => r.Region.Name == board.Answers(SysfsHost.NvmeBar + 0xA000) && r.Range.Start.Value == SysfsHost.NvmeBar + 0xA000).Range.Start.ToString());
+        Assert.Equal("0xa000a000",
+            Assert.Single(board.Board.Memory.View.Ranges.ToArray(), r => r.Region.Name == board.Answers(SysfsHost.NvmeBar + 0xA000)
+                && r.Range.Start.Value == SysfsHost.NvmeBar + 0xA000).Range.Start.ToString());
     }
 
     [Fact]

@@ -39,13 +39,15 @@ public class AssignedPlanTests
     public void Vfs_share_a_port_with_their_bars_where_the_host_has_them()
     {
         using SysfsHost host = new();
-        MachineTopology plan = Plan(host, Port, $"--device vfio,host={SysfsHost.Vf0},port=rp0,addr=00.0,bars=all=host", $"--device vfio,host={SysfsHost.Vf1},port=rp0,addr=00.1,bars=all=host");
+        MachineTopology plan = Plan(host, Port, $"--device vfio,host={SysfsHost.Vf0},port=rp0,addr=00.0,bars=all=host",
+            $"--device vfio,host={SysfsHost.Vf1},port=rp0,addr=00.1,bars=all=host");
         Assert.Equal(0xA110_0000UL, Assert.Single(Bars(plan, SysfsHost.Vf0)).Address.Value);
         Assert.Equal(0xA110_4000UL, Assert.Single(Bars(plan, SysfsHost.Vf1)).Address.Value);
     }
 
     [Theory]
-    [InlineData("0000:06:10.4", "0000:06:10.4 would be VF 3 of 0000:06:00.0, which has 2 now; make them with: echo 0 > /sys/bus/pci/devices/0000:06:00.0/sriov_numvfs and echo 3 > ")]
+    [InlineData("0000:06:10.4",
+        "0000:06:10.4 would be VF 3 of 0000:06:00.0, which has 2 now; make them with: echo 0 > /sys/bus/pci/devices/0000:06:00.0/sriov_numvfs and echo 3 > ")]
     [InlineData("0000:06:11.4", "0000:06:11.4 would be VF 7 of 0000:06:00.0")]
     [InlineData("0000:06:11.6", "has no function 0000:06:11.6")]
     [InlineData("0000:06:10.5", "has no function 0000:06:10.5")]
@@ -74,7 +76,8 @@ public class AssignedPlanTests
         MachineTopology plan = Plan(host, "--memory 8G", Port, $"--device vfio,host={SysfsHost.Nvme},port=rp0");
         AddressRange reserved = new(new GuestAddress(0xBDF8_3000), 0x2000);
         Assert.DoesNotContain(plan.Result.Require().Ecams, ecam => ecam.Range.Overlaps(reserved));
-        Assert.Contains(plan.Notes, note => note.StartsWith($"The kernel does not assign {SysfsHost.Nvme}: the firmware keeps {reserved}", StringComparison.Ordinal));
+        Assert.Contains(plan.Notes,
+            note => note.StartsWith($"The kernel does not assign {SysfsHost.Nvme}: the firmware keeps {reserved}", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -91,7 +94,8 @@ public class AssignedPlanTests
         MachineConfig config = ConfigReader.Read([new("--firmware", "unused"), new("--mirror", "0000:01:00.1")]);
         MachineTopology plan = MachineTopology.Of(config, Hypervisors.LimitsOf(46), tree.Read());
         Assert.Equal(["0000:01:00.1"], plan.Assigned.Select(part => part.Name));
-        Assert.Equal([NodeKind.PlaceHolder, NodeKind.Assigned], Assert.Single(plan.Root, n => n.Kind == NodeKind.RootPort).Children.OrderBy(n => n.DeviceFunction).Select(n => n.Kind));
+        Assert.Equal([NodeKind.PlaceHolder, NodeKind.Assigned],
+            Assert.Single(plan.Root, n => n.Kind == NodeKind.RootPort).Children.OrderBy(n => n.DeviceFunction).Select(n => n.Kind));
     }
 
     [Fact]
@@ -138,7 +142,8 @@ public class AssignedPlanTests
     public void Peers_whose_requests_go_through_the_iommu_reach_a_bar_anywhere_but_where_it_translates_nothing()
     {
         using SysfsHost host = new(direct: false);
-        string[] options = [Port, SecondPort, $"--device vfio,host={SysfsHost.Gpu},id=gpu,port=rp0", $"--device vfio,host={SysfsHost.Nic},id=nic,port=rp1", "--phys-bits 46"];
+        string[] options = [Port, SecondPort, $"--device vfio,host={SysfsHost.Gpu},id=gpu,port=rp0", $"--device vfio,host={SysfsHost.Nic},id=nic,port=rp1",
+            "--phys-bits 46"];
         Assert.True(Single(Peers(host, options), "nic", "gpu", 1).Reaches);
         PeerForecast narrow = Single(Peers(host, 32, options), "nic", "gpu", 1);
         Assert.Equal((false, "it passes the 32 address bits that the host's IOMMU translates"), (narrow.Reaches, narrow.Why));
@@ -161,18 +166,24 @@ public class AssignedPlanTests
     public void A_function_is_passed_once_and_a_vf_not_beside_its_pf()
     {
         using SysfsHost host = new();
-        Assert.StartsWith($"{SysfsHost.Gpu} is given to the guest twice", Refusal(() => Plan(host, $"--device vfio,host={SysfsHost.Gpu},id=a", $"--device vfio,host={SysfsHost.Gpu},id=b")), StringComparison.Ordinal);
-        Assert.StartsWith($"{SysfsHost.Gpu} is given to the guest twice", Refusal(() => Plan(host, $"--device vfio,host={SysfsHost.Gpu}", $"--mirror {SysfsHost.Gpu}")), StringComparison.Ordinal);
+        Assert.StartsWith($"{SysfsHost.Gpu} is given to the guest twice",
+            Refusal(() => Plan(host, $"--device vfio,host={SysfsHost.Gpu},id=a", $"--device vfio,host={SysfsHost.Gpu},id=b")), StringComparison.Ordinal);
+        Assert.StartsWith($"{SysfsHost.Gpu} is given to the guest twice",
+            Refusal(() => Plan(host, $"--device vfio,host={SysfsHost.Gpu}", $"--mirror {SysfsHost.Gpu}")), StringComparison.Ordinal);
         string both = $"{SysfsHost.Vf0} is a VF of {SysfsHost.Pf}, which is passed too";
-        Assert.StartsWith(both, Refusal(() => Plan(host, $"--device vfio,host={SysfsHost.Pf}", $"--device vfio,host={SysfsHost.Vf0}")), StringComparison.Ordinal);
-        Assert.StartsWith(both, Refusal(() => Plan(host, $"--device vfio,host={SysfsHost.Vf0}", $"--device vfio,host={SysfsHost.Pf}")), StringComparison.Ordinal);
+        Assert.StartsWith(both, Refusal(() => Plan(host, $"--device vfio,host={SysfsHost.Pf}", $"--device vfio,host={SysfsHost.Vf0}")),
+            StringComparison.Ordinal);
+        Assert.StartsWith(both, Refusal(() => Plan(host, $"--device vfio,host={SysfsHost.Vf0}", $"--device vfio,host={SysfsHost.Pf}")),
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void Two_functions_below_one_port_need_places_of_their_own()
     {
         using SysfsHost host = new();
-        Assert.Contains("a port takes one device; add a port, or place", Refusal(() => Plan(host, Port, $"--device vfio,host={SysfsHost.Vf0},port=rp0", $"--device vfio,host={SysfsHost.Vf1},port=rp0")), StringComparison.Ordinal);
+        Assert.Contains("a port takes one device; add a port, or place",
+            Refusal(() => Plan(host, Port, $"--device vfio,host={SysfsHost.Vf0},port=rp0", $"--device vfio,host={SysfsHost.Vf1},port=rp0")),
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -181,7 +192,9 @@ public class AssignedPlanTests
     public void Accelerators_of_a_real_server_are_planned_at_its_own_addresses(string file)
     {
         HostMachine host = RealCaptures.Read(file);
-        HostFunction[] chosen = [.. host.Functions.Where(f => f.Bridge is null && f.Parent is not null).OrderByDescending(f => f.Bars.Select(b => b.Size).DefaultIfEmpty().Max()).Take(2)];
+        HostFunction[] chosen =
+            [.. host.Functions.Where(f => f.Bridge is null && f.Parent is not null).OrderByDescending(f => f.Bars.Select(b => b.Size).DefaultIfEmpty().Max())
+                .Take(2)];
         MachineTopology plan = MachineTopology.Of(
             Config($"--mirror {string.Join(',', chosen.Select(f => f.Address))}"), Hypervisors.LimitsOf(HostMirror.AddressBits(host, 1UL << 30)), host);
         Assert.All(plan.Assigned, part => Assert.All(Bars(plan, part.Name), bar => Assert.Equal(part.HostAddressOf(bar.Demand.Index), bar.Address)));

@@ -50,7 +50,8 @@ public sealed class BarResizerTests : IDisposable
         part = part with { Bars = [new BarDemand(0, BarKind.Memory32, 1 << 20, new GuestAddress(0x9000_0000))] };
         BarResizer.CheckPins(part, part.Host);
         HostFunction moved = part.Host with { Bars = [part.Host.Bars[0] with { Address = new GuestAddress(0x9100_0000) }, part.Host.Bars[1]] };
-        Assert.Contains("the host moved bar0 from 0x90000000 to 0x91000000", Assert.Throws<ApertureException>(() => BarResizer.CheckPins(part, moved)).Message, StringComparison.Ordinal);
+        Assert.Contains("the host moved bar0 from 0x90000000 to 0x91000000", Assert.Throws<ApertureException>(() => BarResizer.CheckPins(part, moved)).Message,
+            StringComparison.Ordinal);
     }
 
     public void Dispose() => Directory.Delete(_sys, recursive: true);

@@ -3,6 +3,7 @@ using Aperture.Machine.Assigned;
 using Aperture.Machine.Hotplug;
 using Aperture.Machine.Tests.Fakes;
 using Aperture.Pci;
+using Aperture.Pci.Ports;
 
 namespace Aperture.Machine.Tests.Assigned;
 

@@ -90,7 +90,8 @@ public sealed class ControlServerTests : IDisposable
     {
         using (ControlServer server = ControlServer.Open(Path, new Echo()))
         {
-            Assert.Contains("a machine that runs", Assert.Throws<ApertureException>(() => ControlServer.Open(Path, new Echo())).Message, StringComparison.Ordinal);
+            Assert.Contains("a machine that runs", Assert.Throws<ApertureException>(() => ControlServer.Open(Path, new Echo())).Message,
+                StringComparison.Ordinal);
             using ControlClient still = ControlClient.Connect(Path);
         }
 
@@ -112,9 +113,11 @@ public sealed class ControlServerTests : IDisposable
     public void What_is_no_socket_is_left_alone()
     {
         File.WriteAllText(Path, "precious");
-        Assert.Contains("something is there already", Assert.Throws<ApertureException>(() => ControlServer.Open(Path, new Echo())).Message, StringComparison.Ordinal);
+        Assert.Contains("something is there already", Assert.Throws<ApertureException>(() => ControlServer.Open(Path, new Echo())).Message,
+            StringComparison.Ordinal);
         Assert.Equal("precious", File.ReadAllText(Path));
-        Assert.Contains("not a path for a socket", Assert.Throws<ApertureException>(() => ControlServer.Open(new string('a', 200), new Echo())).Message, StringComparison.Ordinal);
+        Assert.Contains("not a path for a socket", Assert.Throws<ApertureException>(() => ControlServer.Open(new string('a', 200), new Echo())).Message,
+            StringComparison.Ordinal);
         Assert.Contains("No machine answers", Assert.Throws<ApertureException>(() => ControlClient.Connect(Path + ".none")).Message, StringComparison.Ordinal);
     }
 

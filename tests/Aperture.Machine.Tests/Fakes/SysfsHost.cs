@@ -31,13 +31,15 @@ internal sealed class SysfsHost : IDisposable
     {
         ushort acs = direct ? (ushort)0 : (ushort)0x1D;
         Bridge("pci0000:00", RootPort, ConfigBuilder.Bridge(1, 4, HostPortType.RootPort, 0x9000_0000, 0x1000_0000, GpuBar, 0x40_0000_0000), acs);
-        Bridge($"pci0000:00/{RootPort}", "0000:01:00.0", ConfigBuilder.Bridge(2, 4, HostPortType.SwitchUpstream, 0x9000_0000, 0x1000_0000, GpuBar, 0x40_0000_0000), null);
+        Bridge($"pci0000:00/{RootPort}", "0000:01:00.0",
+            ConfigBuilder.Bridge(2, 4, HostPortType.SwitchUpstream, 0x9000_0000, 0x1000_0000, GpuBar, 0x40_0000_0000), null);
         string upstream = $"pci0000:00/{RootPort}/0000:01:00.0";
         Bridge(upstream, "0000:02:00.0", ConfigBuilder.Bridge(3, 3, HostPortType.SwitchDownstream, 0x9000_0000, 0x200_0000, GpuBar, 0x20_0000_0000), acs);
         Bridge(upstream, "0000:02:01.0", ConfigBuilder.Bridge(4, 4, HostPortType.SwitchDownstream, 0x9200_0000, 0x10_0000), acs);
         Endpoint($"{upstream}/0000:02:00.0", Gpu, 0x030200, 30, "vfio-pci",
             TreeBuilder.Line(0x9000_0000, 16 << 20, Memory32), TreeBuilder.Line(GpuBar, 64UL << 30, Memory64Prefetchable), TreeBuilder.Empty);
-        Endpoint($"{upstream}/0000:02:01.0", Nic, 0x020000, 31, "vfio-pci", TreeBuilder.Line(0x9200_0000, 128 << 10, Memory32), TreeBuilder.Line(0x3000, 32, Io), TreeBuilder.Line(0x9202_0000, 256, Memory32));
+        Endpoint($"{upstream}/0000:02:01.0", Nic, 0x020000, 31, "vfio-pci", TreeBuilder.Line(0x9200_0000, 128 << 10, Memory32),
+            TreeBuilder.Line(0x3000, 32, Io), TreeBuilder.Line(0x9202_0000, 256, Memory32));
         Bridge("pci0000:00", "0000:00:02.0", ConfigBuilder.Bridge(5, 5, HostPortType.RootPort, 0xA000_0000, 0x100_0000), acs);
         Endpoint("pci0000:00/0000:00:02.0", Nvme, 0x010802, 32, "vfio-pci", TreeBuilder.Line(nvmeBar, 16 << 10, Memory64));
         Bridge("pci0000:00", "0000:00:03.0", ConfigBuilder.Bridge(6, 6, HostPortType.RootPort, 0xA100_0000, 0x100_0000), acs);
@@ -53,7 +55,8 @@ internal sealed class SysfsHost : IDisposable
         foreach (int group in new[] { 30, 31, 32, 33, 34, 35 })
         {
             string extra = group == 32 ? nvmeReserved : "";
-            _tree.File($"kernel/iommu_groups/{group}/reserved_regions", $"0x0000000000000000 0x0000000000ffffff direct-relaxable\n0x00000000fee00000 0x00000000feefffff msi\n{extra}");
+            _tree.File($"kernel/iommu_groups/{group}/reserved_regions",
+                $"0x0000000000000000 0x0000000000ffffff direct-relaxable\n0x00000000fee00000 0x00000000feefffff msi\n{extra}");
         }
     }
 

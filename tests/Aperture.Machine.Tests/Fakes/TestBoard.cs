@@ -37,7 +37,8 @@ internal sealed class TestBoard : BoardHarness
     public static TestBoard Raw(params string[] options) => Make(false, null, options);
 
     /// <summary>Direct, with devices of <paramref name="host"/> that <paramref name="maker"/> makes.</summary>
-    public static TestBoard WithHost(HostMachine host, Func<IEventSink, IFunctionMaker> maker, params string[] options) => Make(true, null, options, host, maker);
+    public static TestBoard WithHost(HostMachine host, Func<IEventSink, IFunctionMaker> maker, params string[] options) =>
+        Make(true, null, options, host, maker);
 
     /// <summary>Direct, with its events written to <paramref name="events"/>.</summary>
     public static TestBoard WithEvents(Stream events, params string[] options) => Make(true, events, options);
@@ -57,7 +58,8 @@ internal sealed class TestBoard : BoardHarness
         }
 
         BoardNodes nodes = new(maker is null ? [new TestFunctionMaker()] : [maker(events), new TestFunctionMaker()]);
-        BoardSetup setup = new(PlacementSolver.Solve(PlacementInput.For(config, root, Hypervisors.LimitsOf(AddressBits), host)).Require(), nodes.Of(root), events)
+        BoardSetup setup = new(
+            PlacementSolver.Solve(PlacementInput.For(config, root, Hypervisors.LimitsOf(AddressBits), host)).Require(), nodes.Of(root), events)
         {
             Direct = direct,
             Kind = config.Board,

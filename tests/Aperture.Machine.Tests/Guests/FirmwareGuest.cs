@@ -15,10 +15,12 @@ internal sealed class FirmwareGuest : IDisposable
     private FirmwareGuest(string firmware, string[] options)
     {
         Guest.RequireKvm();
-        Assert.SkipUnless(File.Exists(firmware), $"{firmware} is not installed (package {(firmware.Contains("seabios", StringComparison.Ordinal) ? "seabios" : "ovmf")})");
+        Assert.SkipUnless(File.Exists(firmware),
+            $"{firmware} is not installed (package {(firmware.Contains("seabios", StringComparison.Ordinal) ? "seabios" : "ovmf")})");
         Options =
         [
-            new("--firmware", firmware), new("--serial", "null"), new("--memory", "256M"), new("--device", $"debugcon,file={LogPath}"), new("--events", EventsPath),
+            new("--firmware", firmware), new("--serial", "null"), new("--memory", "256M"), new("--device", $"debugcon,file={LogPath}"),
+            new("--events", EventsPath),
             .. options.Select(o => o.Split(' ', 2)).Select(o => new Setting(o[0], o.Length > 1 ? o[1] : "")),
         ];
         Machine = VirtualMachine.Create(ConfigReader.Read(Options), TimeProvider.System);

@@ -65,11 +65,13 @@ public partial class SeaBiosTests
             "--device test,id=b,addr=05.0,bar0=mem32:1M:trap,bars=bar0@0xfeb00000",
             "--device test,id=c,addr=06.0,bar0=mem32:1M:trap");
         HashSet<string> decoded = Decoded(guest.Events);
-        Assert.Superset(new HashSet<string> { "01:00.0 bar0 0xe0000000 0x100000", "01:00.0 bar2 0x100000000000 0x10000000", "01:00.0 bar4 0x3000 0x100", "00:05.0 bar0 0xfeb00000 0x100000" }, decoded);
+        Assert.Superset(new HashSet<string> { "01:00.0 bar0 0xe0000000 0x100000", "01:00.0 bar2 0x100000000000 0x10000000", "01:00.0 bar4 0x3000 0x100",
+            "00:05.0 bar0 0xfeb00000 0x100000" }, decoded);
 
         // SeaBIOS does not see that they stayed: it says it put them elsewhere, and gives c the place of b, where c does not answer.
         Assert.Contains(guest.Log, line => line.StartsWith("PCI: map device bdf=00:06.0  bar 0, addr feb00000", StringComparison.Ordinal));
-        Assert.Equal(4, guest.Events.Where(e => e.GetProperty("event").GetString() == "bar.move_refused").Select(e => $"{e.GetProperty("bdf")} {e.GetProperty("bar")}").Distinct().Count());
+        Assert.Equal(4, guest.Events.Where(e => e.GetProperty("event").GetString() == "bar.move_refused")
+            .Select(e => $"{e.GetProperty("bdf")} {e.GetProperty("bar")}").Distinct().Count());
         JsonElement refused = Assert.Single(guest.Events, e => e.GetProperty("event").GetString() == "bar.refused");
         Assert.Equal(("00:06.0", "Conflict"), (refused.GetProperty("bdf").GetString(), refused.GetProperty("reason").GetString()));
     }

@@ -1,10 +1,11 @@
 using Aperture.Board;
-using Aperture.TestKit.Devices;
 using Aperture.Board.Pc;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 using Aperture.Placement.Map;
 using Aperture.Placement.Request;
+using Aperture.TestKit.Devices;
 
 namespace Aperture.TestKit.Parts.Boards;
 

@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using Aperture.Pci;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Devices;
 using Aperture.Virtio.Block;
 using Aperture.Virtio.Transport;

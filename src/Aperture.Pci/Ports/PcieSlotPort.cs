@@ -1,4 +1,6 @@
-namespace Aperture.Pci;
+using Aperture.Pci.Capabilities;
+
+namespace Aperture.Pci.Ports;
 
 /// <summary>
 /// A port with a slot: its secondary bus is a link with one device, which may come and go while the guest runs (PCI Express 5.0, section 6.7).

@@ -1,11 +1,12 @@
 using System.Text;
 using Aperture.Pci;
+using Aperture.Placement.Map;
 using Aperture.Placement.Request;
 
-namespace Aperture.Placement.Map;
+namespace Aperture.Placement.Tests;
 
 /// <summary>A map as plain text, one line for each thing; stable, so that maps can be compared across versions.</summary>
-public static class PlacementMapText
+internal static class PlacementMapText
 {
     /// <summary>Writes the whole map, lines ended by <c>\n</c>.</summary>
     public static string Format(PlacementMap map)

@@ -1,4 +1,6 @@
-namespace Aperture.Pci;
+using Aperture.Pci.Capabilities;
+
+namespace Aperture.Pci.Ports;
 
 /// <summary>The upstream port of a switch: its secondary bus holds the downstream ports.</summary>
 public sealed class SwitchUpstreamPort : PciePort

@@ -1,14 +1,14 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace Aperture.Memory;
+namespace Aperture.Memory.Tests;
 
 /// <summary>
 /// Typed, bounds-checked access to the RAM of a space, from any thread. Only RAM: device registers are not touched. Nothing throws;
 /// false means that at least one byte was not RAM (or, for a write, was read-only). Each call works on one view from start to end.
 /// The memory stays mapped for as long as the space is not disposed (see <see cref="AddressSpace"/>).
 /// </summary>
-public sealed class GuestMemory
+internal sealed class GuestMemory
 {
     private readonly AddressSpace _space;
 
@@ -44,7 +44,9 @@ public sealed class GuestMemory
         return false;
     }
 
-    /// <summary>Writes a value; one store with release order under the conditions of <see cref="TryRead{T}"/>. On false the bytes that are RAM are written.</summary>
+    /// <summary>
+    /// Writes a value; one store with release order under the conditions of <see cref="TryRead{T}"/>. On false the bytes that are RAM are written.
+    /// </summary>
     public bool TryWrite<T>(GuestAddress address, T value) where T : unmanaged
     {
         FlatView view = _space.View;

@@ -1,6 +1,7 @@
 using System.Numerics;
+using Aperture.Pci.Registers;
 
-namespace Aperture.Pci;
+namespace Aperture.Pci.Capabilities;
 
 /// <summary>
 /// MSI-X, id 0x11 (PCI Local Bus 3.0, section 6.8.2): up to 2048 vectors, each with its own message and mask in a table that lies in a BAR, and
@@ -104,9 +105,6 @@ public sealed class MsixCapability : StandardCapability, IMessageVectors
 
     /// <summary>True while the guest has MSI-X on.</summary>
     public bool IsEnabled => (Config.Get(Offset) & EnableBit) != 0;
-
-    /// <summary>True while the guest masks the whole function.</summary>
-    public bool IsFunctionMasked => (Config.Get(Offset) & FunctionMaskBit) != 0;
 
     /// <summary>True when <paramref name="vector"/>'s pending bit is set.</summary>
     public bool IsPending(int vector)

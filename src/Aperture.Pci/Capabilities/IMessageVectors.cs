@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Capabilities;
 
 /// <summary>The vectors of an MSI or MSI-X capability, for a device whose interrupts are delivered outside this process. Thread-safe.</summary>
 public interface IMessageVectors

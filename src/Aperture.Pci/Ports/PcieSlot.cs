@@ -1,4 +1,7 @@
-namespace Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
+
+namespace Aperture.Pci.Ports;
 
 /// <summary>
 /// The slot registers of a root or downstream port (PCI Express 5.0, sections 7.5.3.9 to 7.5.3.11) and the events of section 6.7: attention button,

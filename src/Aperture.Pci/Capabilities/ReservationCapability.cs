@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Capabilities;
 
 /// <summary>
 /// What a port asks firmware to keep free behind it for devices that come later: a vendor-specific capability (PCI Local Bus 3.0, appendix H, id 9) that

@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Ports;
 
 /// <summary>Device/port type of the PCI Express capabilities register (PCI Express 5.0, section 7.5.3.2).</summary>
 public enum PciePortType : byte

@@ -1,4 +1,7 @@
-namespace Aperture.Pci;
+using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
+
+namespace Aperture.Pci.Ports;
 
 /// <summary>What root ports and the ports of a switch share: a bridge with the PCI Express, MSI and power management capabilities and AER.</summary>
 public abstract class PciePort : PciBridge

@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Capabilities;
 
 /// <summary>Device serial number, id 0x0003 (PCI Express 5.0, section 7.9.3).</summary>
 public sealed class SerialNumberCapability : ExtendedCapability

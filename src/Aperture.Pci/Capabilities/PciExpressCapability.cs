@@ -1,4 +1,7 @@
-namespace Aperture.Pci;
+using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
+
+namespace Aperture.Pci.Capabilities;
 
 /// <summary>
 /// The PCI Express capability, id 0x10, version 2 (PCI Express 5.0, section 7.5.3). Endpoints offer function level reset; root and downstream ports

@@ -1,4 +1,6 @@
-namespace Aperture.Pci;
+using Aperture.Pci.Capabilities;
+
+namespace Aperture.Pci.Ports;
 
 /// <summary>A PCI Express root port: its secondary bus is a link with one device.</summary>
 public sealed class RootPort : PcieSlotPort

@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Registers;
 
 /// <summary>
 /// A function's configuration registers: 256 bytes (conventional) or 4096 (PCI Express), with an access mode for every bit.
@@ -108,10 +108,6 @@ public sealed class ConfigSpace
         Merge(_values, offset >> 2, value, mask);
         Merge(_defaults, offset >> 2, value, mask);
     }
-
-    /// <summary>The writable bits of the word that holds <paramref name="offset"/>.</summary>
-    /// <exception cref="IndexOutOfRangeException">The offset lies outside the space.</exception>
-    public uint WritableMask(int offset) => _writable[offset >> 2];
 
     /// <summary>Returns every register to its reset value; sticky bits keep theirs unless the reset is cold.</summary>
     public void Reset(ResetKind kind)

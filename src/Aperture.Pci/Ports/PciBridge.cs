@@ -1,4 +1,6 @@
-namespace Aperture.Pci;
+using Aperture.Pci.Registers;
+
+namespace Aperture.Pci.Ports;
 
 /// <summary>
 /// A PCI-to-PCI bridge with a type 1 header (PCI-to-PCI Bridge 1.2, section 3.2; PCI Express 5.0, section 7.5.1.3). It forwards what falls into its
@@ -46,9 +48,6 @@ public class PciBridge : PciFunction
     public PciBus Secondary { get; }
 
     private bool HasLocks => _locked[0] is not null || _locked[1] is not null || _locked[2] is not null;
-
-    /// <summary>The primary bus number register.</summary>
-    public byte PrimaryBus => (byte)Config.Get(PciRegisters.PrimaryBus);
 
     /// <summary>The secondary bus number register.</summary>
     public byte SecondaryBus => (byte)(Config.Get(PciRegisters.PrimaryBus) >> 8);

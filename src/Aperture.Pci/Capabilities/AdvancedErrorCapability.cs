@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Capabilities;
 
 /// <summary>
 /// Advanced error reporting, id 0x0001, version 2 (PCI Express 5.0, section 7.8.4). No error is ever raised by itself; masks, severities and status

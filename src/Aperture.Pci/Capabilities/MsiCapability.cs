@@ -1,6 +1,7 @@
 using System.Numerics;
+using Aperture.Pci.Registers;
 
-namespace Aperture.Pci;
+namespace Aperture.Pci.Capabilities;
 
 /// <summary>
 /// Message signalled interrupts, id 0x05 (PCI Local Bus 3.0, section 6.8.1): 1 to 32 vectors, 32- or 64-bit address, optional masking for each vector.

@@ -1,4 +1,6 @@
-namespace Aperture.Pci;
+using Aperture.Pci.Registers;
+
+namespace Aperture.Pci.Capabilities;
 
 /// <summary>
 /// A capability structure of a function: a run of registers with behaviour. The function gives it its place; the capability declares its

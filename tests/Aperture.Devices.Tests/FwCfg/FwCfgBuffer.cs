@@ -1,9 +1,9 @@
 using Aperture.Firmware.FwCfg;
 
-namespace Aperture.Devices.FwCfg;
+namespace Aperture.Devices.Tests.FwCfg;
 
 /// <summary>An item that the guest may overwrite, such as <c>etc/ramfb</c>; it starts as zeros and keeps its size.</summary>
-public sealed class FwCfgBuffer : IFirmwareItem
+internal sealed class FwCfgBuffer : IFirmwareItem
 {
     /// <summary>The most bytes the guest may store in one item.</summary>
     public const int Largest = 1 << 20;

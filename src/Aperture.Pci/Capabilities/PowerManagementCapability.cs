@@ -1,4 +1,6 @@
-namespace Aperture.Pci;
+using Aperture.Pci.Registers;
+
+namespace Aperture.Pci.Capabilities;
 
 /// <summary>Device power states (PCI Bus Power Management 1.2, section 3.2). D1 and D2 are optional and not offered.</summary>
 public enum PowerState : byte

@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Registers;
 
 /// <summary>The command register (PCI Local Bus 3.0, section 6.2.2; PCI Express 5.0, section 7.5.1.1.3).</summary>
 [Flags]

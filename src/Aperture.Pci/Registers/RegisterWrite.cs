@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Registers;
 
 /// <summary>One guest write inside an aligned 32-bit word, after the access modes were applied.</summary>
 /// <param name="Register">Offset in bytes of the word, a multiple of 4; relative to the capability where a capability gets it.</param>

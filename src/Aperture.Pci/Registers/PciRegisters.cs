@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Registers;
 
 /// <summary>Offsets in bytes of the configuration header's registers (PCI Local Bus 3.0, section 6.1; PCI-to-PCI Bridge 1.2, section 3.2).</summary>
 public static class PciRegisters

@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Registers;
 
 /// <summary>The status register (PCI Local Bus 3.0, section 6.2.3).</summary>
 [Flags]

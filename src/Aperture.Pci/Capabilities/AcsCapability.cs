@@ -1,4 +1,6 @@
-namespace Aperture.Pci;
+using Aperture.Pci.Registers;
+
+namespace Aperture.Pci.Capabilities;
 
 /// <summary>The controls of access control services, as in both its registers.</summary>
 [Flags]

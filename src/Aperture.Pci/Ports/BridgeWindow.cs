@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Ports;
 
 /// <summary>The windows of a PCI-to-PCI bridge.</summary>
 public enum BridgeWindow : byte

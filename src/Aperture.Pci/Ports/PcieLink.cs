@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Ports;
 
 /// <summary>A link's speed and width as the PCI Express registers encode them (PCI Express 5.0, section 7.5.3.6).</summary>
 /// <param name="Speed">1 = 2.5, 2 = 5, 3 = 8, 4 = 16, 5 = 32 GT/s.</param>

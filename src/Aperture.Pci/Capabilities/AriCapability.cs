@@ -1,4 +1,4 @@
-namespace Aperture.Pci;
+namespace Aperture.Pci.Capabilities;
 
 /// <summary>Alternative routing-id interpretation, id 0x000E (PCI Express 5.0, section 7.8.8): 8-bit function numbers. The bus chains the functions.</summary>
 public sealed class AriCapability : ExtendedCapability
@@ -15,9 +15,6 @@ public sealed class AriCapability : ExtendedCapability
         : base(CapabilityId, 1, 8)
     {
     }
-
-    /// <summary>The next function number of the device; 0 ends the chain.</summary>
-    public byte Next => (byte)(Config.Get(Offset + Capabilities) >> NextFunctionShift);
 
     internal void SetNext(byte function) =>
         Config.SetDefault(Offset + Capabilities, (uint)function << NextFunctionShift, NextFunctionMask);

@@ -1,4 +1,6 @@
-namespace Aperture.Pci;
+using Aperture.Pci.Capabilities;
+
+namespace Aperture.Pci.Ports;
 
 /// <summary>A downstream port of a switch: its secondary bus is a link with one device.</summary>
 public sealed class SwitchDownstreamPort : PcieSlotPort
