@@ -104,6 +104,35 @@ public class AssignedOrderTests
     }
 
     [Fact]
+    public void All_functions_of_one_reset_are_idle_before_the_first_is_reset_and_busy_again_with_their_driver()
+    {
+        using Bench bench = Started();
+        FakeDevice second = SampleConfig.Teaching();
+        using AssignedFunction audio = new(second, new AssignedOptions("audio"), new FakeGuest(), new RecordingEvents());
+        bench.Pci.Root.Add(0x18, audio);
+        bench.Pci.ConfigWrite(audio.Bdf, PciRegisters.Command, 2, (uint)PciCommand.BusMaster);
+        Assert.False(bench.Device.IsIdle || second.IsIdle);
+        bench.Pci.Reset(ResetKind.Cold);
+        Assert.True(bench.Device.IsIdle && second.IsIdle);
+        Assert.DoesNotContain("reset", bench.Log.Concat(second.Log));
+        bench.Pci.ResetApplied();
+        Assert.Equal(2, bench.Log.Concat(second.Log).Count(step => step == "reset"));
+        Assert.True(bench.Device.IsIdle && second.IsIdle);
+
+        bench.Port!.ProgramBusNumbers(0, 1, 1);
+
+        // A driver that turns something on, and one that only looks.
+        bench.Enable();
+        bench.Pci.ConfigWrite(audio.Bdf, PciRegisters.Command, 2, (uint)PciCommand.InterruptDisable);
+        Assert.False(bench.Device.IsIdle);
+        Assert.True(second.IsIdle);
+
+        // What was turned off again keeps its state until a reset.
+        bench.Enable(PciCommand.None);
+        Assert.False(bench.Device.IsIdle);
+    }
+
+    [Fact]
     public void A_reset_that_the_host_refuses_is_reported()
     {
         using Bench bench = Started();
