@@ -68,7 +68,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
             _contents = new BarContents(this, device, options, Trap, _notes);
             if (options.CorrectMirrors && ConfigMirrorQuirk.Fits(Identity))
             {
-                _contents.Quirks.Add(new ConfigMirrorQuirk());
+                _contents.Quirks.Add(new ConfigMirrorQuirk(Identity));
             }
 
             _signals = new HostSignals(this, device, _watch, events);
@@ -252,6 +252,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
         }
 
         _physical.Quiesce();
+        Find<AssignedExpressCapability>()?.ProgramDevice();
         Give();
         _interrupts.Resume();
     }

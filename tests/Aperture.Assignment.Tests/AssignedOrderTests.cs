@@ -80,6 +80,33 @@ public class AssignedOrderTests
         Assert.Single(bench.Log, "reset");
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void After_a_reset_device_control_of_the_device_is_what_the_guest_reads(bool function)
+    {
+        using Bench bench = Started();
+        uint atStart = bench.Read(0x78, 2);
+        bench.Write(0x78, 2, 0x501F);
+        bench.Write(0x98, 2, 0x0349);
+        Assert.Equal((0x50, 0x49), (bench.Device.Config[0x79] & 0x70, bench.Device.Config[0x98]));
+
+        // The double keeps its registers over a reset, as the kernel does for a device.
+        if (function)
+        {
+            bench.Write(0x78, 2, 0x8000);
+        }
+        else
+        {
+            bench.Pci.Reset(ResetKind.Cold);
+            bench.Pci.ResetApplied();
+        }
+
+        Assert.Equal(atStart, bench.Function.ReadConfig(0x78, 2));
+        Assert.Equal(atStart & 0x791F, BitConverter.ToUInt16(bench.Device.Config, 0x78) & 0x791Fu);
+        Assert.Equal(bench.Function.ReadConfig(0x98, 2) & 0x03DF, BitConverter.ToUInt16(bench.Device.Config, 0x98) & 0x03DFu);
+    }
+
     [Fact]
     public void A_hot_reset_of_the_port_resets_the_device_after_the_map_followed()
     {
