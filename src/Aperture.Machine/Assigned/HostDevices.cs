@@ -79,16 +79,26 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
 
     private IVfioDevice Open(AssignedPart part)
     {
-        if (new BarResizer().Apply(part) && HostReader.ReadLive().Find(part.Host.Address) is { } now)
+        VfioHost host = _host ?? Start([part]);
+        if (BarResizer.HasWork(part))
         {
-            BarResizer.CheckPins(part, now);
+            Resize(part, host);
         }
 
-        VfioHost host = _host ?? Start([part]);
         IVfioDevice device = host.Open(AddressOf(part));
         Interlocked.Increment(ref _opened);
         _resets.Add(part.Name, part.Host.Address, device);
         return device;
+    }
+
+    // Opened first, which another machine's device refuses: from then on nobody but a race takes it, and resizing needs it closed.
+    private static void Resize(AssignedPart part, VfioHost host)
+    {
+        host.Open(AddressOf(part)).Dispose();
+        if (new BarResizer().Apply(part) && HostReader.ReadLive().Find(part.Host.Address) is { } now)
+        {
+            BarResizer.CheckPins(part, now);
+        }
     }
 
     private VfioHost Start(IReadOnlyList<AssignedPart> parts)
