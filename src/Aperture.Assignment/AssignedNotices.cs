@@ -25,7 +25,10 @@ public sealed class AssignedNotices(IEventSink events, Action<AssignedFunction> 
 
     /// <inheritdoc/>
     public void ResetFailed(AssignedFunction function, int errno) => Notice(
-        "vfio.reset-failed", $"{function.Name} was not reset, because the host cannot ({Errno.Name(errno)}): it is found as the guest left it.", function, errno);
+        "vfio.reset-failed",
+        $"{function.Name} was not reset, because the host cannot ({Errno.Name(errno)}): it is found as the guest left it.",
+        function,
+        errno);
 
     /// <inheritdoc/>
     public void InterruptsFailed(AssignedFunction function, int index, int errno) => events.Write("vfio.interrupts-failed", json =>

@@ -11,8 +11,9 @@ internal sealed class ConfigMirrorQuirk(PciIdentity identity) : IBarQuirk
     private const ulong Earlier = 0x88000;
     private const ulong FromHopperOn = 0x92000;
 
-    // Where the mirror is, by the lowest device id of each run: PPCI of envytools, NV_PCFG of NVIDIA's open kernel modules until Ada; NV_EP_PCFGM there (hopper/gh100/
-    // dev_xtl_ep_pri.h), which nouveau uses for Hopper and all Blackwell. Which chip has which id is from pci.ids: GH100 came before GA103 to GA107 and all of Ada.
+    // Where the mirror is, by the lowest device id of each run. Until Ada: PPCI of envytools. Hopper and all Blackwell: NV_EP_PCFGM of NVIDIA's open kernel
+    // modules (hopper/gh100/dev_xtl_ep_pri.h), as nouveau's gh100_pci uses it. Which chip has which id is from pci.ids: GH100's are below those of GA103 to
+    // GA107 and Ada.
     private static readonly (ushort FirstDevice, ulong Offset)[] Places =
     [
         (0x0000, Earlier),
