@@ -92,6 +92,19 @@ internal sealed class AssignedExpressCapability : StandardCapability
         DefineLink(LinkControl2, onRootBus ? 0 : Word(LinkControl2) & (LinkStatus2Shown | TargetSpeed), onRootBus ? 0 : TargetSpeed, TargetSpeed);
     }
 
+    /// <summary>
+    /// Brings device control to what the guest reads, after a reset: the kernel restores what the device had before it, and the guest's registers have their
+    /// defaults.
+    /// </summary>
+    public void ProgramDevice()
+    {
+        Program(DeviceControl, ControlForwarded);
+        if (Length > DeviceControl2)
+        {
+            Program(DeviceControl2, Control2Forwarded);
+        }
+    }
+
     /// <summary>Declares what is read from the device each time: device status.</summary>
     public void Forward(ForwardedBytes bytes) => bytes.Set(Offset + DeviceStatus, 2);
 
@@ -123,6 +136,16 @@ internal sealed class AssignedExpressCapability : StandardCapability
         }
 
         return ConfigChange.None;
+    }
+
+    private void Program(int register, uint mask)
+    {
+        uint now = _device.Read(Offset + register, 2);
+        uint wanted = (now & ~mask) | (Config.Get(Offset + register) & mask);
+        if (wanted != now)
+        {
+            _device.Write(Offset + register, 2, wanted);
+        }
     }
 
     private uint Type => (uint)_raw[Capabilities] >> TypeShift;

@@ -14,6 +14,9 @@ namespace Aperture.Assignment;
 /// </summary>
 public sealed class AssignedFunction : PciFunction, IDisposable
 {
+    // What a driver turns on before it can use the function in any way.
+    private const PciCommand InUse = PciCommand.IoSpace | PciCommand.MemorySpace | PciCommand.BusMaster;
+
     private readonly IVfioDevice _device;
     private readonly IAssignedEvents _events;
     private readonly PhysicalConfig _physical;
@@ -28,6 +31,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     private readonly Region? _romRegion;
     private readonly int? _msiPending;
     private bool _resetPending;
+    private bool _isIdle = true;
     private int _disposed;
 
     /// <summary>Takes over <paramref name="device"/>, which it disposes in the end.</summary>
@@ -66,7 +70,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
             _contents = new BarContents(this, device, options, Trap, _notes);
             if (options.CorrectMirrors && ConfigMirrorQuirk.Fits(Identity))
             {
-                _contents.Quirks.Add(new ConfigMirrorQuirk());
+                _contents.Quirks.Add(new ConfigMirrorQuirk(Identity));
             }
 
             _signals = new HostSignals(this, device, _watch, events);
@@ -159,7 +163,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     protected override ConfigChange OnConfigWritten(int offset, int size, uint value)
     {
         _forwarded.Write(_physical, offset, size, value);
-        _physical.Give(Command, IsInD0);
+        Give();
         if (offset <= PciRegisters.Command + 1 && offset + size > PciRegisters.Command)
         {
             _interrupts.Update();
@@ -171,7 +175,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     /// <inheritdoc/>
     protected override void OnCommandProgrammed()
     {
-        _physical.Give(Command, IsInD0);
+        Give();
         _physical.Take(Command, IsInD0);
         _interrupts.Update();
     }
@@ -182,8 +186,10 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     /// <inheritdoc/>
     protected override void OnReset(ResetKind kind)
     {
+        // All functions that are reset in one step say so before the first of them is: those that share a bus are reset together.
         _interrupts.Suspend();
         _resetPending = true;
+        SetIdle(true);
     }
 
     /// <inheritdoc/>
@@ -245,7 +251,24 @@ public sealed class AssignedFunction : PciFunction, IDisposable
         }
 
         _physical.Quiesce();
-        _physical.Give(Command, IsInD0);
+        Find<AssignedExpressCapability>()?.ProgramDevice();
+        Give();
         _interrupts.Resume();
+    }
+
+    private void Give()
+    {
+        SetIdle(_isIdle && (Command & InUse) == 0);
+        _physical.Give(Command, IsInD0);
+    }
+
+    // Only what changes is told: this is asked with every configuration write.
+    private void SetIdle(bool idle)
+    {
+        if (idle != _isIdle)
+        {
+            _isIdle = idle;
+            _device.SetIdle(idle);
+        }
     }
 }

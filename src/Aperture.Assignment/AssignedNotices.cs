@@ -24,7 +24,11 @@ public sealed class AssignedNotices(IEventSink events, Action<AssignedFunction> 
         Notice("vfio.gone", $"{function.Name} does not answer any more ({Errno.Name(errno)}); the guest reads all-ones from it.", function, errno);
 
     /// <inheritdoc/>
-    public void ResetFailed(AssignedFunction function, int errno) => events.Write("vfio.reset-failed", json => Describe(json, function, errno));
+    public void ResetFailed(AssignedFunction function, int errno) => Notice(
+        "vfio.reset-failed",
+        $"{function.Name} was not reset, because the host cannot ({Errno.Name(errno)}): it is found as the guest left it.",
+        function,
+        errno);
 
     /// <inheritdoc/>
     public void InterruptsFailed(AssignedFunction function, int index, int errno) => events.Write("vfio.interrupts-failed", json =>

@@ -4,17 +4,28 @@ using Aperture.Pci.Registers;
 namespace Aperture.Assignment;
 
 /// <summary>
-/// NVIDIA display functions show their configuration space a second time in BAR 0 at 0x88000 (envytools, "PPCI"): the driver would read the host's BAR
-/// addresses there. The guest gets its own registers instead; the header and capabilities only, what the function has beyond them stays the device's.
+/// NVIDIA display functions show their configuration space a second time in BAR 0: the driver would read the host's BAR addresses there. The guest gets its
+/// own registers instead; the header and capabilities only, what the function has beyond them stays the device's.
 /// </summary>
-internal sealed class ConfigMirrorQuirk : IBarQuirk
+internal sealed class ConfigMirrorQuirk(PciIdentity identity) : IBarQuirk
 {
-    /// <summary>Where the mirror is.</summary>
-    public const ulong MirrorOffset = 0x88000;
+    private const ulong Earlier = 0x88000;
+    private const ulong FromHopperOn = 0x92000;
+
+    // Where the mirror is, by the lowest device id of each run. Until Ada: PPCI of envytools. Hopper and all Blackwell: NV_EP_PCFGM of NVIDIA's open kernel
+    // modules (hopper/gh100/dev_xtl_ep_pri.h), as nouveau's gh100_pci uses it. Which chip has which id is from pci.ids: GH100's are below those of GA103 to
+    // GA107 and Ada.
+    private static readonly (ushort FirstDevice, ulong Offset)[] Places =
+    [
+        (0x0000, Earlier),
+        (0x2300, FromHopperOn),
+        (0x2400, Earlier),
+        (0x2900, FromHopperOn),
+    ];
 
     public int Bar => 0;
 
-    public ulong Offset => MirrorOffset;
+    public ulong Offset { get; } = Places.Last(place => place.FirstDevice <= identity.Device).Offset;
 
     public ulong Size => ConfigSpace.ExtendedSize;
 

@@ -50,6 +50,12 @@ public interface IVfioDevice : IDisposable
     /// <summary>INTx is unmasked in the kernel whenever <paramref name="unmask"/> is signalled; null undoes that. 0, or an errno.</summary>
     int SetIntxUnmask(EventFd? unmask);
 
+    /// <summary>
+    /// Says whether the guest may use the device, which is idle when it is opened. An idle device may be reset together with others of its bus or slot, whose
+    /// own reset the host lacks: it is told before any of them is reset, and its mappings are out of the guest by then.
+    /// </summary>
+    void SetIdle(bool idle);
+
     /// <summary>VFIO_DEVICE_RESET; 0, or an errno. Every mapping of the device must be out of the guest.</summary>
     int Reset();
 }

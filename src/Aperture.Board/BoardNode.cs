@@ -1,3 +1,4 @@
+using Aperture.Pci;
 using Aperture.Placement.Request;
 
 namespace Aperture.Board;
@@ -16,6 +17,9 @@ public sealed record PortNode(string Name, byte DeviceFunction, PortKind Kind, I
 {
     /// <summary>What a root port asks firmware to keep free for devices that come later; null for nothing.</summary>
     public HotplugReserve? Reserve { get; init; }
+
+    /// <summary>What the port does with AtomicOps.</summary>
+    public AtomicOps Atomics { get; init; }
 }
 
 /// <summary>What the ports of a PCI Express hierarchy are (PCI Express 5.0, section 1.3).</summary>

@@ -127,8 +127,15 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
                 part.Update(new MapChange(memory, ports));
             }
 
-            ports.Commit();
-            memory.Commit();
+            try
+            {
+                ports.Commit();
+            }
+            finally
+            {
+                // Whatever failed with the ports: the memory of a function that left must not stay with the guest.
+                memory.Commit();
+            }
         }
     }
 

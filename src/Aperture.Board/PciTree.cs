@@ -58,36 +58,40 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
 
     /// <summary>
     /// Takes <paramref name="function"/> and all below it off its bus. <paramref name="apply"/> brings the address spaces to that; only then is given back
-    /// what the functions own.
+    /// what the functions own, which happens as well when <paramref name="apply"/> fails: they are off the bus, and nobody else will.
     /// </summary>
     public void Remove(PciFunction function, Action apply)
     {
         List<PciFunction> leaving = [];
-        lock (hierarchy.Sync)
+        try
         {
-            if (function is PciBridge bridge)
+            lock (hierarchy.Sync)
             {
-                leaving.AddRange(PciHierarchy.FunctionsBelow(bridge.Secondary));
-            }
-
-            leaving.Add(function);
-            function.Bus?.Remove(function);
-            apply();
-            foreach (PciFunction gone in leaving)
-            {
-                InterruptRouter.Disconnect(gone);
-                foreach (Bar bar in gone.Bars)
+                if (function is PciBridge bridge)
                 {
-                    bars.Unregister(bar);
+                    leaving.AddRange(PciHierarchy.FunctionsBelow(bridge.Secondary));
+                }
+
+                leaving.Add(function);
+                function.Bus?.Remove(function);
+                try
+                {
+                    apply();
+                }
+                finally
+                {
+                    leaving.ForEach(Forget);
                 }
             }
         }
-
-        foreach (PciFunction gone in leaving)
+        finally
         {
-            if (_made.Remove(gone, out MadeFunction? made))
+            foreach (PciFunction gone in leaving)
             {
-                Release(made);
+                if (_made.Remove(gone, out MadeFunction? made))
+                {
+                    Release(made);
+                }
             }
         }
     }
@@ -118,6 +122,15 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
                 return made;
             default:
                 throw new ArgumentException($"{node.Name} is neither a port nor a device.", nameof(node));
+        }
+    }
+
+    private void Forget(PciFunction gone)
+    {
+        InterruptRouter.Disconnect(gone);
+        foreach (Bar bar in gone.Bars)
+        {
+            bars.Unregister(bar);
         }
     }
 

@@ -12,13 +12,13 @@ internal sealed class PortMaker
     public MadeFunction Make(PortNode node) => new(node.Kind switch
     {
         PortKind.Root => MakeRootPort(node),
-        PortKind.SwitchUpstream => new SwitchUpstreamPort(node.Name),
-        _ => new SwitchDownstreamPort(node.Name, ++_slots),
+        PortKind.SwitchUpstream => new SwitchUpstreamPort(node.Name, atomics: node.Atomics),
+        _ => new SwitchDownstreamPort(node.Name, ++_slots, atomics: node.Atomics),
     });
 
     private RootPort MakeRootPort(PortNode node)
     {
-        RootPort port = new(node.Name, ++_slots);
+        RootPort port = new(node.Name, ++_slots, atomics: node.Atomics);
 
         // Firmware looks for it in root ports only.
         if (node.Reserve is { } reserve)

@@ -139,12 +139,12 @@ internal sealed class VfioContainer : IIommuMap
         }
     }
 
-    /// <summary>The descriptors of the groups in the container, as a hot reset wants them.</summary>
-    internal int[] GroupDescriptors()
+    /// <summary>The descriptors of those of <paramref name="groups"/> that are in the container, each once, as a hot reset wants them.</summary>
+    internal int[] GroupDescriptors(IEnumerable<uint> groups)
     {
         lock (_gate)
         {
-            return [.. _groups.Values.Select(group => group.File.Number)];
+            return [.. groups.Distinct().Select(number => _groups.GetValueOrDefault((int)number)).OfType<Group>().Select(group => group.File.Number)];
         }
     }
 

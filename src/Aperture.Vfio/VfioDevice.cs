@@ -22,17 +22,17 @@ public sealed class VfioDevice : IVfioDevice
     private readonly SafeFileDescriptor _file;
     private readonly DeviceMappings _mappings;
     private readonly IDisposable _release;
-    private readonly Func<VfioDevice, int> _busReset;
+    private readonly BusResets _busResets;
     private readonly VfioRegionReply[] _replies;
 
-    internal VfioDevice(string name, IVfioCalls calls, SafeFileDescriptor file, DeviceMappings mappings, IDisposable release, Func<VfioDevice, int> busReset)
+    internal VfioDevice(string name, IVfioCalls calls, SafeFileDescriptor file, DeviceMappings mappings, IDisposable release, BusResets busResets)
     {
         Name = name;
         _calls = calls;
         _file = file;
         _mappings = mappings;
         _release = release;
-        _busReset = busReset;
+        _busResets = busResets;
         int result = calls.GetDeviceInfo(file, out VfioDeviceFlags flags, out uint regions, out uint irqs);
         if (result < 0 || !flags.HasFlag(VfioDeviceFlags.Pci))
         {
@@ -71,6 +71,12 @@ public sealed class VfioDevice : IVfioDevice
     public IReadOnlyList<VfioIrq> Irqs { get; }
 
     internal SafeFileDescriptor File => _file;
+
+    /// <summary>The guest does not use it: it may be reset with others. Under the gate of <see cref="BusResets"/>.</summary>
+    internal bool IsIdle { get; set; } = true;
+
+    /// <summary>It was reset with another since it is idle, and has not been told to reset. Under the same gate.</summary>
+    internal bool IsResetDone { get; set; }
 
     internal bool IsReleasedBy(IDisposable release) => ReferenceEquals(_release, release);
 
@@ -184,13 +190,17 @@ public sealed class VfioDevice : IVfioDevice
 
     /// <summary>
     /// VFIO_DEVICE_RESET (the kernel's choice of a device-specific reset, FLR, power management or bus reset); where the device has none, a reset of its bus or
-    /// slot if no other device in use sits there. 0, or an errno. Every mapping of the device must be out of the guest.
+    /// slot if no other device in use sits there; those of this machine that are idle are reset with it, and not once more. 0, or an errno. Every mapping of
+    /// the device must be out of the guest.
     /// </summary>
     public int Reset()
     {
         int errno = CanReset ? -Math.Min(0, _calls.Reset(_file)) : Errno.ENOTTY;
-        return errno == 0 ? 0 : _busReset(this) == 0 ? 0 : errno;
+        return errno == 0 ? 0 : _busResets.Reset(this) is 0 ? 0 : errno;
     }
+
+    /// <inheritdoc/>
+    public void SetIdle(bool idle) => _busResets.SetIdle(this, idle);
 
     /// <summary>Gives the device back to the host.</summary>
     public void Dispose() => _release.Dispose();

@@ -1,6 +1,5 @@
 using Aperture.Assignment;
 using Aperture.Linux;
-using Aperture.Linux.Vfio;
 
 namespace Aperture.Vfio;
 
@@ -15,6 +14,7 @@ public sealed class VfioHost : IDisposable
     private readonly DeviceMappings _mappings;
     private readonly VfioContainer? _container;
     private readonly IommufdSpace? _space;
+    private readonly BusResets _resets;
     private readonly Lock _gate = new();
     private readonly List<VfioDevice> _open = [];
 
@@ -34,6 +34,8 @@ public sealed class VfioHost : IDisposable
         {
             _container = VfioContainer.Open(calls, places, announce, withdraw);
         }
+
+        _resets = new BusResets(calls, _container, Snapshot);
     }
 
     /// <summary>The path in use; never <see cref="VfioPath.Auto"/>.</summary>
@@ -93,7 +95,7 @@ public sealed class VfioHost : IDisposable
             SafeFileDescriptor file = _container is null
                 ? _space!.OpenDevice(device, address.Descriptor is { } number ? new SafeFileDescriptor(number) : null, out release)
                 : OpenInGroup(address, device, out release);
-            VfioDevice opened = new(device.Name, _calls, file, _mappings, new Opened(this, release), ResetBus);
+            VfioDevice opened = new(device.Name, _calls, file, _mappings, new Opened(this, release), _resets);
             lock (_gate)
             {
                 _open.Add(opened);
@@ -149,26 +151,6 @@ public sealed class VfioHost : IDisposable
         ? _container!.OpenDevice(device, out release)
         : throw VfioFailure.Make(
             $"{address} is the character device of {device.Name}, which the container path cannot use; give --vfio iommufd, or the device's address");
-
-    // Only when nothing else that is in use would be reset with it.
-    private int ResetBus(VfioDevice device)
-    {
-        if (_calls.GetHotResetInfo(device.File, out IReadOnlyList<VfioDependentDevice> affected) is < 0 and int errno)
-        {
-            return -errno;
-        }
-
-        HashSet<string> others = [.. Snapshot().Where(open => open != device).Select(open => open.Name)];
-        foreach (VfioDependentDevice each in affected)
-        {
-            if (others.Contains(VfioDeviceAddress.Pci(each.Segment, new Bdf((ushort)(each.Bus << 8 | each.DeviceFunction))).Text))
-            {
-                return Errno.EBUSY;
-            }
-        }
-
-        return -Math.Min(0, _calls.HotReset(device.File, _container?.GroupDescriptors() ?? []));
-    }
 
     private VfioDevice[] Snapshot()
     {

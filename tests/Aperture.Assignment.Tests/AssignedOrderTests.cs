@@ -82,6 +82,33 @@ public class AssignedOrderTests
         Assert.Single(bench.Log, "reset");
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void After_a_reset_device_control_of_the_device_is_what_the_guest_reads(bool function)
+    {
+        using Bench bench = Started();
+        uint atStart = bench.Read(0x78, 2);
+        bench.Write(0x78, 2, 0x501F);
+        bench.Write(0x98, 2, 0x0349);
+        Assert.Equal((0x50, 0x49), (bench.Device.Config[0x79] & 0x70, bench.Device.Config[0x98]));
+
+        // The double keeps its registers over a reset, as the kernel does for a device.
+        if (function)
+        {
+            bench.Write(0x78, 2, 0x8000);
+        }
+        else
+        {
+            bench.Pci.Reset(ResetKind.Cold);
+            bench.Pci.ResetApplied();
+        }
+
+        Assert.Equal(atStart, bench.Function.ReadConfig(0x78, 2));
+        Assert.Equal(atStart & 0x791F, BitConverter.ToUInt16(bench.Device.Config, 0x78) & 0x791Fu);
+        Assert.Equal(bench.Function.ReadConfig(0x98, 2) & 0x03DF, BitConverter.ToUInt16(bench.Device.Config, 0x98) & 0x03DFu);
+    }
+
     [Fact]
     public void A_hot_reset_of_the_port_resets_the_device_after_the_map_followed()
     {
@@ -103,6 +130,35 @@ public class AssignedOrderTests
         Assert.Single(bench.Log, "reset");
         bench.Pci.ResetApplied();
         Assert.Single(bench.Log, "reset");
+    }
+
+    [Fact]
+    public void All_functions_of_one_reset_are_idle_before_the_first_is_reset_and_busy_again_with_their_driver()
+    {
+        using Bench bench = Started();
+        FakeDevice second = SampleConfig.Teaching();
+        using AssignedFunction audio = new(second, new AssignedOptions("audio"), new FakeGuest(), new RecordingEvents());
+        bench.Pci.Root.Add(0x18, audio);
+        bench.Pci.ConfigWrite(audio.Bdf, PciRegisters.Command, 2, (uint)PciCommand.BusMaster);
+        Assert.False(bench.Device.IsIdle || second.IsIdle);
+        bench.Pci.Reset(ResetKind.Cold);
+        Assert.True(bench.Device.IsIdle && second.IsIdle);
+        Assert.DoesNotContain("reset", bench.Log.Concat(second.Log));
+        bench.Pci.ResetApplied();
+        Assert.Equal(2, bench.Log.Concat(second.Log).Count(step => step == "reset"));
+        Assert.True(bench.Device.IsIdle && second.IsIdle);
+
+        bench.Port!.ProgramBusNumbers(0, 1, 1);
+
+        // A driver that turns something on, and one that only looks.
+        bench.Enable();
+        bench.Pci.ConfigWrite(audio.Bdf, PciRegisters.Command, 2, (uint)PciCommand.InterruptDisable);
+        Assert.False(bench.Device.IsIdle);
+        Assert.True(second.IsIdle);
+
+        // What was turned off again keeps its state until a reset.
+        bench.Enable(PciCommand.None);
+        Assert.False(bench.Device.IsIdle);
     }
 
     [Fact]

@@ -80,11 +80,57 @@ public sealed class EngineTests : IDisposable
         Assert.DoesNotContain(_platform.Lines, l => l.Level);
     }
 
+    [Fact]
+    public void A_function_whose_leaving_the_host_cannot_follow_is_off_the_board_and_given_back_all_the_same()
+    {
+        PciFunction function = new("b", new PciIdentity(0x1234, 0x5678, 0xFF_0000));
+        function.SetInterruptPin(1);
+        Bar bar = function.AddBar(0, BarKind.Memory32, 4096);
+        using RamBlock block = RamBlock.Create("b", 4096);
+        Region region = Region.ForRam("b", block, 0, 4096);
+        Owned owned = new();
+        _board.Plug(_board.Pci.Root, new DeviceNode("b", 6 << 3, _ => new MadeFunction(function, [new BarRegion(bar, region, 0)], [owned])));
+        _cpu.MmioWrite(new GuestAddress(EcamStart + (6 << 15) + 0x10), 4, Window);
+        _cpu.MmioWrite(new GuestAddress(EcamStart + (6 << 15) + 4), 2, (ulong)PciCommand.MemorySpace);
+        function.SetIntx(true);
+        Assert.NotNull(_board.OwnerOf(region));
+        _board.Memory.AddListener(new RefusingListener());
+        Assert.Equal("no", Assert.Throws<ApertureException>(() => _board.Unplug(function)).Message);
+        Assert.DoesNotContain(_board.Pci.Functions, f => f.Name == "b");
+        Assert.True(_board.Memory.View.IndexOf(new GuestAddress(Window)) < 0);
+        Assert.Null(_board.OwnerOf(region));
+        Assert.DoesNotContain(_platform.Lines, l => l.Level);
+        Assert.Equal(1, owned.Disposals);
+    }
+
     public void Dispose() => _board.Dispose();
 
     private void WriteCommand(PciCommand command) => _cpu.MmioWrite(new GuestAddress(EcamStart + (5 << 15) + 4), 2, (ulong)command);
 
     private void WriteBar(ulong address) => _cpu.MmioWrite(new GuestAddress(EcamStart + (5 << 15) + 0x10), 4, address);
+
+    private sealed class Owned : IDisposable
+    {
+        public int Disposals { get; private set; }
+
+        public void Dispose() => Disposals++;
+    }
+
+    // Takes the view that there is, and then nothing.
+    private sealed class RefusingListener : IFlatViewListener
+    {
+        private bool _began;
+
+        public void Commit(FlatView old, FlatView next, FlatViewDiff diff)
+        {
+            if (_began)
+            {
+                throw new ApertureException("no");
+            }
+
+            _began = true;
+        }
+    }
 
     private sealed class NoMessages : IMsiSink
     {

@@ -3,6 +3,7 @@ using Aperture.Configuration.Kinds;
 using Aperture.Configuration.Options;
 using Aperture.Pci;
 using Aperture.Placement.Request;
+using FsCheck.Fluent;
 
 namespace Aperture.Configuration.Tests;
 
@@ -61,6 +62,39 @@ public class KindTests
     {
         Assert.Equal(4, Assert.IsType<TestSpec>(FromOption("test,id=t,bar0=mem32:64K,bars=bar0@0xe0000000,msi=4")).MsiVectors);
         Assert.Equal(1, Assert.IsType<DiskSpec>(FromOption("disk,file=x,bars=bar0=0xe0000000,bootindex=1")).BootIndex);
+    }
+
+    [Fact]
+    public void No_option_of_any_kind_is_taken_for_a_pin_of_the_list_before_it()
+    {
+        IEnumerable<DeviceKind> kinds = DeviceKinds.All.Where(k => k.Table.Entries.Any(e => e.Key == "bars"));
+        (string Word, OptionEntry Entry)[] options = [.. kinds.SelectMany(k => k.Table.Entries.Where(e => !e.Shape.IsMap).Select(e => (k.Word, e)))];
+        Assert.Contains(options, o => o.Entry.Key == "x_nv_gpudirect_clique");
+        var cases =
+            from option in Gen.Elements(options)
+            from number in Gen.Choose(0, int.MaxValue)
+            from form in Gen.Elements("{0}", "0x{0:x}", "{0}K")
+            from list in Gen.Elements("bar0@0xe0000000", "bar0=0xe0000000", "all=host", "bar0@0xe0000000,bar2=host", "bar0=host,bar2=4096,rom@0x1000")
+            from key in Gen.Elements("bars", "fixed-bars")
+            select (option.Word, option.Entry, Text: string.Format(System.Globalization.CultureInfo.InvariantCulture, form, number), List: list, Pins: key);
+        Prop.ForAll(cases.ToArbitrary(), drawn =>
+        {
+            // A BAR's value never is a number alone: it says the kind first.
+            string text = drawn.Entry.Shape == OptionShape.Bar ? "mem32:" + drawn.Text : drawn.Text;
+            OptionList list = OptionList.Parse("--device", $"{drawn.Word},{drawn.Pins}={drawn.List},{drawn.Entry.Key}={text},id=last");
+            Assert.Equal([(drawn.Pins, drawn.List), (drawn.Entry.Key, text), ("id", "last")], list.Items.Select(i => (i.Key, i.Text)));
+        }).Holds(2000);
+    }
+
+    [Theory]
+    [InlineData("x_nv_gpudirect_clique=0", 0, null)]
+    [InlineData("port=5", null, "5")]
+    public void The_options_of_a_passed_device_come_in_any_order(string option, int? clique, string? port)
+    {
+        VfioSpec spec = Assert.IsType<VfioSpec>(FromOption($"vfio,host=0000:04:00.0,bars=all=host,{option}"));
+        Assert.Equal((true, clique, port), (spec.AllAsHost, spec.GpuDirectClique, spec.Port));
+        spec = Assert.IsType<VfioSpec>(FromOption("vfio,bars=bar0=host,fd=7"));
+        Assert.Equal((7, 0), (spec.Device.Descriptor, Assert.Single(spec.HostPins)));
     }
 
     [Fact]

@@ -2,6 +2,7 @@ using System.Text;
 using Aperture.Board;
 using Aperture.Machine.Hotplug;
 using Aperture.Machine.Tests.Fakes;
+using Aperture.Memory;
 using Aperture.Pci.Ports;
 using Aperture.Pci.Registers;
 
@@ -122,6 +123,7 @@ public sealed class HotplugTests : IDisposable
     [InlineData("test,id=nic1,port=rp0,bar0=mem32:1M:trap,bars=bar0@0xea000000",
         "nic1 bar0 cannot be pinned at 0xea000000-0xea0fffff: rp0 forwards 0xe8000000-0xe8ffffff")]
     [InlineData("debug-exit,port=0xf4", "cannot come or go")]
+    [InlineData("vfio,fd=7654,port=rp0", "fd=7654 cannot be attached: the machine has no such descriptor of /dev/vfio/devices/vfioN, and attach passes none on; name")]
     public void What_cannot_be_attached_is_refused_in_one_sentence_and_changes_nothing(string spec, string words)
     {
         int before = _board.Board.Pci.Functions.Count();
@@ -129,6 +131,33 @@ public sealed class HotplugTests : IDisposable
         Assert.Equal(before, _board.Board.Pci.Functions.Count());
         Assert.Contains("\"hotplug.refused\"", Log, StringComparison.Ordinal);
         Assert.False(Port.IsOccupied);
+    }
+
+    [Fact]
+    public void Memory_of_a_device_leaves_the_guest_also_when_its_ports_cannot()
+    {
+        using TestBoard board = TestBoard.WithEvents(_log, "--device test,id=both,addr=05.0,bar0=mem32:64K:ram,bar1=io:256");
+        ulong at = board.BarAt("both", 0);
+        Assert.NotNull(board.Host.At(at));
+        board.Board.Ports.AddListener(new RefusingListener());
+        Assert.Equal("no", Assert.Throws<ApertureException>(() => board.Board.Unplug(board.Function("both"))).Message);
+        Assert.Null(board.Host.At(at));
+    }
+
+    // Takes the view that there is, and then nothing.
+    private sealed class RefusingListener : IFlatViewListener
+    {
+        private bool _began;
+
+        public void Commit(FlatView old, FlatView next, FlatViewDiff diff)
+        {
+            if (_began)
+            {
+                throw new ApertureException("no");
+            }
+
+            _began = true;
+        }
     }
 
     [Theory]

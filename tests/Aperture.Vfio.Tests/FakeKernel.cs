@@ -158,7 +158,14 @@ internal sealed class FakeKernel : IVfioCalls
         return -Answer("GetHotResetInfo", NameOf(device));
     }
 
-    public int HotReset(SafeFileDescriptor device, ReadOnlySpan<int> groups) => -Answer("HotReset", $"{NameOf(device)} with {groups.Length} groups");
+    /// <summary>As vfio_pci_core does: no more groups than functions, and every function's group among them (none with iommufd).</summary>
+    public int HotReset(SafeFileDescriptor device, ReadOnlySpan<int> groups)
+    {
+        int errno = Answer("HotReset", $"{NameOf(device)} with {groups.Length} groups");
+        HashSet<string> given = [.. groups.ToArray().Select(number => _names.First(pair => !pair.Key.IsClosed && pair.Key.Number == number).Value)];
+        bool missing = groups.Length > 0 && Affected.Exists(each => !given.Contains($"vfio/{each.Group}"));
+        return errno != 0 ? -errno : groups.Length > Affected.Count || missing ? -Errno.EINVAL : 0;
+    }
 
     public int ReadAt(SafeFileDescriptor device, ulong offset, Span<byte> destination) => FileDescriptors.TryReadAt(device, offset, destination);
 

@@ -2,6 +2,7 @@ using Aperture.Assignment;
 using Aperture.Linux;
 using Aperture.Linux.Vfio;
 using Aperture.Memory;
+using FsCheck.Fluent;
 
 namespace Aperture.Vfio.Tests;
 
@@ -176,12 +177,85 @@ public sealed class VfioHostTests : IDisposable
         using VfioDevice disk = host.Open(At(Disk));
         Assert.StartsWith(Nic, nic.ResetWarning, StringComparison.Ordinal);
         Assert.Equal(0, nic.Reset());
-        Assert.Contains($"HotReset {Nic} with 2 groups", _kernel.Calls);
+        Assert.Contains($"HotReset {Nic} with 1 groups", _kernel.Calls);
 
         _kernel.Calls.Clear();
         _kernel.Affected.Add(new VfioDependentDevice { Group = 8, Bus = 2 });
+        disk.SetIdle(false);
         Assert.Equal(Errno.ENOTTY, nic.Reset());
         Assert.DoesNotContain(_kernel.Calls, call => call.StartsWith("HotReset", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData(VfioPath.Container)]
+    [InlineData(VfioPath.Iommufd)]
+    public void Functions_without_a_reset_of_their_own_are_reset_together_once_when_both_are_idle(VfioPath path)
+    {
+        const string Audio = "0000:01:00.1";
+        _tree.Add(Nic, group: 7, cdev: "vfio0");
+        _tree.Add(Audio, group: 8, cdev: "vfio1");
+        _tree.Add(Disk, group: 9, cdev: "vfio2");
+        _kernel.DeviceFlags = VfioDeviceFlags.Pci;
+        _kernel.Affected.AddRange([new VfioDependentDevice { Group = 7, Bus = 1 }, new VfioDependentDevice { Group = 8, Bus = 1, DeviceFunction = 1 }]);
+        using VfioHost host = Open(path);
+        using VfioDevice gpu = host.Open(At(Nic));
+        using VfioDevice audio = host.Open(At(Audio));
+        using VfioDevice disk = host.Open(At(Disk));
+        disk.SetIdle(false);
+
+        // At start, and at each reset of the machine.
+        for (int i = 0; i < 2; i++)
+        {
+            _kernel.Calls.Clear();
+            Assert.Equal((0, 0), (gpu.Reset(), audio.Reset()));
+            string call = Assert.Single(_kernel.Calls, each => each.StartsWith("HotReset", StringComparison.Ordinal));
+            Assert.EndsWith(path == VfioPath.Container ? "with 2 groups" : "with 0 groups", call, StringComparison.Ordinal);
+            gpu.SetIdle(false);
+            audio.SetIdle(false);
+            gpu.SetIdle(true);
+            audio.SetIdle(true);
+        }
+
+        // What is in use is not taken away; what was used since is reset again.
+        audio.SetIdle(false);
+        _kernel.Calls.Clear();
+        Assert.Equal(Errno.ENOTTY, gpu.Reset());
+        Assert.DoesNotContain(_kernel.Calls, each => each.StartsWith("HotReset", StringComparison.Ordinal));
+        audio.SetIdle(true);
+        Assert.Equal(0, audio.Reset());
+        Assert.Equal(0, gpu.Reset());
+        gpu.SetIdle(false);
+        gpu.SetIdle(true);
+        Assert.Equal(0, gpu.Reset());
+        Assert.Equal(2, _kernel.Calls.Count(each => each.StartsWith("HotReset", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void Of_many_groups_only_those_of_the_bus_go_with_its_reset()
+    {
+        Prop.ForAll(Gen.ListOf(Gen.Choose(0, 5)).ToArbitrary(), buses =>
+        {
+            using FakeHost tree = new();
+            FakeKernel kernel = new() { DeviceFlags = VfioDeviceFlags.Pci };
+            using VfioHost host = VfioHost.Open(VfioPath.Container, [], null, null, kernel, tree.Places);
+            int[] at = [0, .. buses.Take(12)];
+            VfioDevice[] devices = new VfioDevice[at.Length];
+            for (int i = 0; i < at.Length; i++)
+            {
+                Bdf bdf = new((byte)at[i], (byte)(i + 1), 0);
+                string name = $"0000:{bdf}";
+                tree.Add(name, group: 10 + i);
+                devices[i] = host.Open(At(name));
+                if (at[i] == 0)
+                {
+                    kernel.Affected.Add(new VfioDependentDevice { Group = (uint)(10 + i), Bus = 0, DeviceFunction = (byte)(bdf.RoutingId & 0xFF) });
+                }
+            }
+
+            // The kernel that is faked checks: every group of the bus, and no more than there are functions.
+            Assert.Equal(0, devices[0].Reset());
+            Array.ForEach(devices, device => device.Dispose());
+        }).Holds();
     }
 
     private VfioHost Open(VfioPath path, params VfioDeviceAddress[] devices) => VfioHost.Open(

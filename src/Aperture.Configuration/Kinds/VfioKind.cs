@@ -158,6 +158,11 @@ public sealed record VfioSpec : PciDeviceSpec
                 : $"{given[0]}= and {given[1]}= both name a device; give one of them");
         }
 
+        if (spec.Device.Descriptor is not null && spec.Resizes.Count > 0)
+        {
+            throw context.Fault("resize= takes the device from its driver for a moment, which ends the descriptor of fd=; name the device with host= or sysfs=");
+        }
+
         PciOptions.CheckPolicy(context, spec is not { Pins.Count: 0, HostPins.Count: 0, AllAsHost: false }, "bars=all=host");
         return spec;
     }

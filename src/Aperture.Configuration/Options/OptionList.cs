@@ -20,6 +20,7 @@ public sealed record OptionItem(string Key, string Text, IReadOnlyList<string>? 
 /// </summary>
 public sealed class OptionList
 {
+    private const string RomKey = "rom";
     private static readonly string[] PinKeys = ["bars", "fixed-bars"];
     private readonly List<OptionItem> _items = [];
 
@@ -127,13 +128,14 @@ public sealed class OptionList
         return true;
     }
 
-    // A pin goes on the list before it: "bar2@0x..." always, "bar2=0x..." when a number or "host" follows, since a BAR's kind never is one. "msix=4" is no pin.
+    // A pin goes on the list before it: "bar2@0x..." always, "bar2=0x..." when a number or "host" follows, since a BAR's kind never is one. "msix=4" is no pin,
+    // nor is "rom=65536", the size of a test device's ROM: one that is pinned is written "rom@0x...".
     private static bool IsPin(string part)
     {
         int equals = part.IndexOf('=', StringComparison.Ordinal);
         return equals < 0
             ? part.Contains('@', StringComparison.Ordinal)
             : (BarIndex.TryParse(part.AsSpan(0, equals), out _) || part[..equals] == "all")
-                && (part[(equals + 1)..] == "host" || ByteSize.TryParseNumber(part.AsSpan(equals + 1), out _));
+                && (part[(equals + 1)..] == "host" || (part[..equals] != RomKey && ByteSize.TryParseNumber(part.AsSpan(equals + 1), out _)));
     }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Aperture.Host.Model;
+using Aperture.Pci;
 using Aperture.Pci.Capabilities;
 using Aperture.Pci.Ports;
 
@@ -39,7 +40,11 @@ internal static class CapabilityDecoder
             hasSlot && (slot & 1 << 6) != 0,
             hasSecond && (config.U32(at + 0x24) & 1 << 5) != 0 ? (config.U16(at + 0x28) & 1 << 5) != 0 : null,
             new PcieLink((byte)(link & 0xF), (byte)(link >> 4 & 0x3F)),
-            current.Width == 0 ? null : current);
+            current.Width == 0 ? null : current)
+        {
+            Atomics = hasSecond ? (AtomicOps)config.U32(at + 0x24) & (AtomicOps.Routing | AtomicOps.Completers) : AtomicOps.None,
+            BlocksAtomics = hasSecond && (config.U16(at + 0x28) & 1 << 7) != 0,
+        };
     }
 
     /// <summary>Access control services (PCI Express 5.0, section 7.7.8).</summary>

@@ -29,6 +29,8 @@ internal static class HostBuilder
         ImmutableArray<HostIommuGroup> groups = LinkGroups(functions, raw);
         ImmutableArray<HostFunction> ordered = [.. functions.Values.OrderBy(static function => function.Address)];
         findings.AddRange(HostChecks.Check(ordered, functions));
+        findings.AddRange(raw.Vanished.Select(static address => new HostFinding(
+            HostFindingSeverity.Warning, HostFindingKind.Configuration, address, $"{address} went away while the host was read, and is left out.")));
         return new HostMachine(raw.Origin, ordered)
         {
             HostBridges = HostBridges(ordered, functions),

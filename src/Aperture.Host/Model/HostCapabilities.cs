@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Aperture.Pci;
 using Aperture.Pci.Capabilities;
 using Aperture.Pci.Ports;
 
@@ -81,7 +82,14 @@ public sealed record CardBusWindow(CardBusWindowKind Kind, AddressRange Range);
 /// <param name="AriForwarding">True when the port forwards 8-bit function numbers; null where the register is absent.</param>
 /// <param name="MaximumLink">What the link could do.</param>
 /// <param name="CurrentLink">What the link does; null without one.</param>
-public sealed record HostPcie(HostPortType Type, int? Slot, bool HotPlug, bool? AriForwarding, PcieLink MaximumLink, PcieLink? CurrentLink);
+public sealed record HostPcie(HostPortType Type, int? Slot, bool HotPlug, bool? AriForwarding, PcieLink MaximumLink, PcieLink? CurrentLink)
+{
+    /// <summary>What a port does with AtomicOps; nothing where the register is absent or not shown.</summary>
+    public AtomicOps Atomics { get; init; }
+
+    /// <summary>True when a port is set to block AtomicOps on their way out (device control 2, bit 7).</summary>
+    public bool BlocksAtomics { get; init; }
+}
 
 /// <summary>The SR-IOV capability (PCI Express 5.0, section 9.3.3), or what sysfs says of it.</summary>
 /// <param name="TotalVfs">VFs it can have.</param>

@@ -14,6 +14,9 @@ internal sealed class RawHost
 
     internal List<HostNumaNode> NumaNodes { get; } = [];
 
+    /// <summary>Functions that were listed and gone when they were read: a VF, or a device that was pulled out, while a live host was read.</summary>
+    internal SortedSet<PciAddress> Vanished { get; } = [];
+
     internal bool KnowsIommuGroups { get; set; }
 }
 

@@ -49,8 +49,11 @@ internal static class SysfsPlaces
     /// Every function with its directory, in address order: those that the bus lists, and those that stand between them and their root or beside them
     /// in the device tree (a capture's list may leave out bridges whose directories are there).
     /// </summary>
+    /// <param name="walk">The tree.</param>
+    /// <param name="sys">The path of sysfs' top in it.</param>
+    /// <param name="vanished">Takes what was listed and is gone; null where that is damage.</param>
     /// <exception cref="ApertureException">A name is not a PCI address, or there are too many.</exception>
-    internal static SortedDictionary<PciAddress, string> FindFunctions(TreeWalk walk, string sys)
+    internal static SortedDictionary<PciAddress, string> FindFunctions(TreeWalk walk, string sys, ISet<PciAddress>? vanished = null)
     {
         SortedDictionary<PciAddress, string> found = [];
         string list = TreeWalk.Join(sys, Devices);
@@ -62,7 +65,14 @@ internal static class SysfsPlaces
                 throw new ApertureException($"{walk.Tree.Name}: {list}: {SysfsText.Quote(name)} is not a PCI address");
             }
 
-            string directory = walk.Resolve(path)
+            string? resolved = ResolveUnlessGone(walk, path, vanished is not null);
+            if (resolved is null && vanished is not null)
+            {
+                vanished.Add(address);
+                continue;
+            }
+
+            string directory = resolved
                 ?? throw new ApertureException($"{walk.Tree.Name}: {path}: leads nowhere: the device's own directory is missing");
             if (TreeWalk.NameOf(directory) != name)
             {
@@ -78,7 +88,7 @@ internal static class SysfsPlaces
         {
             if (IsHostBridge(name))
             {
-                AddBelow(found, walk, TreeWalk.Join(devices, name), 0);
+                AddBelow(found, walk, TreeWalk.Join(devices, name), 0, vanished is not null);
             }
         }
 
@@ -102,14 +112,14 @@ internal static class SysfsPlaces
         }
     }
 
-    private static void AddBelow(SortedDictionary<PciAddress, string> found, TreeWalk walk, string directory, int depth)
+    private static void AddBelow(SortedDictionary<PciAddress, string> found, TreeWalk walk, string directory, int depth, bool mayVanish)
     {
         if (depth == HostLimits.TreeDepth)
         {
             throw new ApertureException($"{walk.Tree.Name}: {directory[..80]}...: devices nest more than {HostLimits.TreeDepth} deep");
         }
 
-        foreach (string name in walk.Tree.List(directory))
+        foreach (string name in ListUnlessGone(walk, directory, mayVanish))
         {
             bool isFunction = PciAddress.TryParse(name, out PciAddress address);
             string path = TreeWalk.Join(directory, name);
@@ -122,8 +132,33 @@ internal static class SysfsPlaces
                     AddIfPresent(found, walk, address, path);
                 }
 
-                AddBelow(found, walk, path, depth + 1);
+                AddBelow(found, walk, path, depth + 1, mayVanish);
             }
+        }
+    }
+
+    private static IReadOnlyList<string> ListUnlessGone(TreeWalk walk, string directory, bool mayVanish)
+    {
+        try
+        {
+            return walk.Tree.List(directory);
+        }
+        catch (ApertureException) when (mayVanish && walk.Tree.Kind(directory) != TreeNodeKind.Directory)
+        {
+            return [];
+        }
+    }
+
+    // The link may go between being seen and being read.
+    private static string? ResolveUnlessGone(TreeWalk walk, string path, bool mayVanish)
+    {
+        try
+        {
+            return walk.Resolve(path);
+        }
+        catch (ApertureException) when (mayVanish && walk.Tree.Kind(path) != TreeNodeKind.Link)
+        {
+            return null;
         }
     }
 

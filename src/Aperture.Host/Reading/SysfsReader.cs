@@ -30,20 +30,57 @@ internal sealed class SysfsReader
 
     private void ReadAll()
     {
-        foreach ((PciAddress address, string directory) in SysfsPlaces.FindFunctions(_walk, _sys))
+        foreach ((PciAddress address, string directory) in SysfsPlaces.FindFunctions(_walk, _sys, IsLive ? _host.Vanished : null))
         {
-            _places.Add(address, directory);
-            _host.Functions.Add(ReadFunction(address, directory));
+            if (ReadUnlessGone(address, directory) is { } function)
+            {
+                _places.Add(address, directory);
+                _host.Functions.Add(function);
+            }
+            else
+            {
+                _host.Vanished.Add(address);
+            }
         }
+
+        _host.Vanished.ExceptWith(_places.Keys);
 
         string groups = TreeWalk.Join(_sys, "kernel/iommu_groups");
         _host.KnowsIommuGroups = _walk.IsDirectory(groups);
         foreach (string name in _walk.List(groups))
         {
-            ReadGroup(name, TreeWalk.Join(groups, name));
+            string group = TreeWalk.Join(groups, name);
+            try
+            {
+                ReadGroup(name, group);
+            }
+            catch (ApertureException) when (IsGone(group))
+            {
+                // With the last of its functions.
+            }
         }
 
         ReadNodes(TreeWalk.Join(_sys, "devices/system/node"));
+    }
+
+    private bool IsLive => _host.Origin.Kind == HostOriginKind.LiveSysfs;
+
+    private bool IsGone(string directory) => IsLive && _walk.Tree.Kind(directory) != TreeNodeKind.Directory;
+
+    // A live host may take a function away at any time: what was read of it then is no function, and that is nobody's fault. A capture is damaged.
+    private RawFunction? ReadUnlessGone(PciAddress address, string directory)
+    {
+        try
+        {
+            RawFunction function = ReadFunction(address, directory);
+
+            // Its files go first and one after the other, its directory last.
+            return IsLive && (function.Vendor is null || function.ClassCode is null || IsGone(directory)) ? null : function;
+        }
+        catch (ApertureException) when (IsGone(directory))
+        {
+            return null;
+        }
     }
 
     private RawFunction ReadFunction(PciAddress address, string directory)

@@ -103,18 +103,8 @@ internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open
         }
     }
 
-    private void Report(AssignedPart part, IVfioDevice device, AssignedFunction function)
-    {
-        if (!device.CanReset)
-        {
-            events.Notice(
-                "vfio.no-reset",
-                $"{part.Host.Address} cannot be reset: the guest finds it as its last user left it, and its next user as the guest leaves it.",
-                json => json.WriteString("function", part.Name));
-        }
-
+    private void Report(AssignedPart part, IVfioDevice device, AssignedFunction function) =>
         events.Write("vfio.opened", json => Describe(json, part, device, function));
-    }
 
     private static void Describe(System.Text.Json.Utf8JsonWriter json, AssignedPart part, IVfioDevice device, AssignedFunction function)
     {

@@ -11,6 +11,9 @@ namespace Aperture.Machine.Assigned;
 /// <param name="Bars">The BARs that the guest will find, with the pins that follow from the wishes.</param>
 public sealed record AssignedPart(VfioSpec Spec, HostFunction Host, IReadOnlyList<BarDemand> Bars)
 {
+    /// <summary>Which of its AtomicOps reach the host's memory.</summary>
+    public AtomicOps Atomics { get; init; }
+
     /// <summary>What messages and the map call it.</summary>
     public string Name => Spec.Id ?? Host.Address.ToString();
 
@@ -38,7 +41,7 @@ internal sealed class AssignedResolver(HostMachine host)
         }
 
         Check(function);
-        return new AssignedPart(spec, function, Bars(name, spec, function));
+        return new AssignedPart(spec, function, Bars(name, spec, function)) { Atomics = AtomicPath.Of(host, function) };
     }
 
     /// <summary>What to say of a function that is named twice.</summary>

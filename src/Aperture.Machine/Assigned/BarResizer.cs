@@ -6,31 +6,37 @@ namespace Aperture.Machine.Assigned;
 
 /// <summary>
 /// Resizes BARs on the host before a guest starts (sysfs <c>resourceN_resize</c>, Linux 5.19 on; PCI Express 5.0, 7.8.6). The kernel does that only while no
-/// driver has the device, so vfio-pci lets go of it meanwhile; and it may move the device's other BARs.
+/// driver has the device, so the one that has it lets go meanwhile; and it may move the device's other BARs. The caller has made sure that nobody uses the
+/// device: the kernel takes it from a running guest too.
 /// </summary>
 /// <param name="sys">Where sysfs is.</param>
 internal sealed class BarResizer(string sys = "/sys")
 {
     private const int LeastShift = 20;
 
+    /// <summary>True when <see cref="Apply"/> has something to do: a BAR has another size than was asked for.</summary>
+    public static bool HasWork(AssignedPart part) => Wanted(part).Any();
+
     /// <summary>Brings the BARs of <paramref name="part"/> to the sizes that were asked for; nothing when they have them.</summary>
     /// <returns>True when something was resized: what was read of the host before may have moved.</returns>
-    /// <exception cref="ApertureException">The kernel refused; the device is with vfio-pci again.</exception>
+    /// <exception cref="ApertureException">The kernel refused; the device is with its driver again.</exception>
     public bool Apply(AssignedPart part)
     {
-        List<KeyValuePair<int, ulong>> wanted = [.. part.Spec.Resizes.Where(r => part.Host.Bars.Any(b => b.Index == r.Key && b.Size != r.Value))];
-        if (wanted.Count == 0)
+        if (!HasWork(part))
         {
             return false;
         }
 
         string name = part.Host.Address.ToString();
         string device = Path.Join(sys, "bus/pci/devices", name);
-        string driver = Path.Join(sys, "bus/pci/drivers/vfio-pci");
-        Write(Path.Join(driver, "unbind"), name, part, "let vfio-pci go of it");
+        string driverName = Path.GetFileName(new FileInfo(Path.Join(device, "driver")).LinkTarget)
+            ?? throw new ApertureException(
+                $"{part.Name} cannot be resized: it has no driver now; bind {name} to vfio-pci again and start over.", ApertureException.HostFailure);
+        string driver = Path.Join(sys, "bus/pci/drivers", driverName);
+        Write(Path.Join(driver, "unbind"), name, part, $"let {driverName} go of it");
         try
         {
-            foreach ((int index, ulong size) in wanted)
+            foreach ((int index, ulong size) in Wanted(part))
             {
                 Write(Path.Join(device, $"resource{index}_resize"), $"{BitOperations.Log2(size) - LeastShift}", part,
                     $"resize {BarIndex.Name(index)} to {ByteSize.Format(size)}");
@@ -38,7 +44,7 @@ internal sealed class BarResizer(string sys = "/sys")
         }
         finally
         {
-            Write(Path.Join(driver, "bind"), name, part, "give it to vfio-pci again");
+            Write(Path.Join(driver, "bind"), name, part, $"give it to {driverName} again");
         }
 
         return true;
@@ -61,6 +67,9 @@ internal sealed class BarResizer(string sys = "/sys")
             }
         }
     }
+
+    private static IEnumerable<KeyValuePair<int, ulong>> Wanted(AssignedPart part) =>
+        part.Spec.Resizes.Where(r => part.Host.Bars.Any(b => b.Index == r.Key && b.Size != r.Value));
 
     private static void Write(string path, string text, AssignedPart part, string what)
     {

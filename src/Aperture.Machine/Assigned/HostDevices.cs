@@ -19,6 +19,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
     private readonly IDeviceFiles? _files;
     private readonly IEventSink _events;
     private readonly AssignedFunctionMaker _maker;
+    private readonly FirstResets _resets;
     private VfioHost? _host;
     private AddressSpace? _memory;
     private int _opened;
@@ -33,6 +34,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
         _path = path;
         _files = vm.DeviceFiles;
         _events = events;
+        _resets = new FirstResets(events);
         _maker = new AssignedFunctionMaker(Open, vm.EventInterrupts ?? RelayedInterrupts.Instance, notices, events);
         if (parts.Count > 0)
         {
@@ -44,13 +46,24 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
     public IommuListener? Iommu => _iommu;
 
     /// <inheritdoc/>
-    public MadeFunction? Make(TopologyNode node, FunctionSite site) => _maker.Make(node, site);
+    public MadeFunction? Make(TopologyNode node, FunctionSite site)
+    {
+        MadeFunction? made = _maker.Make(node, site);
+        if (_memory is not null)
+        {
+            _resets.Run();
+        }
+
+        return made;
+    }
 
     /// <summary>Lets the devices reach what <paramref name="memory"/> shows, from now on; those that come later too.</summary>
     /// <exception cref="ApertureException">The kernel did not map RAM.</exception>
     public void Follow(AddressSpace memory)
     {
+        // The devices that the machine starts with: all are open, and none does anything yet.
         _memory = memory;
+        _resets.Run();
         if (_iommu is { } listener)
         {
             memory.AddListener(listener);
@@ -66,15 +79,26 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
 
     private IVfioDevice Open(AssignedPart part)
     {
+        VfioHost host = _host ?? Start([part]);
+        if (BarResizer.HasWork(part))
+        {
+            Resize(part, host);
+        }
+
+        IVfioDevice device = host.Open(AddressOf(part));
+        Interlocked.Increment(ref _opened);
+        _resets.Add(part.Name, part.Host.Address, device);
+        return device;
+    }
+
+    // Opened first, which another machine's device refuses: from then on nobody but a race takes it, and resizing needs it closed.
+    private static void Resize(AssignedPart part, VfioHost host)
+    {
+        host.Open(AddressOf(part)).Dispose();
         if (new BarResizer().Apply(part) && HostReader.ReadLive().Find(part.Host.Address) is { } now)
         {
             BarResizer.CheckPins(part, now);
         }
-
-        VfioHost host = _host ?? Start([part]);
-        IVfioDevice device = host.Open(AddressOf(part));
-        Interlocked.Increment(ref _opened);
-        return device;
     }
 
     private VfioHost Start(IReadOnlyList<AssignedPart> parts)

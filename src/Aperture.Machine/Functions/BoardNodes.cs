@@ -1,5 +1,6 @@
 using Aperture.Board;
 using Aperture.Configuration;
+using Aperture.Machine.Assigned;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
 using Aperture.Placement.Request;
@@ -15,9 +16,13 @@ internal sealed class BoardNodes(IReadOnlyList<IFunctionMaker> makers)
     /// <summary>As the other overload for one node.</summary>
     public BoardNode Of(TopologyNode node) => node.Kind switch
     {
-        NodeKind.RootPort => new PortNode(node.Name, node.DeviceFunction, PortKind.Root, Of(node.Children)) { Reserve = ReserveOf(node.Room) },
-        NodeKind.SwitchUpstream => new PortNode(node.Name, node.DeviceFunction, PortKind.SwitchUpstream, Of(node.Children)),
-        NodeKind.SwitchDownstream => new PortNode(node.Name, node.DeviceFunction, PortKind.SwitchDownstream, Of(node.Children)),
+        NodeKind.RootPort => new PortNode(node.Name, node.DeviceFunction, PortKind.Root, Of(node.Children))
+        {
+            Reserve = ReserveOf(node.Room),
+            Atomics = AtomicsBelow(node),
+        },
+        NodeKind.SwitchUpstream => new PortNode(node.Name, node.DeviceFunction, PortKind.SwitchUpstream, Of(node.Children)) { Atomics = Routing(node) },
+        NodeKind.SwitchDownstream => new PortNode(node.Name, node.DeviceFunction, PortKind.SwitchDownstream, Of(node.Children)) { Atomics = Routing(node) },
         _ => new DeviceNode(node.Name, node.DeviceFunction, site => Make(node, site)) { Pins = [.. PinsOf(node)] },
     };
 
@@ -26,6 +31,15 @@ internal sealed class BoardNodes(IReadOnlyList<IFunctionMaker> makers)
         Memory = Math.Max(room.Reserve.Memory, room.Memory?.Size ?? 0),
         Prefetchable = Math.Max(room.Reserve.Prefetchable, room.Prefetchable?.Size ?? 0),
     };
+
+    // A port says the same to all below it: what the host does for every one of the devices there.
+    private static AtomicOps AtomicsBelow(TopologyNode port) =>
+        AssignedBelow(port).Select(part => part.Atomics).DefaultIfEmpty(AtomicOps.None).Aggregate(static (all, each) => all & each);
+
+    private static AtomicOps Routing(TopologyNode port) => AtomicsBelow(port) == AtomicOps.None ? AtomicOps.None : AtomicOps.Routing;
+
+    private static IEnumerable<AssignedPart> AssignedBelow(TopologyNode port) =>
+        port.Children.SelectMany(node => AssignedBelow(node).Concat(node.Assigned is { } part ? [part] : []));
 
     private static IEnumerable<BarPin> PinsOf(TopologyNode node) =>
         node.Assigned is { } part ? PinsOf(part.Bars, part.Spec.Policy)

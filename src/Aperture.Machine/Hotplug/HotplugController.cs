@@ -2,6 +2,7 @@ using System.Text.Json;
 using Aperture.Board;
 using Aperture.Configuration;
 using Aperture.Configuration.Kinds;
+using Aperture.Machine.Assigned;
 using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
@@ -168,6 +169,7 @@ internal sealed class HotplugController : IConfigWriteSink
         string portName = device.Port
             ?? throw new ApertureException($"--device {spec}: a device is attached to a port; say which with port=ID.");
         PcieSlotPort port = FindPort(portName);
+        CheckDescriptor(device);
 
         // The same reader as at start, for a machine that has nothing but the port.
         TopologyNode node = TopologyBuilder.Build(
@@ -213,6 +215,25 @@ internal sealed class HotplugController : IConfigWriteSink
         }
 
         return function;
+    }
+
+    // A number means a descriptor of this process, which the one that asks does not share.
+    private static void CheckDescriptor(PciDeviceSpec device)
+    {
+        if (device is VfioSpec { Device.Descriptor: { } number } vfio)
+        {
+            try
+            {
+                SysfsDevice.AddressOf(vfio.Device);
+            }
+            catch (ApertureException fault)
+            {
+                throw new ApertureException(
+                    $"fd={number} cannot be attached: the machine has no such descriptor of /dev/vfio/devices/vfioN, and attach passes none on; "
+                        + "name the device with host= or sysfs=.",
+                    innerException: fault);
+            }
+        }
     }
 
     // The port's windows are the guest's: what it does not forward now, no driver will reach at its pin.

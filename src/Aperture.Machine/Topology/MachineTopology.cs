@@ -48,7 +48,9 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
     }
 
     private static IReadOnlyList<string> NotesOf(IReadOnlyList<TopologyNode> own, HostMachine? host) =>
-        host is null ? [] : AssignmentNotes.For(host, [.. Walk(own).Select(n => n.Assigned?.Host).OfType<HostFunction>()]);
+        host is null ? [] : [.. AssignmentNotes.For(host, [.. PartsOf(own).Select(part => part.Host)]), .. ResizeNotes.For(host, PartsOf(own))];
+
+    private static IEnumerable<AssignedPart> PartsOf(IReadOnlyList<TopologyNode> own) => Walk(own).Select(n => n.Assigned).OfType<AssignedPart>();
 
     /// <summary>The machine that <paramref name="config"/> takes devices from: a described one, or this one.</summary>
     /// <exception cref="ApertureException">Its description is missing or bad.</exception>
@@ -65,7 +67,7 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
         MirrorPlan plan = HostMirror.Plan(host, MirrorSelection.Parse(config.Mirror!), request, MirrorUse.Assign);
         Dictionary<string, TopologyNode> nodes = own.ToDictionary(n => n.Name);
         AssignedResolver resolver = new(host);
-        foreach (AssignedPart part in Walk(own).Select(n => n.Assigned).OfType<AssignedPart>())
+        foreach (AssignedPart part in PartsOf(own))
         {
             resolver.Resolve(part.Spec);
             if (plan.Bars.Any(bar => bar.Function == part.Host.Address))
@@ -78,7 +80,7 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
         return new MachineTopology(maker.Make(plan.Request.HostBridges[0].Functions), plan.Request, plan.Result)
         {
             Host = host,
-            Notes = [.. plan.Notes, .. LeftOutBar.Sentences(plan.Result.Map?.LeftOut ?? [])],
+            Notes = [.. plan.Notes, .. ResizeNotes.For(host, PartsOf(own)), .. LeftOutBar.Sentences(plan.Result.Map?.LeftOut ?? [])],
         };
     }
 

@@ -56,6 +56,7 @@ public sealed class PciExpressCapability : StandardCapability
     private const uint InitiateFunctionReset = 1 << 15;
     private const uint FunctionResetCapable = 1 << 28;
     private const uint AriForwarding = 1 << 5;
+    private const uint AtomicEgressBlocking = 1 << 7;
     private const uint DataLinkActive = 1u << 29;
     private const uint LinkStatusMask = 0xFFFF_0000 & ~(3u << 30);
 
@@ -77,6 +78,9 @@ public sealed class PciExpressCapability : StandardCapability
 
     /// <summary>What the function is.</summary>
     public PciePortType Type { get; }
+
+    /// <summary>What a port does with AtomicOps.</summary>
+    public AtomicOps Atomics { get; init; }
 
     /// <summary>True when the port forwards requests to all 256 functions of the device below.</summary>
     public bool IsAriForwardingEnabled => HasSlot && (Config.Get(Offset + DeviceControl2) & AriForwarding) != 0;
@@ -120,8 +124,9 @@ public sealed class PciExpressCapability : StandardCapability
             Config.Define(Offset + RootControl, 2, 0, writable: RootControlWritable);
         }
 
-        Config.Define(Offset + DeviceCapabilities2, 4, HasSlot ? AriForwarding : 0);
-        Config.Define(Offset + DeviceControl2, 2, 0, writable: HasSlot ? AriForwarding : 0);
+        uint ari = HasSlot ? AriForwarding : 0;
+        Config.Define(Offset + DeviceCapabilities2, 4, ari | (uint)Atomics);
+        Config.Define(Offset + DeviceControl2, 2, 0, writable: ari | (Atomics.HasFlag(AtomicOps.Routing) ? AtomicEgressBlocking : 0));
     }
 
     /// <inheritdoc/>

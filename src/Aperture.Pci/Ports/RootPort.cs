@@ -9,11 +9,12 @@ public sealed class RootPort : PcieSlotPort
     /// <param name="name">What messages call it.</param>
     /// <param name="slot">Physical slot number, 0 to 8191; unique in the machine.</param>
     /// <param name="link">Speed and width; null is the default.</param>
-    public RootPort(string name, ushort slot, PcieLink? link = null)
+    /// <param name="atomics">What it does with AtomicOps.</param>
+    public RootPort(string name, ushort slot, PcieLink? link = null, AtomicOps atomics = AtomicOps.None)
         : base(
             name,
             new PciIdentity(PciIds.VirtualVendor, PciIds.VirtualRootPort, PciIdentity.BridgeClass),
-            new PciExpressCapability(PciePortType.RootPort, slot, link))
+            new PciExpressCapability(PciePortType.RootPort, slot, link) { Atomics = atomics })
     {
         SetInterruptPin(1);
     }

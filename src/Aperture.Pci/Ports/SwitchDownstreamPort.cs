@@ -9,11 +9,12 @@ public sealed class SwitchDownstreamPort : PcieSlotPort
     /// <param name="name">What messages call it.</param>
     /// <param name="slot">Physical slot number, 0 to 8191; unique in the machine.</param>
     /// <param name="link">Speed and width; null is the default.</param>
-    public SwitchDownstreamPort(string name, ushort slot, PcieLink? link = null)
+    /// <param name="atomics">What it does with AtomicOps.</param>
+    public SwitchDownstreamPort(string name, ushort slot, PcieLink? link = null, AtomicOps atomics = AtomicOps.None)
         : base(
             name,
             new PciIdentity(PciIds.SwitchVendor, PciIds.SwitchDownstreamPort, PciIdentity.BridgeClass, 2),
-            new PciExpressCapability(PciePortType.SwitchDownstream, slot, link))
+            new PciExpressCapability(PciePortType.SwitchDownstream, slot, link) { Atomics = atomics })
     {
     }
 }

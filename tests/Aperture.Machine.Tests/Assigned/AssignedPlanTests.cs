@@ -162,6 +162,23 @@ public class AssignedPlanTests
         Assert.Contains(part, Refusal(() => Plan(host, "--device " + device)), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("64G", false)]
+    [InlineData("128G", false)]
+    [InlineData("256G", true)]
+    public void A_resize_that_the_hosts_bridge_has_no_room_for_is_told_with_the_plan(string size, bool told)
+    {
+        using SysfsHost host = new(resizable: true);
+        MachineTopology plan = Plan(host, Port, $"--device vfio,host={SysfsHost.Gpu},id=gpu,port=rp0,resize=bar1@{size}", "--phys-bits 46");
+        string[] notes = [.. plan.Notes.Where(note => note.StartsWith("gpu bar1 of", StringComparison.Ordinal))];
+        Assert.Equal(told ? 1 : 0, notes.Length);
+        if (told)
+        {
+            const string Sentence = "gpu bar1 of 256G has no room on the host, where 0000:02:00.0 forwards 0x380000000000-0x381fffffffff for it, 128G; the kernel";
+            Assert.StartsWith(Sentence, notes[0], StringComparison.Ordinal);
+        }
+    }
+
     [Fact]
     public void A_function_is_passed_once_and_a_vf_not_beside_its_pf()
     {

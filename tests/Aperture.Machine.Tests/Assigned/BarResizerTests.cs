@@ -17,6 +17,7 @@ public sealed class BarResizerTests : IDisposable
         Directory.CreateDirectory(Path.Join(_sys, "bus/pci/drivers/vfio-pci"));
         Touch("bus/pci/drivers/vfio-pci/unbind");
         Touch("bus/pci/drivers/vfio-pci/bind");
+        Bound("vfio-pci");
     }
 
     [Fact]
@@ -26,6 +27,37 @@ public sealed class BarResizerTests : IDisposable
         Assert.True(new BarResizer(_sys).Apply(Part(256UL << 20, 16UL << 30)));
         Assert.Equal("14", File.ReadAllText(resize));
         Assert.Equal((Name, Name), (Read("unbind"), Read("bind")));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void The_driver_that_had_the_device_has_it_again_whichever_it_is(bool offered)
+    {
+        const string Variant = "nvgrace-gpu-vfio-pci";
+        Directory.CreateDirectory(Path.Join(_sys, "bus/pci/drivers", Variant));
+        Touch($"bus/pci/drivers/{Variant}/unbind");
+        Touch($"bus/pci/drivers/{Variant}/bind");
+        Bound(Variant);
+        if (offered)
+        {
+            Touch($"bus/pci/devices/{Name}/resource1_resize");
+        }
+
+        AssignedPart part = Part(256UL << 20, 16UL << 30);
+        Assert.Equal(offered, Record.Exception(() => new BarResizer(_sys).Apply(part)) is null);
+        Assert.Equal((Name, Name), (Read("unbind", Variant), Read("bind", Variant)));
+        Assert.Equal(("", ""), (Read("unbind"), Read("bind")));
+    }
+
+    [Fact]
+    public void A_device_without_a_driver_is_not_resized()
+    {
+        File.Delete(Path.Join(_sys, "bus/pci/devices", Name, "driver"));
+        string resize = Touch($"bus/pci/devices/{Name}/resource1_resize");
+        ApertureException fault = Assert.Throws<ApertureException>(() => new BarResizer(_sys).Apply(Part(256UL << 20, 16UL << 30)));
+        Assert.Contains("it has no driver now", fault.Message, StringComparison.Ordinal);
+        Assert.Equal("", File.ReadAllText(resize));
     }
 
     [Fact]
@@ -79,5 +111,12 @@ public sealed class BarResizerTests : IDisposable
         return path;
     }
 
-    private string Read(string file) => File.ReadAllText(Path.Join(_sys, "bus/pci/drivers/vfio-pci", file));
+    private void Bound(string driver)
+    {
+        string link = Path.Join(_sys, "bus/pci/devices", Name, "driver");
+        File.Delete(link);
+        File.CreateSymbolicLink(link, $"../../drivers/{driver}");
+    }
+
+    private string Read(string file, string driver = "vfio-pci") => File.ReadAllText(Path.Join(_sys, "bus/pci/drivers", driver, file));
 }

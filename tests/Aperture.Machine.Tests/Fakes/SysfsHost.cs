@@ -1,5 +1,6 @@
 using System.Globalization;
 using Aperture.Host.Model;
+using Aperture.Pci;
 using Aperture.TestKit.Parts.Hosts;
 
 namespace Aperture.Machine.Tests.Fakes;
@@ -25,10 +26,16 @@ internal sealed class SysfsHost : IDisposable
     private const ulong Memory32 = 0x4_0200;
     private const ulong Io = 0x4_0101;
     private const ulong RomFlags = 0x4_6200;
-    private readonly TreeBuilder _tree = new();
 
-    public SysfsHost(bool direct = true, string nvmeReserved = "", ulong nvmeBar = NvmeBar, string pfDriver = "igb", bool sriov = false)
+    // Resizable BAR (PCI Express 5.0, section 7.8.6): BAR 1 can have 64 GiB to 512 GiB, and has the first.
+    private static readonly uint[] ResizableBar1 = [0xFu << 20, 1 | 1 << 5 | 16 << 8];
+    private readonly TreeBuilder _tree = new();
+    private readonly IReadOnlyDictionary<string, (AtomicOps Atomics, bool Blocks)>? _atomics;
+
+    public SysfsHost(bool direct = true, string nvmeReserved = "", ulong nvmeBar = NvmeBar, string pfDriver = "igb", bool sriov = false, bool resizable = false,
+        IReadOnlyDictionary<string, (AtomicOps Atomics, bool Blocks)>? atomics = null)
     {
+        _atomics = atomics;
         ushort acs = direct ? (ushort)0 : (ushort)0x1D;
         Bridge("pci0000:00", RootPort, ConfigBuilder.Bridge(1, 4, HostPortType.RootPort, 0x9000_0000, 0x1000_0000, GpuBar, 0x40_0000_0000), acs);
         Bridge($"pci0000:00/{RootPort}", "0000:01:00.0",
@@ -36,7 +43,7 @@ internal sealed class SysfsHost : IDisposable
         string upstream = $"pci0000:00/{RootPort}/0000:01:00.0";
         Bridge(upstream, "0000:02:00.0", ConfigBuilder.Bridge(3, 3, HostPortType.SwitchDownstream, 0x9000_0000, 0x200_0000, GpuBar, 0x20_0000_0000), acs);
         Bridge(upstream, "0000:02:01.0", ConfigBuilder.Bridge(4, 4, HostPortType.SwitchDownstream, 0x9200_0000, 0x10_0000), acs);
-        Endpoint($"{upstream}/0000:02:00.0", Gpu, 0x030200, 30, "vfio-pci",
+        Endpoint($"{upstream}/0000:02:00.0", Gpu, 0x030200, 30, "vfio-pci", resizable ? ResizableBar1 : null,
             TreeBuilder.Line(0x9000_0000, 16 << 20, Memory32), TreeBuilder.Line(GpuBar, 64UL << 30, Memory64Prefetchable), TreeBuilder.Empty);
         Endpoint($"{upstream}/0000:02:01.0", Nic, 0x020000, 31, "vfio-pci", TreeBuilder.Line(0x9200_0000, 128 << 10, Memory32),
             TreeBuilder.Line(0x3000, 32, Io), TreeBuilder.Line(0x9202_0000, 256, Memory32));
@@ -87,9 +94,13 @@ internal sealed class SysfsHost : IDisposable
         Driver(place, "vfio-pci");
     }
 
-    private void Endpoint(string above, string address, uint classCode, int group, string driver, params string[] resources)
+    private void Endpoint(string above, string address, uint classCode, int group, string driver, params string[] resources) =>
+        Endpoint(above, address, classCode, group, driver, null, resources);
+
+    private void Endpoint(string above, string address, uint classCode, int group, string driver, uint[]? resizable, params string[] resources)
     {
         ConfigBuilder config = new ConfigBuilder(classCode: classCode).Express(HostPortType.Endpoint);
+        _ = resizable is null ? config : config.Extended(0x15, resizable);
         for (int index = 0; index < resources.Length; index++)
         {
             string[] words = resources[index].Split(' ');
@@ -105,8 +116,16 @@ internal sealed class SysfsHost : IDisposable
 
     private static ulong Number(string text) => ulong.Parse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
 
-    private void Bridge(string above, string address, ConfigBuilder config, ushort? acs) =>
+    private void Bridge(string above, string address, ConfigBuilder config, ushort? acs)
+    {
+        if (_atomics?.TryGetValue(address, out (AtomicOps Atomics, bool Blocks) has) == true)
+        {
+            // Device capabilities 2 and device control 2 of the capability, which is at 0x40.
+            config.U32(0x64, (uint)has.Atomics).U16(0x68, has.Blocks ? 1 << 7 : 0);
+        }
+
         _tree.Function(above, address, (acs is { } enabled ? config.Acs(enabled) : config).Bytes, TreeBuilder.Lines());
+    }
 
     private void Group(string place, string address, int group)
     {

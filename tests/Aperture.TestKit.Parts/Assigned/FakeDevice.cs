@@ -160,6 +160,11 @@ public sealed class FakeDevice : IVfioDevice
         return UnmaskErrno;
     }
 
+    /// <summary>What <see cref="SetIdle"/> said last.</summary>
+    public bool IsIdle { get; private set; } = true;
+
+    public void SetIdle(bool idle) => IsIdle = idle;
+
     public int Reset()
     {
         Log.Add("reset");

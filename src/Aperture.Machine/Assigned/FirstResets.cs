@@ -1,0 +1,39 @@
+using Aperture.Assignment;
+
+namespace Aperture.Machine.Assigned;
+
+/// <summary>
+/// Resets devices before a guest has them, as far as the kernel did not when they were opened: those without a reset of their own go with their bus or slot, for
+/// which all functions of a machine that share it have to be open. One thread at a time.
+/// </summary>
+internal sealed class FirstResets(IEventSink events)
+{
+    private readonly List<(string Name, PciAddress Host, IVfioDevice Device)> _waiting = [];
+
+    /// <summary>Notes a device that was opened.</summary>
+    public void Add(string name, PciAddress host, IVfioDevice device)
+    {
+        if (!device.CanReset)
+        {
+            _waiting.Add((name, host, device));
+        }
+    }
+
+    /// <summary>Resets what was opened, and tells the user of what starts unreset.</summary>
+    public void Run()
+    {
+        foreach ((string name, PciAddress host, IVfioDevice device) in _waiting)
+        {
+            if (device.Reset() != 0)
+            {
+                events.Notice(
+                    "vfio.no-reset",
+                    $"{host} cannot be reset (it has no reset of its own, and its bus has none either, or functions that are in use or not this machine's): "
+                        + "the guest finds it as its last user left it.",
+                    json => json.WriteString("function", name));
+            }
+        }
+
+        _waiting.Clear();
+    }
+}

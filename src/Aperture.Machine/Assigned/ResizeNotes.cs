@@ -1,0 +1,76 @@
+using Aperture.Host.Model;
+using Aperture.Pci;
+using Aperture.Placement.Request;
+
+namespace Aperture.Machine.Assigned;
+
+/// <summary>Says which BARs cannot grow on the host as it is: the bridge above forwards a window, and the resized BAR has to be in it.</summary>
+internal static class ResizeNotes
+{
+    /// <summary>A sentence for each resize that the host's bridge window has no room for.</summary>
+    public static IEnumerable<string> For(HostMachine host, IEnumerable<AssignedPart> parts)
+    {
+        foreach (AssignedPart part in parts)
+        {
+            foreach ((int index, ulong size) in part.Spec.Resizes)
+            {
+                if (part.Host.Bars.FirstOrDefault(bar => bar.Index == index) is { } bar && bar.Size < size
+                    && part.Host.Parent is { } above && host.Find(above) is { Bridge: { } bridge }
+                    && !IsHeld(host, part, bar, WindowOf(bridge, bar)))
+                {
+                    string window = WindowOf(bridge, bar) is { } range ? $"{range} for it, {ByteSize.Format(range.Size)}" : "nothing for it";
+                    yield return $"{part.Name} {BarIndex.Name(index)} of {ByteSize.Format(size)} has no room on the host, where {above} forwards {window}; "
+                        + "the kernel resizes it only if it can enlarge that window: nothing else may be in it, and the bridges above need the room";
+                }
+            }
+        }
+    }
+
+    private static AddressRange? WindowOf(HostPciBridge bridge, HostBar bar) =>
+        bar.Address is { } at
+            ? new[] { bridge.Prefetchable, bridge.Memory }.FirstOrDefault(window => window is { } range && range.Contains(at))
+            : bar.Kind.IsPrefetchable() ? bridge.Prefetchable ?? bridge.Memory : bridge.Memory;
+
+    // The kernel takes all the device's BARs out of the window and puts them back, the largest first; what is others' stays where it is.
+    private static bool IsHeld(HostMachine host, AssignedPart part, HostBar resized, AddressRange? window)
+    {
+        if (window is not { } room)
+        {
+            return false;
+        }
+
+        List<AddressRange> taken = [.. host.Functions.Where(function => function.Address != part.Host.Address && function.Bridge is null)
+            .SelectMany(function => function.AllBars).Select(bar => bar.Range).OfType<AddressRange>().Where(range => range.Overlaps(room))];
+        IEnumerable<ulong> sizes = part.Host.Bars.Where(bar => bar.Index == resized.Index || (bar.Address is { } at && room.Contains(at)))
+            .Select(bar => part.Spec.Resizes.FirstOrDefault(r => r.Key == bar.Index) is { Value: > 0 } wanted ? wanted.Value : bar.Size);
+        foreach (ulong size in sizes.OrderDescending())
+        {
+            if (Lowest(room, size, taken) is not { } place)
+            {
+                return false;
+            }
+
+            taken.Add(place);
+        }
+
+        return true;
+    }
+
+    private static AddressRange? Lowest(AddressRange room, ulong size, List<AddressRange> taken)
+    {
+        foreach (ulong start in taken.Select(range => range.Last.Value + 1).Prepend(room.Start.Value).Order())
+        {
+            ulong aligned = (start + size - 1) & ~(size - 1);
+            if (aligned >= start && size <= room.Size && aligned - room.Start.Value <= room.Size - size)
+            {
+                AddressRange place = new(new GuestAddress(aligned), size);
+                if (!taken.Exists(range => range.Overlaps(place)))
+                {
+                    return place;
+                }
+            }
+        }
+
+        return null;
+    }
+}

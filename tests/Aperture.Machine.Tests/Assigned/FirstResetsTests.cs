@@ -1,0 +1,34 @@
+using System.Text;
+using Aperture.Linux;
+using Aperture.Machine.Assigned;
+using Aperture.Machine.Tests.Fakes;
+using Aperture.TestKit.Parts.Assigned;
+
+namespace Aperture.Machine.Tests.Assigned;
+
+public sealed class FirstResetsTests
+{
+    private static readonly PciAddress Gpu = new(0, new Bdf(1, 0, 0));
+
+    [Theory]
+    [InlineData(false, 0, false, 1)]
+    [InlineData(false, Errno.ENOTTY, true, 1)]
+    [InlineData(true, Errno.ENOTTY, false, 0)]
+    public void What_starts_unreset_is_told_and_what_the_kernel_resets_when_it_opens_it_is_not_reset_twice(bool canReset, int errno, bool told, int resets)
+    {
+        using MemoryStream log = new();
+        using TestBoard board = TestBoard.WithEvents(log);
+        using FakeDevice device = SampleConfig.Teaching();
+        device.CanReset = canReset;
+        device.ResetErrno = errno;
+        FirstResets first = new(board.Events);
+        first.Add("gpu", Gpu, device);
+        Assert.DoesNotContain("reset", device.Log);
+        first.Run();
+        first.Run();
+        Assert.Equal(resets, device.Log.Count(step => step == "reset"));
+        string text = Encoding.UTF8.GetString(log.ToArray());
+        Assert.Equal(told, text.Contains("\"vfio.no-reset\"", StringComparison.Ordinal));
+        Assert.Equal(told, text.Contains("0000:01:00.0 cannot be reset (it has no reset of its own, and its bus has none either", StringComparison.Ordinal));
+    }
+}
