@@ -117,6 +117,11 @@ public sealed class VcpuGroup : IVcpus, IExits
         foreach (Vcpu vcpu in _vcpus)
         {
             vcpu.Join();
+        }
+
+        // Only now: the writes that the kernel collects are in a page of vCPU 0, which the others read after each exit.
+        foreach (Vcpu vcpu in _vcpus)
+        {
             vcpu.Dispose();
         }
     }

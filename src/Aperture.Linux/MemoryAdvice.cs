@@ -3,6 +3,9 @@ namespace Aperture.Linux;
 /// <summary>Advice about a mapping (madvise(2); asm-generic/mman-common.h).</summary>
 public enum MemoryAdvice
 {
+    /// <summary>Give the range's pages back now; who touches them later finds zeros (MADV_DONTNEED).</summary>
+    DontNeed = 4,
+
     /// <summary>Leave the range out of the processes that this one starts (MADV_DONTFORK).</summary>
     DoNotFork = 10,
 

@@ -69,14 +69,19 @@ internal static class MachineAssembly
             parts.Own(events.Subscribe(EventLog.Open(path, events)));
         }
 
-        SerialConnection serial = parts.Own(SerialConnection.Open(config));
-        DebugConsoles consoles = parts.Own(DebugConsoles.Open(plan.DebugConsoleFiles));
+        SerialConnection serial = parts.Own(SerialConnection.Open(config, events));
+        DebugConsoles consoles = parts.Own(DebugConsoles.Open(plan.DebugConsoleFiles, sentence => events.Notice("debugcon.stalled", sentence)));
         IVm vm = start.WaitForVm();
-        MachineRequests requests = parts.Own(new MachineRequests());
+        MachineRequests requests = parts.Own(new MachineRequests([.. serial.Outputs, .. consoles.Outputs]));
+        clock = new GuardedClock(clock, requests.Fail);
         DeviceReturn returns = new(events);
         HostDevices devices = parts.Own(new HostDevices(config.Vfio, plan.Topology.Assigned, vm, new AssignedNotices(events, returns.Begin), events));
         BoardNodes nodes = new(
-            [new TestFunctionMaker(), new PcDeviceMaker(sentence => events.Write("disk.failed", json => json.WriteString("reason", sentence))), devices]);
+        [
+            new TestFunctionMaker(),
+            new PcDeviceMaker(sentence => events.Write("disk.failed", json => json.WriteString("reason", sentence)), requests.Fail),
+            devices,
+        ]);
         PcBoard pc = parts.Own(new PcBoard(
             new BoardParts(plan.Map, nodes.Of(plan.Root), vm, events),
             new PcParts(ram, plan.Limits.PhysicalAddressBits, vm.Line, requests, clock)

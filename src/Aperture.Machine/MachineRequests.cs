@@ -1,3 +1,4 @@
+using Aperture.Devices.Serial;
 using Aperture.Hypervisor;
 
 namespace Aperture.Machine;
@@ -6,7 +7,8 @@ namespace Aperture.Machine;
 /// What is asked of a machine while it runs, by the guest through its devices and by the user: to reset, or to end. The first request wins, but one to end the
 /// run replaces one to reset: it must not be lost in the reset. Thread-safe; asking returns at once.
 /// </summary>
-internal sealed class MachineRequests : IMachineControl, IDisposable
+/// <param name="outputs">What vCPUs write to and may wait for. Nobody waits there while a request is to be followed, and the end does not once it was asked for from outside.</param>
+internal sealed class MachineRequests(params StreamSerialBackend[] outputs) : IMachineControl, IDisposable
 {
     private readonly Lock _gate = new();
     private readonly ManualResetEventSlim _requested = new();
@@ -35,10 +37,19 @@ internal sealed class MachineRequests : IMachineControl, IDisposable
     public void Request(MachineRequest request, int exitCode, string reason) => Request(new PendingRequest(request, exitCode, reason, Failed: false));
 
     /// <summary>Ends the run from outside, as pulling the plug does.</summary>
-    public void Stop(string reason) => Request(MachineRequest.Exit, 0, reason);
+    public void Stop(string reason)
+    {
+        // Also when something else was asked before, and is being followed.
+        Hurry();
+        Request(MachineRequest.Exit, 0, reason);
+    }
 
     /// <summary>Ends the run as a failure of the host's: the sentence reaches the user.</summary>
-    public void Fail(string reason) => Request(new PendingRequest(MachineRequest.Exit, ApertureException.HostFailure, reason, Failed: true));
+    public void Fail(string reason)
+    {
+        Hurry();
+        Request(new PendingRequest(MachineRequest.Exit, ApertureException.HostFailure, reason, Failed: true));
+    }
 
     /// <summary>What becomes of a vCPU that cannot go on by itself: it stays out of the guest, and the machine acts.</summary>
     public VcpuAction Stopped(VcpuStop stop)
@@ -74,18 +85,42 @@ internal sealed class MachineRequests : IMachineControl, IDisposable
     /// <summary>The reset that was asked for is done. Whoever asked for the end meanwhile still gets it.</summary>
     public void ResetDone()
     {
+        foreach (StreamSerialBackend output in outputs)
+        {
+            output.Resume();
+        }
+
         lock (_gate)
         {
             if (_request is { Kind: MachineRequest.Reset })
             {
                 _request = null;
                 _requested.Reset();
+                return;
             }
         }
+
+        Release();
     }
 
     /// <inheritdoc/>
     public void Dispose() => _requested.Dispose();
+
+    private void Release()
+    {
+        foreach (StreamSerialBackend output in outputs)
+        {
+            output.Release();
+        }
+    }
+
+    private void Hurry()
+    {
+        foreach (StreamSerialBackend output in outputs)
+        {
+            output.Hurry();
+        }
+    }
 
     private void Request(PendingRequest request)
     {
@@ -100,6 +135,8 @@ internal sealed class MachineRequests : IMachineControl, IDisposable
             _request = request;
             vcpus = _vcpus;
         }
+
+        Release();
 
         // On a vCPU's thread this keeps that vCPU from entering the guest again, so nothing runs after the request.
         vcpus?.RequestStop();

@@ -11,6 +11,10 @@ public sealed class AddressChange : IDisposable
 
     // Made by the first edit: most changes that a guest's configuration write opens turn out to change nothing.
     private List<Placement>? _draft;
+
+    // Blocks of memory whose regions were placed and removed, once for each; null while there are none.
+    private List<RamBlock>? _placedBlocks;
+    private List<RamBlock>? _removedBlocks;
     private bool _ended;
     private bool _disposed;
 
@@ -54,6 +58,7 @@ public sealed class AddressChange : IDisposable
         if (region.Ram is { } block)
         {
             _space.Hold(block);
+            (_placedBlocks ??= []).Add(block);
         }
 
         Placement placement = new(region, new AddressRange(address, region.Size), priority, _space.NextSequence());
@@ -80,6 +85,11 @@ public sealed class AddressChange : IDisposable
         }
 
         Draft.RemoveAt(index);
+        if (region.Ram is { } block)
+        {
+            (_removedBlocks ??= []).Add(block);
+        }
+
         return true;
     }
 
@@ -89,9 +99,21 @@ public sealed class AddressChange : IDisposable
     {
         CheckOpen();
         _ended = true;
-        if (_draft is not null)
+        if (_draft is null)
+        {
+            return;
+        }
+
+        try
         {
             _space.Publish(_draft);
+        }
+        finally
+        {
+            if (_placedBlocks is not null || _removedBlocks is not null)
+            {
+                _space.Count(_placedBlocks ?? [], _removedBlocks ?? []);
+            }
         }
     }
 

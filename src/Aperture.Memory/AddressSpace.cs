@@ -9,7 +9,7 @@ namespace Aperture.Memory;
 /// </para>
 /// <para>
 /// Lifetime: every <see cref="RamBlock"/> that was ever placed stays mapped until the space is disposed, because a reader may still hold a view that
-/// names it. Not so a device region's foreign block: nobody who holds a view touches it, so a device can be removed for good while the space lives on;
+/// names it; its pages go back to the host as soon as no region of it is placed and its creator has disposed of it. Not so a device region's foreign block: nobody who holds a view touches it, so a device can be removed for good while the space lives on;
 /// its owner disposes it after the commit that removed the region. Dispose the space only after the threads that read through it have ended.
 /// </para>
 /// </summary>
@@ -17,7 +17,9 @@ public sealed class AddressSpace : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly List<IFlatViewListener> _listeners = [];
-    private readonly HashSet<RamBlock> _held = [];
+
+    // Every block that was ever placed, and how many of its regions are placed now.
+    private readonly Dictionary<RamBlock, int> _held = [];
     private readonly RegionRoster _roster = new();
     private volatile FlatView _view = FlatView.Empty;
 
@@ -114,8 +116,13 @@ public sealed class AddressSpace : IDisposable
             _disposed = true;
             _view = FlatView.Empty;
             _placements = [];
-            foreach (RamBlock block in _held)
+            foreach ((RamBlock block, int placed) in _held)
             {
+                if (placed > 0)
+                {
+                    block.LeaveSpace();
+                }
+
                 block.Release();
             }
 
@@ -127,10 +134,30 @@ public sealed class AddressSpace : IDisposable
 
     internal void Hold(RamBlock block)
     {
-        if (!_held.Contains(block))
+        if (!_held.TryGetValue(block, out _))
         {
             block.AddReference();
-            _held.Add(block);
+            _held.Add(block, 0);
+        }
+    }
+
+    // Each block as often as regions of it came or went. After the view was published and the listeners have followed it.
+    internal void Count(List<RamBlock> placed, List<RamBlock> removed)
+    {
+        foreach (RamBlock block in placed)
+        {
+            if (_held[block]++ == 0)
+            {
+                block.EnterSpace();
+            }
+        }
+
+        foreach (RamBlock block in removed)
+        {
+            if (--_held[block] == 0)
+            {
+                block.LeaveSpace();
+            }
         }
     }
 

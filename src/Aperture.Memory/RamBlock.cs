@@ -10,7 +10,8 @@ namespace Aperture.Memory;
 /// <para>
 /// Lifetime: the creator holds one reference and gives it up with <see cref="Dispose"/>; an <see cref="AddressSpace"/> in which a region of the
 /// block was ever placed holds another until the space is disposed. The memory is unmapped when the last is gone, so a reader that got the
-/// block from a view, however old the view, never touches unmapped memory.
+/// block from a view, however old the view, never touches unmapped memory. The pages go back to the host earlier: once the creator has let go and no
+/// space has a region of the block in place. Such a reader then finds zeros.
 /// </para>
 /// <para>
 /// A foreign block (<see cref="Foreign"/>) is memory of a device: the kernel may revoke it at any moment, and touching it then ends the process. It is for
@@ -30,6 +31,9 @@ public sealed unsafe class RamBlock : IDisposable
     // Changed only by interlocked operations. Whoever takes it from 1 to 0 unmaps; it never leaves 0 again.
     private int _references = 1;
     private int _disposed;
+
+    // Spaces in which a region of the block is in place; interlocked too.
+    private int _spaces;
 
     private RamBlock(string name, ulong size, ulong mappedSize, RamPages pages, HostAddress address)
     {
@@ -155,6 +159,11 @@ public sealed unsafe class RamBlock : IDisposable
     {
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
+            if (Volatile.Read(ref _spaces) == 0)
+            {
+                GiveBackPages();
+            }
+
             Release();
         }
     }
@@ -192,6 +201,19 @@ public sealed unsafe class RamBlock : IDisposable
         }
     }
 
+    /// <summary>A first region of the block is in place in a space that has a reference to it.</summary>
+    internal void EnterSpace() => Interlocked.Increment(ref _spaces);
+
+    /// <summary>No region of the block is in place in that space any more. Before the space gives its reference back.</summary>
+    internal void LeaveSpace()
+    {
+        // Of a disposal at the same moment, one of the two sees the other: both write their word with a full barrier first.
+        if (Interlocked.Decrement(ref _spaces) == 0 && Volatile.Read(ref _disposed) != 0)
+        {
+            GiveBackPages();
+        }
+    }
+
     internal bool IsMapped => Volatile.Read(ref _references) > 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -204,6 +226,15 @@ public sealed unsafe class RamBlock : IDisposable
 
         // SAFETY: the offset is inside the mapping.
         return _base + offset;
+    }
+
+    // With a reference held. Best effort: the mapping stays either way, and huge pages can be given back since Linux 5.18.
+    private void GiveBackPages()
+    {
+        if (!IsForeign)
+        {
+            _ = MemoryMap.Advise(HostAddress, _mappedSize, MemoryAdvice.DontNeed);
+        }
     }
 
     private void Refuse(ulong offset, ulong length)

@@ -1,3 +1,9 @@
+using Aperture.Configuration;
+using Aperture.Machine;
+using Aperture.Machine.Assigned;
+using Aperture.Machine.Topology;
+using Aperture.Placement.Map;
+
 namespace Aperture.Cli.Tests;
 
 /// <summary><c>aperture host</c> and <c>aperture plan --mirror</c> as a user runs them.</summary>
@@ -32,6 +38,47 @@ public sealed class HostVerbTests : IDisposable
         (int code, string output, string errors) = CommandLine.Run("host", "--from", Host, "--format", format);
         Assert.Equal((0, ""), (code, errors));
         Assert.StartsWith(start, output, StringComparison.Ordinal);
+        Assert.Contains("0x380000000000", output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("host")]
+    [InlineData("plan", "--mirror", "all")]
+    public void A_described_machine_is_named_in_two_spellings_with_one_meaning(params string[] verb)
+    {
+        CommandLine.Result host = CommandLine.Run([.. verb, "--host", Host]);
+        Assert.Equal(0, host.Code);
+        Assert.Equal(host, CommandLine.Run([.. verb, "--from", Host]));
+        CommandLine.Run([.. verb, "--host", Host, "--from", Host]).IsOneSentence(2, "--host", "twice");
+    }
+
+    [Theory]
+    [InlineData("0000:00:02.0")]
+    [InlineData("0000:00:02.0,0000:00:03.0")]
+    public void A_mirror_of_named_functions_of_a_described_machine_is_planned_as_run_would_make_it(string functions)
+    {
+        (int code, string output, string errors) = CommandLine.Run("plan", "--host", Host, "--mirror", functions, "--format", "json");
+        Assert.Equal((0, ""), (code, errors));
+        MachineConfig config = ConfigReader.Read([new("--mirror", functions), new("--host", Host)], boots: false);
+        MachineTopology run = MachineTopology.Of(config, Hypervisors.LimitsOf(46));
+        foreach (AssignedPart part in run.Assigned)
+        {
+            Assert.True(run.Result.Require().TryGetFunction(part.Name, out FunctionPlacement? place));
+            Assert.Contains($"\"{part.Name}\"", output, StringComparison.Ordinal);
+            Assert.All(place.Bars, bar => Assert.Contains($"\"{bar.Range.Start}\"", output, StringComparison.Ordinal));
+        }
+
+        Assert.Equal(functions.Split(',').Length, run.Assigned.Count);
+        Assert.DoesNotContain("would be refused", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Where_run_would_refuse_a_described_machines_functions_the_plan_says_so_and_shows_how_they_stand()
+    {
+        // A function can be given once; where it stands does not depend on that.
+        (int code, string output, _) = CommandLine.Run("plan", "--host", Host, "--mirror", "0000:00:02.0", "--device", "vfio,host=0000:00:02.0,id=again");
+        Assert.Equal(0, code);
+        Assert.Contains("aperture run --mirror 0000:00:02.0 would be refused on that machine: 0000:00:02.0", output, StringComparison.Ordinal);
         Assert.Contains("0x380000000000", output, StringComparison.Ordinal);
     }
 

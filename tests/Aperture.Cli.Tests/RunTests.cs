@@ -52,6 +52,29 @@ public sealed class RunTests(Scratch scratch) : IClassFixture<Scratch>
         Assert.Equal(code, run.ExitCode);
     }
 
+    [Fact]
+    public async Task A_guest_whose_output_nobody_reads_is_ended_by_a_signal()
+    {
+        RequireKvm();
+        using Process run = new()
+        {
+            StartInfo = new ProcessStartInfo(CommandLine.Program, ["run", "--firmware", scratch.Floods(), "--serial", "stdio"])
+            {
+                RedirectStandardOutput = true,
+                RedirectStandardInput = true,
+            },
+        };
+        run.Start();
+        char[] first = new char[1];
+        Assert.Equal(1, await run.StandardOutput.ReadAsync(first, TestContext.Current.CancellationToken));
+
+        // Long enough for the pipe and the ring behind it to be full.
+        await Task.Delay(2000, TestContext.Current.CancellationToken);
+        CommandLine.Start("kill", "-TERM", $"{run.Id}");
+        End(run);
+        Assert.Equal(143, run.ExitCode);
+    }
+
     [Theory]
     [InlineData("INT", 130)]
     [InlineData("TERM", 143)]

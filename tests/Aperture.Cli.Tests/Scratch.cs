@@ -46,6 +46,17 @@ public sealed class Scratch : IDisposable
         Spin(code);
     }));
 
+    /// <summary>A firmware image that prints for ever.</summary>
+    public string Floods() => File("floods.rom", RomImage.Protected32(code =>
+    {
+        code.mov(edx, 0x3F8);
+        code.mov(al, (byte)'x');
+        Label again = code.CreateLabel();
+        code.Label(ref again);
+        code.@out(dx, al);
+        code.jmp(again);
+    }));
+
     public void Dispose() => Directory.Delete(Folder, recursive: true);
 
     private static void Spin(Assembler code)

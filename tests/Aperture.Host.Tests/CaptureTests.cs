@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Aperture.Host.Capture;
 using Aperture.Host.Model;
 using Aperture.Host.Reports;
@@ -75,6 +76,77 @@ public class CaptureTests
         Assert.Equal(before, File.ReadAllBytes(path));
         Assert.Empty(Directory.GetFiles(tree.Root, "*.partial"));
         Assert.Contains("cannot be written", Say.Refusal(() => HostCapture.Save(tree.Root, Path.Join(tree.Root, "none", "saved"))));
+    }
+
+    [Fact]
+    public void A_link_stays_and_the_file_that_it_leads_to_is_replaced()
+    {
+        using TreeBuilder tree = Machine();
+        string target = Path.Join(tree.Root, "real.tar.gz");
+        string link = Path.Join(tree.Root, "link.tar.gz");
+        foreach (bool exists in (bool[])[false, true])
+        {
+            if (exists)
+            {
+                File.WriteAllText(target, "before");
+            }
+            else
+            {
+                File.CreateSymbolicLink(link, "real.tar.gz");
+            }
+
+            HostCapture.Save(tree.Root, link);
+            Assert.Equal("real.tar.gz", new FileInfo(link).LinkTarget);
+            Assert.Equal(Capture(tree.Root, out _), File.ReadAllBytes(target));
+        }
+
+        Assert.Empty(Directory.GetFiles(tree.Root, "*.partial"));
+    }
+
+    [Fact]
+    public void What_is_no_ordinary_file_is_written_and_stays_what_it_is()
+    {
+        using TreeBuilder tree = Machine();
+        string link = Path.Join(tree.Root, "null");
+        File.CreateSymbolicLink(link, "/dev/null");
+        Assert.Equal(3, HostCapture.Save(tree.Root, link).Functions);
+        Assert.Equal("/dev/null", new FileInfo(link).LinkTarget);
+
+        // Through a name that root could replace.
+        string full = Path.Join(tree.Root, "full");
+        using Process make = Process.Start("mknod", [full, "c", "1", "7"]);
+        make.WaitForExit();
+        Assert.SkipUnless(make.ExitCode == 0, "making a device node needs root");
+        Assert.Contains("cannot be written", Say.Refusal(() => HostCapture.Save(tree.Root, full)));
+        using Process look = Process.Start(new ProcessStartInfo("stat", ["-c", "%F", full]) { RedirectStandardOutput = true })!;
+        Assert.Equal("character special file", look.StandardOutput.ReadToEnd().Trim());
+        look.WaitForExit();
+        Assert.Empty(Directory.GetFiles(tree.Root, "*.partial"));
+    }
+
+    [Fact]
+    public async Task A_pipe_gets_the_capture()
+    {
+        using TreeBuilder tree = Machine();
+        string pipe = Path.Join(tree.Root, "pipe");
+        using Process make = Process.Start("mkfifo", [pipe]);
+        await make.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Task<byte[]> reader = Task.Run(() => File.ReadAllBytes(pipe), TestContext.Current.CancellationToken);
+        HostCapture.Save(tree.Root, pipe);
+        Assert.Equal(Capture(tree.Root, out _), await reader);
+    }
+
+    [Fact]
+    public void A_link_at_the_name_that_a_partial_file_once_had_is_not_followed()
+    {
+        using TreeBuilder tree = Machine();
+        string saved = Path.Join(tree.Root, "saved.tar.gz");
+        string victim = Path.Join(tree.Root, "victim");
+        File.WriteAllText(victim, "mine");
+        File.CreateSymbolicLink(saved + ".partial", victim);
+        HostCapture.Save(tree.Root, saved);
+        Assert.Equal("mine", File.ReadAllText(victim));
+        Assert.Null(new FileInfo(saved).LinkTarget);
     }
 
     [Fact]

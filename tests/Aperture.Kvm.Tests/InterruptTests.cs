@@ -252,6 +252,40 @@ public class InterruptTests
         Assert.Equal(["out1 80 22"], guest.AllExits[1].Log);
     }
 
+    [Fact]
+    public void No_vCPU_is_freed_while_another_one_is_in_its_handler()
+    {
+        using KvmGuest guest = KvmGuest.Start(
+            RomImage.Protected32(code =>
+            {
+                StartSecond(code);
+                PayloadParts.Spin(code);
+            }),
+            cpus: 2);
+        Assembler second = new(16);
+        PayloadParts.Out8(second, 0x80, 0x22);
+        PayloadParts.Spin(second);
+        RomImage.Assemble(second, 0).CopyTo(guest.Ram.Bytes[0x6000..]);
+        using ManualResetEventSlim entered = new();
+        using ManualResetEventSlim looked = new();
+        guest.AllExits[1].PortWrites = (_, _, _) =>
+        {
+            entered.Set();
+            looked.Wait();
+        };
+        guest.Go();
+        entered.Wait(TestContext.Current.CancellationToken);
+        Thread end = new(guest.Vcpus.Dispose);
+        end.Start();
+
+        // It ends vCPU 0 at once and then waits for the one that is in its handler: long enough for whatever else it would do.
+        Thread.Sleep(300);
+        Exception? fault = Record.Exception(() => guest.Vcpus.Vcpus[0].Registers.Rip);
+        looked.Set();
+        end.Join();
+        Assert.Null(fault);
+    }
+
     // INIT, then start-up at 0x6000, to APIC id 1 (SDM 3A 11.6.1).
     private static void StartSecond(Assembler code)
     {

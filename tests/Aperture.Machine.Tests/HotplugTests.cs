@@ -12,7 +12,12 @@ public sealed class HotplugTests : IDisposable
 {
     private const uint PowerOff = 0x400;
     private const uint IndicatorOff = 0x300;
+    private const uint IndicatorOn = 0x100;
+    private const uint IndicatorBlinks = 0x200;
+    private const uint ButtonPressed = 1;
 
+    // While not null, what the controller leaves for another thread, to be run by the test.
+    private List<Action>? _queue;
     private readonly MemoryStream _log = new();
     private readonly TestBoard _board;
     private readonly HotplugController _hotplug;
@@ -22,7 +27,7 @@ public sealed class HotplugTests : IDisposable
     {
         _board = TestBoard.WithEvents(
             _log, "--root-port id=rp0,memory=0xe8000000:16M,prefetchable=4G", "--root-port id=rp1", "--device test,id=cold,port=rp1,bar0=mem32:1M:trap");
-        _hotplug = new HotplugController(_board.Board, _board.Nodes, _board.Config, _board.Events)
+        _hotplug = new HotplugController(_board.Board, _board.Nodes, _board.Config, _board.Events, Queue)
         {
             Added = f => _changes.Add("+" + f.Name),
             Removed = f => _changes.Add("-" + f.Name),
@@ -113,6 +118,90 @@ public sealed class HotplugTests : IDisposable
         Assert.True(Port.IsOccupied);
     }
 
+    [Fact]
+    public void A_guest_that_turns_power_off_and_on_queues_one_removal()
+    {
+        _queue = [];
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap");
+        Task gone = _hotplug.Detach("nic1", surprise: false);
+        for (int i = 0; i < 100; i++)
+        {
+            WriteControl(PowerOff | IndicatorOff | (uint)(i % 4) << 6);
+            WriteControl(PowerOff | IndicatorBlinks);
+        }
+
+        WriteControl(PowerOff | IndicatorOff);
+        Assert.Single(_queue)();
+        Assert.True(gone.IsCompletedSuccessfully);
+        Assert.False(Port.IsOccupied);
+    }
+
+    [Fact]
+    public void A_removal_that_comes_late_leaves_what_was_attached_meanwhile()
+    {
+        _queue = [];
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap");
+        Task gone = _hotplug.Detach("nic1", surprise: false);
+        WriteControl(PowerOff | IndicatorOff);
+        Assert.True(_hotplug.Detach("nic1", surprise: true).IsCompletedSuccessfully);
+        Assert.True(gone.IsCompletedSuccessfully);
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:2M:trap");
+        Assert.Single(_queue)();
+        Assert.True(Port.IsOccupied);
+        Task second = _hotplug.Detach("nic1", surprise: false);
+        _queue[0]();
+        Assert.Equal((true, 2), (second.IsCompletedSuccessfully, _changes.Count(c => c == "-nic1")));
+    }
+
+    [Fact]
+    public void A_guest_that_has_power_on_again_before_the_removal_keeps_the_device_until_it_turns_it_off()
+    {
+        _queue = [];
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap");
+        Task gone = _hotplug.Detach("nic1", surprise: false);
+        WriteControl(PowerOff | IndicatorOff);
+        WriteControl(IndicatorOn);
+        Assert.Single(_queue)();
+        Assert.True(Port.IsOccupied);
+        WriteControl(PowerOff | IndicatorOff);
+        Assert.Equal(2, _queue.Count);
+        _queue[1]();
+        Assert.True(gone.IsCompletedSuccessfully);
+    }
+
+    [Fact]
+    public void A_request_that_the_guest_takes_back_is_over_and_the_device_stays()
+    {
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap");
+        Task gone = _hotplug.Detach("nic1", surprise: false);
+        WriteControl(IndicatorBlinks);
+        WriteControl(IndicatorOn);
+        Assert.Contains("nic1 stays", Assert.IsType<ApertureException>(gone.Exception?.InnerException).Message, StringComparison.Ordinal);
+        Assert.Contains("\"hotplug.cancelled\",\"function\":\"nic1\",\"port\":\"rp0\"", Log, StringComparison.Ordinal);
+
+        // What the guest does with the slot later, and its reset, are no answer to it any more.
+        WriteControl(PowerOff | IndicatorOff);
+        _hotplug.Reset();
+        Assert.True(Port.IsOccupied);
+        Assert.True(_hotplug.Detach("nic1", surprise: false).IsCompletedSuccessfully);
+    }
+
+    [Fact]
+    public void A_second_request_presses_the_button_only_where_that_takes_nothing_back()
+    {
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap");
+        Task gone = _hotplug.Detach("nic1", surprise: false);
+        int status = Port.Express.Offset + 0x1A;
+        Assert.Equal(ButtonPressed, _board.Read("rp0", status, 2) & ButtonPressed);
+        _board.Write("rp0", status, ButtonPressed, 2);
+        _hotplug.Detach("nic1", surprise: false);
+        Assert.Equal(ButtonPressed, _board.Read("rp0", status, 2) & ButtonPressed);
+        _board.Write("rp0", status, ButtonPressed, 2);
+        WriteControl(IndicatorBlinks);
+        Assert.Same(gone, _hotplug.Detach("nic1", surprise: false));
+        Assert.Equal(0u, _board.Read("rp0", status, 2) & ButtonPressed);
+    }
+
     [Theory]
     [InlineData("test,id=nic1,bar0=mem32:1M:trap", "say which with port=ID")]
     [InlineData("test,id=nic1,port=rp7", "rp7 is not there; empty ports are rp0")]
@@ -198,6 +287,18 @@ public sealed class HotplugTests : IDisposable
         _hotplug.Attach("test,id=fits,port=rp0,bar0=mem32:16M:trap,bar1=mem64p:4G:trap");
         Assert.DoesNotContain("do not fit", Log, StringComparison.Ordinal);
         Assert.DoesNotContain("does not fit", Log, StringComparison.Ordinal);
+    }
+
+    private void Queue(Action work)
+    {
+        if (_queue is { } queue)
+        {
+            queue.Add(work);
+        }
+        else
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static work => work(), work, preferLocal: false);
+        }
     }
 
     private string Log => Encoding.UTF8.GetString(_log.ToArray());

@@ -101,6 +101,55 @@ public class RamBlockTests
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Memory_that_is_disposed_of_and_in_no_place_goes_back_to_the_host_while_old_views_can_still_be_read(bool disposedFirst)
+    {
+        const ulong Size = 8 << 20;
+        RamBlock block = RamBlock.Create("test", Size);
+        for (ulong at = 0; at < Size; at += 0x1000)
+        {
+            block.Write(at, 0x12345678);
+        }
+
+        using AddressSpace space = AddressSpace.ForMemory();
+        Region region = Region.ForRam("ram", block, 0, Size);
+        Change(space, change => change.Place(region, GuestAddress.Zero, 0));
+        FlatView old = space.View;
+        if (disposedFirst)
+        {
+            block.Dispose();
+        }
+
+        // A move is no removal.
+        Change(space, change =>
+        {
+            change.Remove(region);
+            change.Place(region, new GuestAddress(Size), 0);
+        });
+        Assert.Equal(0x12345678, block.Read<int>(0));
+        Assert.InRange(ResidentKilobytes(block), (long)Size >> 10, long.MaxValue);
+        Change(space, change => change.Remove(region));
+        block.Dispose();
+        Assert.Equal(0, ResidentKilobytes(block));
+        Assert.Equal(0, old.Ranges[0].Region.Ram!.Read<int>(0x1000));
+    }
+
+    [Fact]
+    public void Memory_that_is_only_out_of_the_view_keeps_what_is_in_it()
+    {
+        using RamBlock block = RamBlock.Create("test", 0x1000);
+        block.Write(0, 0x12345678);
+        using AddressSpace space = AddressSpace.ForMemory();
+        Region region = Region.ForRam("ram", block, 0, 0x1000);
+        Change(space, change => change.Place(region, GuestAddress.Zero, 0));
+        Change(space, change => change.Remove(region));
+        Change(space, change => change.Place(region, new GuestAddress(0x1000), 0));
+        Assert.True(new GuestMemory(space).TryRead(new GuestAddress(0x1000), out int value));
+        Assert.Equal(0x12345678, value);
+    }
+
+    [Theory]
     [InlineData(0UL)]
     [InlineData(1UL << 63)]
     [InlineData(ulong.MaxValue)]
@@ -144,6 +193,13 @@ public class RamBlockTests
     }
 
     // The resident size of the block's mapping, from /proc/self/smaps.
+    private static void Change(AddressSpace space, Action<AddressChange> edit)
+    {
+        using AddressChange change = space.Begin();
+        edit(change);
+        change.Commit();
+    }
+
     private static long ResidentKilobytes(RamBlock block)
     {
         string start = block.HostAddress.Value.ToString("x", CultureInfo.InvariantCulture) + "-";

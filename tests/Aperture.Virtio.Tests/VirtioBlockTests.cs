@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text;
 using Aperture.Pci;
 using Aperture.Pci.Capabilities;
@@ -68,6 +69,30 @@ public sealed class VirtioBlockTests : IDisposable
         Assert.Equal(254u, driver.Get(0x200C, 4));
         Assert.Equal(512u, driver.Get(0x2014, 4));
         Assert.Equal(VirtioDriver.Version1 | VirtioDriver.Indirect | VirtioDriver.Flush | 1u << 2 | 1u << 6, driver.OfferedFeatures());
+    }
+
+    [Fact]
+    public void A_fault_on_the_workers_thread_is_told_and_ends_the_device_not_the_process()
+    {
+        _disk.OnAccess = () => throw new InvalidOperationException("a mistake");
+        using BlockingCollection<Exception> told = [];
+        using VirtioPciFunction function = new("disk0", new VirtioBlock(_disk, "serial-1"), _ => _memory, PciePortType.RootComplexEndpoint, told.Add)
+        {
+            IntxLine = _line,
+            MsiSink = _sink,
+        };
+        VirtioDriver driver = new(function, _memory);
+        driver.Start();
+        driver.Header(In, 0);
+        driver.Descriptor(0, VirtioDriver.Buffers, 16, 1, 1);
+        driver.Descriptor(1, VirtioDriver.Buffers + 0x100, 512, 3, 2);
+        driver.Descriptor(2, VirtioDriver.Buffers + 16, 1, 2, 0);
+        driver.Offer(0);
+        driver.Ring();
+        Assert.Equal("a mistake", told.Take(TestContext.Current.CancellationToken).Message);
+        driver.Ring();
+        Assert.Equal(0, driver.UsedIndex);
+        Assert.Empty(told);
     }
 
     [Fact]

@@ -15,9 +15,12 @@ public sealed class DebugConsoles : IDisposable
     /// <summary>The consoles at their ports.</summary>
     public IReadOnlyList<DebugConsolePort> Ports => _ports;
 
-    /// <summary>Opens the files, which start empty.</summary>
+    /// <summary>What writes the files, for who must not wait for them.</summary>
+    public IReadOnlyList<StreamSerialBackend> Outputs => _files;
+
+    /// <summary>Opens the files, which start empty. <paramref name="stalls"/> gets one sentence when one takes nothing and bytes are lost; any thread.</summary>
     /// <exception cref="ApertureException">A file cannot be written.</exception>
-    public static DebugConsoles Open(IReadOnlyList<(ushort Port, string Path)> consoles)
+    public static DebugConsoles Open(IReadOnlyList<(ushort Port, string Path)> consoles, Action<string>? stalls = null)
     {
         ArgumentNullException.ThrowIfNull(consoles);
         DebugConsoles opened = new();
@@ -25,7 +28,9 @@ public sealed class DebugConsoles : IDisposable
         {
             foreach ((ushort port, string path) in consoles)
             {
-                StreamSerialBackend file = new(new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0));
+                StreamSerialBackend file = new(
+                    new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0),
+                    stalls: () => stalls?.Invoke($"{path} takes nothing: what the guest writes to its debug console is left out until it does."));
                 opened._files.Add(file);
                 opened._ports.Add(new DebugConsolePort(port, file));
             }

@@ -34,13 +34,13 @@ internal static class ArgumentParser
 
             int equals = argument.IndexOf('=', StringComparison.Ordinal);
             string name = equals < 0 ? argument : argument[..equals];
-            OptionSpec option = verb.Options.FirstOrDefault(o => o.Name == name) ?? throw Unknown(verb, name);
-            if (!option.Repeatable && values.Exists(v => v.Key == name))
+            OptionSpec option = verb.Options.FirstOrDefault(o => o.Name == name || o.Alias == name) ?? throw Unknown(verb, name);
+            if (!option.Repeatable && values.Exists(v => v.Key == option.Name))
             {
-                throw new ApertureException($"{name} is given twice; give it once.");
+                throw new ApertureException(name == option.Name ? $"{name} is given twice; give it once." : $"{name} is {option.Name}, which is given twice; give it once.");
             }
 
-            values.Add(new(name, Value(option, argument, equals, arguments, ref i)));
+            values.Add(new(option.Name, Value(option, argument, equals, arguments, ref i)));
         }
 
         return new ParsedArguments(values);

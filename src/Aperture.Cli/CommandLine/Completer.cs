@@ -25,13 +25,13 @@ internal sealed class Completer(IReadOnlyList<Verb> verbs)
         }
 
         string? previous = before.Length > 0 ? before[^1] : null;
-        if (verb.Options.FirstOrDefault(o => o.Name == previous && o.Value is not null) is { } option)
+        if (verb.Options.FirstOrDefault(o => (o.Name == previous || o.Alias == previous) && o.Value is not null) is { } option)
         {
             return Value(option, last);
         }
 
         int equals = last.IndexOf('=', StringComparison.Ordinal);
-        if (equals > 0 && verb.Options.FirstOrDefault(o => o.Name == last[..equals]) is { } assigned)
+        if (equals > 0 && verb.Options.FirstOrDefault(o => o.Name == last[..equals] || o.Alias == last[..equals]) is { } assigned)
         {
             return [.. Value(assigned, last[(equals + 1)..]).Select(v => v == Files ? v : last[..(equals + 1)] + v)];
         }

@@ -19,7 +19,8 @@ internal sealed class HelpPage(int width)
         page.Line("").Line("Usage: aperture VERB [OPTIONS]").Line("").Line("Verbs:");
         page.Rows([.. verbs.Select(v => (v.Name, v.Summary))], 2);
         page.Line("").Text("aperture VERB --help lists a verb's options. --version prints the version.", 0);
-        page.Text("Exit codes: the guest's own, 0 after its power-off; 2 for a wrong command line, 3 when the host fails.", 0);
+        page.Text("Exit codes: the guest's own (odd), 0 after its power-off; 2 for a wrong command line, 3 when the host fails, 128 and more for a signal. "
+            + "A failure is told from a guest's 3 by its line on standard error, which a guest's own code never has.", 0);
         return page._page.ToString();
     }
 
@@ -49,7 +50,7 @@ internal sealed class HelpPage(int width)
     private void Option(OptionSpec option)
     {
         Text(option.Value is null ? option.Name : $"{option.Name} {option.Value}", 2);
-        Text(option.Help + (option.Repeatable ? " (repeatable)" : ""), 6);
+        Text(option.Help + (option.Alias is { } alias ? $" (also spelled {alias})" : "") + (option.Repeatable ? " (repeatable)" : ""), 6);
         if (option.Machine?.Table is { } table)
         {
             Entries(table, 6);

@@ -10,6 +10,9 @@ namespace Aperture.Cli.CommandLine;
 /// <param name="Repeatable">May be given more than once.</param>
 internal sealed record OptionSpec(string Name, string? Value, string Help, bool Repeatable = false)
 {
+    /// <summary>Another spelling that is taken for <see cref="Name"/>; null where there is none.</summary>
+    public string? Alias { get; init; }
+
     /// <summary>The heading that help shows it under; null for the verb's own.</summary>
     public string? Group { get; init; }
 

@@ -9,7 +9,12 @@ internal static class GuestOptions
     /// <summary>All of them, in the order help shows them.</summary>
     public static IReadOnlyList<OptionSpec> All { get; } =
     [
-        .. MachineOptions.All.Select(o => new OptionSpec(o.Name, o.Form, o.Help, o.Repeatable) { Group = TitleOf(o.Group), Machine = o }),
+        .. MachineOptions.All.Select(o => new OptionSpec(o.Name, o.Form, o.Help, o.Repeatable)
+        {
+            Alias = o.Name == HostVerb.Description ? HostVerb.DescriptionAlias : null,
+            Group = TitleOf(o.Group),
+            Machine = o,
+        }),
         new(ConfigFile.Option, "FILE", "a configuration file in JSON (docs/vm-config.schema.json); other options override it or add to its lists")
         {
             Group = TitleOf(OptionGroup.Run),

@@ -10,6 +10,12 @@ namespace Aperture.Cli.Verbs;
 /// <summary><c>aperture host</c>: what a machine has on PCI, this one or another.</summary>
 internal static class HostVerb
 {
+    /// <summary>The option that names the description of a machine, here and where a guest is planned.</summary>
+    internal const string Description = "--host";
+
+    /// <summary>Its other spelling.</summary>
+    internal const string DescriptionAlias = "--from";
+
     private static readonly string[] Formats = ["table", "tree", "json"];
     private static readonly string[] Exclusive = ["--function", "--distance", "--save"];
 
@@ -17,13 +23,13 @@ internal static class HostVerb
         "host",
         "show a machine's PCI functions, BARs, bridges, IOMMU groups, and how far two functions are apart",
         [
-            new("--from", "PATH", "a captured tree, an archive of one, or what lspci -Dvvnnxxxx prints (default: this machine)"),
+            new(Description, "PATH", "a captured tree, an archive of one, or what lspci -Dvvnnxxxx prints (default: this machine)") { Alias = DescriptionAlias },
             new("--format", "table|tree|json", "how to print it (default table)"),
             new("--function", "DDDD:BB:DD.F", "only this function"),
             new("--distance", "A,B", "the way of a peer-to-peer request from A to B, and the access control on it"),
-            new("--save", "FILE", "capture this machine as a tar archive (.gz: compressed), for --from and for plan --host"),
+            new("--save", "FILE", "capture this machine as a tar archive (.gz: compressed), for host --host and plan --host"),
         ],
-        "aperture host --from machine.tar.bz2 --distance 1b:00.0,1c:00.0",
+        "aperture host --host machine.tar.bz2 --distance 1b:00.0,1c:00.0",
         Run);
 
     private static int Run(ParsedArguments arguments)
@@ -45,7 +51,7 @@ internal static class HostVerb
             return Save(file, arguments);
         }
 
-        HostMachine host = arguments.Find("--from") is { } path ? HostReader.Read(path) : HostReader.ReadLive();
+        HostMachine host = arguments.Find(Description) is { } path ? HostReader.Read(path) : HostReader.ReadLive();
         Print(arguments, host, format);
         foreach (HostFinding finding in host.Findings.Where(finding => finding.Severity != HostFindingSeverity.Note))
         {
@@ -105,9 +111,9 @@ internal static class HostVerb
 
     private static int Save(string file, ParsedArguments arguments)
     {
-        if (arguments.Has("--from") || file.Length == 0)
+        if (arguments.Has(Description) || file.Length == 0)
         {
-            throw new ApertureException(file.Length == 0 ? "--save needs a file name." : "--save captures this machine, so --from cannot go with it.");
+            throw new ApertureException(file.Length == 0 ? "--save needs a file name." : $"--save captures this machine, so {Description} cannot go with it.");
         }
 
         HostCaptureSummary saved = HostCapture.Save("/", file);

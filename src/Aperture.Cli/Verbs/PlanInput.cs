@@ -30,15 +30,45 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
     /// <summary>Which passed device reaches which BAR of another.</summary>
     public IReadOnlyList<PeerRow> Peers { get; init; } = [];
 
-    /// <summary>The map that <c>run</c> would make; of another machine, or of all of this one, the map that it has.</summary>
+    /// <summary>
+    /// The map that <c>run</c> would make, there when another machine is described; with all of a machine the map that it has, and also where <c>run</c> would
+    /// refuse the functions named of another machine: then both are said.
+    /// </summary>
     /// <exception cref="ApertureException">The host's description is bad, or lacks a named function.</exception>
-    public static PlanInput Of(MachineConfig config)
+    public static PlanInput Of(MachineConfig config) => config switch
     {
-        if (config.Mirror is not null && (config.HostPath is not null || config.Mirror == "all"))
+        { Mirror: "all" } => OfMirror(config),
+        { Mirror: not null, HostPath: not null } => OfMirrorThere(config),
+        _ => OfRun(config),
+    };
+
+    // Named functions of a machine that is described.
+    private static PlanInput OfMirrorThere(MachineConfig config)
+    {
+        PlanInput? run = null;
+        string reason;
+        try
         {
-            return OfMirror(config);
+            run = OfRun(config);
+            if (run.Result.Map is not null)
+            {
+                return run;
+            }
+
+            reason = string.Join("; ", run.Result.Conflicts.Select(conflict => conflict.Sentence));
+        }
+        catch (ApertureException refused)
+        {
+            reason = refused.Message;
         }
 
+        PlanInput own = OfMirror(config);
+        string note = $"aperture run --mirror {config.Mirror} would be refused on that machine: {reason.TrimEnd('.')}; this is how the functions stand there";
+        return own.Result.Map is not null ? own with { Notes = [note, .. own.Notes] } : run ?? own;
+    }
+
+    private static PlanInput OfRun(MachineConfig config)
+    {
         HostMachine? host = config.Assigns || config.HostPath is not null ? MachineTopology.HostOf(config) : null;
         HostAddressBits bits = host is null || (config.Mirror is null && config.HostPath is null)
             ? AddressBits(config)

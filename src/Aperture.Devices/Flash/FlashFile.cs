@@ -194,19 +194,27 @@ public sealed class FlashFile : IFlashStore, IDisposable
         }
     }
 
-    // Under a name of its own first, so that a copy that broke off is never taken for the variables.
+    // Under a name of its own first, so that a copy that broke off is never taken for the variables; one that nobody can have prepared a link at.
     private static void CopyTemplate(string template, string path)
     {
-        string part = path + ".part";
-        File.Copy(template, part, overwrite: true);
-
-        // The template's read-only mode comes along.
-        if (!OperatingSystem.IsWindows())
+        string part = $"{path}.{System.IO.Path.GetRandomFileName()}.part";
+        try
         {
-            File.SetUnixFileMode(part, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        }
+            File.Copy(template, part, overwrite: false);
 
-        File.Move(part, path);
+            // The template's read-only mode comes along.
+            if (!OperatingSystem.IsWindows())
+            {
+                File.SetUnixFileMode(part, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            }
+
+            File.Move(part, path);
+        }
+        catch
+        {
+            File.Delete(part);
+            throw;
+        }
     }
 
     private void WriteAll()

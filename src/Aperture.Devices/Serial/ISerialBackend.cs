@@ -4,8 +4,8 @@ namespace Aperture.Devices.Serial;
 public interface ISerialBackend
 {
     /// <summary>
-    /// Takes one byte. Called on vCPU threads, several at once; does not allocate and does not throw. It may block while a
-    /// slow reader catches up, and returns at once when the output is gone.
+    /// Takes one byte. Called on vCPU threads, several at once; does not allocate and does not throw. It may block
+    /// for a bounded time while a slow reader catches up, and returns at once when the output is gone.
     /// </summary>
     void Write(byte value);
 }

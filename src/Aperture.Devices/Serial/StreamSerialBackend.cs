@@ -2,18 +2,27 @@ namespace Aperture.Devices.Serial;
 
 /// <summary>
 /// Writes bytes to a stream that may be slow. Writers put a byte into a bounded ring; one background thread moves the ring to the
-/// stream, in one piece per line, per quarter ring, or per <see cref="Linger"/> for an unfinished line. A full ring blocks the writer: bytes are
-/// delayed, never lost, until the stream itself fails or <see cref="Abandon"/> gives up on it.
+/// stream, in one piece per line, per quarter ring, or per <see cref="Linger"/> for an unfinished line. A full ring blocks the writer, which delays bytes but
+/// loses none; a stream that takes nothing for a writer's patience loses what comes until it takes some again. <see cref="Release"/> lets no writer wait, and
+/// after <see cref="Hurry"/> the end does not wait for a stream that is stuck.
 /// </summary>
 public sealed class StreamSerialBackend : ISerialBackend, IDisposable
 {
     /// <summary>Bytes the ring holds.</summary>
     public const int Capacity = 1 << 16;
 
+    /// <summary>
+    /// How long a writer, which may be a vCPU, waits for a stream that takes nothing: less than the 20 s after which Linux calls a processor stuck.
+    /// </summary>
+    public static readonly TimeSpan DefaultPatience = TimeSpan.FromSeconds(10);
+
     private const int Batch = Capacity / 4;
+    private static readonly TimeSpan LastPatience = TimeSpan.FromSeconds(2);
 
     private readonly Stream _stream;
     private readonly bool _leaveOpen;
+    private readonly TimeSpan _patience;
+    private readonly Action? _stalls;
     private readonly Thread _thread;
     private readonly byte[] _ring = new byte[Capacity];
 
@@ -27,15 +36,27 @@ public sealed class StreamSerialBackend : ISerialBackend, IDisposable
     private bool _urgent;
     private bool _closing;
     private bool _dead;
+    private bool _drained;
     private Exception? _failure;
+
+    // Nobody waits for room: the stream stalled, a request is to be followed, or it is to end soon.
+    private bool _stalled;
+    private bool _released;
+    private bool _hurried;
+    private long _taken;
+    private long _dropped;
 
     /// <summary>Starts the thread.</summary>
     /// <param name="stream">Takes the bytes; used by the background thread only.</param>
     /// <param name="leaveOpen">False to dispose of the stream at the end.</param>
-    public StreamSerialBackend(Stream stream, bool leaveOpen = false)
+    /// <param name="patience">How long a writer waits for a stream that takes nothing; null for <see cref="DefaultPatience"/>.</param>
+    /// <param name="stalls">Told on the writer's thread when its patience ended and bytes begin to be lost; once until the stream takes some again.</param>
+    public StreamSerialBackend(Stream stream, bool leaveOpen = false, TimeSpan? patience = null, Action? stalls = null)
     {
         _stream = stream;
         _leaveOpen = leaveOpen;
+        _patience = patience ?? DefaultPatience;
+        _stalls = stalls;
         _thread = new Thread(Drain) { IsBackground = true, Name = "serial output" };
         _thread.Start();
     }
@@ -55,26 +76,47 @@ public sealed class StreamSerialBackend : ISerialBackend, IDisposable
         }
     }
 
+    /// <summary>Bytes that were lost because nobody waited for room for them.</summary>
+    public long Dropped
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _dropped;
+            }
+        }
+    }
+
     /// <inheritdoc/>
     public void Write(byte value)
+    {
+        if (Put(value))
+        {
+            _stalls?.Invoke();
+        }
+    }
+
+    // True when this byte is the first that is lost to a stalled stream.
+    private bool Put(byte value)
     {
         lock (_gate)
         {
             if (_closing)
             {
-                return;
+                return false;
             }
 
-            while (_count == Capacity && !_dead)
-            {
-                _writersWaiting++;
-                Monitor.Wait(_gate);
-                _writersWaiting--;
-            }
-
+            bool stalls = _count == Capacity && !_dead && WaitForRoom();
             if (_dead)
             {
-                return;
+                return false;
+            }
+
+            if (_count == Capacity)
+            {
+                _dropped++;
+                return stalls;
             }
 
             _ring[(_head + _count) & (Capacity - 1)] = value;
@@ -85,6 +127,64 @@ public sealed class StreamSerialBackend : ISerialBackend, IDisposable
             {
                 Monitor.PulseAll(_gate);
             }
+
+            return false;
+        }
+    }
+
+    // True when that took longer than a writer's patience.
+    private bool WaitForRoom()
+    {
+        if (_stalled || _released)
+        {
+            return false;
+        }
+
+        long start = Environment.TickCount64;
+        _writersWaiting++;
+        while (_count == Capacity && !_dead && !_released && !_stalled)
+        {
+            TimeSpan left = _patience - TimeSpan.FromMilliseconds(Environment.TickCount64 - start);
+            if (left <= TimeSpan.Zero || !Monitor.Wait(_gate, left))
+            {
+                break;
+            }
+        }
+
+        _writersWaiting--;
+        bool ended = _count == Capacity && !_dead && !_released && !_stalled;
+        _stalled |= ended;
+        return ended;
+    }
+
+    /// <summary>
+    /// Releases the writers that wait, and lets none wait until <see cref="Resume"/>: what does not fit meanwhile is lost. For a machine that is to stop.
+    /// </summary>
+    public void Release()
+    {
+        lock (_gate)
+        {
+            _released = true;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <summary>Writers wait again; not after <see cref="Hurry"/>.</summary>
+    public void Resume()
+    {
+        lock (_gate)
+        {
+            _released = _hurried;
+        }
+    }
+
+    /// <summary>As <see cref="Release"/>, for good; and <see cref="Dispose"/> waits only while the stream takes something.</summary>
+    public void Hurry()
+    {
+        lock (_gate)
+        {
+            _released = _hurried = true;
+            Monitor.PulseAll(_gate);
         }
     }
 
@@ -99,7 +199,8 @@ public sealed class StreamSerialBackend : ISerialBackend, IDisposable
 
     /// <summary>
     /// Writes out everything buffered and everything that writers wait to buffer, then stops the thread; writes that begin later are
-    /// dropped. Waits as long as the stream does, unless <see cref="Abandon"/> came first; even then it waits for the write in progress.
+    /// dropped. Waits as long as the stream does, unless <see cref="Abandon"/> came first; even then it waits for the write in progress. After
+    /// <see cref="Hurry"/>, which may come while it waits, it gives up on a stream that takes nothing for a moment: the thread ends when that returns.
     /// </summary>
     public void Dispose()
     {
@@ -107,6 +208,16 @@ public sealed class StreamSerialBackend : ISerialBackend, IDisposable
         {
             _closing = true;
             Monitor.PulseAll(_gate);
+            while (!_drained)
+            {
+                long before = _taken;
+                bool isWoken = Monitor.Wait(_gate, _hurried ? LastPatience : Timeout.InfiniteTimeSpan);
+                if (!isWoken && before == _taken)
+                {
+                    Die();
+                    return;
+                }
+            }
         }
 
         _thread.Join();
@@ -142,6 +253,14 @@ public sealed class StreamSerialBackend : ISerialBackend, IDisposable
             {
                 _failure = failure;
                 Die();
+            }
+        }
+        finally
+        {
+            lock (_gate)
+            {
+                _drained = true;
+                Monitor.PulseAll(_gate);
             }
         }
     }
@@ -186,6 +305,8 @@ public sealed class StreamSerialBackend : ISerialBackend, IDisposable
 
             _head = (_head + length) & (Capacity - 1);
             _count -= length;
+            _taken += length;
+            _stalled = false;
             if (_writersWaiting > 0)
             {
                 Monitor.PulseAll(_gate);

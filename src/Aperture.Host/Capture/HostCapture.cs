@@ -1,6 +1,7 @@
 using System.Formats.Tar;
 using System.IO.Compression;
 using Aperture.Host.Reading;
+using Microsoft.Win32.SafeHandles;
 
 namespace Aperture.Host.Capture;
 
@@ -15,33 +16,27 @@ public static class HostCapture
 {
     /// <summary>
     /// Writes a gzip-compressed tar of the PCI, IOMMU and NUMA parts of sysfs below <paramref name="root"/> (<c>/</c> for this machine) to
-    /// <paramref name="path"/>.
+    /// <paramref name="path"/>. An ordinary file is replaced as a whole; a symbolic link stays and what it leads to is written, as is a device or a pipe.
     /// </summary>
     /// <exception cref="ApertureException">The tree cannot be read or the file not written; a file that was at <paramref name="path"/> stays then, and no other
     /// is left.</exception>
     public static HostCaptureSummary Save(string root, string path)
     {
-        string partial = $"{path}.partial";
         try
         {
-            HostCaptureSummary summary;
-            using (FileStream file = new(partial, FileMode.Create, FileAccess.Write))
+            string target = Behind(path);
+            using SafeFileHandle? there = Path.Exists(target) ? File.OpenHandle(target, FileMode.Open, FileAccess.Write, FileShare.ReadWrite) : null;
+            if (there is null || IsOrdinary(there))
             {
-                summary = Write(root, file);
+                return Replace(root, target);
             }
 
-            File.Move(partial, path, overwrite: true);
-            return summary;
+            using FileStream device = new(there, FileAccess.Write, bufferSize: 0);
+            return Write(root, device);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
-            Remove(partial);
             throw new ApertureException($"{path}: cannot be written: {error.Message}", ApertureException.ConfigurationError, error);
-        }
-        catch (ApertureException)
-        {
-            Remove(partial);
-            throw;
         }
     }
 
@@ -52,6 +47,49 @@ public static class HostCapture
         using GZipStream packed = new(output, CompressionLevel.Optimal, leaveOpen: true);
         using TarWriter tar = new(packed, TarEntryFormat.Gnu, leaveOpen: true);
         return new TreeCopy(new DirectoryTree(root), tar).Copy();
+    }
+
+    // Where the links end; the file there need not exist.
+    private static string Behind(string path)
+    {
+        FileInfo file = new(path);
+        return file.LinkTarget is null ? path : file.ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? path;
+    }
+
+    // Of what a user can name here, only an ordinary file has a length that can be set (ftruncate(2)). The runtime tells no more of a file's kind.
+    private static bool IsOrdinary(SafeFileHandle handle)
+    {
+        try
+        {
+            RandomAccess.SetLength(handle, RandomAccess.GetLength(handle));
+            return true;
+        }
+        catch (Exception error) when (error is IOException or NotSupportedException or ArgumentException)
+        {
+            return false;
+        }
+    }
+
+    // Under a name that nobody can have prepared a link at, first.
+    private static HostCaptureSummary Replace(string root, string path)
+    {
+        string partial = $"{path}.{Path.GetRandomFileName()}.partial";
+        try
+        {
+            HostCaptureSummary summary;
+            using (FileStream file = new(partial, FileMode.CreateNew, FileAccess.Write))
+            {
+                summary = Write(root, file);
+            }
+
+            File.Move(partial, path, overwrite: true);
+            return summary;
+        }
+        catch
+        {
+            Remove(partial);
+            throw;
+        }
     }
 
     private static void Remove(string path)

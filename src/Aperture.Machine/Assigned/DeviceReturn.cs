@@ -73,10 +73,12 @@ internal sealed class DeviceReturn(IEventSink events) : IDisposable
                 return;
             }
 
-            if (!hotplug.Detach(function.Name, surprise: false).Wait(Patience, _ended.Token))
-            {
-                hotplug.Detach(function.Name, surprise: true).Wait(_ended.Token);
-            }
+            Task asked = hotplug.Detach(function, surprise: false);
+            _ = Task.WaitAny([asked], (int)Patience.TotalMilliseconds, _ended.Token);
+
+            // The guest may have taken it back; then the host has the last word.
+            Task gone = function.Bus is null ? asked : hotplug.Detach(function, surprise: true);
+            gone.Wait(_ended.Token);
         }
         catch (OperationCanceledException)
         {

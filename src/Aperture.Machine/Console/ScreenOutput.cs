@@ -1,6 +1,7 @@
 using Aperture.Configuration;
 using Aperture.Configuration.Kinds;
 using Aperture.Devices.Display;
+using Aperture.Watch;
 
 namespace Aperture.Machine.Console;
 
@@ -25,7 +26,7 @@ internal sealed class ScreenOutput : IDisposable
         _catchUp = catchUp;
         if (display is not null && config.Devices.OfType<VgaSpec>().FirstOrDefault()?.TextFile is { } path)
         {
-            _text = new TextLog(Read, new StreamWriter(Open(path)) { AutoFlush = true }, clock, Interval);
+            _text = new TextLog(Read, new QueueWriter(new OutputQueue(Open(path))), clock, Interval);
         }
     }
 
@@ -54,7 +55,7 @@ internal sealed class ScreenOutput : IDisposable
     {
         try
         {
-            return new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.ReadWrite);
+            return new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -11,15 +11,15 @@ namespace Aperture.Machine.Console;
 /// </summary>
 internal sealed class SerialConnection : IDisposable
 {
-    // Ctrl-A, then x, ends the run, as QEMU's users know it; Ctrl-A twice sends one.
-    private const byte Escape = 0x01;
     private readonly StreamSerialBackend? _output;
     private readonly bool _reads;
     private TerminalMode? _terminal;
 
-    private SerialConnection(Stream? output, bool reads, TerminalMode? terminal)
+    private SerialConnection(IEventSink events, Stream? output, bool reads, TerminalMode? terminal)
     {
-        _output = output is null ? null : new StreamSerialBackend(output);
+        _output = output is null ? null : new StreamSerialBackend(
+            output,
+            stalls: () => events.Notice("serial.stalled", "The reader of the serial port's output takes nothing: what the guest writes is left out until it does."));
         _reads = reads;
         _terminal = terminal;
         if (terminal is not null)
@@ -32,14 +32,17 @@ internal sealed class SerialConnection : IDisposable
     /// <summary>Takes the port's output.</summary>
     public ISerialBackend Backend => _output is null ? NullSerialBackend.Instance : _output;
 
+    /// <summary>What writes the port's output, for who must not wait for it.</summary>
+    public IReadOnlyList<StreamSerialBackend> Outputs => _output is null ? [] : [_output];
+
     /// <summary>Opens what <paramref name="config"/> asks for.</summary>
     /// <exception cref="ApertureException">The file cannot be written.</exception>
-    public static SerialConnection Open(MachineConfig config) => config.Serial switch
+    public static SerialConnection Open(MachineConfig config, IEventSink events) => config.Serial switch
     {
-        SerialKind.Tty => new SerialConnection(StandardOutput(), reads: StandardDescriptors.IsInherited(0), RawTerminal()),
-        SerialKind.Stdio => new SerialConnection(StandardOutput(), reads: StandardDescriptors.IsInherited(0), null),
-        SerialKind.File => new SerialConnection(OpenFile(config.SerialPath!), reads: false, null),
-        _ => new SerialConnection(null, reads: false, null),
+        SerialKind.Tty => new SerialConnection(events, StandardOutput(), reads: StandardDescriptors.IsInherited(0), RawTerminal()),
+        SerialKind.Stdio => new SerialConnection(events, StandardOutput(), reads: StandardDescriptors.IsInherited(0), null),
+        SerialKind.File => new SerialConnection(events, OpenFile(config.SerialPath!), reads: false, null),
+        _ => new SerialConnection(events, null, reads: false, null),
     };
 
     /// <summary>
@@ -113,33 +116,19 @@ internal sealed class SerialConnection : IDisposable
         using SafeFileHandle handle = new(0, ownsHandle: false);
         using FileStream input = new(handle, FileAccess.Read, bufferSize: 0);
         byte[] buffer = new byte[256];
-        bool escaped = false;
+        using TerminalKeys? keys = _terminal is null ? null : new TerminalKeys(uart);
         int count;
         while ((count = input.Read(buffer)) > 0)
         {
             ReadOnlySpan<byte> bytes = buffer.AsSpan(0, count);
-            if (_terminal is null)
+            if (keys is null)
             {
                 uart.Feed(bytes, CancellationToken.None);
-                continue;
             }
-
-            foreach (byte key in bytes)
+            else if (!keys.Take(bytes))
             {
-                if (!escaped && key == Escape)
-                {
-                    escaped = true;
-                }
-                else if (escaped && (key | 0x20) == 'x')
-                {
-                    quit();
-                    return;
-                }
-                else
-                {
-                    escaped = false;
-                    uart.Feed([key], CancellationToken.None);
-                }
+                quit();
+                return;
             }
         }
     }

@@ -55,7 +55,12 @@ internal sealed class Supervision : IDisposable
         _history = new WriteHistory(clock, events);
         _collector = new MapCollector(board, slots, _history, iommu);
         _pins = new PinGuard(() => board.Decode, events, requests.Fail);
-        Hotplug = new HotplugController(board, nodes, plan.Config, events) { Added = Promise, Removed = gone => _promise = _promise.Without(gone.Name) };
+        Hotplug = new HotplugController(board, nodes, plan.Config, events)
+        {
+            Added = Promise,
+            Removed = gone => _promise = _promise.Without(gone.Name),
+            Faulted = requests.Fail,
+        };
         _boot = new BootWatch(clock, () => _history.LastWrite, () => Verify("boot"));
         board.AddWatcher(_history);
         board.AddWatcher(_pins);

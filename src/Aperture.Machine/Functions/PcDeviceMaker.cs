@@ -12,7 +12,8 @@ namespace Aperture.Machine.Functions;
 
 /// <summary>Makes disks and the display adapter.</summary>
 /// <param name="report">Told one sentence when the host fails a disk; any thread.</param>
-internal sealed class PcDeviceMaker(Action<string> report) : IFunctionMaker
+/// <param name="fail">Told one sentence when a device's thread fails, which ends the run; any thread.</param>
+internal sealed class PcDeviceMaker(Action<string> report, Action<string> fail) : IFunctionMaker
 {
     public MadeFunction? Make(TopologyNode node, FunctionSite site) => node.Device switch
     {
@@ -27,7 +28,12 @@ internal sealed class PcDeviceMaker(Action<string> report) : IFunctionMaker
         HashSet<Region> own = [];
         string serial = disk.Serial ?? node.Name[..Math.Min(node.Name.Length, VirtioBlock.IdLength)];
         PciePortType? type = !site.IsExpress ? null : disk.Port is null ? PciePortType.RootComplexEndpoint : PciePortType.Endpoint;
-        VirtioPciFunction function = new(node.Name, new VirtioBlock(storage, serial), _ => new DmaPort(site.Memory, site.MemoryDispatcher, own.Contains), type);
+        VirtioPciFunction function = new(
+            node.Name,
+            new VirtioBlock(storage, serial),
+            _ => new DmaPort(site.Memory, site.MemoryDispatcher, own.Contains),
+            type,
+            fault => fail($"the thread of {node.Name} failed, which is a fault of this program: {fault}"));
         List<BarRegion> regions = Regions(function, function);
         own.UnionWith(regions.Select(r => r.Region));
         return new MadeFunction(function, regions, [function, storage]);

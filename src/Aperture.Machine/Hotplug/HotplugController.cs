@@ -25,12 +25,18 @@ internal sealed class HotplugController : IConfigWriteSink
     private readonly Lock _gate = new();
     private bool _ended;
 
-    // With the hierarchy's lock: slots whose button was pressed, and what tells that they are empty.
-    private readonly Dictionary<PcieSlotPort, TaskCompletionSource> _asked = [];
+    private readonly Action<Action> _queue;
 
-    /// <summary>Makes the controller of <paramref name="board"/>; <paramref name="nodes"/> says in its terms what is attached.</summary>
-    public HotplugController(PciBoard board, BoardNodes nodes, MachineConfig config, IEventSink events)
+    // With the hierarchy's lock: the slots that are to be emptied.
+    private readonly Dictionary<PcieSlotPort, Removal> _asked = [];
+
+    /// <summary>
+    /// Makes the controller of <paramref name="board"/>; <paramref name="nodes"/> says in its terms what is attached. <paramref name="queue"/> runs what must
+    /// not be done on a vCPU's thread; null for the thread pool.
+    /// </summary>
+    public HotplugController(PciBoard board, BoardNodes nodes, MachineConfig config, IEventSink events, Action<Action>? queue = null)
     {
+        _queue = queue ?? (static work => ThreadPool.UnsafeQueueUserWorkItem(static work => work(), work, preferLocal: false));
         _board = board;
         _nodes = nodes;
         _config = config;
@@ -42,6 +48,9 @@ internal sealed class HotplugController : IConfigWriteSink
 
     /// <summary>Called after a function was taken out.</summary>
     public Action<PciFunction>? Removed { get; set; }
+
+    /// <summary>Told one sentence when a removal that the guest let begin failed by a fault of this program; null: the process ends then.</summary>
+    public Action<string>? Faulted { get; set; }
 
     /// <summary>Adds the device that <paramref name="spec"/> describes as <c>--device</c> would; its <c>port=</c> names an empty slot. Any thread.</summary>
     /// <returns>The function, in the slot; the guest has been told.</returns>
@@ -65,36 +74,50 @@ internal sealed class HotplugController : IConfigWriteSink
     /// <summary>
     /// Asks the guest to let go of what is in the slot of <paramref name="id"/>, or takes it out at once (<paramref name="surprise"/>). Any thread.
     /// </summary>
-    /// <returns>Ends when the slot is empty.</returns>
+    /// <returns>Ends when the slot is empty; as a failure when the guest takes the request back, and the device stays.</returns>
     /// <exception cref="ApertureException">There is no such device, or it is not in a slot.</exception>
     public Task Detach(string id, bool surprise)
     {
-        Task done;
-        PcieSlotPort port;
+        PciFunction function;
         lock (_board.Pci.Sync)
         {
-            port = SlotOf(id);
-            if (!_asked.TryGetValue(port, out TaskCompletionSource? waiting))
+            function = _board.Pci.Functions.FirstOrDefault(f => f.Name == id) ?? throw NotThere(id);
+        }
+
+        return Detach(function, surprise);
+    }
+
+    /// <summary>As the other overload, for this function and none that has its name later.</summary>
+    /// <exception cref="ApertureException">As there.</exception>
+    public Task Detach(PciFunction function, bool surprise)
+    {
+        Removal removal;
+        lock (_board.Pci.Sync)
+        {
+            PcieSlotPort port = SlotOf(function);
+            if (!_asked.TryGetValue(port, out removal!))
             {
-                waiting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-                _asked.Add(port, waiting);
+                removal = new Removal(port);
+                _asked.Add(port, removal);
             }
 
-            done = waiting.Task;
             surprise |= port.IsReleased;
-            if (!surprise)
+
+            // While the guest is about to turn the power off, a press would take the request back.
+            removal.HasBegun |= IsLettingGo(port);
+            if (!surprise && !removal.HasBegun)
             {
-                _events.Write("hotplug.requested", json => Describe(json, id, port));
+                _events.Write("hotplug.requested", json => Describe(json, function.Name, port));
                 port.PressAttentionButton();
             }
         }
 
         if (surprise)
         {
-            Empty(port);
+            Empty(removal, always: true);
         }
 
-        return done;
+        return removal.Done.Task;
     }
 
     /// <summary>
@@ -117,15 +140,15 @@ internal sealed class HotplugController : IConfigWriteSink
     /// <summary>The guest's reset: what it was asked to let go of it does not use any more. With the vCPUs stopped.</summary>
     public void Reset()
     {
-        PcieSlotPort[] ports;
+        Removal[] removals;
         lock (_board.Pci.Sync)
         {
-            ports = [.. _asked.Keys];
+            removals = [.. _asked.Values];
         }
 
-        foreach (PcieSlotPort port in ports)
+        foreach (Removal removal in removals)
         {
-            Empty(port);
+            Empty(removal, always: true);
         }
     }
 
@@ -141,10 +164,52 @@ internal sealed class HotplugController : IConfigWriteSink
     /// <inheritdoc/>
     public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
     {
-        if ((change & ConfigChange.SlotControl) != 0 && function is PcieSlotPort { IsReleased: true } port && _asked.ContainsKey(port))
+        if ((change & ConfigChange.SlotControl) == 0 || function is not PcieSlotPort port || !_asked.TryGetValue(port, out Removal? removal))
         {
-            // Not here: giving a device back may take long, and this is a vCPU with the lock held. The slot has no power, so nothing reaches it meanwhile.
-            ThreadPool.UnsafeQueueUserWorkItem(Empty, port, preferLocal: false);
+            return;
+        }
+
+        if (port.IsReleased)
+        {
+            // Not here: giving a device back may take long, and this is a vCPU with the lock held. The slot has no power, so nothing reaches it meanwhile. Once,
+            // however often the guest writes before that is done.
+            if (!removal.IsQueued)
+            {
+                removal.IsQueued = true;
+                _queue(() => EmptyQueued(removal));
+            }
+        }
+        else if (IsLettingGo(port))
+        {
+            removal.HasBegun = true;
+        }
+        else if (removal.HasBegun && port.IsPowered)
+        {
+            // Power stays on and its indicator does not blink any more: the guest took the request back (section 6.7.1.5), after a second press or by itself.
+            TakeBack(removal);
+        }
+    }
+
+    private static bool IsLettingGo(PcieSlotPort port) => port is { IsPowered: true, IsPowerBlinking: true };
+
+    // With the hierarchy's lock.
+    private void TakeBack(Removal removal)
+    {
+        _asked.Remove(removal.Port);
+        string names = string.Join(", ", removal.Functions.Select(f => f.Name));
+        _events.Write("hotplug.cancelled", json => Describe(json, names, removal.Port));
+        removal.Done.TrySetException(new ApertureException($"{names} stays: the guest took the removal back; ask again, or pull the device out with --surprise."));
+    }
+
+    private void EmptyQueued(Removal removal)
+    {
+        try
+        {
+            Empty(removal, always: false);
+        }
+        catch (Exception fault) when (Faulted is not null)
+        {
+            Faulted($"the removal from {removal.Port.Name} failed, which is a fault of this program: {fault}");
         }
     }
 
@@ -271,19 +336,19 @@ internal sealed class HotplugController : IConfigWriteSink
         }
     }
 
-    private PcieSlotPort SlotOf(string id)
-    {
-        PciFunction function = _board.Pci.Functions.FirstOrDefault(f => f.Name == id)
-            ?? throw new ApertureException($"There is no device {id}.");
-        return function.Bus?.Parent as PcieSlotPort
-            ?? throw new ApertureException(
-                $"{id} sits {(function.Bus?.Parent is { } bridge ? $"below {bridge.Name}" : "on the root bus")}, which is not a slot: only what is below a "
-                    + "root port or a switch's downstream port can be detached.");
-    }
+    private static ApertureException NotThere(string id) => new($"There is no device {id}.");
 
-    private void Empty(PcieSlotPort port)
+    private static PcieSlotPort SlotOf(PciFunction function) => function.Bus is not { } bus
+        ? throw NotThere(function.Name)
+        : bus.Parent as PcieSlotPort
+        ?? throw new ApertureException(
+            $"{function.Name} sits {(bus.Parent is { } bridge ? $"below {bridge.Name}" : "on the root bus")}, which is not a slot: only what is below a "
+                + "root port or a switch's downstream port can be detached.");
+
+    // Only what was asked for: not what came into the slot since, when another removal was faster. Not always: only if the guest still has the power off.
+    private void Empty(Removal removal, bool always)
     {
-        ApertureException? failure = null;
+        PcieSlotPort port = removal.Port;
         lock (_gate)
         {
             if (_ended)
@@ -291,21 +356,32 @@ internal sealed class HotplugController : IConfigWriteSink
                 return;
             }
 
-            bool orderly = port.IsReleased;
-            foreach (PciFunction function in port.Secondary.Functions.ToArray())
+            bool orderly;
+            lock (_board.Pci.Sync)
+            {
+                removal.IsQueued = false;
+                orderly = port.IsReleased;
+                if (!_asked.TryGetValue(port, out Removal? asked) || asked != removal || (!always && !orderly))
+                {
+                    return;
+                }
+            }
+
+            ApertureException? failure = null;
+            foreach (PciFunction function in removal.Functions)
             {
                 failure = TakeOut(function, port, orderly) ?? failure;
             }
 
             port.ReportPresenceChange();
-        }
 
-        lock (_board.Pci.Sync)
-        {
-            if (_asked.Remove(port, out TaskCompletionSource? waiting))
+            // With the gate held: nothing is attached before the request is gone.
+            lock (_board.Pci.Sync)
             {
-                _ = failure is null ? waiting.TrySetResult() : waiting.TrySetException(failure);
+                _asked.Remove(port);
             }
+
+            _ = failure is null ? removal.Done.TrySetResult() : removal.Done.TrySetException(failure);
         }
     }
 
@@ -333,5 +409,21 @@ internal sealed class HotplugController : IConfigWriteSink
         });
         Removed?.Invoke(function);
         return failure;
+    }
+
+    /// <summary>What was asked of a slot: that <see cref="Functions"/> leave it. The rest is the hierarchy's lock's.</summary>
+    private sealed class Removal(PcieSlotPort port)
+    {
+        public PcieSlotPort Port => port;
+
+        public PciFunction[] Functions { get; } = [.. port.Secondary.Functions];
+
+        public TaskCompletionSource Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        // The guest blinks the slot's power indicator, or did: it is about to turn the power off.
+        public bool HasBegun { get; set; }
+
+        // Waits for its turn outside the vCPU's thread.
+        public bool IsQueued { get; set; }
     }
 }

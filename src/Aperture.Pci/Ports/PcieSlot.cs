@@ -21,6 +21,7 @@ internal sealed class PcieSlot
     // Slot control: enables in the places of their events where the status has them too, and what the guest commands.
     private const uint InterruptEnable = 1 << 5;
     private const uint IndicatorOn = 1;
+    private const uint IndicatorBlinking = 2;
     private const uint IndicatorOff = 3;
     private const int AttentionIndicatorShift = 6;
     private const int PowerIndicatorShift = 8;
@@ -60,10 +61,15 @@ internal sealed class PcieSlot
     public bool IsPowered => (Control & PowerOff) == 0;
 
     /// <summary>True when the guest turned power and the power indicator off: it has let go of the device (section 6.7.1.5).</summary>
-    public bool IsReleased => !IsPowered && (Control >> PowerIndicatorShift & 3) == IndicatorOff;
+    public bool IsReleased => !IsPowered && PowerIndicatorState == IndicatorOff;
+
+    /// <summary>True while the guest blinks the power indicator: power is about to change (section 6.7.1.1.2).</summary>
+    public bool IsPowerBlinking => PowerIndicatorState == IndicatorBlinking;
 
     /// <summary>True while something is in the slot.</summary>
     public bool IsOccupied => (Status & Present) != 0;
+
+    private uint PowerIndicatorState => Control >> PowerIndicatorShift & 3;
 
     private uint Control => _port.Config.Get(_control) & 0xFFFF;
 

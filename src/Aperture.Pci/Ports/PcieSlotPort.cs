@@ -20,6 +20,9 @@ public abstract class PcieSlotPort : PciePort
     /// <summary>True once the guest turned power and power indicator off: it uses the device no more, and it may be taken out.</summary>
     public bool IsReleased => Express.Slot!.IsReleased;
 
+    /// <summary>True while the guest blinks the power indicator: it is about to turn the slot's power on or off (PCI Express 5.0, section 6.7.1.1.2).</summary>
+    public bool IsPowerBlinking => Express.Slot!.IsPowerBlinking;
+
     private protected override bool IsSecondaryOff => !IsPowered;
 
     /// <summary>

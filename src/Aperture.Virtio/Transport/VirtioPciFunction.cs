@@ -31,7 +31,8 @@ public sealed class VirtioPciFunction : PciFunction, IBarBacking, IDisposable
     /// <param name="device">What it does.</param>
     /// <param name="dmaFor">Gives a function its way to guest memory; called once. Bus mastering need not be looked at there.</param>
     /// <param name="express">The PCI Express capability's type; null for a conventional function of 256 bytes.</param>
-    public VirtioPciFunction(string name, VirtioDevice device, Func<PciFunction, IDma> dmaFor, PciePortType? express)
+    /// <param name="faulted">Told on the worker's thread when that failed by a fault of this program, and serves no more; null: the process ends then.</param>
+    public VirtioPciFunction(string name, VirtioDevice device, Func<PciFunction, IDma> dmaFor, PciePortType? express, Action<Exception>? faulted = null)
         : base(name, IdentityOf(device), express is null ? ConfigSpace.ConventionalSize : ConfigSpace.ExtendedSize)
     {
         ArgumentNullException.ThrowIfNull(dmaFor);
@@ -59,7 +60,7 @@ public sealed class VirtioPciFunction : PciFunction, IBarBacking, IDisposable
         ulong features = device.Features | VirtioFeatures.Version1 | VirtioFeatures.IndirectDescriptors;
         _common = new VirtioCommonConfig(features, device.QueueCount, device.LargestQueue, new Events(this));
         _interrupts = new VirtioInterrupts(this, msix, _common);
-        _worker = new VirtioWorker(this, device, dmaFor(this), _common, _interrupts);
+        _worker = new VirtioWorker(this, device, dmaFor(this), _common, _interrupts, faulted);
         _bar = new BarHandler(this, msix);
     }
 

@@ -20,6 +20,7 @@ internal sealed class VirtioWorker : IDisposable
     private readonly VirtioInterrupts _interrupts;
     private readonly SessionDma _dma;
     private readonly Ring[] _rings;
+    private readonly Action<Exception>? _faulted;
     private readonly Thread _thread;
 
     // Guards _pending, _busy and _stop; pulsed when any of them changes.
@@ -28,10 +29,13 @@ internal sealed class VirtioWorker : IDisposable
     private bool _busy;
     private bool _stop;
 
-    /// <summary>Makes and starts the worker.</summary>
-    public VirtioWorker(PciFunction function, VirtioDevice device, IDma dma, VirtioCommonConfig common, VirtioInterrupts interrupts)
+    /// <summary>
+    /// Makes and starts the worker. <paramref name="faulted"/> is told on its thread of what this program did wrong there; null: the process ends.
+    /// </summary>
+    public VirtioWorker(
+        PciFunction function, VirtioDevice device, IDma dma, VirtioCommonConfig common, VirtioInterrupts interrupts, Action<Exception>? faulted)
     {
-        (_function, _device, _common, _interrupts) = (function, device, common, interrupts);
+        (_function, _device, _common, _interrupts, _faulted) = (function, device, common, interrupts, faulted);
         _dma = new SessionDma(function, dma);
         _rings = new Ring[device.QueueCount];
         for (int i = 0; i < _rings.Length; i++)
@@ -87,6 +91,25 @@ internal sealed class VirtioWorker : IDisposable
     }
 
     private void Run()
+    {
+        try
+        {
+            ServeAll();
+        }
+        catch (Exception fault) when (_faulted is not null)
+        {
+            // As on a vCPU's thread: the device serves nothing more, and whoever has the machine decides what becomes of it.
+            lock (_work)
+            {
+                (_stop, _busy) = (true, false);
+                Monitor.PulseAll(_work);
+            }
+
+            _faulted(fault);
+        }
+    }
+
+    private void ServeAll()
     {
         while (NextWork() is ulong queues and not 0)
         {

@@ -82,6 +82,18 @@ public sealed class FlashFileTests : IDisposable
     }
 
     [Fact]
+    public void A_link_at_the_name_that_a_partial_copy_once_had_is_not_followed()
+    {
+        byte[] template = WriteTemplate();
+        string victim = Path.Combine(_folder.FullName, "victim");
+        File.WriteAllText(victim, "mine");
+        File.CreateSymbolicLink(Vars + ".part", victim);
+        FlashFile.Open(Vars, Template).Dispose();
+        Assert.Equal("mine", File.ReadAllText(victim));
+        Assert.Equal(template, OnDisk(Vars));
+    }
+
+    [Fact]
     public void Two_machines_cannot_have_the_same_variables()
     {
         WriteTemplate();

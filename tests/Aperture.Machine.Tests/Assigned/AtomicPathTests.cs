@@ -13,7 +13,7 @@ namespace Aperture.Machine.Tests.Assigned;
 /// <summary>AtomicOps of assigned devices: the guest's ports say what the host's path does.</summary>
 public sealed class AtomicPathTests
 {
-    private static readonly string[] Ports = [SysfsHost.RootPort, "0000:01:00.0", "0000:02:00.0", "0000:02:01.0"];
+    private static readonly string[] PathPorts = [SysfsHost.RootPort, "0000:01:00.0", "0000:02:00.0", "0000:02:01.0"];
 
     private static Gen<(AtomicOps Atomics, bool Blocks)> Port { get; } =
         from routing in Gen.Frequency((4, Gen.Constant(AtomicOps.Routing)), (1, Gen.Constant(AtomicOps.None)))
@@ -25,9 +25,9 @@ public sealed class AtomicPathTests
     public void The_guests_ports_do_what_every_port_of_the_hosts_path_does()
     {
         int seen = 0;
-        Prop.ForAll(Port.ArrayOf(Ports.Length).ToArbitrary(), ports =>
+        Prop.ForAll(Port.ArrayOf(PathPorts.Length).ToArbitrary(), ports =>
         {
-            using SysfsHost host = new(atomics: Ports.Zip(ports).ToDictionary());
+            using SysfsHost host = new(atomics: PathPorts.Zip(ports).ToDictionary());
             AtomicOps gpu = Expected(ports[0], ports[1], ports[2]);
             AtomicOps nic = Expected(ports[0], ports[1], ports[3]);
             seen += gpu != AtomicOps.None && nic != AtomicOps.None ? 1 : 0;
