@@ -44,7 +44,7 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
                 bars.Register(behind);
             }
 
-            made.Wired(router.Connect(made.Function));
+            router.Connect(made);
         }
 
         if (made.Function is PciBridge bridge && node is PortNode port)
@@ -74,7 +74,7 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
             apply();
             foreach (PciFunction gone in leaving)
             {
-                InterruptRouter.Disconnect(gone);
+                router.Disconnect(gone);
                 foreach (Bar bar in gone.Bars)
                 {
                     bars.Unregister(bar);
