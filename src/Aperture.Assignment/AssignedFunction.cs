@@ -99,6 +99,13 @@ public sealed class AssignedFunction : PciFunction, IDisposable
         set => _interrupts.IntxGsi = value;
     }
 
+    /// <summary>The input of the 8259s that INTx reaches as well, where the guest routed it to one; set by the machine.</summary>
+    public uint? IntxIsa
+    {
+        get => _interrupts.IntxIsa;
+        set => _interrupts.IntxIsa = value;
+    }
+
     /// <summary>How many enabled vectors are delivered through this process because the hypervisor cannot.</summary>
     public int RelayedInterrupts => _interrupts.Relayed;
 
@@ -130,6 +137,11 @@ public sealed class AssignedFunction : PciFunction, IDisposable
         }
 
         uint value = base.ReadConfig(offset, size);
+        if (offset <= PciRegisters.Status && offset + size > PciRegisters.Status && InterruptPin != 0)
+        {
+            value |= InterruptStatus() << (8 * (PciRegisters.Status - offset));
+        }
+
         return _forwarded.Any(offset, size) ? _forwarded.Read(_physical, offset, size, value) : value;
     }
 
@@ -236,6 +248,14 @@ public sealed class AssignedFunction : PciFunction, IDisposable
         byte pin = config[PciRegisters.InterruptLine + 1];
         bool hasIntx = _device.Irqs.Any(i => i.Index == VfioIrqIndex.Intx && i.Count > 0);
         SetInterruptPin(hasIntx && pin <= 4 ? pin : (byte)0);
+    }
+
+    // INTx that the kernel delivers never passes here, so only the device knows whether one is pending. Its bit does not depend on whether the host masked
+    // the line meanwhile (PCI Local Bus 3.0, section 6.2.3). All-ones is no status but a device that does not answer now.
+    private uint InterruptStatus()
+    {
+        uint status = _physical.Read(PciRegisters.Status, 2);
+        return status == ushort.MaxValue ? 0 : status & (uint)PciStatus.Interrupt;
     }
 
     private TrappedAccess Trap(int region, ulong start) => new(region, start, _physical, _intx);

@@ -18,7 +18,8 @@ internal sealed class AssignedInterrupts : IVectorListener
     private readonly bool _hasIntx;
     private Mode _mode;
     private uint? _intxGsi;
-    private uint? _startedGsi;
+    private uint? _intxIsa;
+    private (uint? Gsi, uint? Isa) _started;
     private bool _suspended;
     private bool _closed;
 
@@ -61,6 +62,21 @@ internal sealed class AssignedInterrupts : IVectorListener
             lock (_gate)
             {
                 _intxGsi = value;
+            }
+
+            Update();
+        }
+    }
+
+    /// <summary>The input of the 8259s that INTx reaches as well; null for none.</summary>
+    public uint? IntxIsa
+    {
+        get => _intxIsa;
+        set
+        {
+            lock (_gate)
+            {
+                _intxIsa = value;
             }
 
             Update();
@@ -193,7 +209,7 @@ internal sealed class AssignedInterrupts : IVectorListener
 
     private bool Switch(Mode next, bool drop)
     {
-        bool rerouted = _mode == Mode.Intx && _startedGsi != _intxGsi;
+        bool rerouted = _mode == Mode.Intx && _started != (_intxGsi, _intxIsa);
         if (next == _mode && !rerouted)
         {
             return false;
@@ -209,8 +225,8 @@ internal sealed class AssignedInterrupts : IVectorListener
         _mode = next;
         if (_mode == Mode.Intx)
         {
-            _startedGsi = _intxGsi;
-            _mode = _intx.Start(_intxGsi) ? Mode.Intx : Mode.None;
+            _started = (_intxGsi, _intxIsa);
+            _mode = _intx.Start(_intxGsi, _intxIsa) ? Mode.Intx : Mode.None;
         }
 
         return true;

@@ -25,8 +25,10 @@ internal sealed class IntxDelivery(IVfioDevice device, IGuestInterrupts guest, D
     /// <summary>True while interrupts go through this process.</summary>
     public bool IsRelayed => _relaying;
 
-    /// <summary>Enables INTx. <paramref name="gsi"/> is the input it raises; null when only the line can.</summary>
-    public bool Start(uint? gsi)
+    /// <summary>
+    /// Enables INTx. <paramref name="gsi"/> is the input it raises; null when only the line can. <paramref name="isa"/>: the input of the 8259s it raises too.
+    /// </summary>
+    public bool Start(uint? gsi, uint? isa)
     {
         try
         {
@@ -48,7 +50,7 @@ internal sealed class IntxDelivery(IVfioDevice device, IGuestInterrupts guest, D
             return false;
         }
 
-        _link = gsi is { } input ? guest.ConnectLevel(_trigger, _resample, input) : null;
+        _link = gsi is { } input ? guest.ConnectLevel(_trigger, _resample, input, isa) : null;
         if (_link is not null && device.SetIntxUnmask(_resample) != 0)
         {
             _link.Dispose();

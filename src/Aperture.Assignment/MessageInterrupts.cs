@@ -6,8 +6,8 @@ namespace Aperture.Assignment;
 
 /// <summary>
 /// The vectors of MSI or MSI-X of a device: each that may be sent has its trigger tied to its message in the hypervisor, each that may not has its
-/// trigger untied, so that the trigger's own count remembers what the device raised. The trigger stays with the device until the kind is disabled.
-/// Called with the owner's lock.
+/// trigger untied, so that the trigger's own count remembers what the device raised. The trigger stays with the device, and the message's route with the
+/// vector, until the kind is disabled: masking costs no change of the hypervisor's table. Called with the owner's lock.
 /// </summary>
 internal sealed class MessageInterrupts(
     IVfioDevice device, IGuestInterrupts guest, DeviceWatch watch, VfioIrq irq, IMessageVectors vectors, Action<int, int> failed)
@@ -17,8 +17,13 @@ internal sealed class MessageInterrupts(
     private readonly bool[] _enabled = new bool[vectors.Vectors];
     private readonly IMessageRoute?[] _routes = new IMessageRoute?[vectors.Vectors];
     private readonly MsiMessage[] _messages = new MsiMessage[vectors.Vectors];
+    private readonly bool[] _wanted = new bool[vectors.Vectors];
+    private readonly bool[] _connected = new bool[vectors.Vectors];
     private readonly bool[] _relayed = new bool[vectors.Vectors];
     private int _reserved;
+
+    // Why the host did not give more than the reserved ones; not asked again, because asking disables the ones that work.
+    private int _growthErrno;
     private bool _reported;
 
     /// <summary>The capability.</summary>
@@ -30,9 +35,18 @@ internal sealed class MessageInterrupts(
     /// <summary>Brings vectors to what the registers say now.</summary>
     public void Refresh(int first, int count)
     {
-        for (int vector = first; vector < Math.Min(first + count, vectors.Vectors); vector++)
+        int end = Math.Min(first + count, vectors.Vectors);
+        Route(first, end);
+        for (int vector = first; vector < end; vector++)
         {
-            Refresh(vector);
+            if (!_wanted[vector])
+            {
+                Disconnect(vector);
+            }
+            else if (!_connected[vector] && !_relayed[vector] && Enable(vector) is { } trigger)
+            {
+                Connect(vector, trigger);
+            }
         }
     }
 
@@ -41,7 +55,7 @@ internal sealed class MessageInterrupts(
     {
         for (int vector = first; vector < Math.Min(first + count, vectors.Vectors); vector++)
         {
-            if (_routes[vector] is null && _triggers[vector] is { } trigger && trigger.TryTake(out _))
+            if (!_connected[vector] && _triggers[vector] is { } trigger && trigger.TryTake(out _))
             {
                 vectors.Trigger(vector);
             }
@@ -53,7 +67,7 @@ internal sealed class MessageInterrupts(
     {
         for (int vector = 0; vector < _routes.Length; vector++)
         {
-            Disconnect(vector);
+            Release(vector);
         }
 
         if (_reserved != 0)
@@ -71,6 +85,7 @@ internal sealed class MessageInterrupts(
 
         Array.Clear(_enabled);
         _reserved = 0;
+        _growthErrno = 0;
         _reported = false;
     }
 
@@ -83,39 +98,49 @@ internal sealed class MessageInterrupts(
         }
     }
 
-    private void Refresh(int vector)
+    // Gives every vector that may be sent a route with its message, all of them with one change of the table, and before a trigger is tied to any: what is
+    // signalled to a route without a message is lost.
+    private void Route(int first, int end)
     {
-        if (!vectors.MaySend(vector, out MsiMessage message))
+        List<int> changed = [];
+        for (int vector = first; vector < end; vector++)
         {
-            Disconnect(vector);
-        }
-        else if (_routes[vector] is { } route)
-        {
-            if (_messages[vector] != message)
+            _wanted[vector] = vectors.MaySend(vector, out MsiMessage message);
+            if (!_wanted[vector] || _relayed[vector] || (_routes[vector] is not null && _messages[vector] == message))
+            {
+                continue;
+            }
+
+            if (!guest.Takes(message))
+            {
+                Release(vector);
+            }
+            else if ((_routes[vector] ??= guest.Reserve()) is not null)
             {
                 _messages[vector] = message;
-                route.Change(message);
+                changed.Add(vector);
             }
         }
-        else if (!_relayed[vector] && Enable(vector) is { } trigger)
+
+        if (changed.Count != 0 && !guest.TryRoute([.. changed.Select(vector => new RoutedMessage(_routes[vector]!, _messages[vector]))]))
         {
-            Connect(vector, trigger, message);
+            changed.ForEach(Release);
         }
     }
 
-    private void Connect(int vector, EventFd trigger, MsiMessage message)
+    private void Connect(int vector, EventFd trigger)
     {
         bool waiting = trigger.TryTake(out _);
-        if (guest.Connect(trigger, message) is { } route)
+        if (_routes[vector] is { } route && route.TryConnect(trigger))
         {
-            _routes[vector] = route;
-            _messages[vector] = message;
+            _connected[vector] = true;
 
             // A count that was there when the route came was delivered with it but not taken (KVM API 4.75, KVM_IRQFD); it must not show as pending later.
             trigger.TryTake(out _);
         }
         else
         {
+            Release(vector);
             _relayed[vector] = true;
             watch.Add(trigger, () => Relay(vector, trigger));
         }
@@ -135,15 +160,27 @@ internal sealed class MessageInterrupts(
         }
     }
 
+    // Takes the vector from the guest; its route waits for it.
     private void Disconnect(int vector)
     {
-        _routes[vector]?.Dispose();
-        _routes[vector] = null;
+        if (_connected[vector])
+        {
+            _connected[vector] = false;
+            _routes[vector]!.Disconnect();
+        }
+
         if (_relayed[vector])
         {
             _relayed[vector] = false;
             watch.Remove(_triggers[vector]!);
         }
+    }
+
+    private void Release(int vector)
+    {
+        Disconnect(vector);
+        _routes[vector]?.Dispose();
+        _routes[vector] = null;
     }
 
     private EventFd? Enable(int vector)
@@ -185,29 +222,59 @@ internal sealed class MessageInterrupts(
     // The kind is off, or has too few vectors and cannot get more while it is on.
     private int Reserve(int vector)
     {
-        if (_reserved != 0)
-        {
-            _ = device.DisableIrqs(irq.Index);
-            _reserved = 0;
-        }
-        else if (irq.CanGrow)
+        int before = _reserved;
+        if (before == 0 && irq.CanGrow)
         {
             return Hand(vector);
         }
 
-        // All that the guest may come to use at once, so that none is ever taken away from the running device; or just what is needed now.
-        int most = vectors is MsiCapability msi ? msi.AllocatedVectors : vectors.Vectors;
-        int errno = SetFirst(most);
-        if (errno == 0)
+        if (before != 0)
         {
-            _reserved = most;
-            return 0;
+            if (_growthErrno != 0)
+            {
+                return _growthErrno;
+            }
+
+            _ = device.DisableIrqs(irq.Index);
         }
 
+        // All that the guest may come to use at once, so that none is ever taken away from the running device; or just what is needed now.
+        int most = vectors is MsiCapability msi ? msi.AllocatedVectors : vectors.Vectors;
         int needed = Array.LastIndexOf(_enabled, true) + 1;
-        int second = SetFirst(needed);
-        _reserved = second == 0 ? needed : 0;
-        return second;
+        int errno = 0;
+        foreach (int count in (ReadOnlySpan<int>)[most, needed])
+        {
+            errno = SetFirst(count);
+            if (errno == 0)
+            {
+                _reserved = count;
+                return 0;
+            }
+        }
+
+        _enabled[vector] = false;
+        GoBack(before, errno);
+        return errno;
+    }
+
+    // The host gave no more: what it gave before is enabled again. If it does not give even that, every vector begins anew when it is next written.
+    private void GoBack(int before, int errno)
+    {
+        if (before != 0 && SetFirst(before) == 0)
+        {
+            _growthErrno = errno;
+            return;
+        }
+
+        _reserved = 0;
+        for (int vector = 0; vector < _enabled.Length; vector++)
+        {
+            if (_enabled[vector])
+            {
+                _enabled[vector] = false;
+                Disconnect(vector);
+            }
+        }
     }
 
     private int SetFirst(int count)

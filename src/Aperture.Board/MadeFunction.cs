@@ -38,4 +38,10 @@ public sealed record MadeFunction(PciFunction Function, IReadOnlyList<BarRegion>
 
     /// <summary>Told which global system interrupt the function's INTx arrives at, once it is on its bus; null when the function has no pin.</summary>
     public Action<uint?> Wired { get; init; } = static _ => { };
+
+    /// <summary>
+    /// Told which input of the 8259s INTx reaches as well, null for none, whenever it changes; for a function whose interrupts do not go through its line.
+    /// With the hierarchy's lock held.
+    /// </summary>
+    public Action<uint?>? RoutedToIsa { get; init; }
 }

@@ -45,7 +45,7 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
                 bars.Register(behind);
             }
 
-            made.Wired(router.Connect(made.Function));
+            router.Connect(made);
         }
 
         if (made.Function is PciBridge bridge && node is PortNode port)
@@ -127,7 +127,7 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
 
     private void Forget(PciFunction gone)
     {
-        InterruptRouter.Disconnect(gone);
+        router.Disconnect(gone);
         foreach (Bar bar in gone.Bars)
         {
             bars.Unregister(bar);

@@ -13,8 +13,14 @@ public sealed class RelayedInterrupts : IGuestInterrupts
     public static RelayedInterrupts Instance { get; } = new();
 
     /// <inheritdoc/>
-    public IMessageRoute? Connect(EventFd trigger, MsiMessage message) => null;
+    public bool Takes(MsiMessage message) => true;
 
     /// <inheritdoc/>
-    public IDisposable? ConnectLevel(EventFd trigger, EventFd resample, uint gsi) => null;
+    public IMessageRoute? Reserve() => null;
+
+    /// <inheritdoc/>
+    public bool TryRoute(ReadOnlySpan<RoutedMessage> changes) => false;
+
+    /// <inheritdoc/>
+    public IDisposable? ConnectLevel(EventFd trigger, EventFd resample, uint gsi, uint? isa) => null;
 }

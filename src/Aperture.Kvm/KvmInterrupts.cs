@@ -8,62 +8,105 @@ namespace Aperture.Kvm;
 internal sealed class KvmInterrupts(KvmVm vm) : IGuestInterrupts
 {
     /// <inheritdoc/>
-    public IMessageRoute? Connect(EventFd trigger, MsiMessage message)
-    {
-        uint gsi;
-        try
-        {
-            gsi = vm.Routes.Allocate();
-        }
-        catch (ApertureException)
-        {
-            return null;
-        }
+    public bool Takes(MsiMessage message) => KvmVm.IsTaken(message.Address);
 
+    /// <inheritdoc/>
+    public IMessageRoute? Reserve()
+    {
         try
         {
-            vm.Routes.Set(gsi, message);
-            vm.AddIrqfd(trigger, gsi);
-            return new Route(vm, trigger, gsi);
+            return new Route(vm, vm.Routes.Allocate());
         }
         catch (ApertureException)
         {
-            vm.Routes.Free(gsi);
             return null;
         }
     }
 
     /// <inheritdoc/>
-    public IDisposable? ConnectLevel(EventFd trigger, EventFd resample, uint gsi)
+    public bool TryRoute(ReadOnlySpan<RoutedMessage> changes)
     {
         try
         {
-            vm.AddIrqfd(trigger, gsi, resample);
-            return new Input(vm, trigger, gsi);
+            using (vm.Routes.BeginBatch())
+            {
+                foreach (RoutedMessage change in changes)
+                {
+                    vm.Routes.Set(((Route)change.Route).Gsi, change.Message);
+                }
+            }
+
+            return true;
         }
         catch (ApertureException)
         {
+            return false;
+        }
+    }
+
+    /// <inheritdoc/>
+    public IDisposable? ConnectLevel(EventFd trigger, EventFd resample, uint gsi, uint? isa)
+    {
+        if (vm.Routes.JoinWire(gsi, isa) is not { } number)
+        {
+            return null;
+        }
+
+        try
+        {
+            vm.AddIrqfd(trigger, number, resample);
+            return new Input(vm, trigger, gsi, number);
+        }
+        catch (ApertureException)
+        {
+            vm.Routes.LeaveWire(gsi);
             return null;
         }
     }
 
-    private sealed class Route(KvmVm vm, EventFd trigger, uint gsi) : IMessageRoute
+    // One owner at a time.
+    private sealed class Route(KvmVm vm, uint gsi) : IMessageRoute
     {
-        private int _ended;
+        private EventFd? _trigger;
+        private bool _ended;
 
-        public void Change(MsiMessage message) => vm.Routes.Set(gsi, message);
+        public uint Gsi => gsi;
+
+        public bool TryConnect(EventFd trigger)
+        {
+            try
+            {
+                vm.AddIrqfd(trigger, gsi);
+                _trigger = trigger;
+                return true;
+            }
+            catch (ApertureException)
+            {
+                return false;
+            }
+        }
+
+        public void Disconnect()
+        {
+            if (_trigger is { } trigger)
+            {
+                _trigger = null;
+                vm.RemoveIrqfd(trigger, gsi);
+            }
+        }
 
         public void Dispose()
         {
-            if (Interlocked.Exchange(ref _ended, 1) == 0)
+            if (!_ended)
             {
-                vm.RemoveIrqfd(trigger, gsi);
+                _ended = true;
+                Disconnect();
                 vm.Routes.Free(gsi);
             }
         }
     }
 
-    private sealed class Input(KvmVm vm, EventFd trigger, uint gsi) : IDisposable
+    private sealed class Input(KvmVm vm, EventFd trigger, uint gsi, uint number) : IDisposable
     {
         private int _ended;
 
@@ -71,7 +114,8 @@ internal sealed class KvmInterrupts(KvmVm vm) : IGuestInterrupts
         {
             if (Interlocked.Exchange(ref _ended, 1) == 0)
             {
-                vm.RemoveIrqfd(trigger, gsi);
+                vm.RemoveIrqfd(trigger, number);
+                vm.Routes.LeaveWire(gsi);
             }
         }
     }

@@ -74,7 +74,7 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
     /// <summary>True when the PICs, the I/O APIC, the local APICs and the interval timer are in the kernel.</summary>
     public bool HasInterruptControllers { get; }
 
-    /// <summary>Messages that KVM refused to take from <see cref="SignalMsi"/>.</summary>
+    /// <summary>Messages of <see cref="SignalMsi"/> that no controller took: written elsewhere than <see cref="IsTaken"/> says, or refused by KVM.</summary>
     public long DroppedMessages => Interlocked.Read(ref _droppedMessages);
 
     IMemorySlotBackend IVm.Slots => Memory;
@@ -107,12 +107,18 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
         return new GsiLine(_vm, gsi);
     }
 
+    /// <summary>
+    /// True when the local APICs take a write to <paramref name="address"/> as an interrupt: 0xFEExxxxx (SDM 3A 11.11.1). KVM looks at the destination in
+    /// the address only, so who gives it a message asks here first.
+    /// </summary>
+    public static bool IsTaken(GuestAddress address) => address.Value >> 20 == 0xFEE;
+
     /// <summary>Delivers a message signalled interrupt. Thread-safe, does not allocate.</summary>
     /// <returns>False when no controller took it; it is then counted in <see cref="DroppedMessages"/>.</returns>
     public bool SignalMsi(MsiMessage message)
     {
         // 0: delivered to a guest that had it masked or pending already, which is delivery all the same.
-        bool taken = KvmIoctl.TrySignalMsi(_vm, message.Address.Value, message.Data) >= 0;
+        bool taken = IsTaken(message.Address) && KvmIoctl.TrySignalMsi(_vm, message.Address.Value, message.Data) >= 0;
         if (!taken)
         {
             Interlocked.Increment(ref _droppedMessages);

@@ -15,8 +15,11 @@ public sealed class SlotListener : IFlatViewListener
     private readonly MemorySlot?[] _table;
     private FlatView _view = FlatView.Empty;
 
-    // True when the last change left nothing to try again.
+    // True when the last change had no fault: then one that touches no RAM leaves everything as it is, but for what the host refused.
     private bool _settled;
+
+    // Planned slots that the host refused. What the plan itself leaves trapped is no matter of the host and is not tried again.
+    private readonly List<MemorySlot> _refused = [];
 
     // No slot from this id on is in use; ids are given out from 0, so the table's tail is never walked.
     private int _end;
@@ -45,6 +48,7 @@ public sealed class SlotListener : IFlatViewListener
     {
         if (_settled && !diff.TouchesRam)
         {
+            RetryRefused();
             _view = next;
             VerifyInDebug();
             return;
@@ -58,7 +62,6 @@ public sealed class SlotListener : IFlatViewListener
         _view = next;
         _trapped = trapped;
         _slots = Snapshot();
-        _settled = fault is null && trapped.Count == 0;
         if (fault is null)
         {
             VerifyInDebug();
@@ -72,6 +75,7 @@ public sealed class SlotListener : IFlatViewListener
             }
         }
 
+        _settled = fault is null;
         if (fault is not null)
         {
             throw new ApertureException(fault, ApertureException.HostFailure);
@@ -114,6 +118,7 @@ public sealed class SlotListener : IFlatViewListener
 
     private void Add(SlotPlan plan, bool[] inPlace, List<TrappedRange> trapped)
     {
+        _refused.Clear();
         int id = 0;
         for (int wanted = 0; wanted < inPlace.Length; wanted++)
         {
@@ -123,27 +128,54 @@ public sealed class SlotListener : IFlatViewListener
             }
 
             MemorySlot slot = plan.Slots[wanted];
-            while (id < _table.Length && _table[id] is not null)
+            if (TryFill(ref id, slot) is { } reason)
             {
-                id++;
-            }
-
-            // Only slots that could not be deleted can have used up the ids that the plan counted on.
-            string? reason = id == _table.Length ? "no memory slot is free" : null;
-            if (reason is null && _backend.Set(id, slot) is not 0 and int errno)
-            {
-                reason = $"the host refused a memory slot: {MemoryMap.Describe(errno)}";
-            }
-
-            if (reason is null)
-            {
-                _table[id] = slot;
-                _end = Math.Max(_end, id + 1);
-            }
-            else
-            {
+                _refused.Add(slot);
                 trapped.Add(new TrappedRange(slot.Range, slot.Region, reason));
             }
+        }
+    }
+
+    // Puts the slot under the first free id from the given one on: null, or why it could not be.
+    private string? TryFill(ref int id, in MemorySlot slot)
+    {
+        while (id < _table.Length && _table[id] is not null)
+        {
+            id++;
+        }
+
+        // Only slots that could not be deleted can have used up the ids that the plan counted on.
+        if (id == _table.Length)
+        {
+            return "no memory slot is free";
+        }
+
+        int errno = _backend.Set(id, slot);
+        if (errno != 0)
+        {
+            return $"the host refused a memory slot: {MemoryMap.Describe(errno)}";
+        }
+
+        _table[id] = slot;
+        _end = Math.Max(_end, id + 1);
+        return null;
+    }
+
+    // The host may have room again.
+    private void RetryRefused()
+    {
+        if (_refused.Count == 0)
+        {
+            return;
+        }
+
+        int id = 0;
+        List<MemorySlot> taken = [.. _refused.Where(slot => TryFill(ref id, slot) is null)];
+        if (taken.Count != 0)
+        {
+            _refused.RemoveAll(taken.Contains);
+            _trapped = [.. _trapped.Where(range => !taken.Exists(slot => slot.Region == range.Region && slot.Range == range.Range))];
+            _slots = Snapshot();
         }
     }
 

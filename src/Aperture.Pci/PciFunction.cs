@@ -21,6 +21,8 @@ public class PciFunction
     private readonly List<Capability> _capabilities = [];
     private readonly Lock _intxGate = new();
     private PowerManagementCapability? _power;
+    private IMessageVectors? _msi;
+    private IMessageVectors? _msix;
     private volatile bool _intxAsserted;
 
     /// <summary>Makes an endpoint.</summary>
@@ -99,6 +101,10 @@ public class PciFunction
     /// <summary>Where MSI and MSI-X messages go; null means the hierarchy's sink.</summary>
     public IMsiSink? MsiSink { get; set; }
 
+    // Read from the registers each time: a device's thread may ask while the guest writes them, and its own write asks again.
+    private bool MayDriveIntx => InterruptPin != 0 && (Command & PciCommand.InterruptDisable) == 0
+        && _msi is not { IsEnabled: true } && _msix is not { IsEnabled: true };
+
     internal IMsiSink? EffectiveMsiSink => MsiSink ?? Bus?.Hierarchy?.MsiSink;
 
     private protected virtual int RomRegister => PciRegisters.RomType0;
@@ -157,6 +163,8 @@ public class PciFunction
         _capabilities.Add(capability);
         capability.Place(this, place);
         _power ??= capability as PowerManagementCapability;
+        _msi ??= capability as MsiCapability;
+        _msix ??= capability as MsixCapability;
     }
 
     /// <summary>
@@ -206,7 +214,7 @@ public class PciFunction
 
     /// <summary>
     /// Asserts or deasserts INTx inside the function. The status bit shows it; the line follows unless the guest disabled INTx
-    /// (PCI Local Bus 3.0, section 6.2.2). Thread-safe.
+    /// (PCI Local Bus 3.0, section 6.2.2) or enabled MSI or MSI-X, with which a function must not use its pin (section 6.8). Thread-safe.
     /// </summary>
     public void SetIntx(bool asserted)
     {
@@ -377,7 +385,13 @@ public class PciFunction
         {
             if (write.Register >= capability.Offset && write.Register < capability.Offset + capability.Length)
             {
-                return capability.OnWritten(write with { Register = write.Register - capability.Offset });
+                ConfigChange change = capability.OnWritten(write with { Register = write.Register - capability.Offset });
+                if (capability is IMessageVectors && change != ConfigChange.None)
+                {
+                    FollowIntx();
+                }
+
+                return change;
             }
         }
 
@@ -401,16 +415,22 @@ public class PciFunction
         if ((changed & (uint)PciCommand.InterruptDisable) != 0)
         {
             change |= ConfigChange.Interrupts;
-            lock (_intxGate)
-            {
-                DriveIntx();
-            }
+            FollowIntx();
         }
 
         return change;
     }
 
-    private void DriveIntx() => IntxLine?.Set(_intxAsserted && InterruptPin != 0 && (Command & PciCommand.InterruptDisable) == 0);
+    // What may keep INTx from the line has changed.
+    private void FollowIntx()
+    {
+        lock (_intxGate)
+        {
+            DriveIntx();
+        }
+    }
+
+    private void DriveIntx() => IntxLine?.Set(_intxAsserted && MayDriveIntx);
 
     private int FindPlace(Capability capability, int? offset, int first, int end)
     {

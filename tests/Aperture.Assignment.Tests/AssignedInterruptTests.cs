@@ -131,6 +131,111 @@ public class AssignedInterruptTests
     }
 
     [Fact]
+    public void A_growth_that_the_host_refuses_leaves_the_vectors_that_worked()
+    {
+        using Bench bench = Started();
+        bench.Device.TriggerErrno = (_, first, count) => first + count > 3 ? Errno.ENOSPC : 0;
+        bench.Program(1, masked: false);
+        bench.Program(2, masked: false);
+        bench.SetMsix(true);
+        bench.Program(5, masked: false);
+        Assert.Equal([1, 2], bench.Device.Enabled(VfioIrqIndex.Msix));
+        Assert.True(bench.Device.Raise(VfioIrqIndex.Msix, 1));
+        Assert.True(bench.Device.Raise(VfioIrqIndex.Msix, 2));
+        Assert.Equal([Bench.MessageOf(1), Bench.MessageOf(2)], bench.Guest.Delivered);
+        Assert.Single(bench.Events.Seen, "interrupts 2 failed 28");
+
+        // The vectors that work are not disabled again for one that does not fit, until the guest begins anew.
+        bench.Log.Clear();
+        bench.Program(5, masked: true);
+        bench.Program(5, masked: false);
+        bench.Program(2, masked: true);
+        bench.Program(2, masked: false);
+        Assert.DoesNotContain("disable 2", bench.Log);
+        bench.SetMsix(false);
+        bench.Device.TriggerErrno = (_, _, _) => 0;
+        bench.SetMsix(true);
+        Assert.Equal([1, 2, 5], bench.Device.Enabled(VfioIrqIndex.Msix));
+    }
+
+    [Fact]
+    public void When_the_host_gives_nothing_back_after_a_refused_growth_each_vector_begins_anew_when_it_is_written()
+    {
+        using Bench bench = Started();
+        bench.Device.TriggerErrno = (_, _, count) => count == 8 ? Errno.ENOSPC : 0;
+        bench.Program(1, masked: false);
+        bench.SetMsix(true);
+        bench.Device.TriggerErrno = (_, _, _) => Errno.ENOSPC;
+        bench.Program(5, masked: false);
+        Assert.Empty(bench.Device.Enabled(VfioIrqIndex.Msix));
+        bench.Device.TriggerErrno = (_, _, _) => 0;
+        bench.Program(1, masked: false);
+        bench.Program(5, masked: false);
+        Assert.True(bench.Device.Raise(VfioIrqIndex.Msix, 1));
+        Assert.True(bench.Device.Raise(VfioIrqIndex.Msix, 5));
+        Assert.Equal([Bench.MessageOf(1), Bench.MessageOf(5)], bench.Guest.Delivered);
+    }
+
+    [Fact]
+    public void All_vectors_that_are_enabled_together_are_routed_with_one_table_and_masking_costs_none()
+    {
+        const int Vectors = 64;
+        using Bench bench = Started(vectors: Vectors);
+        for (int vector = 0; vector < Vectors; vector++)
+        {
+            bench.Program(vector, masked: false);
+        }
+
+        bench.SetMsix(true);
+        Assert.Equal(1, bench.Guest.Tables);
+        Assert.Equal(Vectors, bench.Guest.Connected.Count);
+        bench.SetMsix(true, functionMasked: true);
+        Assert.Empty(bench.Guest.Connected);
+        bench.SetMsix(true);
+        MsixCapability msix = bench.Function.Find<MsixCapability>()!;
+        for (ulong vector = 0; vector < Vectors; vector++)
+        {
+            msix.Table.Write((vector * MsixCapability.EntrySize) + 12, 4, 1);
+            msix.Table.Write((vector * MsixCapability.EntrySize) + 12, 4, 0);
+        }
+
+        Assert.Equal(Vectors, bench.Guest.Connected.Count);
+        Assert.Equal(1, bench.Guest.Tables);
+        bench.SetMsix(false);
+        Assert.Equal(0, bench.Guest.Reserved);
+    }
+
+    [Fact]
+    public void Vectors_whose_table_the_hypervisor_refuses_are_delivered_by_this_process()
+    {
+        using Bench bench = Started(guest: new FakeGuest { RefusesTables = true });
+        bench.Program(0, masked: false);
+        bench.SetMsix(true);
+        Assert.Equal(1, bench.Function.RelayedInterrupts);
+        Assert.Equal(0, bench.Guest.Reserved);
+        bench.Device.Raise(VfioIrqIndex.Msix, 0);
+        Bench.Eventually(() => bench.Sink.Sent.Length == 1);
+    }
+
+    [Fact]
+    public void A_message_that_is_no_interrupt_gets_no_route_and_is_left_to_the_sink_that_counts_it()
+    {
+        using Bench bench = Started();
+        bench.Program(0, masked: false);
+        bench.SetMsix(true);
+        Assert.Single(bench.Guest.Connected);
+        bench.Function.Find<MsixCapability>()!.Table.Write(0, 8, 0x1000);
+        Assert.Empty(bench.Guest.Connected);
+        Assert.Equal(0, bench.Guest.Reserved);
+        bench.Device.Raise(VfioIrqIndex.Msix, 0);
+        Bench.Eventually(() => bench.Sink.Sent.Length == 1);
+        Assert.Equal(0x1000ul, bench.Sink.Sent[0].Address.Value);
+        bench.Program(0, masked: true);
+        bench.Program(0, masked: false);
+        Assert.Equal([Bench.MessageOf(0)], bench.Guest.Connected);
+    }
+
+    [Fact]
     public void A_host_that_can_grow_gets_each_vector_when_it_is_needed()
     {
         using Bench bench = Started(canGrow: true);

@@ -19,6 +19,68 @@ public class AssignedIntxTests
     }
 
     [Fact]
+    public void The_interrupt_status_is_the_devices_own_while_the_kernel_delivers()
+    {
+        using Bench bench = new(SampleConfig.Teaching());
+        bench.Function.IntxGsi = 18;
+        Assert.Equal(0u, bench.Read(PciRegisters.Status, 2) & 8);
+        bench.Device.Config[PciRegisters.Status] |= 8;
+        bench.Device.Raise(VfioIrqIndex.Intx);
+        Assert.Equal(0, bench.Function.RelayedInterrupts);
+        Assert.Equal(8u, bench.Read(PciRegisters.Status, 1) & 8);
+        Assert.Equal(8u, bench.Read(PciRegisters.Status, 2) & 8);
+        Assert.Equal(8u << 16, bench.Read(PciRegisters.Command, 4) & (8u << 16));
+        Assert.Equal(0u, bench.Read(PciRegisters.Command, 2) & 8);
+
+        // The bit stays while INTx is disabled (PCI Local Bus 3.0, section 6.2.3), and falls when the device has been served.
+        bench.Enable(PciCommand.InterruptDisable);
+        Assert.Equal(8u, bench.Read(PciRegisters.Status, 2) & 8);
+        bench.Device.Config[PciRegisters.Status] &= 0xF7;
+        Assert.Equal(0u, bench.Read(PciRegisters.Status, 2) & 8);
+
+        // A device that does not answer for a moment, as in a reset, has nothing pending.
+        (bench.Device.Config[PciRegisters.Status], bench.Device.Config[PciRegisters.Status + 1]) = (0xFF, 0xFF);
+        Assert.Equal(0u, bench.Read(PciRegisters.Status, 2) & 8);
+    }
+
+    [Fact]
+    public void Intx_reaches_the_8259s_too_while_the_guest_routes_it_there()
+    {
+        using Bench bench = new(SampleConfig.Teaching());
+        bench.Function.IntxGsi = 18;
+        Assert.Null(bench.Guest.Isa);
+        bench.Function.IntxIsa = 10;
+        Assert.Equal([18u], bench.Guest.Levels);
+        Assert.Equal(10u, bench.Guest.Isa);
+        Assert.Equal(0, bench.Function.RelayedInterrupts);
+        bench.Function.IntxIsa = 11;
+        Assert.Equal(11u, bench.Guest.Isa);
+        bench.Write(0x42, 2, 1);
+        Assert.Empty(bench.Guest.Levels);
+        bench.Function.IntxIsa = 10;
+        Assert.Empty(bench.Guest.Levels);
+        bench.Write(0x42, 2, 0);
+        Assert.Equal(10u, bench.Guest.Isa);
+        bench.Function.IntxIsa = null;
+        Assert.Equal([18u], bench.Guest.Levels);
+        Assert.Null(bench.Guest.Isa);
+    }
+
+    [Fact]
+    public void Where_the_hypervisor_cannot_reach_the_8259s_input_the_line_does()
+    {
+        using Bench bench = new(SampleConfig.Teaching(), guest: new FakeGuest { TakenIsa = 10 });
+        bench.Function.IntxGsi = 18;
+        bench.Function.IntxIsa = 10;
+        Assert.Equal(1, bench.Function.RelayedInterrupts);
+        bench.Device.Raise(VfioIrqIndex.Intx);
+        Bench.Eventually(() => bench.Line.Rises == 1);
+        bench.Function.IntxIsa = 11;
+        Assert.Equal(0, bench.Function.RelayedInterrupts);
+        Assert.Equal([18u], bench.Guest.Levels);
+    }
+
+    [Fact]
     public void Another_input_takes_the_place_of_the_first()
     {
         using Bench bench = new(SampleConfig.Teaching());

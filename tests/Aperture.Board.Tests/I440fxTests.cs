@@ -1,4 +1,5 @@
 using Aperture.Board.Tests.Fakes;
+using Aperture.Pci;
 
 namespace Aperture.Board.Tests;
 
@@ -104,6 +105,25 @@ public class I440fxTests
         // 8 is the clock's: a reserved value routes nowhere.
         board.Write(router, register, 8, 1);
         Assert.Equal([apic], Asserted(board));
+    }
+
+    [Fact]
+    public void A_function_that_raises_its_interrupts_itself_is_told_where_its_PIRQ_reaches_the_8259s_until_it_leaves()
+    {
+        using TestBoard board = TestBoard.Raw(Board, Device);
+        List<uint?> told = [];
+        board.Write("isa", 0x60, 0x0B0B_0B0B);
+        PciFunction function = new("raiser", new PciIdentity(0x1234, 0x11E8, 0xFF_0000), ConfigSpace.ConventionalSize);
+        function.SetInterruptPin(1);
+        board.Board.Plug(board.Board.Pci.Root, new DeviceNode("raiser", 0x38, _ => new MadeFunction(function) { RoutedToIsa = told.Add }));
+        Assert.Equal([11u], told);
+        board.Write("isa", 0x60, 0x0A0A_0A0A);
+        board.Write("isa", 0x60, 0x0A0A_0A0A);
+        board.Write("isa", 0x60, 0x8080_8080);
+        Assert.Equal([11u, 10u, null], told);
+        board.Board.Unplug(function);
+        board.Write("isa", 0x60, 0x0B0B_0B0B);
+        Assert.Equal(3, told.Count);
     }
 
     [Fact]

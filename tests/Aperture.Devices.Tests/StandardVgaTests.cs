@@ -207,6 +207,29 @@ public sealed class StandardVgaTests : IDisposable
         Assert.Equal(0u, Pixel(_driver.Vga.Capture(), 0, 0));
     }
 
+    [Theory]
+    [InlineData(8)]
+    [InlineData(32)]
+    public void A_Bochs_mode_that_is_on_cannot_be_stretched_beyond_the_memory(int depth)
+    {
+        _driver.DispiMode(640, 480, (ushort)depth);
+        _driver.Dispi(2, 12000);
+        _driver.Dispi(1, 16000);
+        _driver.Dispi(6, 16000);
+        _driver.Dispi(8, 0);
+        ScreenImage image = _driver.Vga.Capture();
+        Assert.True((ulong)image.Width * (ulong)image.Height * (ulong)depth / 8 <= _driver.Vga.Memory(0)!.Size, $"{image.Width} by {image.Height}");
+
+        // What fits is taken while the mode is on.
+        _driver.DispiMode(640, 480, (ushort)depth);
+        _driver.Dispi(2, 600);
+        _driver.Dispi(6, 800);
+        _driver.Dispi(1, 800);
+        _driver.Dispi(8, 0);
+        image = _driver.Vga.Capture();
+        Assert.Equal((800, 600), (image.Width, image.Height));
+    }
+
     // A bus splits a word at an odd port.
     [Fact]
     public void Bochs_data_is_taken_in_two_bytes_and_given_in_two()

@@ -113,6 +113,24 @@ public class InterruptTests
         guest.Vm.RemoveIrqfd(trigger, 4);
     }
 
+    // As a chipset's route register wires INTx, for a guest without an I/O APIC driver.
+    [Fact]
+    public void A_level_eventfd_of_an_IO_APIC_pin_reaches_the_PIC_and_hears_of_the_end_of_the_interrupt()
+    {
+        using KvmGuest guest = KvmGuest.Start(WaitsForLine());
+        using EventFd trigger = new();
+        using EventFd ended = new();
+        IGuestInterrupts interrupts = ((IVm)guest.Vm).EventInterrupts!;
+        using IDisposable? link = interrupts.ConnectLevel(trigger, ended, 17, 4);
+        Assert.NotNull(link);
+        RunUntilInterrupted(guest, trigger.Signal);
+        guest.Vcpus.Resume();
+        PollItem[] items = [new(ended.Descriptor, PollEvents.Readable)];
+        int ready = Poll.Wait(items, 20_000);
+        guest.Vcpus.Stop();
+        Assert.Equal(1, ready);
+    }
+
     [Fact]
     public void A_message_reaches_the_local_APIC()
     {
@@ -127,6 +145,42 @@ public class InterruptTests
         using KvmGuest guest = KvmGuest.Start(WaitsForMessage());
         bool taken = guest.Vm.SignalMsi(new MsiMessage(new GuestAddress(0xFEEF_F000), 0x30));
         Assert.Equal(taken ? 0 : 1, guest.Vm.DroppedMessages);
+    }
+
+    // KVM would deliver all of these to APIC 0, as it looks at bits 19:0 only.
+    [Theory]
+    [InlineData(0)]
+    [InlineData(0x1000)]
+    [InlineData(0xFED0_0000)]
+    [InlineData(0xFEF0_0000)]
+    [InlineData(0x1_FEE0_0000)]
+    public void A_message_elsewhere_than_in_the_interrupt_window_is_dropped_and_counted(long address)
+    {
+        using KvmGuest guest = KvmGuest.Start(WaitsForMessage());
+        MsiMessage elsewhere = new(new GuestAddress((ulong)address), MessageVector);
+        Assert.False(guest.Vm.SignalMsi(elsewhere));
+        Assert.Equal(1, guest.Vm.DroppedMessages);
+
+        // Nor is there a route for it: who sends it does so by itself, and it is counted.
+        IGuestInterrupts interrupts = ((IVm)guest.Vm).EventInterrupts!;
+        Assert.False(interrupts.Takes(elsewhere));
+        Assert.True(interrupts.Takes(Message));
+    }
+
+    [Fact]
+    public void A_route_keeps_its_message_while_nothing_is_tied_to_it()
+    {
+        using KvmGuest guest = KvmGuest.Start(WaitsForMessage());
+        using EventFd trigger = new();
+        IGuestInterrupts interrupts = ((IVm)guest.Vm).EventInterrupts!;
+        using IMessageRoute route = interrupts.Reserve()!;
+        Assert.True(interrupts.TryRoute([new RoutedMessage(route, Message)]));
+        Assert.True(route.TryConnect(trigger));
+        route.Disconnect();
+        trigger.Signal();
+        Assert.True(trigger.TryTake(out _));
+        Assert.True(route.TryConnect(trigger));
+        RunUntilInterrupted(guest, trigger.Signal);
     }
 
     [Fact]

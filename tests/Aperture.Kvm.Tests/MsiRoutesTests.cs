@@ -1,3 +1,4 @@
+using Aperture.Linux;
 using Aperture.Linux.Kvm;
 
 namespace Aperture.Kvm.Tests;
@@ -68,6 +69,53 @@ public class MsiRoutesTests
         Assert.Equal(5, Assert.Single(_applied).Count(entry => entry.Type == 2));
         routes.BeginBatch().Dispose();
         Assert.Single(_applied);
+    }
+
+    [Fact]
+    public void A_wire_is_the_last_number_at_its_pin_and_at_the_PICs_input_that_it_reaches_too()
+    {
+        MsiRoutes routes = Make();
+        Assert.Equal(24u, routes.JoinWire(17, null));
+        Assert.Equal(24u, At(2, 17));
+        Assert.DoesNotContain(_applied[^1], entry => entry is { Gsi: 24, Irqchip: < 2 });
+        Assert.Equal(24u, routes.JoinWire(17, 10));
+        Assert.Equal(24u, At(1, 2));
+        Assert.Equal(2, _applied.Count);
+        Assert.Null(routes.JoinWire(18, 10));
+        Assert.Equal(25u, routes.JoinWire(18, 5));
+        Assert.Equal(25u, At(0, 5));
+
+        // The register moves the wire: those that use it follow one after the other.
+        routes.LeaveWire(17);
+        Assert.Equal(24u, routes.JoinWire(17, 11));
+        Assert.Equal((24u, 10u), (At(1, 3), At(1, 2)));
+        Assert.Equal(25u, routes.JoinWire(18, 10));
+        Assert.Equal((25u, 5u), (At(1, 2), At(0, 5)));
+        routes.LeaveWire(17);
+        routes.LeaveWire(17);
+        Assert.Equal((17u, 11u), (At(2, 17), At(1, 3)));
+        Assert.Equal(24u, routes.JoinWire(19, 11));
+        Assert.All((uint[])[2, 16, 99], isa => Assert.Null(routes.JoinWire(20, isa)));
+        Assert.Throws<ArgumentOutOfRangeException>(() => routes.LeaveWire(17));
+
+        uint At(uint chip, uint pin) => _applied[^1].Last(entry => entry.Type == 1 && entry.Irqchip == chip && entry.Pin == pin).Gsi;
+    }
+
+    [Fact]
+    public void A_table_that_KVM_refuses_leaves_no_wire_behind()
+    {
+        bool refuses = true;
+        MsiRoutes routes = new(4096, _ =>
+        {
+            if (refuses)
+            {
+                throw new LinuxException("refused", Errno.EINVAL);
+            }
+        });
+        Assert.Null(routes.JoinWire(17, 10));
+        refuses = false;
+        Assert.Equal(24u, routes.JoinWire(18, 10));
+        Assert.Equal(25u, routes.JoinWire(17, null));
     }
 
     [Fact]

@@ -110,6 +110,46 @@ public sealed class SlotListenerTests : IDisposable
         Assert.Equal(2, backend.Table.Count);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_change_without_RAM_goes_the_short_way_whatever_is_trapped(int trapped)
+    {
+        FakeSlots backend = new(1) { Fails = _ => trapped == 2 };
+        using AddressSpace space = Space(backend, out SlotListener listener);
+        Change(space, change => change.Place(Ram("bar", 0, 2), new GuestAddress(0x10000), 0));
+        if (trapped == 1)
+        {
+            Change(space, change => change.Place(Ram("one too many", 4, 2), new GuestAddress(0x20000), 0));
+        }
+
+        Assert.Equal(trapped == 0 ? 0 : 1, listener.Trapped.Count);
+        IReadOnlyList<MemorySlot> slots = listener.Slots;
+        IReadOnlyList<TrappedRange> ranges = listener.Trapped;
+        backend.Calls.Clear();
+        Change(space, change => change.Place(Region.Trapped("device", 0x1000, new ByteDevice(0x1000)), new GuestAddress(0x30000), 0));
+
+        // The long way publishes both anew. Only what the host refused is asked for again.
+        Assert.Same(slots, listener.Slots);
+        Assert.Same(ranges, listener.Trapped);
+        Assert.Equal(trapped == 2 ? ["+0x10000-0x11fff"] : [], backend.Calls);
+    }
+
+    [Fact]
+    public void A_refused_BAR_is_mapped_by_a_change_that_touches_no_RAM()
+    {
+        FakeSlots backend = new(8) { Fails = _ => true };
+        using AddressSpace space = Space(backend, out SlotListener listener);
+        Change(space, change => change.Place(Ram("bar", 0, 2), new GuestAddress(0x10000), 0));
+        Assert.Single(listener.Trapped);
+        backend.Fails = _ => false;
+        Change(space, change => change.Place(Region.Trapped("device", 0x1000, new ByteDevice(0x1000)), new GuestAddress(0x30000), 0));
+        Assert.Empty(listener.Trapped);
+        Assert.Equal("bar", Assert.Single(listener.Slots).Region.Name);
+        Assert.Null(listener.Verify());
+    }
+
     [Fact]
     public void RAM_that_must_be_mapped_and_is_refused_is_a_host_failure_that_names_it()
     {

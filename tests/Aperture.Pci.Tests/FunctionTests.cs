@@ -91,6 +91,40 @@ public class FunctionTests
         Assert.Equal(0u, function.ReadConfig(PciRegisters.Status, 1));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Enabling_messages_silences_a_raised_intx_and_disabling_them_lets_it_through_again(bool msix)
+    {
+        PciFunction function = Build.Function();
+        StandardCapability capability = msix ? new MsixCapability(2, 0, 0, 0, 0x800) : new MsiCapability(1);
+        function.AddCapability(capability);
+        RecordingLine line = new();
+        function.IntxLine = line;
+        function.SetInterruptPin(1);
+        function.SetIntx(true);
+        Assert.True(line.Level);
+
+        uint enable = msix ? 0x8000u : 1u;
+        function.WriteConfig(capability.Offset + 2, 2, enable);
+        Assert.False(line.Level);
+        Assert.Equal(0x18u, function.ReadConfig(PciRegisters.Status, 1));
+        function.SetIntx(false);
+        function.SetIntx(true);
+        Assert.False(line.Level);
+
+        function.WriteConfig(capability.Offset + 2, 2, 0);
+        Assert.True(line.Level);
+        function.WriteConfig(PciRegisters.Command, 2, (uint)PciCommand.InterruptDisable);
+        function.WriteConfig(capability.Offset + 2, 2, enable);
+        function.WriteConfig(capability.Offset + 2, 2, 0);
+        Assert.False(line.Level);
+        function.WriteConfig(PciRegisters.Command, 2, 0);
+        Assert.True(line.Level);
+        function.Reset(ResetKind.Function);
+        Assert.False(line.Level);
+    }
+
     [Fact]
     public void A_function_without_an_interrupt_pin_never_drives_a_line()
     {

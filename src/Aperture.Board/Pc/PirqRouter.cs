@@ -26,6 +26,9 @@ internal sealed class PirqRouter : IIntxWiring, IMapPart
     /// <inheritdoc/>
     public IInterruptLine LineOf(uint gsi) => _pirqs[gsi - PirqWiring.Gsi(0)];
 
+    /// <inheritdoc/>
+    public IDisposable? FollowIsa(uint gsi, Action<uint?> follower) => _pirqs[gsi - PirqWiring.Gsi(0)].Follow(follower);
+
     /// <summary>Brings the routes to the 8259s to what the route registers say. Changes no address.</summary>
     public void Update(MapChange change)
     {
@@ -42,6 +45,20 @@ internal sealed class PirqRouter : IIntxWiring, IMapPart
         private bool _asserted;
         private uint? _route;
         private IInterruptLine? _isa;
+
+        // Replaced as a whole, with the hierarchy's lock.
+        private Action<uint?>? _followers;
+
+        public IDisposable Follow(Action<uint?> follower)
+        {
+            _followers += follower;
+            if (_route is not null)
+            {
+                follower(_route);
+            }
+
+            return new Following(this, follower);
+        }
 
         public void Set(bool asserted)
         {
@@ -67,6 +84,14 @@ internal sealed class PirqRouter : IIntxWiring, IMapPart
                 _isa = interrupt is { } gsi ? lines.Source(gsi) : null;
                 _isa?.Set(_asserted);
             }
+
+            // Without the gate: a follower lets its line fall, which comes back here.
+            _followers?.Invoke(interrupt);
+        }
+
+        private sealed class Following(Pirq pirq, Action<uint?> follower) : IDisposable
+        {
+            public void Dispose() => pirq._followers -= follower;
         }
     }
 }

@@ -87,20 +87,25 @@ internal sealed class Dispi(VgaState state, RamBlock memory)
             switch (index)
             {
                 case IdRegister when value is >= FirstId and <= LastId:
-                case WidthRegister when value <= MostPixels:
-                case HeightRegister when value <= MostLines:
                     _registers[index] = value;
                     break;
+                case WidthRegister when value <= MostPixels:
+                case HeightRegister when value <= MostLines:
+                    _ = Resize(index, value);
+                    break;
                 case DepthRegister when value is 0 or 4 or 8 or 15 or 16 or 24 or 32:
-                    _registers[index] = value == 0 ? (ushort)8 : value;
+                    _ = Resize(index, value == 0 ? (ushort)8 : value);
                     break;
                 case BankRegister or XRegister or YRegister:
                     _registers[index] = value;
                     Publish();
                     break;
                 case VirtualWidthRegister when value >= _registers[WidthRegister] && value <= MostPixels:
-                    _registers[index] = value;
-                    Publish();
+                    if (Resize(index, value))
+                    {
+                        Publish();
+                    }
+
                     break;
                 case EnableRegister:
                     Enable(value);
@@ -111,9 +116,23 @@ internal sealed class Dispi(VgaState state, RamBlock memory)
         }
     }
 
+    // A mode that is on never shows more than there is memory for: what would make it so is not taken, as the mode would not have been enabled.
+    private bool Resize(int index, ushort value)
+    {
+        ushort before = _registers[index];
+        _registers[index] = value;
+        if (IsEnabled && !Fits())
+        {
+            _registers[index] = before;
+            return false;
+        }
+
+        return true;
+    }
+
     private void Enable(ushort value)
     {
-        bool wasEnabled = (_registers[EnableRegister] & EnableBit) != 0;
+        bool wasEnabled = IsEnabled;
         bool enable = (value & EnableBit) != 0;
         if (enable && !wasEnabled)
         {
@@ -149,19 +168,23 @@ internal sealed class Dispi(VgaState state, RamBlock memory)
         }
     }
 
+    private bool IsEnabled => (_registers[EnableRegister] & EnableBit) != 0;
+
     private bool Fits() => _registers[WidthRegister] != 0 && _registers[HeightRegister] != 0 && _registers[DepthRegister] != 0 && VisibleBytes() <= memory.Size;
 
     // A 4-bit mode takes all four planes.
-    private ulong VisibleBytes() => LineBytes() * _registers[HeightRegister];
+    private ulong VisibleBytes() => LineBytes(Math.Max(_registers[WidthRegister], _registers[VirtualWidthRegister])) * _registers[HeightRegister];
 
-    private ulong LineBytes() => _registers[DepthRegister] == 4
-        ? _registers[VirtualWidthRegister] / 8UL * 4
-        : (ulong)_registers[VirtualWidthRegister] * (ulong)((_registers[DepthRegister] + 7) / 8);
+    private ulong LineBytes(ushort pixels) => _registers[DepthRegister] == 4 ? pixels / 8UL * 4 : pixels * (ulong)((_registers[DepthRegister] + 7) / 8);
 
-    private ushort VirtualHeight() => LineBytes() == 0 ? (ushort)0 : (ushort)Math.Min(memory.Size / LineBytes(), ushort.MaxValue);
+    private ushort VirtualHeight()
+    {
+        ulong line = LineBytes(_registers[VirtualWidthRegister]);
+        return line == 0 ? (ushort)0 : (ushort)Math.Min(memory.Size / line, ushort.MaxValue);
+    }
 
     private void Publish() => state.Dispi = new DispiMode(
-        (_registers[EnableRegister] & EnableBit) != 0,
+        IsEnabled,
         _registers[WidthRegister],
         _registers[HeightRegister],
         _registers[DepthRegister],

@@ -114,6 +114,41 @@ public static partial class KvmIoctl
     public static void SetXcrs(SafeFileDescriptor vcpu, Span<byte> state) =>
         Transfer(vcpu, KvmRequest.SetXcrs, state, KvmStateSize.Xcrs, "cannot set a vCPU's extended control registers");
 
+    /// <summary>
+    /// KVM_GET_XSAVE2 (KVM API 4.134) into as many bytes as KVM_CAP_XSAVE2 says, or KVM_GET_XSAVE (4.42) into <see cref="KvmStateSize.Xsave"/> bytes.
+    /// </summary>
+    public static void GetXsave(SafeFileDescriptor vcpu, Span<byte> state, bool whole)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(state.Length, KvmStateSize.Xsave, nameof(state));
+        Checked(TryCall(vcpu, whole ? KvmRequest.GetXsave2 : KvmRequest.GetXsave, state), "cannot read a vCPU's extended state");
+    }
+
+    /// <summary>KVM_SET_XSAVE (KVM API 4.43) from what <see cref="GetXsave"/> gave.</summary>
+    public static void SetXsave(SafeFileDescriptor vcpu, Span<byte> state)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(state.Length, KvmStateSize.Xsave, nameof(state));
+        Checked(TryCall(vcpu, KvmRequest.SetXsave, state), "cannot set a vCPU's extended state");
+    }
+
+    /// <summary>
+    /// KVM_GET_NESTED_STATE (KVM API 4.114) into <see cref="KvmStateSize.NestedState"/> bytes; false when there is more than that, as while the guest
+    /// is a hypervisor, or none can be had.
+    /// </summary>
+    public static bool TryGetNestedState(SafeFileDescriptor vcpu, Span<byte> state)
+    {
+        const int SizeField = 4;
+        CheckSize(state, KvmStateSize.NestedState);
+        MemoryMarshal.Write(state[SizeField..], KvmStateSize.NestedState);
+        return TryCall(vcpu, KvmRequest.GetNestedState, state) == 0;
+    }
+
+    /// <summary>KVM_SET_NESTED_STATE (KVM API 4.115) from what <see cref="TryGetNestedState"/> gave: the guest is no hypervisor any more.</summary>
+    public static bool TrySetNestedState(SafeFileDescriptor vcpu, Span<byte> state)
+    {
+        CheckSize(state, KvmStateSize.NestedState);
+        return TryCall(vcpu, KvmRequest.SetNestedState, state) == 0;
+    }
+
     /// <summary>KVM_GET_DEBUGREGS (KVM API 4.33) into <see cref="KvmStateSize.DebugRegisters"/> bytes.</summary>
     public static void GetDebugRegisters(SafeFileDescriptor vcpu, Span<byte> state) =>
         Transfer(vcpu, KvmRequest.GetDebugRegisters, state, KvmStateSize.DebugRegisters, "cannot read a vCPU's debug registers");

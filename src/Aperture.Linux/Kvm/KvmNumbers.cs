@@ -54,6 +54,9 @@ public enum KvmCapability
     /// <summary>KVM_CAP_DEBUGREGS.</summary>
     DebugRegisters = 50,
 
+    /// <summary>KVM_CAP_XSAVE.</summary>
+    Xsave = 55,
+
     /// <summary>KVM_CAP_XCRS.</summary>
     Xcrs = 56,
 
@@ -74,6 +77,12 @@ public enum KvmCapability
 
     /// <summary>KVM_CAP_IMMEDIATE_EXIT.</summary>
     ImmediateExit = 136,
+
+    /// <summary>KVM_CAP_NESTED_STATE: the most bytes that the state of a guest's own hypervisor takes.</summary>
+    NestedState = 157,
+
+    /// <summary>KVM_CAP_XSAVE2: bytes of a vCPU's extended state.</summary>
+    Xsave2 = 208,
 }
 
 /// <summary>Why KVM_RUN returned (KVM API 5, linux/kvm.h).</summary>

@@ -230,6 +230,12 @@ public static class KvmStateSize
     /// <summary>struct kvm_xcrs.</summary>
     public const int Xcrs = 392;
 
+    /// <summary>struct kvm_xsave; the least, KVM_CAP_XSAVE2 says how much there is.</summary>
+    public const int Xsave = 4096;
+
+    /// <summary>struct kvm_nested_state without what follows it while a guest of the guest exists.</summary>
+    public const int NestedState = 128;
+
     /// <summary>struct kvm_debugregs.</summary>
     public const int DebugRegisters = 128;
 

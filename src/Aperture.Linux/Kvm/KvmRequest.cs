@@ -54,5 +54,10 @@ internal enum KvmRequest : uint
     SetDebugRegisters = 0x4080AEA2,
     GetXcrs = 0x8188AEA6,
     SetXcrs = 0x4188AEA7,
+    GetXsave = 0x9000AEA4,
+    SetXsave = 0x5000AEA5,
+    GetXsave2 = 0x9000AECF,
+    GetNestedState = 0xC080AEBE,
+    SetNestedState = 0x4080AEBF,
     GetStatisticsFile = 0xAECE,
 }

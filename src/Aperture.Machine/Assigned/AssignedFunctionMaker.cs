@@ -46,7 +46,7 @@ internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open
 
             Report(part, device, function);
             AssignedFunction made = function;
-            return new MadeFunction(function, regions, [function]) { Wired = gsi => made.IntxGsi = gsi };
+            return new MadeFunction(function, regions, [function]) { Wired = gsi => made.IntxGsi = gsi, RoutedToIsa = input => made.IntxIsa = input };
         }
         catch
         {

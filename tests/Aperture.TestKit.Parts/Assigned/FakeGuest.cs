@@ -21,11 +21,25 @@ public sealed class FakeGuest : IGuestInterrupts
 
     public List<uint> Levels { get; } = [];
 
+    /// <summary>The input of the 8259s that the connected level raises as well.</summary>
+    public uint? Isa { get; private set; }
+
+    /// <summary>An input of the 8259s that cannot be had.</summary>
+    public uint? TakenIsa { get; set; }
+
     public int LevelRaises { get; private set; }
 
-    public List<MsiMessage> Connected => [.. _routes.Select(r => r.Message)];
+    public List<MsiMessage> Connected => [.. _routes.Where(r => r.Trigger is not null).Select(r => r.Message!.Value)];
 
+    /// <summary>Messages that took another's place on a route.</summary>
     public int Changes { get; private set; }
+
+    /// <summary>How often the table of routes was written: the hypervisor takes whole ones.</summary>
+    public int Tables { get; private set; }
+
+    public bool RefusesTables { get; set; }
+
+    public int Reserved => _routes.Count;
 
     public List<string> Log { get; set; } = [];
 
@@ -34,34 +48,49 @@ public sealed class FakeGuest : IGuestInterrupts
 
     private EventFd? _levelTrigger;
 
-    public IMessageRoute? Connect(EventFd trigger, MsiMessage message)
+    public bool Takes(MsiMessage message) => message.Address.Value >> 20 == 0xFEE;
+
+    public IMessageRoute? Reserve()
     {
         if (RoutesLeft <= _routes.Count)
         {
             return null;
         }
 
-        Assert.DoesNotContain(_routes, r => r.Trigger == trigger);
-        Connecting?.Invoke();
-        Route route = new(this, trigger, message);
+        Route route = new(this);
         _routes.Add(route);
-        if (trigger.TryTake(out _))
-        {
-            Delivered.Add(message);
-            trigger.Signal();
-        }
-
         return route;
     }
 
-    public IDisposable? ConnectLevel(EventFd trigger, EventFd resample, uint gsi)
+    public bool TryRoute(ReadOnlySpan<RoutedMessage> changes)
     {
-        if (!HasLevels)
+        if (RefusesTables)
+        {
+            return false;
+        }
+
+        Tables++;
+        foreach (RoutedMessage change in changes)
+        {
+            Route route = (Route)change.Route;
+            Assert.Contains(route, _routes);
+            Assert.True(Takes(change.Message));
+            Changes += route.Message is null ? 0 : 1;
+            route.Message = change.Message;
+        }
+
+        return true;
+    }
+
+    public IDisposable? ConnectLevel(EventFd trigger, EventFd resample, uint gsi, uint? isa)
+    {
+        if (!HasLevels || (isa is not null && isa == TakenIsa))
         {
             return null;
         }
 
         Levels.Add(gsi);
+        Isa = isa;
         _levelTrigger = trigger;
         return new Level(this, gsi);
     }
@@ -75,26 +104,44 @@ public sealed class FakeGuest : IGuestInterrupts
 
         if (_routes.Find(r => r.Trigger == trigger) is { } route && trigger.TryTake(out _))
         {
-            Delivered.Add(route.Message);
+            Delivered.Add(route.Message!.Value);
         }
     }
 
-    private sealed class Route(FakeGuest guest, EventFd trigger, MsiMessage message) : IMessageRoute
+    private sealed class Route(FakeGuest guest) : IMessageRoute
     {
-        public EventFd Trigger => trigger;
+        public EventFd? Trigger { get; private set; }
 
-        public MsiMessage Message { get; private set; } = message;
+        public MsiMessage? Message { get; set; }
 
-        public void Change(MsiMessage changed)
+        public bool TryConnect(EventFd trigger)
         {
-            guest.Changes++;
-            Message = changed;
+            Assert.DoesNotContain(guest._routes, r => r.Trigger == trigger);
+            Assert.NotNull(Message);
+            guest.Connecting?.Invoke();
+            Trigger = trigger;
+            if (trigger.TryTake(out _))
+            {
+                guest.Delivered.Add(Message.Value);
+                trigger.Signal();
+            }
+
+            return true;
+        }
+
+        public void Disconnect()
+        {
+            if (Trigger is not null)
+            {
+                Trigger = null;
+                guest.Log.Add("unroute");
+            }
         }
 
         public void Dispose()
         {
+            Disconnect();
             Assert.True(guest._routes.Remove(this));
-            guest.Log.Add("unroute");
         }
     }
 
@@ -104,6 +151,7 @@ public sealed class FakeGuest : IGuestInterrupts
         {
             Assert.True(guest.Levels.Remove(gsi));
             guest._levelTrigger = null;
+            guest.Isa = null;
         }
     }
 }
