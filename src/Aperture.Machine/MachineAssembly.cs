@@ -91,6 +91,7 @@ internal static class MachineAssembly
                 Serial = serial.Backend,
                 DebugConsoles = consoles.Ports,
                 DebugExitPorts = plan.DebugExits,
+                HasTestDevice = plan.HasTestDevice,
                 Reserved = plan.Reserved,
             }));
         PciBoard board = pc.Board;
