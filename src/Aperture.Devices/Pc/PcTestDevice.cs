@@ -94,7 +94,7 @@ public sealed class PcTestDevice : IResettable
 
         private static int Shift(ulong offset) => (int)(8 * (offset & 3));
 
-        private static bool IsRegister(ulong offset, int size) => 
+        private static bool IsRegister(ulong offset, int size) =>
             size is 1 or 2 or 4 && offset < RegisterPorts && (offset & 4) == 0 && (offset & 3) + (ulong)size <= 4;
     }
 
