@@ -75,7 +75,7 @@ public static class ConfigReader
 
         if (config.Kernel is null && config.Firmware is null)
         {
-            throw new ApertureException("There is nothing to boot: give --kernel FILE (a bzImage or a PVH ELF) or --firmware FILE.");
+            throw new ApertureException("There is nothing to boot: give --kernel FILE (a bzImage, or an ELF for PVH or Multiboot) or --firmware FILE.");
         }
 
         if (config.Kernel is null && (config.Initramfs is not null || config.CommandLine.Length > 0))

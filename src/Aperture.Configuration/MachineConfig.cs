@@ -46,7 +46,7 @@ public sealed record MachineConfig
     /// <summary>Back RAM with the host's huge pages.</summary>
     public bool HugePages { get; init; }
 
-    /// <summary>The kernel to boot, bzImage or ELF with a PVH note: directly, or through <see cref="Firmware"/> (a bzImage).</summary>
+    /// <summary>The kernel to boot, bzImage or ELF with a PVH note or a Multiboot header: directly, or through <see cref="Firmware"/> (a bzImage).</summary>
     public string? Kernel { get; init; }
 
     /// <summary>The initial RAM file system for <see cref="Kernel"/>.</summary>

@@ -49,7 +49,7 @@ public static class MachineOptions
     /// <summary>All of them, in the order help shows them.</summary>
     public static IReadOnlyList<MachineOption> All { get; } =
     [
-        new("--kernel", "FILE", OptionGroup.Boot, "boot this bzImage or PVH ELF, directly or through --firmware",
+        new("--kernel", "FILE", OptionGroup.Boot, "boot this bzImage, or ELF with a PVH note or Multiboot header, directly or through --firmware",
             (c, s) => c with { Kernel = FileName(s) }) { Shape = OptionShape.File },
         new("--initramfs", "FILE", OptionGroup.Boot, "initial RAM file system for --kernel",
             (c, s) => c with { Initramfs = FileName(s) }) { Shape = OptionShape.File },

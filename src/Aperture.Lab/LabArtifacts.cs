@@ -33,6 +33,9 @@ public sealed record LabArtifacts(string Folder)
     /// <summary>The bank with its variables, as delivered.</summary>
     public string Ovmf32Variables => Path.Combine(Folder, "OVMF32_VARS_4M.fd");
 
+    /// <summary>Debian's firmware test suite (fwts), a script that starts it with libraries of its own.</summary>
+    public string FirmwareTestSuite => Path.Combine(Folder, "fwts");
+
     /// <summary>True when both banks are here.</summary>
     public bool HasOvmf32 => File.Exists(Ovmf32Code) && File.Exists(Ovmf32Variables);
 

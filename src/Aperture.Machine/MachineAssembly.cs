@@ -96,6 +96,7 @@ internal static class MachineAssembly
                 Serial = serial.Backend,
                 DebugConsoles = consoles.Ports,
                 DebugExitPorts = plan.DebugExits,
+                HasTestDevice = plan.HasTestDevice,
                 Reserved = plan.Reserved,
             }));
         PciBoard board = pc.Board;

@@ -25,6 +25,7 @@ public sealed class MachinePlan : IDisposable
         Topology = MachineTopology.Of(config, limits);
         DebugExits = DebugExitPorts.Read(config);
         DebugConsoleFiles = DebugConsolePorts.Read(config);
+        HasTestDevice = PcTestDevicePorts.Read(config);
         try
         {
             // Files before addresses: a kernel that is not there is the simpler story.
@@ -37,7 +38,11 @@ public sealed class MachinePlan : IDisposable
 
             Map = Topology.Result.Require();
             Boot = files is null || Firmware is not null ? null : new DirectBoot(config, Map, files, Reserved);
-            FirmwareBoot = Firmware is null ? null : _parts.Own(new FirmwareBoot(config, Map, files, Root, Firmware.Size, Reserved));
+
+            // Test kernels read the number of processors and the RAM where firmware does.
+            FirmwareBoot = Firmware is { } started ? _parts.Own(new FirmwareBoot(config, Map, files, Root, started.Size, Reserved))
+                : HasTestDevice ? _parts.Own(new FirmwareBoot(config, Map, null, Root, 0, Reserved))
+                : null;
         }
         catch
         {
@@ -67,6 +72,8 @@ public sealed class MachinePlan : IDisposable
     internal IReadOnlyList<ushort> DebugExits { get; }
 
     internal IReadOnlyList<(ushort Port, string Path)> DebugConsoleFiles { get; }
+
+    internal bool HasTestDevice { get; }
 
     internal RamBlock? Firmware { get; }
 

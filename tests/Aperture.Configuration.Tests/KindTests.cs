@@ -156,13 +156,19 @@ public class KindTests
                 "test" => "test,id=t",
                 "vfio" => "vfio,host=01:00.0",
                 "vga" => "vga",
-                "debug-exit" => "debug-exit",
+                "debug-exit" or "pc-testdev" => kind.Word,
                 _ => kind.Word + ",file=x",
             };
             Assert.Equal(kind, FromOption(example).Kind);
             string fault = Refused(() => FromOption(example + ",wombat=1"));
             Assert.Contains("there is no option wombat=; ", fault, StringComparison.Ordinal);
             Assert.All(kind.Table.Entries.Where(e => e.Shown is not null), e => Assert.Contains(e.Shown!, fault, StringComparison.Ordinal));
+            if (kind.Table.Entries.Count == 0)
+            {
+                Assert.Contains("it takes none.", fault, StringComparison.Ordinal);
+                continue;
+            }
+
             Assert.Contains("is given twice; give it once.", Refused(() => FromOption(Twice(example, kind))), StringComparison.Ordinal);
         }
     }

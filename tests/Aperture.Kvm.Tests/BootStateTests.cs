@@ -47,6 +47,14 @@ public class BootStateTests
         Assert.Equal((0, 1), (special.Cs.L, special.Cs.Db));
     }
 
+    [Fact]
+    public void A_register_that_the_protocol_names_has_its_value_and_the_others_are_0()
+    {
+        BootState state = new(BootStates.Pvh(default, default, default).Flat! with { Rax = 0x2BAD_B002, Rbx = 0x5000 });
+        KvmRegisters registers = state.RegistersFrom(new KvmRegisters { Rdx = 0x600 });
+        Assert.Equal((0x2BAD_B002UL, 0x5000UL, 0UL, 0UL), (registers.Rax, registers.Rbx, registers.Rdx, registers.Rsi));
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

@@ -31,6 +31,7 @@ internal sealed class LegacyDevices : IResettable, IDisposable
         Keyboard = Resets(new I8042(parts.Control, lines.Source(KeyboardInterrupt)));
         Cmos = Resets(new Cmos(parts.Clock, lines.Source(ClockInterrupt), new CmosMemorySize(parts.Ram.LowSize, parts.Ram.HighSize), new CmosBoot(parts.Cpus)));
         Hpet = Resets(new Hpet(parts.Clock, input => lines.Source((uint)input)));
+        TestDevice = parts.HasTestDevice ? Resets(new PcTestDevice(lines.Source)) : null;
         _disposable.Add(Hpet);
         _disposable.Add(Cmos);
     }
@@ -54,6 +55,8 @@ internal sealed class LegacyDevices : IResettable, IDisposable
 
     private Hpet Hpet { get; }
 
+    private PcTestDevice? TestDevice { get; }
+
     /// <summary>Puts the devices at their ports and addresses.</summary>
     public void Place(MapChange both, PcParts parts)
     {
@@ -75,6 +78,14 @@ internal sealed class LegacyDevices : IResettable, IDisposable
         foreach (ushort port in parts.DebugExitPorts)
         {
             Place(change, $"debug-exit-{port:x}", port, DebugExit.Length, new DebugExit(parts.Control));
+        }
+
+        if (TestDevice is { } test)
+        {
+            Place(change, "pc-testdev", PcTestDevice.RegisterPort, PcTestDevice.RegisterPorts, test.Registers);
+            Place(change, "pc-testdev-lines", PcTestDevice.LinePort, PcTestDevice.Lines, test.Inputs);
+            Region memory = Region.Trapped("pc-testdev-memory", PcTestDevice.MemorySize, test.Memory);
+            both.Memory.Place(memory, new GuestAddress(PcTestDevice.MemoryAddress), RegionPriority.Legacy);
         }
 
         both.Memory.Place(Region.Trapped("hpet", HighPrecisionTimer.Length, Hpet), new GuestAddress(HighPrecisionTimer.DefaultAddress), RegionPriority.Legacy);

@@ -37,6 +37,9 @@ public sealed record PcParts(GuestRam Ram, int PhysicalAddressBits, Func<uint, I
     /// <summary>Ports of debug-exit devices.</summary>
     public IReadOnlyList<ushort> DebugExitPorts { get; init; } = [];
 
+    /// <summary>Whether the board has the device that test kernels drive.</summary>
+    public bool HasTestDevice { get; init; }
+
     /// <summary>Memory that the hypervisor keeps for itself: no BAR decodes there.</summary>
     public IReadOnlyList<ReservedRange> Reserved { get; init; } = [];
 }

@@ -62,6 +62,11 @@ public sealed class OptionTable<TSpec>(string option, string what, IReadOnlyList
             return new ApertureException($"{prefix}has no {key}=; it takes {known}.");
         }
 
+        if (Entries.Count == 0)
+        {
+            return new ApertureException($"{prefix}there is no option {key}=; it takes none.");
+        }
+
         string? near = Suggestion.Nearest(key, Entries.Select(e => e.Key));
         return new ApertureException($"{prefix}there is no option {key}=; {(near is null ? "" : $"did you mean {near}=? ")}the options are {known}.");
     }

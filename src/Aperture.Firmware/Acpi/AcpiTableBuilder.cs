@@ -63,9 +63,14 @@ internal sealed class AcpiTableBuilder
         }
 
         // Access size: 1 byte = 1, word = 2, dword = 3; blocks longer than that are read in bytes.
-        byte accessSize = (byte)(bytes switch { 2 => 2, 4 => 3, _ => 1 });
-        return U8(1).U8((byte)(bytes * 8)).U8(0).U8(accessSize).U64(port);
+        return IoAddress(port, bytes, (byte)(bytes switch { 2 => 2, 4 => 3, _ => 1 }));
     }
+
+    /// <summary>As the other overload, for a block that is accessed in bytes whatever its length.</summary>
+    public AcpiTableBuilder IoByteBlock(ushort port, byte bytes) => bytes == 0 ? Zeros(12) : IoAddress(port, bytes, accessSize: 1);
+
+    private AcpiTableBuilder IoAddress(ushort port, byte bytes, byte accessSize) =>
+        U8(1).U8((byte)(bytes * 8)).U8(0).U8(accessSize).U64(port);
 
     /// <summary>The table's bytes with length and checksum filled in.</summary>
     public byte[] Finish()

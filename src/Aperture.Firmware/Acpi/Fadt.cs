@@ -83,7 +83,9 @@ internal static class Fadt
         table.IoAddress(pm.Control, ControlLength).IoAddress(0, 0);
         table.IoAddress(0, 0);
         table.IoAddress(pm.Timer, TimerLength);
-        table.IoAddress(pm.Gpe0, pm.Gpe0Length).IoAddress(0, 0);
+
+        // General-purpose events are accessed in bytes (4.8.4.1).
+        table.IoByteBlock(pm.Gpe0, pm.Gpe0Length).IoAddress(0, 0);
 
         // Sleep control and status belong to hardware-reduced platforms; then the hypervisor vendor id.
         table.IoAddress(0, 0).IoAddress(0, 0).U64(0);

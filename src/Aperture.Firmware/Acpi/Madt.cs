@@ -8,11 +8,14 @@ internal static class Madt
     /// <summary>The largest id an 8-bit local APIC entry can say; 255 means every processor.</summary>
     public const uint LargestApicId = 254;
 
+    // Of ACPI 6.3, as the FADT is. Its "online capable" flag of a local APIC (table 5.47, bit 1) stays clear: every processor is enabled.
+    private const byte Revision = 5;
+
     private const byte AllProcessors = 0xFF;
 
     public static byte[] Build(PlatformDescription platform)
     {
-        var table = new AcpiTableBuilder("APIC", 4);
+        var table = new AcpiTableBuilder("APIC", Revision);
 
         // PCAT_COMPAT: there is a pair of 8259 interrupt controllers too.
         table.U32((uint)platform.LocalApic.Value).U32(1);

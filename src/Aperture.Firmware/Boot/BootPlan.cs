@@ -8,13 +8,18 @@ public enum BootMode
 
     /// <summary>PVH: 32-bit protected mode, paging off, boot information in EBX.</summary>
     Pvh32,
+
+    /// <summary>Multiboot: as PVH, with its magic number in EAX.</summary>
+    Multiboot32,
 }
 
-/// <summary>How the boot processor starts. Interrupts off; segment registers flat from the selectors; every other register 0.</summary>
+/// <summary>
+/// How the boot processor starts. Interrupts off; segment registers flat from the selectors; every register that <see cref="Mode"/> does not name is 0.
+/// </summary>
 /// <param name="Mode">The processor mode.</param>
 /// <param name="InstructionPointer">RIP or EIP.</param>
-/// <param name="BootInformation">The zero page (to RSI) or the PVH start info (to EBX).</param>
-/// <param name="PageTables">CR3 in long mode; 0 under PVH.</param>
+/// <param name="BootInformation">The zero page (to RSI), or the start info of PVH or the information of Multiboot (to EBX).</param>
+/// <param name="PageTables">CR3 in long mode; 0 in 32-bit mode.</param>
 /// <param name="Gdt">The descriptor table: base and size (limit + 1).</param>
 /// <param name="CodeSelector">CS.</param>
 /// <param name="DataSelector">DS, ES, SS (and FS, GS).</param>

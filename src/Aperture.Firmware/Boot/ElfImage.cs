@@ -32,69 +32,20 @@ public sealed class ElfImage : KernelImage
 
     internal static ReadOnlySpan<byte> Magic => [0x7F, (byte)'E', (byte)'L', (byte)'F'];
 
-    internal static ElfImage Parse(BootFile file)
+    /// <summary>The kernel in <paramref name="file"/>: by PVH where it has the note, else by the Multiboot header that it may have.</summary>
+    internal static KernelImage Parse(BootFile file)
     {
         ElfReader reader = ElfReader.Open(file);
-        List<ElfSegment> segments = [];
-        List<(ulong Offset, ulong Size)> notes = [];
-        for (int i = 0; i < reader.HeaderCount; i++)
+        ElfLayout layout = ElfLayout.Read(file, reader);
+        if (new ElfNotes(file).FindPvhEntry(layout.Notes) is { } entry)
         {
-            ElfProgramHeader header = reader.ProgramHeader(i);
-            switch (header.Type)
-            {
-                case ElfProgramHeader.Load when header.MemorySize != 0:
-                    segments.Add(Loaded(file, header));
-                    break;
-                case ElfProgramHeader.Note:
-                    CheckInFile(file, header);
-                    notes.Add((header.Offset, header.FileSize));
-                    break;
-            }
+            return layout.Segments.Any(segment => segment.Range.Contains(entry))
+                ? new ElfImage(file, layout.Segments, entry)
+                : throw ElfReader.Damaged(file, $"is damaged: its PVH entry {entry} lies in no loaded segment");
         }
 
-        if (segments.Count == 0)
-        {
-            throw ElfReader.Damaged(file, "has nothing to load (no PT_LOAD segment)");
-        }
-
-        segments.Sort(static (left, right) => left.Range.CompareTo(right.Range));
-        for (int i = 1; i < segments.Count; i++)
-        {
-            if (segments[i - 1].Range.Overlaps(segments[i].Range))
-            {
-                throw ElfReader.Damaged(file, $"is damaged: its segments {segments[i - 1].Range} and {segments[i].Range} overlap");
-            }
-        }
-
-        GuestAddress entry = new ElfNotes(file).FindPvhEntry(notes)
-            ?? throw ElfReader.Damaged(file, "has no PVH entry note (build it with CONFIG_PVH, or use its bzImage)");
-        return segments.Exists(segment => segment.Range.Contains(entry))
-            ? new ElfImage(file, segments, entry)
-            : throw ElfReader.Damaged(file, $"is damaged: its PVH entry {entry} lies in no loaded segment");
-    }
-
-    private static ElfSegment Loaded(BootFile file, ElfProgramHeader header)
-    {
-        CheckInFile(file, header);
-        if (header.MemorySize < header.FileSize)
-        {
-            throw ElfReader.Damaged(file, $"is damaged: a segment has {header.FileSize} bytes in the file, but {header.MemorySize} in memory");
-        }
-
-        // PVH starts without paging in 32-bit mode: nothing above 4 GiB can be part of the kernel.
-        var address = new GuestAddress(header.PhysicalAddress);
-        return AddressRange.Fits(address, header.MemorySize) && new AddressRange(address, header.MemorySize).Last.Value <= uint.MaxValue
-            ? new ElfSegment(address, header.Offset, header.FileSize, header.MemorySize)
-            : throw ElfReader.Damaged(file, $"has a segment of 0x{header.MemorySize:x} bytes at {address}, which passes 4 GiB");
-    }
-
-    private static void CheckInFile(BootFile file, ElfProgramHeader header)
-    {
-        if (header.Offset > file.Length || header.FileSize > file.Length - header.Offset)
-        {
-            throw ElfReader.Damaged(
-                file,
-                $"is truncated: a segment takes 0x{header.FileSize:x} bytes at 0x{header.Offset:x}, the file has 0x{file.Length:x}");
-        }
+        return MultibootHeader.Find(file) is { } header
+            ? MultibootImage.Of(file, header, layout, reader.Entry)
+            : throw ElfReader.Damaged(file, "has no PVH entry note (build it with CONFIG_PVH, or use its bzImage) and no Multiboot header");
     }
 }

@@ -3,7 +3,8 @@ using System.Buffers.Binary;
 namespace Aperture.Firmware.Boot;
 
 /// <summary>A program header in one shape for both word sizes.</summary>
-internal readonly record struct ElfProgramHeader(uint Type, ulong Offset, ulong PhysicalAddress, ulong FileSize, ulong MemorySize)
+internal readonly record struct ElfProgramHeader(
+    uint Type, ulong Offset, ulong VirtualAddress, ulong PhysicalAddress, ulong FileSize, ulong MemorySize)
 {
     public const uint Load = 1;
     public const uint Note = 4;
@@ -37,8 +38,12 @@ internal sealed class ElfReader
             ? BinaryPrimitives.ReadUInt64LittleEndian(header[32..])
             : BinaryPrimitives.ReadUInt32LittleEndian(header[28..]);
         _entrySize = BinaryPrimitives.ReadUInt16LittleEndian(header[(wide ? 54 : 42)..]);
+        Entry = wide ? BinaryPrimitives.ReadUInt64LittleEndian(header[24..]) : BinaryPrimitives.ReadUInt32LittleEndian(header[24..]);
         HeaderCount = BinaryPrimitives.ReadUInt16LittleEndian(header[(wide ? 56 : 44)..]);
     }
+
+    /// <summary>Where the file's own entry point is (e_entry), in the addresses that it is linked for.</summary>
+    public ulong Entry { get; }
 
     /// <summary>How many program headers there are; their table lies inside the file.</summary>
     public int HeaderCount { get; }
@@ -86,8 +91,8 @@ internal sealed class ElfReader
         bytes = bytes[..(_wide ? ProgramHeader64 : ProgramHeader32)];
         _file.Read(_tableOffset + (ulong)index * (ulong)_entrySize, bytes);
         return _wide
-            ? new(Dword(bytes), Qword(bytes[8..]), Qword(bytes[24..]), Qword(bytes[32..]), Qword(bytes[40..]))
-            : new(Dword(bytes), Dword(bytes[4..]), Dword(bytes[12..]), Dword(bytes[16..]), Dword(bytes[20..]));
+            ? new(Dword(bytes), Qword(bytes[8..]), Qword(bytes[16..]), Qword(bytes[24..]), Qword(bytes[32..]), Qword(bytes[40..]))
+            : new(Dword(bytes), Dword(bytes[4..]), Dword(bytes[8..]), Dword(bytes[12..]), Dword(bytes[16..]), Dword(bytes[20..]));
     }
 
     public static ApertureException Damaged(BootFile file, string what) => new($"kernel {file.Path} {what}");

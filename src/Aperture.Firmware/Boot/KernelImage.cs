@@ -13,7 +13,7 @@ public abstract class KernelImage : IDisposable
     /// <summary>Opens <paramref name="path"/> and finds out what it is.</summary>
     /// <param name="path">The file.</param>
     /// <param name="byFirmware">Firmware will start it, at its 16-bit entry or as a UEFI program, so that it needs no 64-bit entry.</param>
-    /// <returns>A <see cref="BzImage"/> or an <see cref="ElfImage"/>.</returns>
+    /// <returns>A <see cref="BzImage"/>, an <see cref="ElfImage"/> or a <see cref="MultibootImage"/>.</returns>
     /// <exception cref="ApertureException">The file cannot be read, is neither kind, or is damaged.</exception>
     public static KernelImage Open(string path, bool byFirmware = false)
     {

@@ -17,6 +17,9 @@ public sealed record BootState(FlatEntry? Flat)
 /// <param name="Gdt">The descriptor table: base and size (limit + 1).</param>
 public sealed record FlatEntry(GuestAddress InstructionPointer, GuestAddress? PageTables, AddressRange Gdt)
 {
+    /// <summary>RAX.</summary>
+    public ulong Rax { get; init; }
+
     /// <summary>RBX.</summary>
     public ulong Rbx { get; init; }
 

@@ -43,7 +43,7 @@ internal static class BootRegisters
 
     /// <summary>The general registers of <paramref name="boot"/>, given those after a reset.</summary>
     public static KvmRegisters RegistersFrom(this BootState boot, KvmRegisters reset) => boot.Flat is { } flat
-        ? new KvmRegisters { Rip = flat.InstructionPointer.Value, Rbx = flat.Rbx, Rsi = flat.Rsi, Rflags = 2 }
+        ? new KvmRegisters { Rip = flat.InstructionPointer.Value, Rax = flat.Rax, Rbx = flat.Rbx, Rsi = flat.Rsi, Rflags = 2 }
         : reset;
 
     /// <summary>Brings a vCPU that was just reset into <paramref name="boot"/>.</summary>

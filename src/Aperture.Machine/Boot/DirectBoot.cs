@@ -22,7 +22,6 @@ internal sealed class DirectBoot
     private static readonly GuestAddress TablesAddress = new(0xE_0000);
 
     private readonly PlacementMap _map;
-    private readonly AcpiTableSet _tables;
     private readonly BootPlan _plan;
 
     /// <summary>
@@ -33,15 +32,18 @@ internal sealed class DirectBoot
     {
         _map = map;
         PlatformDescription platform = Describe(config, map);
-        _tables = AcpiTables.Build(platform, TablesAddress);
+        Tables = AcpiTables.Build(platform, TablesAddress);
         _plan = LinuxBoot.Plan(files.Kernel, new BootRequest
         {
-            MemoryMap = MemoryMap.For(platform, _tables.Area, [.. reserved.Select(r => new MemoryMapEntry(r.Range, MemoryKind.Reserved))]),
-            RsdpAddress = _tables.RsdpAddress,
+            MemoryMap = MemoryMap.For(platform, Tables.Area, [.. reserved.Select(r => new MemoryMapEntry(r.Range, MemoryKind.Reserved))]),
+            RsdpAddress = Tables.RsdpAddress,
             CommandLine = config.CommandLine,
             Initramfs = files.Initramfs,
         });
     }
+
+    /// <summary>What the guest is told by ACPI.</summary>
+    public AcpiTableSet Tables { get; }
 
     /// <summary>Brings board and RAM to where the kernel starts; with the vCPUs stopped and the board reset.</summary>
     /// <returns>How the boot processor enters the kernel.</returns>
@@ -49,7 +51,7 @@ internal sealed class DirectBoot
     public BootState Prepare(PciBoard board, GuestRam ram)
     {
         PciProgrammer.Program(board, _map);
-        foreach (AcpiTable table in _tables.Tables)
+        foreach (AcpiTable table in Tables.Tables)
         {
             ram.Block.Write(table.Address.Value, table.Bytes.Span);
         }
@@ -80,6 +82,7 @@ internal sealed class DirectBoot
         bool isLong = entry.Mode == BootMode.Long64;
         return new BootState(new FlatEntry(entry.InstructionPointer, isLong ? entry.PageTables : null, entry.Gdt)
         {
+            Rax = entry.Mode == BootMode.Multiboot32 ? MultibootInformation.LoaderMagic : 0,
             Rsi = isLong ? entry.BootInformation.Value : 0,
             Rbx = isLong ? 0 : entry.BootInformation.Value,
             CodeSelector = entry.CodeSelector,

@@ -40,6 +40,7 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
         ArgumentNullException.ThrowIfNull(config);
         DebugExitPorts.Read(config);
         DebugConsolePorts.Read(config);
+        PcTestDevicePorts.Read(config);
         IReadOnlyList<TopologyNode> own = TopologyBuilder.Build(config, host);
         PlacementRequest request = PlacementInput.For(config, own, hypervisor, host);
         return config.Mirror is null

@@ -33,8 +33,12 @@ public static class PlacementInput
             Mmio32Window = config.Mmio32Window,
             Mmio64Window = config.MmioWindow,
             Reserved = [.. reserved, .. kept],
-            ReservedIo = [.. DebugExitPorts.Read(config)
-                .Select(p => new ReservedRange(new AddressRange(new GuestAddress(p), DebugExit.Length), $"debug-exit at 0x{p:x}"))],
+            ReservedIo =
+            [
+                .. DebugExitPorts.Read(config)
+                    .Select(p => new ReservedRange(new AddressRange(new GuestAddress(p), DebugExit.Length), $"debug-exit at 0x{p:x}")),
+                .. PcTestDevicePorts.Reserved(config),
+            ],
         };
         return new PlacementRequest(limits, [new HostBridgeDemand(config.Board == BoardKind.Q35 ? "pcie.0" : "pci.0", [.. root.Select(Demand)])]);
     }

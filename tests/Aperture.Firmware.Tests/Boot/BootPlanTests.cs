@@ -41,7 +41,9 @@ public class BootPlanTests
         Assert.Contains(plan.Segments, segment => segment.Name == "kernel" && segment.Range.Contains(plan.Entry.InstructionPointer));
         Assert.Contains(plan.Segments, segment => segment.Address == plan.Entry.BootInformation);
         Assert.Contains(plan.Segments, segment => segment.Range == plan.Entry.Gdt);
-        Assert.Equal(plan.Entry.Mode == BootMode.Long64, plan.Segments.Any(segment => segment.Address == plan.Entry.PageTables));
+        Assert.Equal(
+            plan.Entry.Mode == BootMode.Long64,
+            plan.Segments.Any(segment => segment.Name == "page tables" && segment.Address == plan.Entry.PageTables));
         Assert.Equal(request.Initramfs is not null, plan.Segments.Any(static segment => segment.Name == "initramfs"));
     }
 

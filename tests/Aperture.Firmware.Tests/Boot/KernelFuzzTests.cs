@@ -12,6 +12,21 @@ public class KernelFuzzTests
 {
     private static readonly byte[][] Seeds = [SyntheticKernels.BzImage(), SyntheticKernels.Elf(wide: true), SyntheticKernels.Elf(wide: false)];
 
+    private const int HeaderAt = SyntheticKernels.MultibootHeaderAt;
+
+    private static readonly byte[][] MultibootSeeds =
+        [SyntheticKernels.Multiboot(wide: true), SyntheticKernels.Multiboot(wide: false), MultibootImageTests.WithAddresses()];
+
+    // The ELF headers, the foreign notes, and the Multiboot header with its addresses; its checksum is made right again, or hardly one would be read.
+    private static Gen<byte[]> MultibootMutants { get; } =
+        from seed in Gen.Elements(MultibootSeeds)
+        from changes in (
+            from at in Gen.OneOf(Gen.Choose(0, 0x130), Gen.Choose(0x800, 0x830), Gen.Choose(HeaderAt, HeaderAt + 32))
+            from value in Gen.OneOf(Gen.Choose(0, 255), Gen.Elements(0, 1, 0x7F, 0x80, 0xFF))
+            select (at, (byte)value)).ListOf()
+        from cut in Gen.OneOf(Gen.Constant(int.MaxValue), Gen.Choose(0, 0x3000))
+        select Mutate(MultibootImageTests.Summed(Mutate(seed, changes, int.MaxValue)), [], cut);
+
     // Headers are where a changed byte matters; edges are the values that break arithmetic.
     private static Gen<(int At, byte Value)> Changes { get; } =
         from at in Gen.OneOf(Gen.Choose(0, 0x130), Gen.Choose(0x1F0, 0x270), Gen.Choose(0x800, 0x830), Gen.Choose(0, 0x2FFF))
@@ -36,6 +51,18 @@ public class KernelFuzzTests
         using TemporaryFile initramfs = new(new byte[5000]);
         Prop.ForAll(Gen.OneOf(Mutants, Noise).ToArbitrary(), bytes => Check(bytes, initramfs.Path))
             .Holds(1500);
+    }
+
+    [Fact]
+    public void So_are_files_with_a_Multiboot_header()
+    {
+        using TemporaryFile initramfs = new(new byte[5000]);
+        int planned = 0;
+        Prop.ForAll(MultibootMutants.ToArbitrary(), bytes =>
+        {
+            planned += Check(bytes, initramfs.Path) == "planned" ? 1 : 0;
+        }).Holds(1500);
+        Assert.NotEqual(0, planned);
     }
 
     public static TheoryData<string> Corpus =>

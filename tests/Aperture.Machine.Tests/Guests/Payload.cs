@@ -86,7 +86,7 @@ internal static class Payload
     /// Enables the local APIC and an interrupt table in which <paramref name="vector"/> runs <paramref name="body"/>, which must not return: not every KVM
     /// can emulate IRET.
     /// </summary>
-    public static void TakeInterrupts(Assembler code, byte vector, Action<Assembler> body)
+    public static void TakeInterrupts(Assembler code, byte vector, Action<Assembler> body, ushort codeSelector = RomImage.CodeSelector)
     {
         const uint Table = 0x3000;
         Label after = code.CreateLabel();
@@ -98,7 +98,7 @@ internal static class Payload
         code.pop(eax);
         code.mov(ebx, eax);
         code.and(ebx, 0xFFFF);
-        code.or(ebx, RomImage.CodeSelector << 16);
+        code.or(ebx, codeSelector << 16);
         code.mov(__dword_ptr[Table + (8u * vector)], ebx);
         code.and(eax, 0xFFFF_0000);
         code.or(eax, 0x8E00);

@@ -7,6 +7,9 @@ public static class SyntheticKernels
 {
     public const ulong PvhEntry = 0x10_0010;
 
+    /// <summary>Where <see cref="Multiboot"/> has its header.</summary>
+    public const int MultibootHeaderAt = 0x1020;
+
     /// <summary>A relocatable 64-bit bzImage, protocol 2.15: 5 sectors of setup, 8 KiB of payload of rising bytes.</summary>
     public static byte[] BzImage()
     {
@@ -77,6 +80,35 @@ public static class SyntheticKernels
         }
 
         return file;
+    }
+
+    /// <summary>
+    /// The same two loaded parts without the PVH note (both notes are foreign), with a Multiboot header at 0x1020, in the part at 1 MiB, and the entry given by
+    /// the address that the kernel is linked for.
+    /// </summary>
+    public static byte[] Multiboot(bool wide, uint flags = 3)
+    {
+        byte[] file = Elf(wide);
+        U32(file, 0x81C, 17);
+        if (wide)
+        {
+            U64(file, 24, 0xFFFF_FFFF_8000_0000 + PvhEntry);
+        }
+        else
+        {
+            U32(file, 24, 0xC000_0000 + (uint)PvhEntry);
+        }
+
+        MultibootHeader(file, MultibootHeaderAt, flags);
+        return file;
+    }
+
+    /// <summary>Writes the three words of a Multiboot header.</summary>
+    public static void MultibootHeader(byte[] file, int at, uint flags)
+    {
+        U32(file, at, 0x1BAD_B002);
+        U32(file, at + 4, flags);
+        U32(file, at + 8, unchecked(0 - (0x1BAD_B002 + flags)));
     }
 
     public static void U16(byte[] file, int at, ushort value) => BinaryPrimitives.WriteUInt16LittleEndian(file.AsSpan(at), value);

@@ -15,7 +15,7 @@ public static class LinuxBoot
     private const uint PvhCommandLineSize = 2047;
 
     /// <summary>
-    /// Plans the boot of <paramref name="kernel"/>: the 64-bit Linux protocol for a bzImage, PVH for an ELF file. Everything is placed below
+    /// Plans the boot of <paramref name="kernel"/>: the 64-bit Linux protocol for a bzImage, PVH or Multiboot for an ELF file. Everything is placed below
     /// 4 GiB in what <see cref="BootRequest.MemoryMap"/> calls RAM: the small structures below 640 KiB, the kernel where it asks to be or at
     /// the lowest place above, the initramfs as high as the kernel and the RAM allow.
     /// </summary>
@@ -26,7 +26,8 @@ public static class LinuxBoot
         return kernel switch
         {
             BzImage image => PlanBzImage(image, request),
-            ElfImage image => PlanElf(image, request),
+            ElfImage image => PlanPvh(image, request),
+            MultibootImage image => PlanMultiboot(image, request),
             _ => throw new ArgumentException("unknown kind of kernel", nameof(kernel)),
         };
     }
@@ -64,13 +65,45 @@ public static class LinuxBoot
                 BootGdt.TaskSelector));
     }
 
-    private static BootPlan PlanElf(ElfImage kernel, BootRequest request)
+    private static BootPlan PlanPvh(ElfImage kernel, BootRequest request)
+    {
+        int size = PvhStartInfo.SizeFor(request.Initramfs is not null, request.MemoryMap.Count);
+        byte[] line = CommandLine(request.CommandLine, PvhCommandLineSize);
+        ProtectedStart start = new(BootMode.Pvh32, kernel.PvhEntry, kernel.Segments, line, "start info", size);
+        return PlanProtected(
+            kernel, request, start, (at, line, initramfs) => PvhStartInfo.Build(at, line, initramfs, request.RsdpAddress, request.MemoryMap));
+    }
+
+    // The first word of the command line is the kernel's name, as every Multiboot loader has it and kernels expect it.
+    private static BootPlan PlanMultiboot(MultibootImage kernel, BootRequest request)
+    {
+        int size = MultibootInformation.SizeFor(request.Initramfs is not null, request.MemoryMap.Count);
+        byte[] line = CommandLine($"{Path.GetFileName(kernel.File.Path)} {request.CommandLine}".TrimEnd(' '), uint.MaxValue);
+        ProtectedStart start = new(BootMode.Multiboot32, kernel.Entry, kernel.Segments, line, "Multiboot information", size);
+        return PlanProtected(
+            kernel, request, start, (at, line, initramfs) => MultibootInformation.Build(at, line, initramfs, request.MemoryMap));
+    }
+
+    /// <summary>What the two 32-bit protocols say of a kernel.</summary>
+    /// <param name="Mode">The protocol.</param>
+    /// <param name="Entry">Where it is entered.</param>
+    /// <param name="Segments">What is loaded.</param>
+    /// <param name="CommandLine">With its zero.</param>
+    /// <param name="Structure">What messages call the structure that the kernel gets.</param>
+    /// <param name="StructureSize">Its bytes.</param>
+    private sealed record ProtectedStart(
+        BootMode Mode, GuestAddress Entry, IReadOnlyList<ElfSegment> Segments, byte[] CommandLine, string Structure, int StructureSize);
+
+    /// <summary>
+    /// A start in 32-bit mode with one structure, which <paramref name="build"/> makes when it knows where itself, the command line and the initramfs are.
+    /// </summary>
+    private static BootPlan PlanProtected(
+        KernelImage kernel, BootRequest request, ProtectedStart start, Func<GuestAddress, GuestAddress, AddressRange, byte[]> build)
     {
         var area = new LoadArea(request.MemoryMap);
-        byte[] commandLine = CommandLine(request.CommandLine, PvhCommandLineSize);
 
         // The kernel's place is fixed, so it goes first and the rest around it.
-        foreach (ElfSegment part in kernel.Segments)
+        foreach (ElfSegment part in start.Segments)
         {
             if (!area.TryTake(part.Range))
             {
@@ -79,19 +112,18 @@ public static class LinuxBoot
             }
         }
 
-        ulong infoSize = (ulong)PvhStartInfo.SizeFor(request.Initramfs is not null, request.MemoryMap.Count);
         AddressRange gdt = TakeLow(area, BootGdt.Size, "descriptor table");
-        AddressRange info = TakeLow(area, infoSize, "start info");
-        AddressRange line = TakeLow(area, (ulong)commandLine.Length, "command line");
+        AddressRange info = TakeLow(area, (ulong)start.StructureSize, start.Structure);
+        AddressRange line = TakeLow(area, (ulong)start.CommandLine.Length, "command line");
         AddressRange initramfs = TakeInitramfs(area, request, new GuestAddress(uint.MaxValue));
 
         List<BootSegment> segments =
         [
             new("descriptor table", gdt.Start, Gdt(longMode: false)),
-            new("start info", info.Start, PvhStartInfo.Build(info.Start, line.Start, initramfs, request.RsdpAddress, request.MemoryMap)),
-            new("command line", line.Start, commandLine),
+            new(start.Structure, info.Start, build(info.Start, line.Start, initramfs)),
+            new("command line", line.Start, start.CommandLine),
         ];
-        foreach (ElfSegment part in kernel.Segments)
+        foreach (ElfSegment part in start.Segments)
         {
             segments.Add(new BootSegment("kernel", part.Address, kernel.File, part.FileOffset, part.FileSize, part.MemorySize - part.FileSize));
         }
@@ -100,8 +132,8 @@ public static class LinuxBoot
         return new BootPlan(
             segments,
             new BootEntry(
-                BootMode.Pvh32,
-                kernel.PvhEntry,
+                start.Mode,
+                start.Entry,
                 info.Start,
                 GuestAddress.Zero,
                 gdt,
