@@ -72,18 +72,23 @@ public sealed class PciHierarchy
 
     /// <summary>
     /// A guest's read of 1, 2 or 4 bytes. All-ones at the access width when no function answers or the register does not exist. Takes no lock unless a
-    /// write is under way: then it waits for it, and sees all of it.
+    /// write is under way: then it waits for it, and sees all of it. A register whose read has an effect (<see cref="ConfigSpace.DefineReadEffect"/>) is read
+    /// with the lock, so that no answer is thrown away.
     /// </summary>
     public uint ConfigRead(Bdf bdf, int offset, int size)
     {
         int before = Volatile.Read(ref _changes);
         if ((before & 1) == 0 && !_routesStale)
         {
-            uint value = Read(_routes[bdf.Bus]?.Find(bdf.DeviceFunction), offset, size);
-            Volatile.ReadBarrier();
-            if (Volatile.Read(ref _changes) == before)
+            PciFunction? function = _routes[bdf.Bus]?.Find(bdf.DeviceFunction);
+            if (function is null || !function.Config.HasReadEffect(offset, size))
             {
-                return value;
+                uint value = Read(function, offset, size);
+                Volatile.ReadBarrier();
+                if (Volatile.Read(ref _changes) == before)
+                {
+                    return value;
+                }
             }
         }
 

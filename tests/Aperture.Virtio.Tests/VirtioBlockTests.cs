@@ -324,6 +324,43 @@ public sealed class VirtioBlockTests : IDisposable
     }
 
     [Fact]
+    public void An_interrupt_status_read_through_the_window_is_not_lost_while_another_processor_writes_configuration()
+    {
+        VirtioDriver driver = Make();
+        PciHierarchy hierarchy = new();
+        hierarchy.Root.Add(0x08, driver.Function);
+        hierarchy.Root.Add(0x10, new PciFunction("other", new PciIdentity(1, 2, 0xFF0000)));
+        Bdf place = driver.Function.Bdf;
+        Bdf other = new(0x10);
+        driver.Start();
+        int window = driver.Function.Capabilities.Last(capability => capability.Id == 9).Offset;
+        hierarchy.ConfigWrite(place, window + 4, 1, 0);
+        hierarchy.ConfigWrite(place, window + 8, 4, 0x1000);
+        hierarchy.ConfigWrite(place, window + 12, 4, 1);
+        bool ended = false;
+        Thread writer = new(() =>
+        {
+            while (!Volatile.Read(ref ended))
+            {
+                hierarchy.ConfigWrite(other, PciRegisters.InterruptLine, 1, 5);
+            }
+        });
+        writer.Start();
+        int seen = 0;
+        const int Requests = 3000;
+        for (int i = 0; i < Requests; i++)
+        {
+            Assert.Equal((byte)0, driver.Request(FlushType, 0, 0, deviceWrites: false).Status);
+            seen += (int)hierarchy.ConfigRead(place, window + 16, 1);
+        }
+
+        Volatile.Write(ref ended, true);
+        writer.Join();
+        Assert.Equal(Requests, seen);
+        Assert.False(_line.Level);
+    }
+
+    [Fact]
     public void Resetting_the_function_resets_the_transport()
     {
         VirtioDriver driver = Make();
