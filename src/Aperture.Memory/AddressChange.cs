@@ -7,20 +7,14 @@ namespace Aperture.Memory;
 public sealed class AddressChange : IDisposable
 {
     private readonly AddressSpace _space;
-    private readonly List<Placement> _current;
 
-    // Made by the first edit: most changes that a guest's configuration write opens turn out to change nothing.
-    private List<Placement>? _draft;
+    // Where each region that was edited is to be, or null for nowhere. Made by the first edit: most changes that a guest's configuration write opens turn out
+    // to change nothing.
+    private Dictionary<Region, Placement?>? _edits;
     private bool _ended;
     private bool _disposed;
 
-    internal AddressChange(AddressSpace space, List<Placement> current)
-    {
-        _space = space;
-        _current = current;
-    }
-
-    private List<Placement> Draft => _draft ??= new List<Placement>(_current);
+    internal AddressChange(AddressSpace space) => _space = space;
 
     /// <summary>Places a region. Where placements overlap the higher <paramref name="priority"/> wins, and of equals the newest.</summary>
     /// <exception cref="ApertureException">The region would lie outside the space.</exception>
@@ -40,7 +34,7 @@ public sealed class AddressChange : IDisposable
     {
         ArgumentNullException.ThrowIfNull(region);
         CheckOpen();
-        if (IndexOf(region) >= 0)
+        if (Find(region) is not null)
         {
             throw new InvalidOperationException($"{region.Name} is already placed in {_space.Name}");
         }
@@ -57,14 +51,7 @@ public sealed class AddressChange : IDisposable
         }
 
         Placement placement = new(region, new AddressRange(address, region.Size), priority, _space.NextSequence());
-        List<Placement> draft = Draft;
-        int at = draft.Count;
-        while (at > 0 && draft[at - 1].Range.Start > address)
-        {
-            at--;
-        }
-
-        draft.Insert(at, placement);
+        (_edits ??= [])[region] = placement;
         return true;
     }
 
@@ -73,13 +60,12 @@ public sealed class AddressChange : IDisposable
     {
         ArgumentNullException.ThrowIfNull(region);
         CheckOpen();
-        int index = IndexOf(region);
-        if (index < 0)
+        if (Find(region) is null)
         {
             return false;
         }
 
-        Draft.RemoveAt(index);
+        (_edits ??= [])[region] = null;
         return true;
     }
 
@@ -89,9 +75,9 @@ public sealed class AddressChange : IDisposable
     {
         CheckOpen();
         _ended = true;
-        if (_draft is not null)
+        if (_edits is not null)
         {
-            _space.Publish(_draft);
+            _space.Publish(_edits);
         }
     }
 
@@ -114,17 +100,6 @@ public sealed class AddressChange : IDisposable
         }
     }
 
-    private int IndexOf(Region region)
-    {
-        List<Placement> placements = _draft ?? _current;
-        for (int i = 0; i < placements.Count; i++)
-        {
-            if (ReferenceEquals(placements[i].Region, region))
-            {
-                return i;
-            }
-        }
-
-        return -1;
-    }
+    private Placement? Find(Region region) =>
+        _edits is not null && _edits.TryGetValue(region, out Placement? edited) ? edited : _space.Find(region);
 }

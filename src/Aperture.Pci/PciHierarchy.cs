@@ -133,6 +133,19 @@ public sealed class PciHierarchy
     }
 
     /// <summary>
+    /// The same after only the registers of <paramref name="function"/> changed since <paramref name="previous"/> was computed, for the price of a search for
+    /// each of its BARs. Null when that may mean something for other BARs (it is a bridge, BARs are in conflict, functions came or went, the limits are
+    /// others): then the whole map is to be computed.
+    /// </summary>
+    public DecodeMap? UpdateDecode(DecodeLimits limits, DecodeMap previous, PciFunction function)
+    {
+        lock (Sync)
+        {
+            return DecodeUpdate.Compute(this, limits, previous, function);
+        }
+    }
+
+    /// <summary>
     /// Tells every function that the machine applied what <see cref="Reset"/> changed. Call it after each <see cref="Reset"/>, once no BAR is
     /// mapped by its old registers any more: functions with hardware behind them reset it then.
     /// </summary>
@@ -177,7 +190,17 @@ public sealed class PciHierarchy
         }
     }
 
+    /// <summary>Another object after functions came or went. With <see cref="Sync"/>.</summary>
+    internal object Topology { get; private set; } = new();
+
     internal void InvalidateRoutes() => _routesStale = true;
+
+    /// <summary>With <see cref="Sync"/>: functions came or went.</summary>
+    internal void TopologyChanged()
+    {
+        Topology = new object();
+        InvalidateRoutes();
+    }
 
     /// <summary>With <see cref="Sync"/>: readers wait from here to <see cref="EndChange"/>. May nest.</summary>
     internal void BeginChange()
