@@ -23,7 +23,8 @@ foreach (int size in sizes)
 Console.WriteLine();
 Console.WriteLine(string.Create(
     CultureInfo.InvariantCulture,
-    $"From {points[1].Bars} to {points[2].Bars} BARs a move grows to the power {Exponent(p => p.Move):F2}, enabling all to the power {Exponent(p => p.All):F2}."));
+    $"From {points[1].Bars} to {points[2].Bars} BARs a move grows to the power {Exponent(p => p.Move):F2}, "
+        + $"enabling all to the power {Exponent(p => p.All):F2}."));
 
 double Exponent(Func<(double Bars, double Move, double All), double> seconds) =>
     Math.Log(seconds(points[2]) / seconds(points[1])) / Math.Log(points[2].Bars / points[1].Bars);
