@@ -63,7 +63,13 @@ public sealed class AssignedFunction : PciFunction, IDisposable
             }
 
             _forwarded = new CapabilityBuilder(this, device, options, config, _physical, _notes).Build();
+            _forwarded.DeclareIn(Config);
             _msiPending = Find<MsiCapability>()?.PendingBitsRegister;
+            if (_msiPending is { } pending)
+            {
+                Config.DefineReadEffect(pending, 4);
+            }
+
             void InterruptsFailed(int index, int errno) => events.InterruptsFailed(this, index, errno);
             _intx = new IntxDelivery(device, guest, _watch, SetIntx, InterruptsFailed);
             _interrupts = new AssignedInterrupts(this, device, guest, _watch, _intx, InterruptsFailed);

@@ -17,6 +17,18 @@ internal sealed class ForwardedBytes(int size)
         }
     }
 
+    /// <summary>Declares every forwarded register as one whose read may have an effect: what reading does in the device is not known here.</summary>
+    public void DeclareIn(ConfigSpace config)
+    {
+        for (int at = 0; at < _bytes.Length; at++)
+        {
+            if (_bytes[at])
+            {
+                config.DefineReadEffect(at, 1);
+            }
+        }
+    }
+
     /// <summary>True when any of these bytes is forwarded.</summary>
     public bool Any(int offset, int size)
     {

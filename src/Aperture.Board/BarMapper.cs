@@ -5,8 +5,8 @@ using Aperture.Pci;
 namespace Aperture.Board;
 
 /// <summary>
-/// Keeps the address spaces at what PCI decodes: each BAR that decodes has its region placed at its address, and no other is placed. Works on whole
-/// decode maps, so that BARs which trade places come out right. Used with the hierarchy's lock held.
+/// Keeps the address spaces at what PCI decodes: each BAR that decodes has its region placed at its address, and no other is placed. Works from one
+/// decode map to the next, so that BARs which trade places come out right. Used with the hierarchy's lock held.
 /// </summary>
 internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limits, IEventSink events) : IMapPart
 {
@@ -40,17 +40,44 @@ internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limit
     /// <summary>The BAR, or the piece of one, that <paramref name="region"/> answers for; null when it is none's.</summary>
     public BarRegion? OwnerOf(Region region) => _owners.GetValueOrDefault(region);
 
-    /// <inheritdoc/>
+    /// <summary>
+    /// Brings the address spaces to what the registers say now, within the caller's <paramref name="change"/>. With the hierarchy's lock held.
+    /// </summary>
+    /// <param name="change">Where regions are placed and removed.</param>
     public void Update(MapChange change)
     {
-        DecodeMap next = hierarchy.ComputeDecode(limits(), Current);
+        PciFunction? only = change.Only;
         DecodeMap previous = Current;
+        DecodeMap? near = only is null ? null : hierarchy.UpdateDecode(limits(), previous, only);
+        DecodeMap next = near ?? hierarchy.ComputeDecode(limits(), previous);
+        only = near is null ? null : only;
         Current = next;
-        Remove(change.Memory, previous.Memory, next);
-        Remove(change.Ports, previous.Io, next);
-        Add(change.Memory, next.Memory, previous);
-        Add(change.Ports, next.Io, previous);
-        ReportRefusals(previous, next);
+        Remove(change.Memory, Decoded(previous, isIo: false, only), next);
+        Remove(change.Ports, Decoded(previous, isIo: true, only), next);
+        Add(change.Memory, Decoded(next, isIo: false, only), previous);
+        Add(change.Ports, Decoded(next, isIo: true, only), previous);
+        ReportRefusals(previous, next, only);
+    }
+
+    // What decodes by rising address: all of it, or one function's.
+    private static IReadOnlyList<DecodedBar> Decoded(DecodeMap map, bool isIo, PciFunction? only)
+    {
+        if (only is null)
+        {
+            return isIo ? map.Io : map.Memory;
+        }
+
+        List<DecodedBar> bars = [];
+        foreach (Bar bar in only.Bars)
+        {
+            if ((bar.Kind == BarKind.Io) == isIo && map.Find(bar) is { } range)
+            {
+                bars.Add(new DecodedBar(only, bar, range));
+            }
+        }
+
+        bars.Sort(static (left, right) => left.Range.CompareTo(right.Range));
+        return bars;
     }
 
     private void Remove(AddressChange change, IReadOnlyList<DecodedBar> bars, DecodeMap next)
@@ -59,7 +86,11 @@ internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limit
         {
             if (next.Find(bar.Bar) != bar.Range && _regions.TryGetValue(bar.Bar, out List<BarRegion>? pieces))
             {
-                pieces.ForEach(piece => change.Remove(piece.Region));
+                foreach (BarRegion piece in pieces)
+                {
+                    change.Remove(piece.Region);
+                }
+
                 Report("bar.undecoded", bar, pieces);
             }
         }
@@ -71,7 +102,11 @@ internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limit
         {
             if (previous.Find(bar.Bar) != bar.Range && _regions.TryGetValue(bar.Bar, out List<BarRegion>? pieces))
             {
-                pieces.ForEach(piece => change.TryPlace(piece.Region, bar.Range.Start + piece.Offset, RegionPriority.Bar));
+                foreach (BarRegion piece in pieces)
+                {
+                    change.TryPlace(piece.Region, bar.Range.Start + piece.Offset, RegionPriority.Bar);
+                }
+
                 Report("bar.decoded", bar, pieces);
             }
         }
@@ -99,16 +134,16 @@ internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limit
         };
 
     // Only what stands in the way of a BAR that the guest enabled is worth a line, and only when it is news.
-    private void ReportRefusals(DecodeMap previous, DecodeMap next)
+    private void ReportRefusals(DecodeMap previous, DecodeMap next, PciFunction? only)
     {
         if (!events.Enabled)
         {
             return;
         }
 
-        foreach (RefusedBar refused in next.Refused)
+        foreach (RefusedBar refused in only is null ? next.Refused : only.Bars.Select(next.RefusalOf).OfType<RefusedBar>())
         {
-            if (refused.Reason < DecodeRefusal.Wraps || previous.Refused.Contains(refused))
+            if (refused.Reason < DecodeRefusal.Wraps || previous.RefusalOf(refused.Bar) == refused)
             {
                 continue;
             }

@@ -92,10 +92,15 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
     {
         _writes.Report(function, change, offset, size, value);
-        const ConfigChange Map = ConfigChange.DecodeMap | ConfigChange.SecondaryReset | ConfigChange.FunctionReset | ConfigChange.BusNumbers;
-        if ((change & Map) != 0 || ((change & ConfigChange.DeviceSpecific) != 0 && Chipset.Routes(function)))
+        const ConfigChange Own = ConfigChange.DecodeMap | ConfigChange.FunctionReset;
+        const ConfigChange Others = ConfigChange.SecondaryReset | ConfigChange.BusNumbers;
+        if ((change & Others) != 0 || ((change & ConfigChange.DeviceSpecific) != 0 && Chipset.Routes(function)))
         {
             Apply();
+        }
+        else if ((change & Own) != 0)
+        {
+            Apply(function);
         }
 
         foreach (IConfigWriteSink watcher in _watchers)
@@ -116,28 +121,7 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     }
 
     /// <summary>Brings the address spaces to what the registers say, in one step. Any thread.</summary>
-    public void Apply()
-    {
-        lock (Pci.Sync)
-        {
-            using AddressChange memory = Memory.Begin();
-            using AddressChange ports = Ports.Begin();
-            foreach (IMapPart part in _map)
-            {
-                part.Update(new MapChange(memory, ports));
-            }
-
-            try
-            {
-                ports.Commit();
-            }
-            finally
-            {
-                // Whatever failed with the ports: the memory of a function that left must not stay with the guest.
-                memory.Commit();
-            }
-        }
-    }
+    public void Apply() => Apply(null);
 
     /// <summary>
     /// Makes the function for <paramref name="node"/> and all below it and puts them on <paramref name="bus"/>, while the guest may run. They are in
@@ -169,6 +153,30 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         _platform.Dispose();
         Ports.Dispose();
         Memory.Dispose();
+    }
+
+    // With the only function whose registers changed since the last time, or null when it may be any.
+    private void Apply(PciFunction? only)
+    {
+        lock (Pci.Sync)
+        {
+            using AddressChange memory = Memory.Begin();
+            using AddressChange ports = Ports.Begin();
+            foreach (IMapPart part in _map)
+            {
+                part.Update(new MapChange(memory, ports, only));
+            }
+
+            try
+            {
+                ports.Commit();
+            }
+            finally
+            {
+                // Whatever failed with the ports: the memory of a function that left must not stay with the guest.
+                memory.Commit();
+            }
+        }
     }
 
     private void PlaceFixed()

@@ -37,8 +37,7 @@ public sealed class PinGuard(Func<DecodeMap> decode, IEventSink events, Action<s
 
         if ((change & ConfigChange.DecodeMap) != 0)
         {
-            Follow(decode().Memory);
-            Follow(decode().Io);
+            Follow(decode().Following);
         }
     }
 
@@ -50,20 +49,18 @@ public sealed class PinGuard(Func<DecodeMap> decode, IEventSink events, Action<s
         + "so the run was stopped as policy=stop says; "
         + "keep the guest from moving it (Linux: leave out pci=realloc), or let it with policy=follow, or hold the BAR at its pin with policy=lock.";
 
-    private void Follow(IReadOnlyList<DecodedBar> decoded)
+    private void Follow(IReadOnlyList<DecodedBar> following)
     {
         // No enumerator: this runs at every change of the map, and mostly nothing is pinned this way.
-        for (int i = 0; i < decoded.Count; i++)
+        for (int i = 0; i < following.Count; i++)
         {
-            DecodedBar bar = decoded[i];
-            if (bar.Bar is { Pin: { } pin, PinPolicy: BarPinPolicy.Follow })
+            DecodedBar bar = following[i];
+            GuestAddress pin = bar.Bar.Pin!.Value;
+            GuestAddress old = _places.GetValueOrDefault(bar.Bar, pin);
+            _places[bar.Bar] = bar.Range.Start;
+            if (old != bar.Range.Start)
             {
-                GuestAddress old = _places.GetValueOrDefault(bar.Bar, pin);
-                _places[bar.Bar] = bar.Range.Start;
-                if (old != bar.Range.Start)
-                {
-                    Report(bar, pin, old);
-                }
+                Report(bar, pin, old);
             }
         }
     }

@@ -23,6 +23,10 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
     private SafeFileDescriptor? _vfio;
     private long _droppedMessages;
 
+    // The VM's descriptor as a number, for the calls that every interrupt makes: a handle's reference would be taken and given back each time, interlocked.
+    // No descriptor any more from Dispose on, so that a late call is refused and reaches no other file.
+    private volatile int _number;
+
     internal KvmVm(KvmSystem system, KvmVmOptions options)
     {
         _system = system;
@@ -34,6 +38,7 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
         }
 
         _vm = KvmIoctl.CreateVm(system.Device);
+        _number = _vm.Number;
         try
         {
             KvmIoctl.SetIdentityMapAddress(_vm, KvmVmOptions.KeptPages.Start.Value);
@@ -104,7 +109,7 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
     {
         RequireControllers();
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(gsi, (uint)IoApicPins);
-        return new GsiLine(_vm, gsi);
+        return new GsiLine(this, gsi);
     }
 
     /// <summary>
@@ -118,7 +123,7 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
     public bool SignalMsi(MsiMessage message)
     {
         // 0: delivered to a guest that had it masked or pending already, which is delivery all the same.
-        bool taken = IsTaken(message.Address) && KvmIoctl.TrySignalMsi(_vm, message.Address.Value, message.Data) >= 0;
+        bool taken = IsTaken(message.Address) && KvmIoctl.TrySignalMsi(_number, message.Address.Value, message.Data) >= 0;
         if (!taken)
         {
             Interlocked.Increment(ref _droppedMessages);
@@ -228,6 +233,7 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
     public void Dispose()
     {
         _vfio?.Dispose();
+        _number = -1;
         _vm.Dispose();
     }
 
@@ -262,7 +268,7 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
         }
     }
 
-    private sealed class GsiLine(SafeFileDescriptor vm, uint gsi) : IInterruptLine
+    private sealed class GsiLine(KvmVm vm, uint gsi) : IInterruptLine
     {
         private readonly Lock _order = new();
         private bool _asserted;
@@ -275,7 +281,7 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
                 if (_asserted != asserted)
                 {
                     _asserted = asserted;
-                    _ = KvmIoctl.TrySetIrqLine(vm, gsi, asserted);
+                    _ = KvmIoctl.TrySetIrqLine(vm._number, gsi, asserted);
                 }
             }
         }

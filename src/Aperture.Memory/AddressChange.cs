@@ -7,10 +7,10 @@ namespace Aperture.Memory;
 public sealed class AddressChange : IDisposable
 {
     private readonly AddressSpace _space;
-    private readonly List<Placement> _current;
 
-    // Made by the first edit: most changes that a guest's configuration write opens turn out to change nothing.
-    private List<Placement>? _draft;
+    // Where each region that was edited is to be, or null for nowhere. Made by the first edit: most changes that a guest's configuration write opens turn out
+    // to change nothing.
+    private Dictionary<Region, Placement?>? _edits;
 
     // Blocks of memory whose regions were placed and removed, once for each; null while there are none.
     private List<RamBlock>? _placedBlocks;
@@ -18,13 +18,7 @@ public sealed class AddressChange : IDisposable
     private bool _ended;
     private bool _disposed;
 
-    internal AddressChange(AddressSpace space, List<Placement> current)
-    {
-        _space = space;
-        _current = current;
-    }
-
-    private List<Placement> Draft => _draft ??= new List<Placement>(_current);
+    internal AddressChange(AddressSpace space) => _space = space;
 
     /// <summary>Places a region. Where placements overlap the higher <paramref name="priority"/> wins, and of equals the newest.</summary>
     /// <exception cref="ApertureException">The region would lie outside the space.</exception>
@@ -44,7 +38,7 @@ public sealed class AddressChange : IDisposable
     {
         ArgumentNullException.ThrowIfNull(region);
         CheckOpen();
-        if (IndexOf(region) >= 0)
+        if (Find(region) is not null)
         {
             throw new InvalidOperationException($"{region.Name} is already placed in {_space.Name}");
         }
@@ -62,14 +56,7 @@ public sealed class AddressChange : IDisposable
         }
 
         Placement placement = new(region, new AddressRange(address, region.Size), priority, _space.NextSequence());
-        List<Placement> draft = Draft;
-        int at = draft.Count;
-        while (at > 0 && draft[at - 1].Range.Start > address)
-        {
-            at--;
-        }
-
-        draft.Insert(at, placement);
+        (_edits ??= [])[region] = placement;
         return true;
     }
 
@@ -78,13 +65,12 @@ public sealed class AddressChange : IDisposable
     {
         ArgumentNullException.ThrowIfNull(region);
         CheckOpen();
-        int index = IndexOf(region);
-        if (index < 0)
+        if (Find(region) is null)
         {
             return false;
         }
 
-        Draft.RemoveAt(index);
+        (_edits ??= [])[region] = null;
         if (region.Ram is { } block)
         {
             (_removedBlocks ??= []).Add(block);
@@ -99,14 +85,14 @@ public sealed class AddressChange : IDisposable
     {
         CheckOpen();
         _ended = true;
-        if (_draft is null)
+        if (_edits is null)
         {
             return;
         }
 
         try
         {
-            _space.Publish(_draft);
+            _space.Publish(_edits);
         }
         finally
         {
@@ -136,17 +122,6 @@ public sealed class AddressChange : IDisposable
         }
     }
 
-    private int IndexOf(Region region)
-    {
-        List<Placement> placements = _draft ?? _current;
-        for (int i = 0; i < placements.Count; i++)
-        {
-            if (ReferenceEquals(placements[i].Region, region))
-            {
-                return i;
-            }
-        }
-
-        return -1;
-    }
+    private Placement? Find(Region region) =>
+        _edits is not null && _edits.TryGetValue(region, out Placement? edited) ? edited : _space.Find(region);
 }

@@ -21,10 +21,14 @@ public sealed class AddressSpace : IDisposable
     // Every block that was ever placed, and how many of its regions are placed now.
     private readonly Dictionary<RamBlock, int> _held = [];
     private readonly RegionRoster _roster = new();
-    private volatile FlatView _view = FlatView.Empty;
+    private readonly PlacementTable _placements = new();
+    private readonly FlatViewBuilder _builder;
 
-    // Replaced as a whole under the lock; the list itself never changes once it is here.
-    private volatile List<Placement> _placements = [];
+    // Of the change that is being published; kept, so that a change leaves little garbage.
+    private readonly List<Placement> _gone = [];
+    private readonly List<Placement> _come = [];
+    private readonly List<AddressRange> _changed = [];
+    private volatile FlatView _view = FlatView.Empty;
     private AddressChange? _open;
     private long _sequence;
     private bool _disposed;
@@ -40,6 +44,7 @@ public sealed class AddressSpace : IDisposable
 
         Name = name;
         Limits = limits;
+        _builder = new FlatViewBuilder(_placements);
     }
 
     /// <summary>What the space is called in messages.</summary>
@@ -51,8 +56,17 @@ public sealed class AddressSpace : IDisposable
     /// <summary>The current view.</summary>
     public FlatView View => _view;
 
-    /// <summary>The regions placed now and where, sorted by address.</summary>
-    public IReadOnlyList<Placement> Placements => _placements;
+    /// <summary>The regions placed now and where, sorted by address. Made anew by each call, which waits for a change that another thread has open.</summary>
+    public IReadOnlyList<Placement> Placements
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _placements.Snapshot();
+            }
+        }
+    }
 
     /// <summary>
     /// What was dispatched to each region that was ever in the view, also to those that left it, in the order in which they came. Made anew by each call.
@@ -94,7 +108,7 @@ public sealed class AddressSpace : IDisposable
         try
         {
             RefuseNesting();
-            return _open = new AddressChange(this, _placements);
+            return _open = new AddressChange(this);
         }
         catch
         {
@@ -115,7 +129,7 @@ public sealed class AddressSpace : IDisposable
 
             _disposed = true;
             _view = FlatView.Empty;
-            _placements = [];
+            _placements.Clear();
             foreach ((RamBlock block, int placed) in _held)
             {
                 if (placed > 0)
@@ -167,12 +181,18 @@ public sealed class AddressSpace : IDisposable
         _gate.Exit();
     }
 
-    internal void Publish(List<Placement> placements)
+    internal Placement? Find(Region region) => _placements.TryFind(region, out Placement? placement) ? placement : null;
+
+    /// <summary>Takes each region from where it is, and puts it where <paramref name="edits"/> says, if anywhere.</summary>
+    internal void Publish(Dictionary<Region, Placement?> edits)
     {
+        Sort(edits);
+        _placements.Apply(_gone, _come);
         FlatView old = _view;
-        FlatView next = FlatViewBuilder.Build(placements);
-        FlatViewDiff diff = FlatViewDiff.Between(old, next);
-        _placements = placements;
+        FlatView next = _builder.Update(old, _changed, out FlatViewDiff diff);
+        _gone.Clear();
+        _come.Clear();
+        _changed.Clear();
         if (diff.IsEmpty)
         {
             return;
@@ -199,6 +219,28 @@ public sealed class AddressSpace : IDisposable
         {
             throw new ApertureException(first.Message, first.ExitCode, first);
         }
+    }
+
+    private void Sort(Dictionary<Region, Placement?> edits)
+    {
+        foreach ((Region region, Placement? next) in edits)
+        {
+            if (_placements.TryFind(region, out Placement? before))
+            {
+                _gone.Add(before);
+                _changed.Add(before.Range);
+            }
+
+            if (next is not null)
+            {
+                _come.Add(next);
+                _changed.Add(next.Range);
+            }
+        }
+
+        _gone.Sort(PlacementTable.Compare);
+        _come.Sort(PlacementTable.Compare);
+        _changed.Sort();
     }
 
     private void RefuseNesting()

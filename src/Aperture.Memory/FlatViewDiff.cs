@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Runtime.InteropServices;
 
 namespace Aperture.Memory;
 
@@ -7,11 +6,42 @@ namespace Aperture.Memory;
 /// What changed between two views, run by run. A run with the same addresses, region and offset in both is kept; any other is removed
 /// from the old or added by the new one. Each list is in address order.
 /// </summary>
-/// <param name="Removed">Runs of the old view that the new one does not have.</param>
-/// <param name="Added">Runs of the new view that the old one does not have.</param>
-/// <param name="Kept">Runs that both have.</param>
-public sealed record FlatViewDiff(ImmutableArray<FlatRange> Removed, ImmutableArray<FlatRange> Added, ImmutableArray<FlatRange> Kept)
+public sealed class FlatViewDiff
 {
+    private readonly FlatView _old;
+
+    internal FlatViewDiff(FlatView old, ImmutableArray<FlatRange> removed, ImmutableArray<FlatRange> added) =>
+        (_old, Removed, Added) = (old, removed, added);
+
+    /// <summary>Runs of the old view that the new one does not have.</summary>
+    public ImmutableArray<FlatRange> Removed { get; }
+
+    /// <summary>Runs of the new view that the old one does not have.</summary>
+    public ImmutableArray<FlatRange> Added { get; }
+
+    /// <summary>Runs that both have. Made anew by each call.</summary>
+    public ImmutableArray<FlatRange> Kept
+    {
+        get
+        {
+            ImmutableArray<FlatRange>.Builder kept = ImmutableArray.CreateBuilder<FlatRange>();
+            int gone = 0;
+            foreach (ref readonly FlatRange run in _old.Ranges)
+            {
+                if (gone < Removed.Length && Removed[gone] == run)
+                {
+                    gone++;
+                }
+                else
+                {
+                    kept.Add(run);
+                }
+            }
+
+            return kept.ToImmutable();
+        }
+    }
+
     /// <summary>True when both views are the same.</summary>
     public bool IsEmpty => Removed.IsEmpty && Added.IsEmpty;
 
@@ -47,22 +77,24 @@ public sealed record FlatViewDiff(ImmutableArray<FlatRange> Removed, ImmutableAr
     /// <summary>Compares two views.</summary>
     public static FlatViewDiff Between(FlatView old, FlatView next)
     {
-        ReadOnlySpan<FlatRange> before = old.Ranges;
-        ReadOnlySpan<FlatRange> after = next.Ranges;
+        ArgumentNullException.ThrowIfNull(old);
+        ArgumentNullException.ThrowIfNull(next);
         List<FlatRange> removed = [];
         List<FlatRange> added = [];
-        List<FlatRange> kept = new(Math.Min(before.Length, after.Length));
+        Compare(old.Ranges, next.Ranges, removed, added);
+        return new FlatViewDiff(old, [.. removed], [.. added]);
+    }
+
+    /// <summary>Compares runs of two views, and adds what differs to the lists.</summary>
+    internal static void Compare(ReadOnlySpan<FlatRange> before, ReadOnlySpan<FlatRange> after, List<FlatRange> removed, List<FlatRange> added)
+    {
         int i = 0;
         int j = 0;
         while (i < before.Length || j < after.Length)
         {
             // Runs are disjoint and sorted, so equal runs have equal starts and meet here.
             int order = i == before.Length ? 1 : j == after.Length ? -1 : before[i].Range.Start.CompareTo(after[j].Range.Start);
-            if (order == 0 && before[i] == after[j])
-            {
-                kept.Add(before[i]);
-            }
-            else
+            if (order != 0 || before[i] != after[j])
             {
                 if (order <= 0)
                 {
@@ -78,8 +110,6 @@ public sealed record FlatViewDiff(ImmutableArray<FlatRange> Removed, ImmutableAr
             i += order <= 0 ? 1 : 0;
             j += order >= 0 ? 1 : 0;
         }
-
-        return new FlatViewDiff(Freeze(removed), Freeze(added), Freeze(kept));
     }
 
     private static bool Holds(ImmutableArray<FlatRange> runs)
@@ -94,6 +124,4 @@ public sealed record FlatViewDiff(ImmutableArray<FlatRange> Removed, ImmutableAr
 
         return false;
     }
-
-    private static ImmutableArray<FlatRange> Freeze(List<FlatRange> runs) => ImmutableCollectionsMarshal.AsImmutableArray(runs.ToArray());
 }

@@ -1,6 +1,6 @@
-using System.Runtime.InteropServices;
 using Aperture.Pci.Ports;
 using Aperture.Pci.Registers;
+using System.Collections.Immutable;
 
 namespace Aperture.Pci;
 
@@ -16,18 +16,72 @@ internal static class DecodeCalculator
         state.Accept(static (entry, _) => entry.IsPinned);
         state.Accept(static (_, wasThere) => wasThere);
         state.Accept(static (_, _) => true);
-        return new DecodeMap([.. state.Memory], [.. state.Io], state.Refusals());
+        return state.Map(hierarchy.Topology);
+    }
+
+    /// <summary>Why <paramref name="bar"/> would not decode even if it were alone, or null.</summary>
+    public static RefusedBar? Check(PciFunction function, Bar bar, DecodeLimits limits)
+    {
+        bool io = bar.Kind == BarKind.Io;
+        GuestAddress start = bar.DecodeAddress;
+        AddressRange? range = AddressRange.Fits(start, bar.Size) ? new AddressRange(start, bar.Size) : null;
+        PciCommand needed = io ? PciCommand.IoSpace : PciCommand.MemorySpace;
+        RefusedBar Refuse(DecodeRefusal reason, string? obstacle = null) => new(function, bar, range, reason, null, obstacle);
+
+        if ((function.Command & needed) == 0)
+        {
+            return Refuse(DecodeRefusal.NotEnabled);
+        }
+
+        if (!bar.IsEnabled)
+        {
+            return Refuse(DecodeRefusal.RomDisabled);
+        }
+
+        if (!function.IsInD0)
+        {
+            return Refuse(DecodeRefusal.PowerState);
+        }
+
+        if (start == GuestAddress.Zero)
+        {
+            return Refuse(DecodeRefusal.AddressZero);
+        }
+
+        if (range is not { } wanted || wanted.Last.Value > long.MaxValue)
+        {
+            return Refuse(DecodeRefusal.Wraps);
+        }
+
+        for (PciBridge? bridge = function.Bus?.Parent; bridge is not null; bridge = bridge.Bus?.Parent)
+        {
+            if (!bridge.Forwards(wanted, io))
+            {
+                return Refuse(DecodeRefusal.NotForwarded, bridge.Name);
+            }
+        }
+
+        if (!Coverage.Covers(limits.Windows(io), wanted))
+        {
+            return Refuse(DecodeRefusal.OutsideHostWindows);
+        }
+
+        foreach (DecodeObstacle reserved in limits.Reserved(io))
+        {
+            if (reserved.Range.Overlaps(wanted))
+            {
+                return Refuse(DecodeRefusal.Reserved, reserved.Name);
+            }
+        }
+
+        return null;
     }
 
     private static void Visit(PciBus bus, State state)
     {
         foreach (PciFunction function in bus.Functions)
         {
-            foreach (Bar bar in function.Bars)
-            {
-                state.Consider(function, bar);
-            }
-
+            state.Consider(function);
             if (function is PciBridge bridge)
             {
                 Visit(bridge.Secondary, state);
@@ -37,18 +91,22 @@ internal static class DecodeCalculator
 
     private sealed class State(DecodeLimits limits, DecodeMap previous)
     {
+        private readonly Dictionary<PciFunction, int> _order = [];
         private readonly List<Entry> _entries = [];
-        private int _refusals;
 
-        public List<DecodedBar> Memory { get; } = [];
+        // As trees, because BARs come in any order of their addresses.
+        private readonly ImmutableList<DecodedBar>.Builder _memory = ImmutableList.CreateBuilder<DecodedBar>();
+        private readonly ImmutableList<DecodedBar>.Builder _io = ImmutableList.CreateBuilder<DecodedBar>();
+        private readonly ImmutableDictionary<Bar, AddressRange>.Builder _places = ImmutableDictionary.CreateBuilder<Bar, AddressRange>();
+        private bool _hasConflict;
 
-        public List<DecodedBar> Io { get; } = [];
-
-        public void Consider(PciFunction function, Bar bar)
+        public void Consider(PciFunction function)
         {
-            Entry entry = new(function, bar, Check(function, bar));
-            _refusals += entry.Refusal is null ? 0 : 1;
-            _entries.Add(entry);
+            _order.Add(function, _order.Count);
+            foreach (Bar bar in function.Bars)
+            {
+                _entries.Add(new Entry(function, bar, Check(function, bar, limits)));
+            }
         }
 
         public void Accept(Func<Entry, bool, bool> chosen)
@@ -62,41 +120,36 @@ internal static class DecodeCalculator
 
                 bool io = entry.Bar.Kind == BarKind.Io;
                 DecodedBar decoded = new(entry.Function, entry.Bar, new AddressRange(entry.Bar.DecodeAddress, entry.Bar.Size));
-                if (!chosen(entry, WasThere(decoded, io)))
+                if (!chosen(entry, previous.Find(entry.Bar) == decoded.Range))
                 {
                     continue;
                 }
 
-                if (TryInsert(io ? Io : Memory, decoded) is { } other)
+                if (TryInsert(io ? _io : _memory, decoded) is { } other)
                 {
                     entry.Refusal = new RefusedBar(entry.Function, entry.Bar, decoded.Range, DecodeRefusal.Conflict, other);
-                    _refusals++;
+                    _hasConflict = true;
                 }
                 else
                 {
                     entry.Placed = true;
+                    _places.Add(entry.Bar, decoded.Range);
                 }
             }
         }
 
-        public RefusedBar[] Refusals()
+        public DecodeMap Map(object topology)
         {
-            RefusedBar[] refused = new RefusedBar[_refusals];
-            int count = 0;
-            foreach (Entry entry in _entries)
-            {
-                if (entry.Refusal is { } refusal)
-                {
-                    refused[count++] = refusal;
-                }
-            }
-
-            return refused;
+            IEnumerable<DecodedBar> following = _memory.Concat(_io).Where(static d => d.Bar is { Pin: not null, PinPolicy: BarPinPolicy.Follow });
+            IEnumerable<RefusedBar> refused = _entries.Where(static entry => entry.Refusal is not null).Select(static entry => entry.Refusal!.Value);
+            DecodeBasis basis = new(topology, limits, _order, [.. following], _hasConflict);
+            return new DecodeMap(_memory.ToImmutable(), _io.ToImmutable(), [.. refused], _places.ToImmutable(), basis);
         }
 
-        private static DecodedBar? TryInsert(List<DecodedBar> accepted, DecodedBar candidate)
+        private static DecodedBar? TryInsert(ImmutableList<DecodedBar>.Builder accepted, DecodedBar candidate)
         {
-            int place = FirstAtOrAbove(CollectionsMarshal.AsSpan(accepted), candidate.Range.Start);
+            int at = accepted.BinarySearch(candidate, DecodeMap.ByStart);
+            int place = at < 0 ? ~at : at;
             if (place < accepted.Count && accepted[place].Range.Overlaps(candidate.Range))
             {
                 return accepted[place];
@@ -108,90 +161,6 @@ internal static class DecodeCalculator
             }
 
             accepted.Insert(place, candidate);
-            return null;
-        }
-
-        private static int FirstAtOrAbove(ReadOnlySpan<DecodedBar> sorted, GuestAddress start)
-        {
-            int low = 0;
-            int high = sorted.Length;
-            while (low < high)
-            {
-                int middle = (low + high) / 2;
-                if (sorted[middle].Range.Start < start)
-                {
-                    low = middle + 1;
-                }
-                else
-                {
-                    high = middle;
-                }
-            }
-
-            return low;
-        }
-
-        private bool WasThere(DecodedBar candidate, bool io)
-        {
-            ReadOnlySpan<DecodedBar> before = previous.Entries(io);
-            int place = FirstAtOrAbove(before, candidate.Range.Start);
-            return place < before.Length && before[place] == candidate;
-        }
-
-        private RefusedBar? Check(PciFunction function, Bar bar)
-        {
-            bool io = bar.Kind == BarKind.Io;
-            GuestAddress start = bar.DecodeAddress;
-            AddressRange? range = AddressRange.Fits(start, bar.Size) ? new AddressRange(start, bar.Size) : null;
-            PciCommand needed = io ? PciCommand.IoSpace : PciCommand.MemorySpace;
-            RefusedBar Refuse(DecodeRefusal reason, string? obstacle = null) => new(function, bar, range, reason, null, obstacle);
-
-            if ((function.Command & needed) == 0)
-            {
-                return Refuse(DecodeRefusal.NotEnabled);
-            }
-
-            if (!bar.IsEnabled)
-            {
-                return Refuse(DecodeRefusal.RomDisabled);
-            }
-
-            if (!function.IsInD0)
-            {
-                return Refuse(DecodeRefusal.PowerState);
-            }
-
-            if (start == GuestAddress.Zero)
-            {
-                return Refuse(DecodeRefusal.AddressZero);
-            }
-
-            if (range is not { } wanted || wanted.Last.Value > long.MaxValue)
-            {
-                return Refuse(DecodeRefusal.Wraps);
-            }
-
-            for (PciBridge? bridge = function.Bus?.Parent; bridge is not null; bridge = bridge.Bus?.Parent)
-            {
-                if (!bridge.Forwards(wanted, io))
-                {
-                    return Refuse(DecodeRefusal.NotForwarded, bridge.Name);
-                }
-            }
-
-            if (!Coverage.Covers(limits.Windows(io), wanted))
-            {
-                return Refuse(DecodeRefusal.OutsideHostWindows);
-            }
-
-            foreach (DecodeObstacle reserved in limits.Reserved(io))
-            {
-                if (reserved.Range.Overlaps(wanted))
-                {
-                    return Refuse(DecodeRefusal.Reserved, reserved.Name);
-                }
-            }
-
             return null;
         }
 

@@ -110,7 +110,7 @@ public sealed class PciBus
             try
             {
                 Apply(change);
-                hierarchy.InvalidateRoutes();
+                hierarchy.TopologyChanged();
             }
             finally
             {

@@ -226,8 +226,9 @@ public class PciFunction
     }
 
     /// <summary>
-    /// A guest's read of 1, 2 or 4 bytes at any offset; bytes outside the space are ones. Overridable for registers that are computed when read;
-    /// a read must have no side effect, because it may be made while a write is under way and then again.
+    /// A guest's read of 1, 2 or 4 bytes at any offset; bytes outside the space are ones. Overridable for registers that are computed when read.
+    /// A read may be made while a write is under way and then again, unless the register was declared with <see cref="ConfigSpace.DefineReadEffect"/>: any
+    /// whose read has an effect has to be.
     /// </summary>
     public virtual uint ReadConfig(int offset, int size)
     {

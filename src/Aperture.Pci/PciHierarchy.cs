@@ -1,3 +1,4 @@
+using Aperture.Pci.Registers;
 using System.Diagnostics.CodeAnalysis;
 using Aperture.Pci.Ports;
 
@@ -73,18 +74,23 @@ public sealed class PciHierarchy
 
     /// <summary>
     /// A guest's read of 1, 2 or 4 bytes. All-ones at the access width when no function answers or the register does not exist. Takes no lock unless a
-    /// write is under way: then it waits for it, and sees all of it.
+    /// write is under way: then it waits for it, and sees all of it. A register whose read has an effect (<see cref="ConfigSpace.DefineReadEffect"/>) is read
+    /// with the lock, so that no answer is thrown away.
     /// </summary>
     public uint ConfigRead(Bdf bdf, int offset, int size)
     {
         int before = Volatile.Read(ref _changes);
         if ((before & 1) == 0 && !_routesStale)
         {
-            uint value = Read(_routes[bdf.Bus]?.Find(bdf.DeviceFunction), offset, size);
-            Volatile.ReadBarrier();
-            if (Volatile.Read(ref _changes) == before)
+            PciFunction? function = _routes[bdf.Bus]?.Find(bdf.DeviceFunction);
+            if (function is null || !function.Config.HasReadEffect(offset, size))
             {
-                return value;
+                uint value = Read(function, offset, size);
+                Volatile.ReadBarrier();
+                if (Volatile.Read(ref _changes) == before)
+                {
+                    return value;
+                }
             }
         }
 
@@ -125,6 +131,19 @@ public sealed class PciHierarchy
         lock (Sync)
         {
             return DecodeCalculator.Compute(this, limits, previous);
+        }
+    }
+
+    /// <summary>
+    /// The same after only the registers of <paramref name="function"/> changed since <paramref name="previous"/> was computed, for the price of a search for
+    /// each of its BARs. Null when that may mean something for other BARs (it is a bridge, BARs are in conflict, functions came or went, the limits are
+    /// others): then the whole map is to be computed.
+    /// </summary>
+    public DecodeMap? UpdateDecode(DecodeLimits limits, DecodeMap previous, PciFunction function)
+    {
+        lock (Sync)
+        {
+            return DecodeUpdate.Compute(this, limits, previous, function);
         }
     }
 
@@ -173,7 +192,17 @@ public sealed class PciHierarchy
         }
     }
 
+    /// <summary>Another object after functions came or went. With <see cref="Sync"/>.</summary>
+    internal object Topology { get; private set; } = new();
+
     internal void InvalidateRoutes() => _routesStale = true;
+
+    /// <summary>With <see cref="Sync"/>: functions came or went.</summary>
+    internal void TopologyChanged()
+    {
+        Topology = new object();
+        InvalidateRoutes();
+    }
 
     /// <summary>With <see cref="Sync"/>: readers wait from here to <see cref="EndChange"/>. May nest.</summary>
     internal void BeginChange()

@@ -1,4 +1,5 @@
 using Aperture.Pci.Capabilities;
+using Aperture.Pci.Registers;
 using Aperture.TestKit.Parts.Assigned;
 
 namespace Aperture.Assignment.Tests;
@@ -66,6 +67,23 @@ public class AssignedConfigTests
         Assert.Equal(0x99u, bench.Read(0xC4, 1));
         bench.Write(0xC6, 2, 0xBEEF);
         Assert.Contains(bench.Device.ConfigWrites, w => w.Offset == 0xC6 && w.Bytes.SequenceEqual(new byte[] { 0xEF, 0xBE }));
+    }
+
+    [Fact]
+    public void A_register_of_the_device_is_read_once_whatever_the_guest_writes_meanwhile()
+    {
+        using Bench bench = Bench.Nvme();
+        int reads = 0;
+        bench.Read(0, 4);
+
+        // The lock may be taken again by the thread that has it, so a write can come within the read on one thread; to the hierarchy it is another's.
+        bench.Device.OnRead = (_, offset) =>
+        {
+            reads += offset == 0xC4 ? 1 : 0;
+            bench.Write(PciRegisters.InterruptLine, 1, 5);
+        };
+        Assert.Equal(0x1122_3344u, bench.Read(0xC4, 4));
+        Assert.Equal(1, reads);
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using Aperture.Board.Tests.Fakes;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Board.Tests;
 

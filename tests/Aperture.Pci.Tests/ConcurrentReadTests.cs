@@ -78,4 +78,59 @@ public class ConcurrentReadTests
 
         Assert.Equal(5u, read);
     }
+
+    [Theory]
+    [InlineData(0x40, 4)]
+    [InlineData(0x43, 1)]
+    [InlineData(0x3E, 4)]
+    [InlineData(0x42, 4)]
+    public void A_register_whose_read_has_an_effect_is_read_once_whatever_is_written_meanwhile(int offset, int size)
+    {
+        PciHierarchy hierarchy = new();
+        CountingFunction function = new();
+        hierarchy.Root.Add(Slot, function);
+        hierarchy.ConfigRead(Place, 0, 4);
+
+        // The lock may be taken again by the thread that has it, so a write can come within the read on one thread; to the hierarchy it is another's.
+        function.Meanwhile = () => hierarchy.ConfigWrite(Place, PciRegisters.InterruptLine, 1, 5);
+        Assert.Equal(1u, hierarchy.ConfigRead(Place, offset, size));
+        Assert.Equal(1u, function.Read);
+        Assert.Equal(2u, hierarchy.ConfigRead(Place, offset, size));
+        Assert.Equal(2u, function.Read);
+    }
+
+    [Fact]
+    public void A_register_without_an_effect_is_read_again_when_something_was_written_meanwhile()
+    {
+        PciHierarchy hierarchy = new();
+        CountingFunction function = new();
+        hierarchy.Root.Add(Slot, function);
+        hierarchy.ConfigRead(Place, 0, 4);
+        function.Meanwhile = () => hierarchy.ConfigWrite(Place, PciRegisters.InterruptLine, 1, 5);
+        hierarchy.ConfigRead(Place, 0x44, 4);
+        Assert.Equal(2u, function.Read);
+    }
+
+    /// <summary>Every read of 0x40 to 0x47 counts and answers with the count; the word at 0x40 says so.</summary>
+    private sealed class CountingFunction : PciFunction
+    {
+        public CountingFunction()
+            : base("counting", new PciIdentity(0x1234, 0x5678, 0xFF0000)) => Config.DefineReadEffect(0x41, 1);
+
+        public uint Read { get; private set; }
+
+        public Action? Meanwhile { get; set; }
+
+        public override uint ReadConfig(int offset, int size)
+        {
+            if (offset + size <= 0x40 || offset >= 0x48)
+            {
+                return base.ReadConfig(offset, size);
+            }
+
+            uint count = ++Read;
+            Meanwhile?.Invoke();
+            return count;
+        }
+    }
 }

@@ -276,4 +276,38 @@ public class DecodePropertyTests
             }
         }).Holds();
     }
+
+    [Fact]
+    public void The_map_that_follows_a_change_of_one_function_is_the_one_that_is_computed_whole()
+    {
+        int followed = 0;
+        int moved = 0;
+        Prop.ForAll(Steps.ListOf(60).ToArbitrary(), steps =>
+        {
+            Bench bench = new();
+            DecodeMap map = bench.Hierarchy.ComputeDecode(bench.Limits, DecodeMap.Empty);
+            foreach (Step step in steps)
+            {
+                PciFunction target = step.Register < 0 ? (step.Function & 1) == 0 ? bench.Outer : bench.Inner : bench.All[step.Function];
+                Apply(bench, step);
+                DecodeMap whole = bench.Hierarchy.ComputeDecode(bench.Limits, map);
+                DecodeMap? next = bench.Hierarchy.UpdateDecode(bench.Limits, map, target);
+                Assert.True(next is null || target is not PciBridge);
+                if (next is not null)
+                {
+                    Assert.Equal(whole.Memory, next.Memory);
+                    Assert.Equal(whole.Io, next.Io);
+                    Assert.Equal(whole.Refused, next.Refused);
+                    Assert.Equal(whole.Following, next.Following);
+                    Assert.All(bench.All.SelectMany(f => f.Bars), bar => Assert.Equal(whole.Find(bar), next.Find(bar)));
+                    Assert.All(bench.All.SelectMany(f => f.Bars), bar => Assert.Equal(whole.RefusalOf(bar), next.RefusalOf(bar)));
+                    followed++;
+                    moved += next.Memory.SequenceEqual(map.Memory) ? 0 : 1;
+                }
+
+                map = next ?? whole;
+            }
+        }).Holds();
+        Assert.True(followed > 500 && moved > 50, $"{followed} followed, {moved} moves among them");
+    }
 }

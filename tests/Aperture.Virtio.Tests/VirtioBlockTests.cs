@@ -352,6 +352,30 @@ public sealed class VirtioBlockTests : IDisposable
     }
 
     [Fact]
+    public void An_interrupt_status_read_through_the_window_is_not_lost_when_configuration_is_written_meanwhile()
+    {
+        VirtioDriver driver = Make();
+        PciHierarchy hierarchy = new();
+        hierarchy.Root.Add(0x08, driver.Function);
+        hierarchy.Root.Add(0x10, new PciFunction("other", new PciIdentity(1, 2, 0xFF0000)));
+        Bdf place = driver.Function.Bdf;
+        driver.Start();
+        int window = driver.Function.Capabilities.Last(capability => capability.Id == 9).Offset;
+        hierarchy.ConfigWrite(place, window + 4, 1, 0);
+        hierarchy.ConfigWrite(place, window + 8, 4, 0x1000);
+        hierarchy.ConfigWrite(place, window + 12, 4, 1);
+
+        // Reading the status lets the line go, so the write comes within the read. The lock may be taken again by the thread that has it; to the hierarchy
+        // the write is another's.
+        WritingLine line = new(() => hierarchy.ConfigWrite(new Bdf(0x10), PciRegisters.InterruptLine, 1, 5));
+        driver.Function.IntxLine = line;
+        Assert.Equal((byte)0, driver.Request(FlushType, 0, 0, deviceWrites: false).Status);
+        Assert.Equal(1u, hierarchy.ConfigRead(place, window + 16, 1));
+        Assert.Equal(1, line.Writes);
+        Assert.Equal(0u, hierarchy.ConfigRead(place, window + 16, 1));
+    }
+
+    [Fact]
     public void Resetting_the_function_resets_the_transport()
     {
         VirtioDriver driver = Make();
@@ -362,5 +386,20 @@ public sealed class VirtioBlockTests : IDisposable
         Assert.False(_line.Level);
         driver.Set(0x16, 2, 0);
         Assert.Equal(0u, driver.Get(0x1C, 2) & 0xFFFF);
+    }
+
+    /// <summary>A line that writes whenever it is let go.</summary>
+    private sealed class WritingLine(Action write) : IInterruptLine
+    {
+        public int Writes { get; private set; }
+
+        public void Set(bool asserted)
+        {
+            if (!asserted)
+            {
+                Writes++;
+                write();
+            }
+        }
     }
 }

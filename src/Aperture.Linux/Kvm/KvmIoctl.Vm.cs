@@ -46,11 +46,16 @@ public static partial class KvmIoctl
         Checked(TryCall(vm, KvmRequest.ReinjectControl, control), "cannot keep the interval timer from making up for missed ticks");
     }
 
-    /// <summary>KVM_IRQ_LINE (KVM API 4.25): sets the level of interrupt input <paramref name="gsi"/>. Allocates nothing; 0 or minus the errno.</summary>
-    public static int TrySetIrqLine(SafeFileDescriptor vm, uint gsi, bool asserted)
+    /// <summary>
+    /// KVM_IRQ_LINE (KVM API 4.25) on a raw descriptor that the caller keeps open: sets the level of interrupt input <paramref name="gsi"/>. Allocates nothing;
+    /// 0 or minus the errno.
+    /// </summary>
+    public static unsafe int TrySetIrqLine(int vm, uint gsi, bool asserted)
     {
+        // SAFETY: the structure is a local that lives until the call returns, and has the size that the request number carries.
         KvmIrqLevel level = new() { Irq = gsi, Level = asserted ? 1u : 0u };
-        return TryCall(vm, KvmRequest.IrqLine, ref level);
+        int result = IoctlRaw(vm, (nuint)KvmRequest.IrqLine, (nuint)(&level));
+        return result >= 0 ? result : -Marshal.GetLastSystemError();
     }
 
     /// <summary>KVM_REGISTER_COALESCED_MMIO (KVM API 4.116): writes to these addresses go to the ring. 0 or minus the errno.</summary>
@@ -67,12 +72,14 @@ public static partial class KvmIoctl
         return TryCall(vm, KvmRequest.StopCollectingMmio, ref zone);
     }
 
-    /// <summary>KVM_SIGNAL_MSI (KVM API 4.71). Allocates nothing.</summary>
+    /// <summary>KVM_SIGNAL_MSI (KVM API 4.71) on a raw descriptor that the caller keeps open. Allocates nothing.</summary>
     /// <returns>Above 0 when delivered, 0 when the guest blocked it, or minus the errno.</returns>
-    public static int TrySignalMsi(SafeFileDescriptor vm, ulong address, uint data)
+    public static unsafe int TrySignalMsi(int vm, ulong address, uint data)
     {
+        // SAFETY: as above.
         KvmMsi message = new() { AddressLow = (uint)address, AddressHigh = (uint)(address >> 32), Data = data };
-        return TryCall(vm, KvmRequest.SignalMsi, ref message);
+        int result = IoctlRaw(vm, (nuint)KvmRequest.SignalMsi, (nuint)(&message));
+        return result >= 0 ? result : -Marshal.GetLastSystemError();
     }
 
     /// <summary>KVM_SET_GSI_ROUTING (KVM API 4.52): replaces the whole table.</summary>

@@ -55,7 +55,7 @@ internal sealed class MapCollector(PciBoard board, SlotListener? slots, WriteHis
 
     private FoundBar Describe(PciFunction function, Bar bar, DecodeMap decode, ILookup<Bar, string> owners)
     {
-        RefusedBar? refused = decode.Refused.Where(r => r.Bar == bar).Select(r => (RefusedBar?)r).FirstOrDefault();
+        RefusedBar? refused = decode.RefusalOf(bar);
         PciCommand needed = bar.Kind == BarKind.Io ? PciCommand.IoSpace : PciCommand.MemorySpace;
         bool enabled = (function.Command & needed) != 0 && bar.IsEnabled;
         return new FoundBar(

@@ -19,6 +19,9 @@ public sealed class ConfigSpace
     private readonly uint[] _sticky;
     private readonly uint[] _defaults;
 
+    // A bit for each word that DefineReadEffect named; null while none was.
+    private ulong[]? _readEffects;
+
     /// <summary>Makes a space of all-zero read-only registers.</summary>
     /// <param name="size"><see cref="ConventionalSize"/> or <see cref="ExtendedSize"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">Any other size.</exception>
@@ -101,6 +104,22 @@ public sealed class ConfigSpace
         Merge(_sticky, word, sticky << (8 * lane), mask);
     }
 
+    /// <summary>
+    /// Declares that to read any of the words that hold these bytes has an effect beyond the answer: the guest's read of one reaches the function exactly
+    /// once, and not while a write is under way (<see cref="PciHierarchy.ConfigRead"/>). While the function is built only. Bytes outside the space are ignored.
+    /// </summary>
+    public void DefineReadEffect(int offset, int length)
+    {
+        _readEffects ??= new ulong[ExtendedSize / 4 / 64];
+        for (int at = Math.Max(offset, 0); at < Math.Min(offset + length, Size); at++)
+        {
+            _readEffects[at >> 8] |= 1UL << (at >> 2 & 63);
+        }
+    }
+
+    /// <summary>True when a read of <paramref name="size"/> bytes (1 to 4) at <paramref name="offset"/> touches a word that was declared so.</summary>
+    public bool HasReadEffect(int offset, int size) => _readEffects is not null && (IsReadEffect(offset) || IsReadEffect(offset + size - 1));
+
     /// <summary>Replaces the bits of <paramref name="mask"/> in the word that holds <paramref name="offset"/>, now and after every reset.</summary>
     /// <exception cref="IndexOutOfRangeException">The offset lies outside the space.</exception>
     public void SetDefault(int offset, uint value, uint mask)
@@ -122,6 +141,8 @@ public sealed class ConfigSpace
     private static uint WidthMask(int size) => size >= 4 ? uint.MaxValue : (1u << (8 * size)) - 1;
 
     private static void Merge(uint[] words, int word, uint value, uint mask) => words[word] = (words[word] & ~mask) | (value & mask);
+
+    private bool IsReadEffect(int offset) => (uint)offset < (uint)Size && (_readEffects![offset >> 8] >> (offset >> 2 & 63) & 1) != 0;
 
     private void WriteWord(int word, uint value, uint lanes)
     {

@@ -91,6 +91,9 @@ internal sealed class VirtioConfigAccess(Func<int, IAccessHandler?> bars) : Stan
         Config.Define(Offset + 8, 4, 0, writable: uint.MaxValue);
         Config.Define(Offset + 12, 4, 0, writable: uint.MaxValue);
         Config.Define(Offset + DataRegister, 4, 0, writable: uint.MaxValue);
+
+        // It may lead to the interrupt status, which a read clears.
+        Config.DefineReadEffect(Offset + DataRegister, 4);
     }
 
     /// <inheritdoc/>

@@ -40,6 +40,9 @@ public sealed class FakeDevice : IVfioDevice
 
     public int MapErrno { get; set; }
 
+    /// <summary>Called within every read of a register, with the region and the offset.</summary>
+    public Action<int, ulong>? OnRead { get; set; }
+
     public Func<int, int, int, int> TriggerErrno { get; set; } = (_, _, _) => 0;
 
     public int UnmaskErrno { get; set; }
@@ -78,6 +81,7 @@ public sealed class FakeDevice : IVfioDevice
     public int Read(int region, ulong offset, Span<byte> destination)
     {
         destination.Fill(0xFF);
+        OnRead?.Invoke(region, offset);
         byte[] source = region == VfioRegionIndex.Config ? Config : Contents[region];
         if (ReadErrno != 0 || offset + (ulong)destination.Length > (ulong)source.Length)
         {
