@@ -7,7 +7,8 @@ namespace Aperture.Machine;
 /// What is asked of a machine while it runs, by the guest through its devices and by the user: to reset, or to end. The first request wins, but one to end the
 /// run replaces one to reset: it must not be lost in the reset. Thread-safe; asking returns at once.
 /// </summary>
-/// <param name="outputs">What vCPUs write to and may wait for. Nobody waits there while a request is to be followed, and the end does not once it was asked for from outside.</param>
+/// <param name="outputs">What vCPUs write to and may wait for. Nobody waits there while a request is to be followed, and the end does not once it was asked for
+/// from outside.</param>
 internal sealed class MachineRequests(params StreamSerialBackend[] outputs) : IMachineControl, IDisposable
 {
     private readonly Lock _gate = new();

@@ -9,8 +9,9 @@ namespace Aperture.Memory;
 /// </para>
 /// <para>
 /// Lifetime: every <see cref="RamBlock"/> that was ever placed stays mapped until the space is disposed, because a reader may still hold a view that
-/// names it; its pages go back to the host as soon as no region of it is placed and its creator has disposed of it. Not so a device region's foreign block: nobody who holds a view touches it, so a device can be removed for good while the space lives on;
-/// its owner disposes it after the commit that removed the region. Dispose the space only after the threads that read through it have ended.
+/// names it; its pages go back to the host as soon as no region of it is placed and its creator has disposed of it. Not so a device region's foreign block:
+/// nobody who holds a view touches it, so a device can be removed for good while the space lives on; its owner disposes it after the commit that removed the
+/// region. Dispose the space only after the threads that read through it have ended.
 /// </para>
 /// </summary>
 public sealed class AddressSpace : IDisposable

@@ -83,7 +83,8 @@ public sealed class UsageTests(Scratch scratch) : IClassFixture<Scratch>
         CommandLine.Run("run", "--firmware", rom, "--root-port", "id=rp", "--device", "test,id=one,port=rp,addr=00.1").IsOneSentence(2, "one", "no function 0");
         CommandLine.Run("run", "--firmware", rom, "--device", "debug-exit", "--device", "debug-exit,port=0xf6").IsOneSentence(2, "0xf6", "another debug-exit");
         CommandLine.Run("run", "--firmware", rom, "--device", "pc-testdev", "--device", "pc-testdev").IsOneSentence(2, "pc-testdev is given twice");
-        CommandLine.Run("run", "--firmware", rom, "--device", "pc-testdev", "--device", "debug-exit,port=0xdd").IsOneSentence(2, "port=0xdd", "pc-testdev has 0xe0 to 0xeb");
+        CommandLine.Run("run", "--firmware", rom, "--device", "pc-testdev", "--device", "debug-exit,port=0xdd")
+            .IsOneSentence(2, "port=0xdd", "pc-testdev has 0xe0 to 0xeb");
     }
 
     [Theory]

@@ -35,7 +35,8 @@ public class VfioKindTests
     [InlineData("vfio,id=a", "which device is meant? write host=0000:01:00.0, sysfs=PATH or fd=N")]
     [InlineData("vfio,host=01:00.0,fd=5", "host= and fd= both name a device; give one of them")]
     [InlineData("vfio,host=1:0", "host=1:0 is not an address of a function")]
-    [InlineData("vfio,fd=7,resize=bar1@16G", "resize= takes the device from its driver for a moment, which ends the descriptor of fd=; name the device with host=")]
+    [InlineData("vfio,fd=7,resize=bar1@16G",
+        "resize= takes the device from its driver for a moment, which ends the descriptor of fd=; name the device with host=")]
     [InlineData("vfio,fd=1", "fd=1 is not the number of an inherited descriptor")]
     [InlineData("vfio,host=01:00.0,policy=locked,bars=all=host", "policy=locked is not a policy; write lock, follow or stop")]
     [InlineData("vfio,host=01:00.0,policy=stop", "policy=stop says what happens when the guest moves a pinned BAR, and none is pinned")]

@@ -11,7 +11,8 @@ public class GuardedClockTests
         List<string> told = [];
         GuardedClock clock = new(time, told.Add);
         int fired = 0;
-        using ITimer bad = clock.CreateTimer(static _ => throw new InvalidOperationException("a mistake"), null, TimeSpan.FromSeconds(1), Timeout.InfiniteTimeSpan);
+        using ITimer bad = clock.CreateTimer(
+            static _ => throw new InvalidOperationException("a mistake"), null, TimeSpan.FromSeconds(1), Timeout.InfiniteTimeSpan);
         using ITimer good = clock.CreateTimer(state => fired += (int)state!, 7, TimeSpan.FromSeconds(2), Timeout.InfiniteTimeSpan);
         time.Advance(TimeSpan.FromSeconds(3));
         Assert.Contains("a mistake", Assert.Single(told), StringComparison.Ordinal);

@@ -212,7 +212,8 @@ public sealed class HotplugTests : IDisposable
     [InlineData("test,id=nic1,port=rp0,bar0=mem32:1M:trap,bars=bar0@0xea000000",
         "nic1 bar0 cannot be pinned at 0xea000000-0xea0fffff: rp0 forwards 0xe8000000-0xe8ffffff")]
     [InlineData("debug-exit,port=0xf4", "cannot come or go")]
-    [InlineData("vfio,fd=7654,port=rp0", "fd=7654 cannot be attached: the machine has no such descriptor of /dev/vfio/devices/vfioN, and attach passes none on; name")]
+    [InlineData("vfio,fd=7654,port=rp0",
+        "fd=7654 cannot be attached: the machine has no such descriptor of /dev/vfio/devices/vfioN, and attach passes none on; name")]
     public void What_cannot_be_attached_is_refused_in_one_sentence_and_changes_nothing(string spec, string words)
     {
         int before = _board.Board.Pci.Functions.Count();

@@ -18,7 +18,9 @@ public sealed class DebugConsoles : IDisposable
     /// <summary>What writes the files, for who must not wait for them.</summary>
     public IReadOnlyList<StreamSerialBackend> Outputs => _files;
 
-    /// <summary>Opens the files, which start empty. <paramref name="stalls"/> gets one sentence when one takes nothing and bytes are lost; any thread.</summary>
+    /// <summary>
+    /// Opens the files, which start empty. <paramref name="stalls"/> gets one sentence when one takes nothing and bytes are lost; any thread.
+    /// </summary>
     /// <exception cref="ApertureException">A file cannot be written.</exception>
     public static DebugConsoles Open(IReadOnlyList<(ushort Port, string Path)> consoles, Action<string>? stalls = null)
     {

@@ -37,7 +37,8 @@ internal static class ArgumentParser
             OptionSpec option = verb.Options.FirstOrDefault(o => o.Name == name || o.Alias == name) ?? throw Unknown(verb, name);
             if (!option.Repeatable && values.Exists(v => v.Key == option.Name))
             {
-                throw new ApertureException(name == option.Name ? $"{name} is given twice; give it once." : $"{name} is {option.Name}, which is given twice; give it once.");
+                throw new ApertureException(
+                    name == option.Name ? $"{name} is given twice; give it once." : $"{name} is {option.Name}, which is given twice; give it once.");
             }
 
             values.Add(new(option.Name, Value(option, argument, equals, arguments, ref i)));

@@ -23,7 +23,8 @@ internal static class HostVerb
         "host",
         "show a machine's PCI functions, BARs, bridges, IOMMU groups, and how far two functions are apart",
         [
-            new(Description, "PATH", "a captured tree, an archive of one, or what lspci -Dvvnnxxxx prints (default: this machine)") { Alias = DescriptionAlias },
+            new(Description, "PATH", "a captured tree, an archive of one, or what lspci -Dvvnnxxxx prints (default: this machine)") { Alias =
+                DescriptionAlias },
             new("--format", "table|tree|json", "how to print it (default table)"),
             new("--function", "DDDD:BB:DD.F", "only this function"),
             new("--distance", "A,B", "the way of a peer-to-peer request from A to B, and the access control on it"),

@@ -160,7 +160,8 @@ public sealed record VfioSpec : PciDeviceSpec
 
         if (spec.Device.Descriptor is not null && spec.Resizes.Count > 0)
         {
-            throw context.Fault("resize= takes the device from its driver for a moment, which ends the descriptor of fd=; name the device with host= or sysfs=");
+            throw context.Fault("resize= takes the device from its driver for a moment, which ends the descriptor of fd=; name the device with host= or "
+                + "sysfs=");
         }
 
         PciOptions.CheckPolicy(context, spec is not { Pins.Count: 0, HostPins.Count: 0, AllAsHost: false }, "bars=all=host");

@@ -18,7 +18,8 @@ internal static class AtomicPath
             {
                 case { Type: HostPortType.RootPort } root:
                     return root.Atomics & AtomicOps.Completers;
-                case { Type: HostPortType.SwitchUpstream or HostPortType.SwitchDownstream, BlocksAtomics: false } between when between.Atomics.HasFlag(AtomicOps.Routing):
+                case { Type: HostPortType.SwitchUpstream or HostPortType.SwitchDownstream, BlocksAtomics: false } between
+                    when between.Atomics.HasFlag(AtomicOps.Routing):
                     break;
                 default:
                     return AtomicOps.None;

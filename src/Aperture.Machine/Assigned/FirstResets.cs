@@ -3,8 +3,8 @@ using Aperture.Assignment;
 namespace Aperture.Machine.Assigned;
 
 /// <summary>
-/// Resets devices before a guest has them, as far as the kernel did not when they were opened: those without a reset of their own go with their bus or slot, for
-/// which all functions of a machine that share it have to be open. One thread at a time.
+/// Resets devices before a guest has them, as far as the kernel did not when they were opened: those without a reset of their own go with their bus or slot,
+/// for which all functions of a machine that share it have to be open. One thread at a time.
 /// </summary>
 internal sealed class FirstResets(IEventSink events)
 {

@@ -19,7 +19,8 @@ internal sealed class SerialConnection : IDisposable
     {
         _output = output is null ? null : new StreamSerialBackend(
             output,
-            stalls: () => events.Notice("serial.stalled", "The reader of the serial port's output takes nothing: what the guest writes is left out until it does."));
+            stalls: () => events.Notice(
+                "serial.stalled", "The reader of the serial port's output takes nothing: what the guest writes is left out until it does."));
         _reads = reads;
         _terminal = terminal;
         if (terminal is not null)

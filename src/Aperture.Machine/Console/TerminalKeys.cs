@@ -4,8 +4,8 @@ using Aperture.Devices.Serial;
 namespace Aperture.Machine.Console;
 
 /// <summary>
-/// What is typed at a terminal, on its way to a UART. Ctrl-A, then x, ends the run, as QEMU's users know it; Ctrl-A twice sends one. That is seen also while the
-/// guest reads nothing: what it does not take yet waits, up to <see cref="Capacity"/> keys, and more are lost.
+/// What is typed at a terminal, on its way to a UART. Ctrl-A, then x, ends the run, as QEMU's users know it; Ctrl-A twice sends one. That is seen also while
+/// the guest reads nothing: what it does not take yet waits, up to <see cref="Capacity"/> keys, and more are lost.
 /// </summary>
 internal sealed class TerminalKeys : IDisposable
 {

@@ -171,8 +171,8 @@ internal sealed class HotplugController : IConfigWriteSink
 
         if (port.IsReleased)
         {
-            // Not here: giving a device back may take long, and this is a vCPU with the lock held. The slot has no power, so nothing reaches it meanwhile. Once,
-            // however often the guest writes before that is done.
+            // Not here: giving a device back may take long, and this is a vCPU with the lock held. The slot has no power, so nothing reaches it meanwhile.
+            // Once, however often the guest writes before that is done.
             if (!removal.IsQueued)
             {
                 removal.IsQueued = true;
@@ -198,7 +198,8 @@ internal sealed class HotplugController : IConfigWriteSink
         _asked.Remove(removal.Port);
         string names = string.Join(", ", removal.Functions.Select(f => f.Name));
         _events.Write("hotplug.cancelled", json => Describe(json, names, removal.Port));
-        removal.Done.TrySetException(new ApertureException($"{names} stays: the guest took the removal back; ask again, or pull the device out with --surprise."));
+        removal.Done.TrySetException(
+            new ApertureException($"{names} stays: the guest took the removal back; ask again, or pull the device out with --surprise."));
     }
 
     private void EmptyQueued(Removal removal)

@@ -48,7 +48,8 @@ internal static class PcTestDevicePorts
         {
             if (port < first + count && first < port + length)
             {
-                throw new ApertureException($"{option} would take ports of which --device pc-testdev has 0x{first:x} to 0x{first + count - 1:x}; give it others.");
+                throw new ApertureException(
+                    $"{option} would take ports of which --device pc-testdev has 0x{first:x} to 0x{first + count - 1:x}; give it others.");
             }
         }
     }

@@ -174,7 +174,8 @@ public class AssignedPlanTests
         Assert.Equal(told ? 1 : 0, notes.Length);
         if (told)
         {
-            const string Sentence = "gpu bar1 of 256G has no room on the host, where 0000:02:00.0 forwards 0x380000000000-0x381fffffffff for it, 128G; the kernel";
+            const string Sentence =
+                "gpu bar1 of 256G has no room on the host, where 0000:02:00.0 forwards 0x380000000000-0x381fffffffff for it, 128G; the kernel";
             Assert.StartsWith(Sentence, notes[0], StringComparison.Ordinal);
         }
     }

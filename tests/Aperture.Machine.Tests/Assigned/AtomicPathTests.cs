@@ -33,7 +33,8 @@ public sealed class AtomicPathTests
             seen += gpu != AtomicOps.None && nic != AtomicOps.None ? 1 : 0;
 
             IReadOnlyList<BoardNode> apart = Nodes(
-                host, "--root-port id=rp0", "--root-port id=rp1", $"--device vfio,host={SysfsHost.Gpu},port=rp0", $"--device vfio,host={SysfsHost.Nic},port=rp1");
+                host, "--root-port id=rp0", "--root-port id=rp1", $"--device vfio,host={SysfsHost.Gpu},port=rp0",
+                $"--device vfio,host={SysfsHost.Nic},port=rp1");
             Assert.Equal((gpu, nic), (At(apart, "rp0"), At(apart, "rp1")));
 
             IReadOnlyList<BoardNode> behind = Nodes(
