@@ -9,7 +9,6 @@ using Aperture.Pci;
 using Aperture.Placement;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Reasons;
 using Aperture.Placement.Request;
 
 // Times the solver: synthetic machines of growing size with the fitted exponent of the growth, machines near the limit, then every captured host

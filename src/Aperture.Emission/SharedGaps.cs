@@ -1,6 +1,7 @@
 using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
 using Aperture.Placement.Request;
-using ReservedRange = Aperture.Placement.Request.ReservedRange;
+using ReservedRange = Aperture.Placement.Platforms.ReservedRange;
 
 namespace Aperture.Emission;
 

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Request;
-using ReservedRange = Aperture.Placement.Request.ReservedRange;
+using ReservedRange = Aperture.Placement.Platforms.ReservedRange;
 
 namespace Aperture.Emission;
 

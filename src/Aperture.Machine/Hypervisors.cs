@@ -1,7 +1,7 @@
+using Aperture.Configuration;
 using Aperture.Hypervisor;
 using Aperture.Kvm;
 using Aperture.Kvm.X86;
-using Aperture.Configuration;
 
 namespace Aperture.Machine;
 

@@ -1,13 +1,14 @@
 using Aperture.Assignment;
 using Aperture.Board;
 using Aperture.Board.Pc;
+using Aperture.Configuration;
 using Aperture.Devices.Display;
 using Aperture.Hypervisor;
 using Aperture.Machine.Assigned;
-using Aperture.Configuration;
 using Aperture.Machine.Console;
 using Aperture.Machine.Control;
 using Aperture.Machine.Functions;
+using Aperture.Machine.Hotplug;
 using Aperture.Machine.Verification;
 using Aperture.Memory;
 using Aperture.Watch;

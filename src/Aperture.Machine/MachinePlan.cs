@@ -1,11 +1,11 @@
 using Aperture.Board.Pc;
+using Aperture.Configuration;
 using Aperture.Hypervisor;
 using Aperture.Machine.Boot;
-using Aperture.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Placement.Map;
-using Aperture.Placement.Request;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Machine;
 

@@ -3,7 +3,6 @@ using Aperture.Host.Model;
 using Aperture.Placement;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Reasons;
 using Aperture.Placement.Request;
 
 namespace Aperture.Mirror;

@@ -1,6 +1,5 @@
 using Aperture.Host.Model;
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Request;
 
 namespace Aperture.Mirror;
 

@@ -1,7 +1,7 @@
 using Aperture.Host.Analysis;
 using Aperture.Host.Model;
 using Aperture.Pci;
-using Aperture.Placement.Reasons;
+using Aperture.Placement.Map;
 
 namespace Aperture.Mirror;
 

@@ -2,6 +2,7 @@ using Aperture.Host.Analysis;
 using Aperture.Host.Model;
 using Aperture.Pci;
 using Aperture.Placement.Map;
+using Aperture.Placement.Platforms;
 using Aperture.Placement.Request;
 
 namespace Aperture.Mirror;

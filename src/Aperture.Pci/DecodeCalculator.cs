@@ -1,6 +1,6 @@
+using System.Collections.Immutable;
 using Aperture.Pci.Ports;
 using Aperture.Pci.Registers;
-using System.Collections.Immutable;
 
 namespace Aperture.Pci;
 

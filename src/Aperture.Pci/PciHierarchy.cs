@@ -1,6 +1,6 @@
-using Aperture.Pci.Registers;
 using System.Diagnostics.CodeAnalysis;
 using Aperture.Pci.Ports;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Pci;
 

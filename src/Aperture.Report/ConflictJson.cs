@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Aperture.Placement.Map;
 using Aperture.Placement.Reasons;
 using Aperture.Placement.Request;
 

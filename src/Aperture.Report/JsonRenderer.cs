@@ -4,10 +4,9 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using Aperture.Pci;
 using Aperture.Placement.Map;
-using Aperture.Placement.Reasons;
 using Aperture.Placement.Request;
 using Aperture.Placement.Search;
-using ReservedRange = Aperture.Placement.Request.ReservedRange;
+using ReservedRange = Aperture.Placement.Platforms.ReservedRange;
 
 namespace Aperture.Report;
 

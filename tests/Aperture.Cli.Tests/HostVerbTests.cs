@@ -1,6 +1,5 @@
 using Aperture.Configuration;
 using Aperture.Machine;
-using Aperture.Machine.Assigned;
 using Aperture.Machine.Topology;
 using Aperture.Placement.Map;
 

@@ -2,7 +2,7 @@ using Aperture.Pci;
 using Aperture.Placement;
 using Aperture.Placement.Platforms;
 using Aperture.Placement.Request;
-using ReservedRange = Aperture.Placement.Request.ReservedRange;
+using ReservedRange = Aperture.Placement.Platforms.ReservedRange;
 
 namespace Aperture.Emission.Tests;
 

@@ -1,5 +1,6 @@
-using Aperture.Hypervisor;
 using Aperture.Configuration;
+using Aperture.Hypervisor;
+using Aperture.Machine.Control;
 using Aperture.Machine.Tests.Fakes;
 
 namespace Aperture.Machine.Tests;

@@ -31,7 +31,7 @@ public class BoardOptionTests
 
     private static void PlacementExceptionCheck(string option)
     {
-        ApertureException refused = Assert.Throws<Aperture.Placement.Reasons.PlacementException>(() => TestBoard.Direct(option));
+        ApertureException refused = Assert.Throws<Aperture.Placement.Map.PlacementException>(() => TestBoard.Direct(option));
         Assert.Contains("the pages that KVM keeps for itself", refused.Message, StringComparison.Ordinal);
     }
 

@@ -1,5 +1,5 @@
 using Aperture.Host.Model;
-using Aperture.Placement.Reasons;
+using Aperture.Placement.Map;
 using FsCheck;
 using FsCheck.Fluent;
 

@@ -1,7 +1,6 @@
 using Aperture.Pci;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Reasons;
 using Aperture.Placement.Request;
 using static Aperture.Placement.Tests.Build;
 

@@ -1,7 +1,6 @@
 using Aperture.Pci;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Reasons;
 using Aperture.Placement.Request;
 
 namespace Aperture.Placement.Tests;

@@ -1,5 +1,4 @@
 using Aperture.Placement.Map;
-using Aperture.Placement.Reasons;
 using Aperture.Placement.Request;
 using FsCheck.Fluent;
 

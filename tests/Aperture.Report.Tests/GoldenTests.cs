@@ -1,3 +1,4 @@
+using Aperture.Placement.Map;
 using Aperture.Placement.Reasons;
 
 namespace Aperture.Report.Tests;

@@ -1,7 +1,7 @@
 using Aperture.Pci;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
-using ReservedRange = Aperture.Placement.Request.ReservedRange;
+using ReservedRange = Aperture.Placement.Platforms.ReservedRange;
 
 namespace Aperture.Report.Tests;
 

@@ -4,7 +4,7 @@ using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
 using Aperture.Placement.Request;
 using Aperture.Placement.Search;
-using ReservedRange = Aperture.Placement.Request.ReservedRange;
+using ReservedRange = Aperture.Placement.Platforms.ReservedRange;
 
 namespace Aperture.Report.Tests;
 

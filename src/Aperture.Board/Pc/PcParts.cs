@@ -1,7 +1,7 @@
 using Aperture.Devices.FwCfg;
 using Aperture.Devices.Serial;
 using Aperture.Memory;
-using Aperture.Placement.Request;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Board.Pc;
 

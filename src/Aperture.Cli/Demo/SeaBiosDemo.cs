@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using Aperture.Machine;
 using Aperture.Configuration;
+using Aperture.Machine;
 
 namespace Aperture.Cli.Demo;
 

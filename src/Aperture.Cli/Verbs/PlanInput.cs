@@ -1,8 +1,8 @@
+using Aperture.Configuration;
 using Aperture.Host;
 using Aperture.Host.Model;
 using Aperture.Machine;
 using Aperture.Machine.Assigned;
-using Aperture.Configuration;
 using Aperture.Machine.Topology;
 using Aperture.Mirror;
 using Aperture.Placement.Map;

@@ -1,7 +1,7 @@
 using Aperture.Cli.CommandLine;
-using Aperture.Emission;
 using Aperture.Configuration;
-using Aperture.Placement.Reasons;
+using Aperture.Emission;
+using Aperture.Placement.Map;
 using Aperture.Report;
 
 namespace Aperture.Cli.Verbs;

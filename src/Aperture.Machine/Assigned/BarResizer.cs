@@ -1,5 +1,6 @@
 using System.Numerics;
 using Aperture.Host.Model;
+using Aperture.Machine.Topology;
 using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Assigned;

@@ -8,7 +8,7 @@ using Aperture.Firmware.Platform;
 using Aperture.Hypervisor.X86;
 using Aperture.Memory;
 using Aperture.Placement.Map;
-using ReservedRange = Aperture.Placement.Request.ReservedRange;
+using ReservedRange = Aperture.Placement.Platforms.ReservedRange;
 
 namespace Aperture.Machine.Boot;
 

@@ -7,7 +7,7 @@ using Aperture.Firmware.FwCfg;
 using Aperture.Firmware.Memory;
 using Aperture.Machine.Topology;
 using Aperture.Placement.Map;
-using Aperture.Placement.Request;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Machine.Boot;
 

@@ -1,5 +1,5 @@
-using Aperture.Firmware.Boot;
 using Aperture.Configuration;
+using Aperture.Firmware.Boot;
 
 namespace Aperture.Machine.Boot;
 

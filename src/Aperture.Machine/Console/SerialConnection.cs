@@ -1,6 +1,6 @@
+using Aperture.Configuration;
 using Aperture.Devices.Serial;
 using Aperture.Linux;
-using Aperture.Configuration;
 using Microsoft.Win32.SafeHandles;
 
 namespace Aperture.Machine.Console;

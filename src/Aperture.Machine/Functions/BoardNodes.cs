@@ -1,6 +1,5 @@
 using Aperture.Board;
 using Aperture.Configuration;
-using Aperture.Machine.Assigned;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
 using Aperture.Placement.Request;

@@ -2,7 +2,6 @@ using Aperture.Configuration;
 using Aperture.Host;
 using Aperture.Host.Model;
 using Aperture.Hypervisor;
-using Aperture.Machine.Assigned;
 using Aperture.Mirror;
 using Aperture.Placement;
 using Aperture.Placement.Map;

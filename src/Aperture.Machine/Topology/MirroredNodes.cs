@@ -1,6 +1,5 @@
 using Aperture.Configuration.Kinds;
 using Aperture.Host.Model;
-using Aperture.Machine.Assigned;
 using Aperture.Pci;
 using Aperture.Placement.Request;
 

@@ -1,7 +1,7 @@
 using Aperture.Configuration;
 using Aperture.Configuration.Kinds;
 using Aperture.Devices.Pc;
-using Aperture.Placement.Request;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Machine.Topology;
 

@@ -5,7 +5,7 @@ using Aperture.Hypervisor;
 using Aperture.Mirror;
 using Aperture.Placement.Platforms;
 using Aperture.Placement.Request;
-using ReservedRange = Aperture.Placement.Request.ReservedRange;
+using ReservedRange = Aperture.Placement.Platforms.ReservedRange;
 
 namespace Aperture.Machine.Topology;
 

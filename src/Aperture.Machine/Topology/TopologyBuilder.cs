@@ -3,7 +3,6 @@ using Aperture.Configuration;
 using Aperture.Configuration.Kinds;
 using Aperture.Host;
 using Aperture.Host.Model;
-using Aperture.Machine.Assigned;
 
 namespace Aperture.Machine.Topology;
 

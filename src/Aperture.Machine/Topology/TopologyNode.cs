@@ -1,6 +1,5 @@
 using Aperture.Configuration;
 using Aperture.Configuration.Kinds;
-using Aperture.Machine.Assigned;
 
 namespace Aperture.Machine.Topology;
 

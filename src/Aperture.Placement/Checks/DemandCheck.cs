@@ -1,7 +1,7 @@
 using System.Numerics;
 using Aperture.Pci;
+using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Reasons;
 using Aperture.Placement.Request;
 using Aperture.Placement.Search;
 

@@ -1,5 +1,5 @@
+using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Reasons;
 using Aperture.Placement.Request;
 using Aperture.Placement.Search;
 

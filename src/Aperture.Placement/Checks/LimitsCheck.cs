@@ -1,7 +1,6 @@
 using System.Numerics;
+using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Reasons;
-using Aperture.Placement.Request;
 using Aperture.Placement.Search;
 
 namespace Aperture.Placement.Checks;

@@ -1,5 +1,3 @@
-using Aperture.Placement.Reasons;
-
 namespace Aperture.Placement.Map;
 
 /// <summary>A map, or the reasons why there is none. Exactly one of the two is present.</summary>

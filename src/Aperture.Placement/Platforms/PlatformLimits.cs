@@ -1,5 +1,3 @@
-using Aperture.Placement.Request;
-
 namespace Aperture.Placement.Platforms;
 
 /// <summary>What the platform leaves for PCI: widths, windows, RAM and the ranges that are taken.</summary>

@@ -1,3 +1,4 @@
+using Aperture.Placement.Map;
 using Aperture.Placement.Search;
 
 namespace Aperture.Placement.Reasons;

@@ -1,4 +1,4 @@
-using Aperture.Placement.Reasons;
+using Aperture.Placement.Map;
 
 namespace Aperture.Placement.Search;
 

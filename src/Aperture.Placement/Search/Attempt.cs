@@ -1,7 +1,5 @@
-using Aperture.Placement.Checks;
+using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Reasons;
-using Aperture.Placement.Request;
 
 namespace Aperture.Placement.Search;
 

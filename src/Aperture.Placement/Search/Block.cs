@@ -1,5 +1,4 @@
-using Aperture.Placement.Reasons;
-using Aperture.Placement.Request;
+using Aperture.Placement.Map;
 
 namespace Aperture.Placement.Search;
 

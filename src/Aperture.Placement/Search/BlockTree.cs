@@ -1,5 +1,4 @@
 using Aperture.Pci;
-using Aperture.Placement.Checks;
 using Aperture.Placement.Platforms;
 using Aperture.Placement.Request;
 

@@ -1,4 +1,4 @@
-using Aperture.Placement.Reasons;
+using Aperture.Placement.Map;
 using Aperture.Placement.Request;
 
 namespace Aperture.Placement.Search;

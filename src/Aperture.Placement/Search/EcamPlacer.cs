@@ -1,5 +1,4 @@
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Request;
 
 namespace Aperture.Placement.Search;
 

@@ -1,6 +1,5 @@
 using Aperture.Pci;
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Request;
 
 namespace Aperture.Placement.Search;
 

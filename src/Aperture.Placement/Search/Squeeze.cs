@@ -154,7 +154,7 @@ internal sealed class Squeeze
                 yield return new Movable(null, node, bridge.Reserve.Prefetchable);
             }
 
-            foreach (Request.BarSpec bar in node.Bars)
+            foreach (BarSpec bar in node.Bars)
             {
                 bool mayGoHigh = bar.Kind == BarKind.Memory64Prefetchable || (bar.Kind == BarKind.Memory64 && node.Parent is null);
                 if (mayGoHigh && bar.Pin is null && bar.Size < PlatformLimits.FourGiB)

@@ -1,5 +1,5 @@
+using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Reasons;
 
 namespace Aperture.Placement.Search;
 

@@ -1,9 +1,9 @@
-using Aperture.TestKit.Parts.Boards;
 using Aperture.Devices.Pc;
 using Aperture.Placement;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
 using Aperture.Placement.Request;
+using Aperture.TestKit.Parts.Boards;
 
 namespace Aperture.Board.Tests.Fakes;
 

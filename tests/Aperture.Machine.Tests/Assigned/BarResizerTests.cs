@@ -1,6 +1,7 @@
 using Aperture.Configuration.Kinds;
 using Aperture.Host.Model;
 using Aperture.Machine.Assigned;
+using Aperture.Machine.Topology;
 using Aperture.Pci;
 using Aperture.Placement.Request;
 

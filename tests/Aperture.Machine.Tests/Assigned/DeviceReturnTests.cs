@@ -1,5 +1,4 @@
 using System.Text;
-using Aperture.Machine.Assigned;
 using Aperture.Machine.Hotplug;
 using Aperture.Machine.Tests.Fakes;
 using Aperture.Pci;

@@ -1,5 +1,6 @@
 using Aperture.Devices.Serial;
 using Aperture.Machine.Console;
+using Aperture.Machine.Control;
 using Aperture.TestKit.Devices;
 
 namespace Aperture.Machine.Tests.Console;

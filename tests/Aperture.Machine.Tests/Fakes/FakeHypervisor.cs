@@ -1,8 +1,8 @@
-using Aperture.TestKit.Devices;
-using Aperture.TestKit.Parts.Boards;
 using Aperture.Hypervisor;
 using Aperture.Hypervisor.X86;
 using Aperture.Memory;
+using Aperture.TestKit.Devices;
+using Aperture.TestKit.Parts.Boards;
 
 namespace Aperture.Machine.Tests.Fakes;
 

@@ -1,11 +1,11 @@
 using Aperture.Board;
-using Aperture.TestKit.Parts.Boards;
+using Aperture.Configuration;
 using Aperture.Host.Model;
 using Aperture.Hypervisor;
-using Aperture.Configuration;
 using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
 using Aperture.Placement;
+using Aperture.TestKit.Parts.Boards;
 using Aperture.Watch;
 
 namespace Aperture.Machine.Tests.Fakes;

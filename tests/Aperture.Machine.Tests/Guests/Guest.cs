@@ -1,5 +1,5 @@
-using Aperture.Kvm;
 using Aperture.Configuration;
+using Aperture.Kvm;
 
 namespace Aperture.Machine.Tests.Guests;
 

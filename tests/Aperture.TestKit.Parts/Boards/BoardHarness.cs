@@ -4,7 +4,7 @@ using Aperture.Memory;
 using Aperture.Pci;
 using Aperture.Pci.Registers;
 using Aperture.Placement.Map;
-using Aperture.Placement.Request;
+using Aperture.Placement.Platforms;
 using Aperture.TestKit.Devices;
 
 namespace Aperture.TestKit.Parts.Boards;

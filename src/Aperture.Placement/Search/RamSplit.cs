@@ -1,6 +1,6 @@
-using Aperture.Placement.Search;
+using Aperture.Placement.Platforms;
 
-namespace Aperture.Placement.Platforms;
+namespace Aperture.Placement.Search;
 
 /// <summary>Where RAM lies for one position of the low hole: around reserved ranges, and above 4 GiB around pins and set windows too.</summary>
 internal sealed class RamSplit

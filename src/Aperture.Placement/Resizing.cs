@@ -1,8 +1,8 @@
 using Aperture.Placement.Checks;
 using Aperture.Placement.Map;
-using Aperture.Placement.Request;
+using Aperture.Placement.Search;
 
-namespace Aperture.Placement.Search;
+namespace Aperture.Placement;
 
 /// <summary>
 /// Chooses the sizes of resizable BARs that may be smaller than asked. All at the asked size is tried first. Else all are held to one limit,

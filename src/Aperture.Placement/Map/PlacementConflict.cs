@@ -1,4 +1,6 @@
-namespace Aperture.Placement.Reasons;
+using Aperture.Placement.Reasons;
+
+namespace Aperture.Placement.Map;
 
 /// <summary>Why a demand cannot be met.</summary>
 /// <param name="Kind">The rule that is broken.</param>

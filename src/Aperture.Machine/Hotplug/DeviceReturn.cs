@@ -1,8 +1,7 @@
-using Aperture.Machine.Hotplug;
 using Aperture.Pci;
 using Aperture.Pci.Ports;
 
-namespace Aperture.Machine.Assigned;
+namespace Aperture.Machine.Hotplug;
 
 /// <summary>
 /// Gives devices back that the host asks for. What sits in a slot is asked from the guest as <c>detach</c> does, and pulled out when the guest keeps it longer

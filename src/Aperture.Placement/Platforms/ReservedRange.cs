@@ -1,6 +1,4 @@
-using Aperture.Placement.Platforms;
-
-namespace Aperture.Placement.Request;
+namespace Aperture.Placement.Platforms;
 
 /// <summary>Addresses that are taken, and by whom.</summary>
 /// <param name="Range">The addresses.</param>

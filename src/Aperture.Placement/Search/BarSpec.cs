@@ -1,9 +1,9 @@
 using Aperture.Pci;
 using Aperture.Placement.Checks;
-using Aperture.Placement.Reasons;
-using Aperture.Placement.Search;
+using Aperture.Placement.Map;
+using Aperture.Placement.Request;
 
-namespace Aperture.Placement.Request;
+namespace Aperture.Placement.Search;
 
 /// <summary>A BAR of a function in the tree, with the size it has been given so far.</summary>
 internal sealed class BarSpec

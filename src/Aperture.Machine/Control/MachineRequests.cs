@@ -1,7 +1,7 @@
 using Aperture.Devices.Serial;
 using Aperture.Hypervisor;
 
-namespace Aperture.Machine;
+namespace Aperture.Machine.Control;
 
 /// <summary>
 /// What is asked of a machine while it runs, by the guest through its devices and by the user: to reset, or to end. The first request wins, but one to end the

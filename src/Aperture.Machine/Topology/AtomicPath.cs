@@ -1,7 +1,7 @@
 using Aperture.Host.Model;
 using Aperture.Pci;
 
-namespace Aperture.Machine.Assigned;
+namespace Aperture.Machine.Topology;
 
 /// <summary>Which AtomicOps of a device reach the host's memory.</summary>
 internal static class AtomicPath

@@ -2,7 +2,7 @@ using Aperture.Host.Model;
 using Aperture.Pci;
 using Aperture.Placement.Request;
 
-namespace Aperture.Machine.Assigned;
+namespace Aperture.Machine.Topology;
 
 /// <summary>Says which BARs cannot grow on the host as it is: the bridge above forwards a window, and the resized BAR has to be in it.</summary>
 internal static class ResizeNotes

@@ -1,9 +1,10 @@
 using Aperture.Configuration.Kinds;
 using Aperture.Host.Model;
+using Aperture.Machine.Assigned;
 using Aperture.Pci;
 using Aperture.Placement.Request;
 
-namespace Aperture.Machine.Assigned;
+namespace Aperture.Machine.Topology;
 
 /// <summary>A device of the host at its place in the guest's tree: what the user asked for and what the host has.</summary>
 /// <param name="Spec">The user's wishes.</param>

@@ -1,8 +1,6 @@
-using Aperture.Placement.Reasons;
-using Aperture.Placement.Request;
-using Aperture.Placement.Search;
+using Aperture.Placement.Map;
 
-namespace Aperture.Placement.Checks;
+namespace Aperture.Placement.Search;
 
 /// <summary>Checks all pins together: each against the platform, BAR against BAR, and the windows that pins force against all else.</summary>
 internal sealed class PinCheck

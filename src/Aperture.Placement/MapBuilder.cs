@@ -1,8 +1,9 @@
+using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
 using Aperture.Placement.Reasons;
 using Aperture.Placement.Search;
 
-namespace Aperture.Placement.Map;
+namespace Aperture.Placement;
 
 /// <summary>Turns a settled tree into the public map.</summary>
 internal sealed class MapBuilder

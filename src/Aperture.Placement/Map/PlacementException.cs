@@ -1,4 +1,4 @@
-namespace Aperture.Placement.Reasons;
+namespace Aperture.Placement.Map;
 
 /// <summary>The guest's address map cannot be made as asked; a configuration error, and nothing was started.</summary>
 public sealed class PlacementException : ApertureException

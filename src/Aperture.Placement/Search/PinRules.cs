@@ -1,10 +1,8 @@
 using Aperture.Pci;
+using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
-using Aperture.Placement.Reasons;
-using Aperture.Placement.Request;
-using Aperture.Placement.Search;
 
-namespace Aperture.Placement.Checks;
+namespace Aperture.Placement.Search;
 
 /// <summary>What is wrong with a pin before anything else is looked at: by its own address, and against what the platform has taken.</summary>
 internal static class PinRules

@@ -1,4 +1,4 @@
-namespace Aperture.Placement.Request;
+namespace Aperture.Placement.Platforms;
 
 /// <summary>The memory-mapped configuration window of one PCI segment.</summary>
 /// <param name="Size">Bytes, 1 MiB for each bus from bus 0 on; a power of two, also the alignment.</param>
