@@ -11,5 +11,5 @@ internal static class HostBridgeIdentity
 
     /// <summary>An Intel host bridge with device id <paramref name="device"/>.</summary>
     public static PciIdentity For(ushort device, byte revision) =>
-        new(0x8086, device, ClassCode: 0x06_0000, revision, VirtualVendor, VirtualMachine);
+        new(PcIds.IntelVendor, device, PcIds.HostBridgeClass, revision, VirtualVendor, VirtualMachine);
 }

@@ -16,6 +16,8 @@ public readonly record struct PciExBar(ulong Value)
     /// <summary>Bits of the high half that the guest may write: base 35:32.</summary>
     public const uint HighWritableMask = 0xF;
 
+    private const ulong AddressBits = 0xF_FC00_0000;
+
     /// <summary>Bit 0: the window decodes.</summary>
     public bool Enabled => (Value & 1) != 0;
 
@@ -29,7 +31,7 @@ public readonly record struct PciExBar(ulong Value)
     public ulong Size => (256UL << 20) >> SizeCode;
 
     /// <summary>The window: the base bits below the size are not compared.</summary>
-    public AddressRange Range => new(new GuestAddress(Value & ~(Size - 1) & 0xF_FC00_0000), Size);
+    public AddressRange Range => new(new GuestAddress(Value & ~(Size - 1) & AddressBits), Size);
 }
 
 /// <summary>How the chipset routes one piece of C0000-FFFFF (PAM, Intel 3 Series datasheet, 5.1.19).</summary>
@@ -46,6 +48,12 @@ public readonly record struct PamAttribute(byte Value)
 /// <summary>The seven programmable attribute map registers and the 13 pieces they route.</summary>
 public static class PamRegisters
 {
+    /// <summary>Bits of PAM0 that the guest may write: its high nibble routes F0000-FFFFF.</summary>
+    public const byte FirstWritableMask = 0x30;
+
+    /// <summary>Bits of the other six that the guest may write: two pieces, two bits each.</summary>
+    public const byte WritableMask = 0x33;
+
     /// <summary>Offset of PAM0 in the hub's configuration space.</summary>
     public const int Offset = 0x90;
 
@@ -55,10 +63,15 @@ public static class PamRegisters
     /// <summary>The number of pieces: twelve of 16 KiB from C0000 and the 64 KiB at F0000.</summary>
     public const int Segments = 13;
 
+    private const ulong FirstPiece = 0xC_0000;
+    private const ulong PieceSize = 0x4000;
+    private const ulong LastPiece = 0xF_0000;
+    private const ulong LastPieceSize = 0x1_0000;
+
     /// <summary>The addresses of piece <paramref name="segment"/>; the last is F0000-FFFFF.</summary>
     public static AddressRange Range(int segment) => segment == Segments - 1
-        ? new AddressRange(new GuestAddress(0xF_0000), 0x1_0000)
-        : new AddressRange(new GuestAddress(0xC_0000 + ((ulong)segment * 0x4000)), 0x4000);
+        ? new AddressRange(new GuestAddress(LastPiece), LastPieceSize)
+        : new AddressRange(new GuestAddress(FirstPiece + ((ulong)segment * PieceSize)), PieceSize);
 
     /// <summary>
     /// The attribute of piece <paramref name="segment"/> in the seven <paramref name="registers"/>: PAM0's high nibble is F0000, then two pieces a

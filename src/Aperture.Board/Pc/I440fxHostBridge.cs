@@ -12,14 +12,19 @@ internal sealed class I440fxHostBridge : PciFunction
     private const int Pam = 0x59;
     private const int SmramOffset = 0x72;
 
+    // Every piece readable and writable RAM, in the two words that hold the seven registers; the first byte of the first is another's.
+    private const uint PamToRamLow = 0x3333_3000;
+    private const uint PamLowBytes = 0xFFFF_FF00;
+    private const uint PamToRamHigh = 0x3333_3333;
+
     /// <summary>Makes the bridge in reset state: C0000-FFFFF routed to the ROM.</summary>
     public I440fxHostBridge()
-        : base(Place.Name, HostBridgeIdentity.For(0x1237, revision: 2), ConfigSpace.ConventionalSize)
+        : base(Place.Name, HostBridgeIdentity.For(PcIds.I440fx, revision: 2), ConfigSpace.ConventionalSize)
     {
-        Config.Define(Pam, 1, 0, writable: 0x30);
+        Config.Define(Pam, 1, 0, writable: PamRegisters.FirstWritableMask);
         for (int register = 1; register < PamRegisters.Count; register++)
         {
-            Config.Define(Pam + register, 1, 0, writable: 0x33);
+            Config.Define(Pam + register, 1, 0, writable: PamRegisters.WritableMask);
         }
 
         Smram = new SmramRegister(Config, SmramOffset);
@@ -42,8 +47,8 @@ internal sealed class I440fxHostBridge : PciFunction
     /// <summary>Routes all of C0000-FFFFF to RAM, as firmware leaves it.</summary>
     public void ProgramPamToRam()
     {
-        Config.Set(Pam & ~3, 0x3333_3000, 0xFFFF_FF00);
-        Config.Set((Pam & ~3) + 4, 0x3333_3333);
+        Config.Set(Pam & ~3, PamToRamLow, PamLowBytes);
+        Config.Set((Pam & ~3) + 4, PamToRamHigh);
     }
 
     /// <inheritdoc/>

@@ -17,31 +17,37 @@ internal sealed class LpcBridge : PciFunction
     private const int PmBaseRegister = 0x40;
     private const int AcpiControlRegister = 0x44;
     private const byte AcpiEnable = 0x80;
+
+    // PMBASE's address bits 15:7, ACPI_CNTL's enable and SCI select, RCBA's base 31:14 and enable (sections 13.1.13, 13.1.14, 13.1.35).
+    private const ushort PmBaseBits = 0xFF80;
+    private const byte AcpiControlBits = 0x87;
+    private const uint RootComplexBits = 0xFFFF_C001;
+    private const int Device = 0x1F;
     private const int RouteA = 0x60;
     private const int RouteE = 0x68;
     private const int RootComplexBase = 0xF0;
 
     /// <summary>Makes the bridge.</summary>
     public LpcBridge()
-        : base(Place.Name, new PciIdentity(0x8086, 0x2918, ClassCode: 0x06_0100, Revision: 2), ConfigSpace.ConventionalSize)
+        : base(Place.Name, new PciIdentity(PcIds.IntelVendor, PcIds.Ich9LpcBridge, PcIds.IsaBridgeClass, Revision: 2), ConfigSpace.ConventionalSize)
     {
-        Config.Define(PmBaseRegister, 4, 1, writable: 0xFF80);
-        Config.Define(AcpiControlRegister, 1, 0, writable: 0x87);
+        Config.Define(PmBaseRegister, 4, 1, writable: PmBaseBits);
+        Config.Define(AcpiControlRegister, 1, 0, writable: AcpiControlBits);
         for (int pirq = 0; pirq < 4; pirq++)
         {
             Config.Define(RouteA + pirq, 1, PirqRoute.Off, PirqRoute.WritableMask);
             Config.Define(RouteE + pirq, 1, PirqRoute.Off, PirqRoute.WritableMask);
         }
 
-        Config.Define(RootComplexBase, 4, 0, writable: 0xFFFF_C001);
+        Config.Define(RootComplexBase, 4, 0, writable: RootComplexBits);
     }
 
     /// <summary>Its place on the root bus: 1f.0.</summary>
-    public static ChipsetPlace Place { get; } = new("lpc", 0x1F << 3);
+    public static ChipsetPlace Place { get; } = new("lpc", Device << 3);
 
     /// <summary>The first port of the ACPI block, or null while it does not decode.</summary>
     public ushort? PmBase => (Config.Read(AcpiControlRegister, 1) & AcpiEnable) != 0 && Config.Read(PmBaseRegister, 2) is > 1 and uint value
-        ? (ushort)(value & 0xFF80)
+        ? (ushort)(value & PmBaseBits)
         : null;
 
     /// <summary>Where PIRQA (0) to PIRQH (7) goes.</summary>
@@ -50,7 +56,7 @@ internal sealed class LpcBridge : PciFunction
     /// <summary>Programs PMBASE and enables the block, as firmware does.</summary>
     public void ProgramPmBase(ushort first)
     {
-        Config.Set(PmBaseRegister, first, 0xFF80);
+        Config.Set(PmBaseRegister, first, PmBaseBits);
         Config.Set(AcpiControlRegister, AcpiEnable, AcpiEnable);
     }
 

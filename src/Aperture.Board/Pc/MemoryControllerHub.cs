@@ -11,36 +11,40 @@ namespace Aperture.Board.Pc;
 /// </summary>
 internal sealed class MemoryControllerHub : PciFunction
 {
-    private const int SmramOffset = 0x9D;
-    private const int RemapRegisters = 0x98;
-    private const int TopRegisters = 0xA0;
-    private const int ToludRegister = 0xB0;
+    // Two registers of 16 bits each, read and written as one word of 32.
+    private const int RemapWord = HubMemoryRegisters.RemapBase;
+    private const int TopWord = HubMemoryRegisters.Tom;
     private const int RemapShift = 26;
+
+    // Every piece readable and writable RAM, in the two words that hold the seven registers; the last byte of the second is another's.
+    private const uint PamToRamLow = 0x3333_3330;
+    private const uint PamToRamHigh = 0x0033_3333;
+    private const uint PamHighBytes = 0x00FF_FFFF;
     private readonly SmramRegister _smram;
 
     /// <summary>Makes the hub in reset state: ECAM off, C0000-FFFFF routed to the ROM, RAM split as <paramref name="memory"/> says.</summary>
     public MemoryControllerHub(MemoryRegisters memory)
-        : base(Place.Name, HostBridgeIdentity.For(0x29C0, revision: 2), ConfigSpace.ConventionalSize)
+        : base(Place.Name, HostBridgeIdentity.For(PcIds.MemoryControllerHub, revision: 2), ConfigSpace.ConventionalSize)
     {
         Config.Define(PciExBar.Offset, 4, (uint)PciExBar.ResetValue, writable: PciExBar.LowWritableMask);
         Config.Define(PciExBar.Offset + 4, 4, (uint)(PciExBar.ResetValue >> 32), writable: PciExBar.HighWritableMask);
-        Config.Define(PamRegisters.Offset, 1, 0, writable: 0x30);
+        Config.Define(PamRegisters.Offset, 1, 0, writable: PamRegisters.FirstWritableMask);
         for (int register = 1; register < PamRegisters.Count; register++)
         {
-            Config.Define(PamRegisters.Offset + register, 1, 0, writable: 0x33);
+            Config.Define(PamRegisters.Offset + register, 1, 0, writable: PamRegisters.WritableMask);
         }
 
-        // REMAPBASE above REMAPLIMIT: nothing is remapped after a reset.
-        Config.Define(0x98, 2, 0x03FF, writable: 0x03FF);
-        Config.Define(0x9A, 2, 0, writable: 0x03FF);
-        _smram = new SmramRegister(Config, SmramOffset);
-        Config.Define(0x9E, 1, 0x38, writable: 0x87);
-        Config.Define(0xA0, 2, 0x0001, writable: 0x03FF);
-        Config.Define(0xA2, 2, 0, writable: 0xFFFF);
-        Config.Define(0xA4, 4, 0, writable: 0xFFF0_0000);
-        Config.Define(0xA8, 4, 0, writable: 0xFFF0_0000);
-        Config.Define(0xAC, 4, 0, writable: 0xFFF0_0000);
-        Config.Define(0xB0, 2, 0x0010, writable: 0xFFF0);
+        Config.Define(HubMemoryRegisters.RemapBase, 2, HubMemoryRegisters.RemapBaseReset, writable: HubMemoryRegisters.Bits35To26);
+        Config.Define(HubMemoryRegisters.RemapLimit, 2, 0, writable: HubMemoryRegisters.Bits35To26);
+        _smram = new SmramRegister(Config, HubMemoryRegisters.Smram);
+        Config.Define(
+            HubMemoryRegisters.ExtendedSmram, 1, HubMemoryRegisters.ExtendedSmramReset, writable: HubMemoryRegisters.ExtendedSmramWritable);
+        Config.Define(HubMemoryRegisters.Tom, 2, HubMemoryRegisters.TomReset, writable: HubMemoryRegisters.Bits35To26);
+        Config.Define(HubMemoryRegisters.Touud, 2, 0, writable: HubMemoryRegisters.Bits35To20);
+        Config.Define(HubMemoryRegisters.GraphicsBase, 4, 0, writable: HubMemoryRegisters.BaseBits);
+        Config.Define(HubMemoryRegisters.GraphicsTableBase, 4, 0, writable: HubMemoryRegisters.BaseBits);
+        Config.Define(HubMemoryRegisters.TsegBase, 4, 0, writable: HubMemoryRegisters.BaseBits);
+        Config.Define(HubMemoryRegisters.Tolud, 2, HubMemoryRegisters.ToludReset, writable: HubMemoryRegisters.ToludBits);
         SetMemorySize(memory);
     }
 
@@ -69,8 +73,8 @@ internal sealed class MemoryControllerHub : PciFunction
     /// <summary>Routes all of C0000-FFFFF to RAM, as firmware leaves it.</summary>
     public void ProgramPamToRam()
     {
-        Config.Set(PamRegisters.Offset, 0x3333_3330);
-        Config.Set(PamRegisters.Offset + 4, 0x0033_3333, 0x00FF_FFFF);
+        Config.Set(PamRegisters.Offset, PamToRamLow);
+        Config.Set(PamRegisters.Offset + 4, PamToRamHigh, PamHighBytes);
     }
 
     /// <summary>What TOM, TOLUD, TOUUD and the remap window (datasheet 5.1.25-5.1.37) say.</summary>
@@ -78,23 +82,23 @@ internal sealed class MemoryControllerHub : PciFunction
     {
         get
         {
-            uint remap = Config.Get(RemapRegisters);
-            uint top = Config.Get(TopRegisters);
+            uint remap = Config.Get(RemapWord);
+            uint top = Config.Get(TopWord);
             return new MemoryRegisters(
-                new GuestAddress((ulong)(top & 0x3FF) << RemapShift),
-                new GuestAddress((ulong)(Config.Get(ToludRegister) & 0xFFF0) << 16),
+                new GuestAddress((ulong)(top & HubMemoryRegisters.Bits35To26) << RemapShift),
+                new GuestAddress((ulong)(Config.Get(HubMemoryRegisters.Tolud) & HubMemoryRegisters.ToludBits) << 16),
                 new GuestAddress((ulong)(top >> 16) << 20),
-                new GuestAddress((ulong)(remap & 0x3FF) << RemapShift),
-                new GuestAddress((((ulong)(remap >> 16) & 0x3FF) << RemapShift) | ((1UL << RemapShift) - 1)));
+                new GuestAddress((ulong)(remap & HubMemoryRegisters.Bits35To26) << RemapShift),
+                new GuestAddress((((ulong)(remap >> 16) & HubMemoryRegisters.Bits35To26) << RemapShift) | ((1UL << RemapShift) - 1)));
         }
     }
 
     // What those registers hold now and after every reset: how RAM is split until a guest changes it.
     private void SetMemorySize(MemoryRegisters registers)
     {
-        Config.SetDefault(RemapRegisters, (uint)registers.RemapLimitRegister << 16 | registers.RemapBaseRegister, uint.MaxValue);
-        Config.SetDefault(TopRegisters, (uint)registers.TouudRegister << 16 | registers.TomRegister, uint.MaxValue);
-        Config.SetDefault(ToludRegister, registers.ToludRegister, 0x0000_FFF0);
+        Config.SetDefault(RemapWord, (uint)registers.RemapLimitRegister << 16 | registers.RemapBaseRegister, uint.MaxValue);
+        Config.SetDefault(TopWord, (uint)registers.TouudRegister << 16 | registers.TomRegister, uint.MaxValue);
+        Config.SetDefault(HubMemoryRegisters.Tolud, registers.ToludRegister, HubMemoryRegisters.ToludBits);
     }
 
     /// <inheritdoc/>
@@ -115,7 +119,7 @@ internal sealed class MemoryControllerHub : PciFunction
     {
         _smram.Settle();
         bool routes = Touches(offset, size, PciExBar.Offset, 8) || Touches(offset, size, PamRegisters.Offset, PamRegisters.Count)
-            || Touches(offset, size, RemapRegisters, 4) || Touches(offset, size, TopRegisters, 4) || Touches(offset, size, ToludRegister, 2);
+            || Touches(offset, size, RemapWord, 4) || Touches(offset, size, TopWord, 4) || Touches(offset, size, HubMemoryRegisters.Tolud, 2);
         return routes ? ConfigChange.DeviceSpecific : ConfigChange.None;
     }
 

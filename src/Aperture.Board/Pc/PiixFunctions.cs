@@ -10,7 +10,7 @@ internal sealed class PiixIsaBridge : PciFunction
 
     /// <summary>Makes the bridge.</summary>
     public PiixIsaBridge()
-        : base(Place.Name, new PciIdentity(0x8086, 0x7000, ClassCode: 0x06_0100, Revision: 0), ConfigSpace.ConventionalSize)
+        : base(Place.Name, new PciIdentity(PcIds.IntelVendor, PcIds.Piix3IsaBridge, PcIds.IsaBridgeClass, Revision: 0), ConfigSpace.ConventionalSize)
     {
         for (int pirq = 0; pirq < 4; pirq++)
         {
@@ -41,18 +41,24 @@ internal sealed class PiixPowerManagement : PciFunction
     private const int SmbBaseRegister = 0x90;
     private const int SmbConfigRegister = 0xD2;
 
+    // The address bits 15:6 and 15:4 of the two bases, the enable bit of PMREGMISC, and SMBHSTCFG's host enable and interrupt select (section 7.1).
+    private const ushort PmBaseBits = 0xFFC0;
+    private const ushort SmbBaseBits = 0xFFF0;
+    private const byte PmEnable = 0x01;
+    private const byte SmbConfigBits = 0x0F;
+
     // Set by firmware once its SMI handler stands. Set from the start it says that none is needed.
     private const uint ApmSmiEnable = 1 << 25;
 
     /// <summary>Makes the function.</summary>
     public PiixPowerManagement()
-        : base(Place.Name, new PciIdentity(0x8086, 0x7113, ClassCode: 0x06_8000, Revision: 3), ConfigSpace.ConventionalSize)
+        : base(Place.Name, new PciIdentity(PcIds.IntelVendor, PcIds.Piix4PowerManagement, PcIds.OtherBridgeClass, Revision: 3), ConfigSpace.ConventionalSize)
     {
-        Config.Define(PmBaseRegister, 4, 1, writable: 0xFFC0);
+        Config.Define(PmBaseRegister, 4, 1, writable: PmBaseBits);
         Config.Define(DeviceActivityB, 4, ApmSmiEnable, writable: uint.MaxValue);
-        Config.Define(PmEnableRegister, 1, 0, writable: 0x01);
-        Config.Define(SmbBaseRegister, 4, 1, writable: 0xFFF0);
-        Config.Define(SmbConfigRegister, 1, 0, writable: 0x0F);
+        Config.Define(PmEnableRegister, 1, 0, writable: PmEnable);
+        Config.Define(SmbBaseRegister, 4, 1, writable: SmbBaseBits);
+        Config.Define(SmbConfigRegister, 1, 0, writable: SmbConfigBits);
 
         // The SCI is interrupt 9, which the register tells (section 7.1.12).
         Config.Define(PciRegisters.InterruptLine, 1, 9);
@@ -63,15 +69,15 @@ internal sealed class PiixPowerManagement : PciFunction
     public static ChipsetPlace Place { get; } = new("pm", (1 << 3) | 3);
 
     /// <summary>The first port of the ACPI block, or null while it does not decode.</summary>
-    public ushort? PmBase => (Config.Read(PmEnableRegister, 1) & 1) != 0 && Config.Read(PmBaseRegister, 2) is > 1 and uint value
-        ? (ushort)(value & 0xFFC0)
+    public ushort? PmBase => (Config.Read(PmEnableRegister, 1) & PmEnable) != 0 && Config.Read(PmBaseRegister, 2) is > 1 and uint value
+        ? (ushort)(value & PmBaseBits)
         : null;
 
     /// <summary>Programs PMBASE and enables the block, as firmware does.</summary>
     public void ProgramPmBase(ushort first)
     {
-        Config.Set(PmBaseRegister, first, 0xFFC0);
-        Config.Set(PmEnableRegister, 1, 1);
+        Config.Set(PmBaseRegister, first, PmBaseBits);
+        Config.Set(PmEnableRegister, PmEnable, PmEnable);
     }
 
     /// <inheritdoc/>
