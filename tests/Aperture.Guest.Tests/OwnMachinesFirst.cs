@@ -11,7 +11,7 @@ public sealed class OwnMachinesFirst : ITestCollectionOrderer
 {
     private static readonly string[] Order =
     [
-        nameof(LabDocumentedCommandTests), nameof(LabPassthroughGuestTests), nameof(LabFirmwareDemoTests),
+        nameof(LabDiskTests), nameof(LabDocumentedCommandTests), nameof(LabPassthroughGuestTests), nameof(LabFirmwareDemoTests),
         nameof(PassthroughFaultTests), nameof(LabFirmwareGuestTests), nameof(LabOvmfTests), nameof(LabDebianGuestTests),
     ];
 
