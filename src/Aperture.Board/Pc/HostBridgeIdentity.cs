@@ -6,10 +6,9 @@ namespace Aperture.Board.Pc;
 internal static class HostBridgeIdentity
 {
     // Firmware for virtual PCs looks for fw_cfg only behind a host bridge with this subsystem.
-    private const ushort VirtualVendor = 0x1AF4;
     private const ushort VirtualMachine = 0x1100;
 
     /// <summary>An Intel host bridge with device id <paramref name="device"/>.</summary>
     public static PciIdentity For(ushort device, byte revision) =>
-        new(PcIds.IntelVendor, device, PcIds.HostBridgeClass, revision, VirtualVendor, VirtualMachine);
+        new(PcIds.IntelVendor, device, PcIds.HostBridgeClass, revision, PciIds.VirtioVendor, VirtualMachine);
 }
