@@ -76,7 +76,7 @@ internal sealed class EcamWindow(PciHierarchy hierarchy, Func<AddressRange?> wan
     {
         foreach (Bar bar in function.Bars)
         {
-            if (bar.Kind.IsMemory() && bar.Pin is { } pin && bar.PinPolicy != BarPinPolicy.Follow)
+            if (bar.Kind.IsMemory() && bar.HeldPin is { } pin)
             {
                 yield return new AddressRange(pin, bar.Size);
             }

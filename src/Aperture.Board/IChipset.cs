@@ -25,4 +25,7 @@ public interface IChipset
 
     /// <summary>Programs the registers as firmware leaves them, for a direct boot.</summary>
     void Program(PlacementMap map);
+
+    /// <summary>Puts the ECAM window where <paramref name="map"/> has it, and leaves every other register as firmware programmed it.</summary>
+    void ProgramEcam(PlacementMap map);
 }

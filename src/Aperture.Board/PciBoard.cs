@@ -14,7 +14,9 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     private readonly PciTree _tree;
     private readonly IMapPart[] _map;
     private readonly ConfigWriteEvents _writes;
+    private readonly BoardParts _parts;
     private IReadOnlyList<IConfigWriteSink> _watchers = [];
+    private volatile bool _handedOver;
 
     /// <summary>Builds the board in its reset state.</summary>
     /// <param name="parts">What it is built around.</param>
@@ -24,6 +26,7 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     {
         ArgumentNullException.ThrowIfNull(parts);
         ArgumentNullException.ThrowIfNull(platform);
+        _parts = parts;
         Pci = new PciHierarchy(this, parts.Messages);
         _writes = new ConfigWriteEvents(parts.Events);
         Unclaimed = new UnclaimedLog(first => ReportUnclaimed(parts.Events, "memory", first));
@@ -38,6 +41,7 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         _tree = new PciTree(Pci, _bars, new InterruptRouter(_platform.Intx), new FunctionSite(Memory, MemoryDispatcher, Chipset.IsExpress));
         try
         {
+            Pci.HoldPins(parts.Pins == PinTiming.Always);
             _tree.Add(Pci.Root, Chipset.Functions);
             _tree.Add(Pci.Root, parts.Root);
             if (_platform.HasFirmware)
@@ -85,6 +89,11 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     /// <summary>Where RAM is, by rising address.</summary>
     public IReadOnlyList<AddressRange> Ram => _platform.Ram;
 
+    /// <summary>
+    /// True once the operating system has the machine: it said so under firmware (<see cref="HandOver"/>); without firmware it has it from the start.
+    /// </summary>
+    public bool IsHandedOver => _handedOver || !_platform.HasFirmware;
+
     /// <summary>The BAR that <paramref name="region"/> answers for; null when it is none's. With the hierarchy's lock held.</summary>
     public BarRegion? OwnerOf(Region region) => _bars.OwnerOf(region);
 
@@ -124,6 +133,31 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     public void Apply() => Apply(null);
 
     /// <summary>
+    /// The operating system takes the machine over from firmware. With <see cref="PinTiming.Handover"/> the plan is put in place of firmware's map in one step,
+    /// and pins come into force. Only the first call after a reset does anything: later the map is the operating system's. Any thread.
+    /// </summary>
+    public void HandOver()
+    {
+        lock (Pci.Sync)
+        {
+            if (IsHandedOver)
+            {
+                return;
+            }
+
+            _handedOver = true;
+            IReadOnlyList<HandedBar> moved = [];
+            if (_parts.Pins == PinTiming.Handover)
+            {
+                moved = new Handover(Pci, Chipset, _parts.Map).Program();
+                Apply();
+            }
+
+            ReportHandover(moved);
+        }
+    }
+
+    /// <summary>
     /// Makes the function for <paramref name="node"/> and all below it and puts them on <paramref name="bus"/>, while the guest may run. They are in
     /// reset state: nothing decodes.
     /// </summary>
@@ -137,6 +171,12 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     /// <summary>Returns every device and register to its state after power-on; with the vCPUs stopped.</summary>
     public void Reset()
     {
+        lock (Pci.Sync)
+        {
+            _handedOver = false;
+            Pci.HoldPins(_parts.Pins == PinTiming.Always);
+        }
+
         Pci.Reset(ResetKind.Cold);
         _platform.Reset();
         lock (Pci.Sync)
@@ -192,6 +232,27 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         ports.Commit();
         memory.Commit();
     }
+
+    private void ReportHandover(IReadOnlyList<HandedBar> moved) => _parts.Events.Write("handover", json =>
+    {
+        const int Most = 256;
+        json.WriteString("pins", _parts.Pins == PinTiming.Handover ? "handover" : "always");
+        json.WriteNumber("moved", moved.Count);
+        json.WriteStartArray("bars");
+        foreach (HandedBar bar in moved.Take(Most))
+        {
+            json.WriteStartObject();
+            json.WriteString("function", bar.Bar.Function.Name);
+            json.WriteString("bdf", bar.Bar.Function.Bdf.ToString());
+            json.WriteString("bar", bar.Bar.Name);
+            json.WriteAddress("firmware", bar.Firmware);
+            json.WriteAddress("address", bar.Address);
+            json.WriteBoolean("pinned", bar.Bar.IsPinHeld);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    });
 
     private static void ReportUnclaimed(IEventSink events, string space, UnclaimedAccess access) => events.Write("unclaimed", json =>
     {

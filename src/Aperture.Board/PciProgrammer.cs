@@ -27,32 +27,44 @@ public static class PciProgrammer
         }
     }
 
+    /// <summary>The function that <paramref name="placement"/> was made for; one that was taken out, or replaced by another, is not what was planned.</summary>
+    internal static PciFunction? Find(PciBus bus, FunctionPlacement placement) =>
+        bus.Functions.FirstOrDefault(f => f.DeviceFunction == placement.Address.DeviceFunction && f.Name == placement.Name);
+
+    /// <summary>The registers of <paramref name="function"/> that say where it and what is behind it are; neither the command register nor what is below.</summary>
+    internal static void ProgramPlaces(PciFunction function, FunctionPlacement placement)
+    {
+        foreach (BarPlacement bar in placement.Bars)
+        {
+            // An assigned device's ROM is left out when it cannot be read.
+            if (function.FindBar(bar.Demand.Index) is not null)
+            {
+                function.ProgramBar(bar.Demand.Index, bar.Address);
+            }
+        }
+
+        if (placement.Bridge is { } windows && function is PciBridge bridge)
+        {
+            bridge.ProgramBusNumbers(windows.Primary, windows.Secondary, windows.Subordinate);
+            bridge.ProgramWindow(BridgeWindow.Io, windows.Io);
+            bridge.ProgramWindow(BridgeWindow.Memory, windows.Memory);
+            bridge.ProgramWindow(BridgeWindow.Prefetchable, windows.Prefetchable);
+        }
+    }
+
     private static void Program(PciBus bus, IReadOnlyList<FunctionPlacement> functions)
     {
         foreach (FunctionPlacement placement in functions)
         {
-            // A function that was taken out, or replaced by another, is not what was planned; its window stays for the next one.
-            PciFunction? function = bus.Functions.FirstOrDefault(f => f.DeviceFunction == placement.Address.DeviceFunction);
-            if (function is null || function.Name != placement.Name)
+            // The window of one that is gone stays for the next one.
+            if (Find(bus, placement) is not { } function)
             {
                 continue;
             }
 
-            foreach (BarPlacement bar in placement.Bars)
-            {
-                // An assigned device's ROM is left out when it cannot be read.
-                if (function.FindBar(bar.Demand.Index) is not null)
-                {
-                    function.ProgramBar(bar.Demand.Index, bar.Address);
-                }
-            }
-
+            ProgramPlaces(function, placement);
             if (placement.Bridge is { } windows && function is PciBridge bridge)
             {
-                bridge.ProgramBusNumbers(windows.Primary, windows.Secondary, windows.Subordinate);
-                bridge.ProgramWindow(BridgeWindow.Io, windows.Io);
-                bridge.ProgramWindow(BridgeWindow.Memory, windows.Memory);
-                bridge.ProgramWindow(BridgeWindow.Prefetchable, windows.Prefetchable);
                 Program(bridge.Secondary, windows.Functions);
                 function.ProgramCommand(Decoding | PciCommand.BusMaster, Decoding | PciCommand.BusMaster);
             }

@@ -1,4 +1,5 @@
 using Aperture.Configuration.Kinds;
+using Aperture.Pci;
 
 namespace Aperture.Configuration;
 
@@ -78,6 +79,9 @@ public sealed record MachineConfig
 
     /// <summary>Where the control channel's socket is made, or null for none.</summary>
     public string? ControlPath { get; init; }
+
+    /// <summary>From when on pins are in force under <see cref="Firmware"/>; null for the handover if anything is pinned.</summary>
+    public PinTiming? Pins { get; init; }
 
     /// <summary>How to run.</summary>
     public AccelKind Accel { get; init; } = AccelKind.Auto;

@@ -1,5 +1,6 @@
 using Aperture.Configuration.Kinds;
 using Aperture.Configuration.Options;
+using Aperture.Pci;
 using Aperture.Placement.Request;
 
 namespace Aperture.Configuration;
@@ -104,6 +105,12 @@ public static class MachineOptions
             (c, s) => c with { MmioWindow = Window(s) }) { MemberForm = MemberForm.Window },
         new("--mmio32-window", "BASE:SIZE", OptionGroup.Map, "the host bridge's 32-bit window (default: chosen)",
             (c, s) => c with { Mmio32Window = Window(s) }) { MemberForm = MemberForm.Window },
+        new("--pins", "handover|always", OptionGroup.Map, "under firmware: pins hold once the operating system takes over (default), or from power-on "
+            + "(docs/firmware.md)",
+            (c, s) => c with { Pins = Pins(s.Text) })
+        {
+            Shape = OptionShape.OneOf("handover", "always"),
+        },
         new("--phys-bits", "N", OptionGroup.Map, "the guest's physical address bits, 32 to 52 (default: the host's)",
             (c, s) => c with { PhysicalAddressBits = new OptionValue("", new OptionItem("--phys-bits", s.Text)).Number(32, 52) })
         {
@@ -186,6 +193,13 @@ public static class MachineOptions
         "kvm" => AccelKind.Kvm,
         "lab" => AccelKind.Lab,
         _ => throw new ApertureException($"--accel {value} is not a way to run a guest; write auto, kvm or lab."),
+    };
+
+    private static PinTiming Pins(string value) => value switch
+    {
+        "handover" => PinTiming.Handover,
+        "always" => PinTiming.Always,
+        _ => throw new ApertureException($"--pins {value} is not a time from which pins hold; write handover or always."),
     };
 
     private static VfioPath Vfio(string value) => value switch

@@ -84,7 +84,7 @@ internal static class MachineAssembly
             devices,
         ]);
         PcBoard pc = parts.Own(new PcBoard(
-            new BoardParts(plan.Map, nodes.Of(plan.Root), vm, events),
+            new BoardParts(plan.Map, nodes.Of(plan.Root), vm, events) { Pins = plan.Pins },
             new PcParts(ram, plan.Limits.PhysicalAddressBits, vm.Line, requests, clock)
             {
                 Kind = config.Board,

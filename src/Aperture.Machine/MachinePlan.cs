@@ -4,6 +4,7 @@ using Aperture.Hypervisor;
 using Aperture.Machine.Boot;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
+using Aperture.Pci;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
 
@@ -39,9 +40,11 @@ public sealed class MachinePlan : IDisposable
             Map = Topology.Result.Require();
             Boot = files is null || Firmware is not null ? null : new DirectBoot(config, Map, files, Reserved);
 
+            Pins = PinsOf(config, Map);
+
             // Test kernels read the number of processors and the RAM where firmware does.
-            FirmwareBoot = Firmware is { } started ? _parts.Own(new FirmwareBoot(config, Map, files, Root, started.Size, Reserved))
-                : HasTestDevice ? _parts.Own(new FirmwareBoot(config, Map, null, Root, 0, Reserved))
+            FirmwareBoot = Firmware is { } started ? _parts.Own(new FirmwareBoot(config, Map, files, Root, started.Size, Reserved, Pins))
+                : HasTestDevice ? _parts.Own(new FirmwareBoot(config, Map, null, Root, 0, Reserved, Pins))
                 : null;
         }
         catch
@@ -69,6 +72,9 @@ public sealed class MachinePlan : IDisposable
     /// <summary>What the hypervisor keeps for itself.</summary>
     internal IReadOnlyList<ReservedRange> Reserved { get; }
 
+    /// <summary>From when on pins are in force.</summary>
+    internal PinTiming Pins { get; }
+
     internal IReadOnlyList<ushort> DebugExits { get; }
 
     internal IReadOnlyList<(ushort Port, string Path)> DebugConsoleFiles { get; }
@@ -85,6 +91,11 @@ public sealed class MachinePlan : IDisposable
     /// <exception cref="ApertureException">The configuration contradicts itself, does not fit into the address map, or names a file that cannot be
     /// booted.</exception>
     public static MachinePlan Create(MachineConfig config, HypervisorLimits limits) => new(config, limits);
+
+    // No firmware keeps a pinned device working that does not answer where it was put, so pins wait for the operating system by themselves.
+    private static PinTiming PinsOf(MachineConfig config, PlacementMap map) =>
+        config.Firmware is null ? PinTiming.Always
+        : config.Pins ?? (map.Functions.Any(f => f.Demand.Bars.Any(b => b.Pin is not null)) ? PinTiming.Handover : PinTiming.Always);
 
     /// <inheritdoc/>
     public void Dispose() => _parts.Dispose();

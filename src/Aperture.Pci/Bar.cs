@@ -53,6 +53,15 @@ public sealed class Bar
     /// <summary>What happens when the guest moves a pinned BAR.</summary>
     public BarPinPolicy PinPolicy { get; private set; }
 
+    /// <summary>True while the pin is in force: <see cref="PciHierarchy.HoldsPins"/> says so, or the function is on no bus yet.</summary>
+    public bool IsPinHeld => Pin is not null && (Function.Bus?.Hierarchy?.HoldsPins ?? true);
+
+    /// <summary>The pin that nothing the guest writes moves the BAR from; null while there is none, it follows the guest, or it waits for the handover.</summary>
+    public GuestAddress? HeldPin => PinPolicy != BarPinPolicy.Follow && IsPinHeld ? Pin : null;
+
+    /// <summary>The BAR has a pin in force and moves with the guest all the same (<see cref="BarPinPolicy.Follow"/>).</summary>
+    public bool IsFollowing => PinPolicy == BarPinPolicy.Follow && IsPinHeld;
+
     /// <summary>How often the guest tried to give a pinned BAR another address, half-written ones included.</summary>
     public long MoveAttempts { get; private set; }
 
@@ -60,16 +69,16 @@ public sealed class Bar
     public GuestAddress LastMoveAttempt { get; private set; }
 
     /// <summary>The address that the guest last gave a pinned BAR, which a locked one does not show; <see cref="Programmed"/> for every other.</summary>
-    public GuestAddress Requested => Pin is null ? Programmed : new(_requested);
+    public GuestAddress Requested => IsPinHeld ? new(_requested) : Programmed;
 
     /// <summary>True while the guest wants a pinned BAR elsewhere, sizing aside.</summary>
-    public bool IsMoved => Pin is { } pin && _requested != pin.Value && !IsSizing(0, pin) && !IsSizing(32, pin);
+    public bool IsMoved => IsPinHeld && Pin is { } pin && _requested != pin.Value && !IsSizing(0, pin) && !IsSizing(32, pin);
 
     /// <summary>The address that the register reads as, sizing and half-written values included.</summary>
     public GuestAddress Programmed => new(ReadRegister() & _addressMask);
 
     /// <summary>The address that decodes while decoding is enabled: the pin of a locked BAR, else <see cref="Programmed"/>.</summary>
-    public GuestAddress DecodeAddress => Pin is { } pin && PinPolicy != BarPinPolicy.Follow ? pin : Programmed;
+    public GuestAddress DecodeAddress => HeldPin ?? Programmed;
 
     /// <summary>The ROM's own enable bit; true for every other BAR.</summary>
     public bool IsEnabled => Kind != BarKind.Rom || (_config.Get(_register) & 1) != 0;
@@ -100,7 +109,7 @@ public sealed class Bar
             CheckAddress(address);
         }
 
-        if (Pin is { } pin && PinPolicy != BarPinPolicy.Follow && address != pin)
+        if (HeldPin is { } pin && address != pin)
         {
             throw new ArgumentException($"{Name} of {Function.Name} is pinned at {pin} and cannot be programmed to {address}", nameof(address));
         }
@@ -109,20 +118,31 @@ public sealed class Bar
         WriteAddress(address.Value);
     }
 
-    /// <summary>After a reset of the registers: a pinned BAR shows its pin again.</summary>
+    /// <summary>After a reset of the registers, or once pins come into force: a pinned BAR shows its pin.</summary>
     internal void RestorePin()
     {
-        if (Pin is { } pin)
+        if (IsPinHeld && Pin is { } pin)
         {
             _requested = pin.Value;
             WriteAddress(pin.Value);
         }
     }
 
+    /// <summary>After the pin came into force, or went out of it, or the function came onto a bus where pins are not in force.</summary>
+    internal void PinForceChanged()
+    {
+        if (!IsPinHeld)
+        {
+            WriteAddress(0);
+        }
+
+        RestorePin();
+    }
+
     /// <summary>After the guest wrote one of the registers: keeps a locked BAR at its pin and says what changed.</summary>
     internal ConfigChange Written(in RegisterWrite write)
     {
-        if (Pin is not { } pin)
+        if (!IsPinHeld || Pin is not { } pin)
         {
             return Changed(write.Before, write.After);
         }
@@ -171,7 +191,7 @@ public sealed class Bar
             return ConfigChange.None;
         }
 
-        bool locked = Pin is not null && PinPolicy != BarPinPolicy.Follow;
+        bool locked = HeldPin is not null;
         bool enableChanged = Kind == BarKind.Rom && ((before ^ after) & 1) != 0;
         bool moves = enableChanged || (!locked && IsEnabled);
         PciCommand decode = Kind == BarKind.Io ? PciCommand.IoSpace : PciCommand.MemorySpace;

@@ -140,7 +140,7 @@ internal static class DecodeCalculator
 
         public DecodeMap Map(object topology)
         {
-            IEnumerable<DecodedBar> following = _memory.Concat(_io).Where(static d => d.Bar is { Pin: not null, PinPolicy: BarPinPolicy.Follow });
+            IEnumerable<DecodedBar> following = _memory.Concat(_io).Where(static d => d.Bar.IsFollowing);
             IEnumerable<RefusedBar> refused = _entries.Where(static entry => entry.Refusal is not null).Select(static entry => entry.Refusal!.Value);
             DecodeBasis basis = new(topology, limits, _order, [.. following], _hasConflict);
             return new DecodeMap(_memory.ToImmutable(), _io.ToImmutable(), [.. refused], _places.ToImmutable(), basis);
@@ -170,7 +170,7 @@ internal static class DecodeCalculator
 
             public Bar Bar { get; } = bar;
 
-            public bool IsPinned { get; } = bar.Pin is not null && bar.PinPolicy != BarPinPolicy.Follow;
+            public bool IsPinned { get; } = bar.HeldPin is not null;
 
             public RefusedBar? Refusal { get; set; } = refusal;
 

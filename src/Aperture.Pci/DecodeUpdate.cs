@@ -45,7 +45,7 @@ internal static class DecodeUpdate
     {
         foreach (Bar bar in function.Bars)
         {
-            if (bar.Pin is not null && bar.PinPolicy == BarPinPolicy.Follow)
+            if (bar.IsFollowing)
             {
                 return true;
             }

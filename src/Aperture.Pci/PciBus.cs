@@ -69,6 +69,11 @@ public sealed class PciBus
             _slots[deviceFunction] = function;
             function.Bus = this;
             function.DeviceFunction = deviceFunction;
+            if (Hierarchy is { HoldsPins: false })
+            {
+                function.UnassignPinned();
+            }
+
             function.OnPlaced();
         });
     }

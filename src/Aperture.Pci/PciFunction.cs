@@ -302,6 +302,18 @@ public class PciFunction
         OnReset(kind);
     }
 
+    /// <summary>On a bus where pins are not in force: pinned BARs start unassigned like all others.</summary>
+    internal void UnassignPinned()
+    {
+        foreach (Bar bar in _bars)
+        {
+            if (bar.Pin is not null)
+            {
+                bar.PinForceChanged();
+            }
+        }
+    }
+
     /// <summary>The name and, once on a bus, the routing id.</summary>
     public override string ToString() => Bus is null ? Name : $"{Name} ({Bdf})";
 

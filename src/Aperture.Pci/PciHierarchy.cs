@@ -41,6 +41,12 @@ public sealed class PciHierarchy
     public IMsiSink? MsiSink { get; set; }
 
     /// <summary>
+    /// True while pins are in force, as they are from the start. While they are not, a pinned BAR is programmed like any other: firmware keeps its own books
+    /// of addresses, so pins wait until the operating system takes over. Changed with <see cref="Sync"/>, by <see cref="HoldPins"/>.
+    /// </summary>
+    public bool HoldsPins { get; private set; } = true;
+
+    /// <summary>
     /// Every function, depth first, in order of device and function number; whether or not it can be reached now. Hold <see cref="Sync"/> where functions come
     /// and go.
     /// </summary>
@@ -118,6 +124,50 @@ public sealed class PciHierarchy
                 {
                     EndChange();
                 }
+            }
+        }
+    }
+
+    /// <summary>
+    /// Puts pins into force, which shows each in its register, or out of it, which unassigns the BARs that showed them. Within <see cref="Reprogram"/> while
+    /// the guest runs; decoding is the machine's to apply.
+    /// </summary>
+    public void HoldPins(bool held)
+    {
+        lock (Sync)
+        {
+            if (held == HoldsPins)
+            {
+                return;
+            }
+
+            List<Bar> pinned = [.. Functions.SelectMany(f => f.Bars).Where(b => b.Pin is not null)];
+            HoldsPins = held;
+            foreach (Bar bar in pinned)
+            {
+                bar.PinForceChanged();
+            }
+        }
+    }
+
+    /// <summary>
+    /// Runs <paramref name="program"/>, which changes registers as firmware does, as one step for whoever reads configuration space meanwhile. Nobody is told
+    /// of the changes: the caller applies them.
+    /// </summary>
+    public void Reprogram(Action program)
+    {
+        ArgumentNullException.ThrowIfNull(program);
+        lock (Sync)
+        {
+            BeginChange();
+            try
+            {
+                program();
+                InvalidateRoutes();
+            }
+            finally
+            {
+                EndChange();
             }
         }
     }

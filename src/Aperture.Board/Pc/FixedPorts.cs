@@ -23,6 +23,7 @@ public static class FixedPorts
         (DummyPort.DelayPort, 1, "the delay port"),
         (Serial16550.Com1, Serial16550.Length, "the first serial port"),
         (0x4D0, 2, "the interrupt controller"),
+        (HandoverPort.Port, HandoverPort.Length, "the handover register"),
         (LpcBridge.AcpiBase, AcpiPmBlock.Length, "the ACPI block"),
         (Cf8Mechanism.FirstPort, Cf8Mechanism.PortCount, "the PCI configuration ports"),
     ];

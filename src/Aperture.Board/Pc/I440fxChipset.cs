@@ -44,4 +44,9 @@ internal sealed class I440fxChipset : IPcChipset
         _bridge.ProgramPamToRam();
         _power.ProgramPmBase(LpcBridge.AcpiBase);
     }
+
+    // No ECAM.
+    public void ProgramEcam(PlacementMap map)
+    {
+    }
 }

@@ -20,6 +20,11 @@ public sealed class PcBoard : IDisposable
         _platform = platform!;
         try
         {
+            if (_platform.HasFirmware)
+            {
+                PcPlatform.AddHandover(Board);
+            }
+
             if (pc.Configuration is { } configuration)
             {
                 _platform.AddConfiguration(Board, new FwCfgDevice(configuration(this), new DmaPort(Board.Memory, Board.MemoryDispatcher, static _ => false)));
@@ -43,6 +48,9 @@ public sealed class PcBoard : IDisposable
 
     /// <summary>The ports of the ACPI block; null while it does not decode. With the hierarchy's lock held.</summary>
     public AddressRange? PmPorts => _platform.PcChipset.PmBase is { } first ? new AddressRange(new GuestAddress(first), _platform.PcChipset.PmLength) : null;
+
+    /// <summary>The register by which the operating system takes the machine over, for the tables; null without firmware.</summary>
+    public AddressRange? HandoverPorts => _platform.HasFirmware ? new AddressRange(new GuestAddress(HandoverPort.Port), HandoverPort.Length) : null;
 
     /// <inheritdoc/>
     public void Dispose() => Board.Dispose();

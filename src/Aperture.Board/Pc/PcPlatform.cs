@@ -78,6 +78,15 @@ internal sealed class PcPlatform : IPlatform
         ports.Commit();
     }
 
+    /// <summary>Adds the register by which the operating system takes the <paramref name="board"/> of this platform over from firmware.</summary>
+    public static void AddHandover(PciBoard board)
+    {
+        using AddressChange ports = board.Ports.Begin();
+        Region register = Region.Trapped("handover", HandoverPort.Length, new HandoverPort(board));
+        ports.Place(register, new GuestAddress(HandoverPort.Port), RegionPriority.Ram);
+        ports.Commit();
+    }
+
     public void Reset()
     {
         Devices.Reset();

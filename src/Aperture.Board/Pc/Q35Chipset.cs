@@ -46,6 +46,11 @@ internal sealed class Q35Chipset : IPcChipset
     {
         _lpc.ProgramPmBase(LpcBridge.AcpiBase);
         _hub.ProgramPamToRam();
+        ProgramEcam(map);
+    }
+
+    public void ProgramEcam(PlacementMap map)
+    {
         if (map.Ecam is { } ecam)
         {
             int sizeCode = ecam.Size switch { 256UL << 20 => 0, 128UL << 20 => 1, _ => 2 };

@@ -36,6 +36,11 @@ internal static class Dsdt
             resources.Add(AmlResource.IO((ushort)port, (byte)Math.Min(128, platform.Pm.Base + platform.Pm.Length - port)));
         }
 
+        if (platform.Handover is { } handover)
+        {
+            resources.Add(AmlResource.IO((ushort)handover.Start.Value, (byte)handover.Size));
+        }
+
         if (platform.Ecam is { } ecam)
         {
             resources.Add(ecam.Range.Last.Value <= uint.MaxValue

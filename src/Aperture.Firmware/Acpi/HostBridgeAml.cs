@@ -39,6 +39,11 @@ internal static class HostBridgeAml
             terms.Add(Asl.Name("_PRT", Routes(platform.InterruptRoutes)));
         }
 
+        if (platform.Handover is { } ports)
+        {
+            terms.AddRange(Handover(ports));
+        }
+
         if (express)
         {
             terms.Add(Osc((uint)platform.GrantedControl));
@@ -91,6 +96,17 @@ internal static class HostBridgeAml
 
         return Asl.Package(entries);
     }
+
+    /// <summary>
+    /// _INI (ACPI 6.5 6.5.1), which an operating system evaluates before it looks at what is below the device, and before it asks for the device's resources:
+    /// the map that it then finds is the one that _CRS tells.
+    /// </summary>
+    private static AmlTerm[] Handover(AddressRange ports) =>
+    [
+        Asl.OperationRegion("HNDR", AmlRegionSpace.SystemIo, ports.Start.Value, ports.Size),
+        Asl.Field("HNDR", AmlFieldAccess.DWord, new AmlFieldUnit("HNDV", 32)),
+        Asl.Method("_INI", 0, serialized: false, Asl.Store(1, Asl.Path("HNDV"))),
+    ];
 
     /// <summary>
     /// _OSC(UUID, revision, count, capabilities) (ACPI 6.5 6.2.11): status in the first dword (2 failure, 4 unknown UUID, 8 unknown revision, 0x10

@@ -69,6 +69,12 @@ public sealed record PlatformDescription
     /// <summary>_DSM function 5 of the host bridge answers 0: the guest keeps the BARs and windows it finds (PCI Firmware 3.3 4.6.5).</summary>
     public bool PreserveBootConfiguration { get; init; } = true;
 
+    /// <summary>
+    /// The four ports that _INI of the host bridge writes 1 to, by which the operating system says that it takes the machine over from firmware; null when no
+    /// firmware had it.
+    /// </summary>
+    public AddressRange? Handover { get; init; }
+
     /// <summary>Which PCI Express features _OSC hands to the guest.</summary>
     public PcieControl GrantedControl { get; init; } = PcieControl.Default;
 

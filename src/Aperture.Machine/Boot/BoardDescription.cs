@@ -21,7 +21,7 @@ internal static class BoardDescription
     private const ulong HighGranule = 1UL << 30;
 
     /// <summary>What does not depend on the registers.</summary>
-    public static PlatformDescription Of(MachineConfig config, IReadOnlyList<AddressRange> ram, HostBridgeWindows windows) => new()
+    private static PlatformDescription Of(MachineConfig config, IReadOnlyList<AddressRange> ram, HostBridgeWindows windows) => new()
     {
         Board = config.Board,
         ApicIds = [.. Enumerable.Range(0, config.Cpus).Select(i => (uint)i)],
@@ -33,24 +33,47 @@ internal static class BoardDescription
         HasVga = config.Devices.Any(d => d is VgaSpec),
     };
 
+    /// <summary>The board as <paramref name="map"/> has it programmed: under direct boot, and once the operating system takes over from firmware.</summary>
+    /// <param name="config">What the user asked for.</param>
+    /// <param name="ram">Where RAM shows.</param>
+    /// <param name="map">The plan.</param>
+    public static PlatformDescription Planned(MachineConfig config, IReadOnlyList<AddressRange> ram, PlacementMap map)
+    {
+        HostBridgePlacement bridge = map.HostBridges[0];
+
+        // Linux looks for devices on every bus that MCFG covers, in 64 exits each: so only those that the tree has or keeps for later.
+        byte lastBus = map.Functions.Select(static f => f.Bridge?.Subordinate ?? f.Address.Bus).Append(bridge.FirstBus).Max();
+        HostBridgeWindows windows = new(bridge.FirstBus, lastBus, HostBridgeWindows.StandardIo, bridge.Mmio32Windows, bridge.Mmio64Windows);
+        return Of(config, ram, windows) with
+        {
+            Ecam = map.Ecam is { } ecam ? new EcamRegion(new AddressRange(ecam.Start, (lastBus + 1UL) << 20), (ushort)bridge.Segment, 0, lastBus) : null,
+        };
+    }
+
     /// <summary>
-    /// The board as firmware has programmed it; <paramref name="map"/> has the 64-bit window that it gets when firmware used none. Any thread.
+    /// The board as the operating system will find it under firmware: as <paramref name="map"/> has it where <paramref name="takesPlan"/> says that the
+    /// handover puts it so, else as firmware has programmed it. Any thread.
     /// </summary>
-    public static PlatformDescription Of(MachineConfig config, PcBoard pc, PlacementMap map)
+    public static PlatformDescription UnderFirmware(MachineConfig config, PcBoard pc, PlacementMap map, bool takesPlan)
+    {
+        lock (pc.Board.Pci.Sync)
+        {
+            PlatformDescription platform = takesPlan ? Planned(config, pc.Board.Ram, map) : Programmed(config, pc, map);
+            return platform with { Pm = pc.PmPorts is { } ports ? PmOf(ports) : PmBlocks.Ich9, Handover = pc.HandoverPorts };
+        }
+    }
+
+    /// <summary>
+    /// The board as firmware has programmed it; <paramref name="map"/> has the 64-bit window that it gets when firmware used none.
+    /// </summary>
+    private static PlatformDescription Programmed(MachineConfig config, PcBoard pc, PlacementMap map)
     {
         PciBoard board = pc.Board;
-        lock (board.Pci.Sync)
-        {
-            AddressRange? ecam = board.Chipset.Ecam;
-            byte lastBus = ecam is { } window ? (byte)((window.Size >> 20) - 1) : byte.MaxValue;
-            HostBridgeWindows windows = new(0, lastBus, HostBridgeWindows.StandardIo, Low(board, ecam), High(board, map));
-            PlatformDescription platform = Of(config, board.Ram, windows);
-            return platform with
-            {
-                Ecam = ecam is { } range ? new EcamRegion(range, 0, 0, lastBus) : null,
-                Pm = pc.PmPorts is { } ports ? PmOf(ports) : PmBlocks.Ich9,
-            };
-        }
+        AddressRange? ecam = board.Chipset.Ecam;
+        byte lastBus = ecam is { } window ? (byte)((window.Size >> 20) - 1) : byte.MaxValue;
+        HostBridgeWindows windows = new(0, lastBus, HostBridgeWindows.StandardIo, Low(board, ecam), High(board, map));
+        PlatformDescription platform = Of(config, board.Ram, windows);
+        return platform with { Ecam = ecam is { } range ? new EcamRegion(range, 0, 0, lastBus) : null };
     }
 
     private static PmBlocks PmOf(AddressRange ports)

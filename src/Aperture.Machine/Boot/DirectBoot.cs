@@ -31,7 +31,7 @@ internal sealed class DirectBoot
     public DirectBoot(MachineConfig config, PlacementMap map, KernelFiles files, IReadOnlyList<ReservedRange> reserved)
     {
         _map = map;
-        PlatformDescription platform = Describe(config, map);
+        PlatformDescription platform = BoardDescription.Planned(config, [.. map.Ram.Pieces], map);
         Tables = AcpiTables.Build(platform, TablesAddress);
         _plan = LinuxBoot.Plan(files.Kernel, new BootRequest
         {
@@ -62,19 +62,6 @@ internal sealed class DirectBoot
         }
 
         return State(_plan.Entry);
-    }
-
-    private static PlatformDescription Describe(MachineConfig config, PlacementMap map)
-    {
-        HostBridgePlacement bridge = map.HostBridges[0];
-
-        // Linux looks for devices on every bus that MCFG covers, in 64 exits each: so only those that the tree has or keeps for later.
-        byte lastBus = map.Functions.Select(static f => f.Bridge?.Subordinate ?? f.Address.Bus).Append(bridge.FirstBus).Max();
-        HostBridgeWindows windows = new(bridge.FirstBus, lastBus, HostBridgeWindows.StandardIo, bridge.Mmio32Windows, bridge.Mmio64Windows);
-        return BoardDescription.Of(config, [.. map.Ram.Pieces], windows) with
-        {
-            Ecam = map.Ecam is { } ecam ? new EcamRegion(new AddressRange(ecam.Start, (lastBus + 1UL) << 20), (ushort)bridge.Segment, 0, lastBus) : null,
-        };
     }
 
     private static BootState State(BootEntry entry)

@@ -6,6 +6,7 @@ using Aperture.Firmware.Boot;
 using Aperture.Firmware.FwCfg;
 using Aperture.Firmware.Memory;
 using Aperture.Machine.Topology;
+using Aperture.Pci;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
 
@@ -19,22 +20,26 @@ internal sealed class FirmwareBoot : IDisposable
 
     private readonly MachineConfig _config;
     private readonly PlacementMap _map;
+    private readonly bool _takesPlan;
     private readonly IReadOnlyList<TopologyNode> _root;
     private readonly IReadOnlyList<ReservedRange> _reserved;
     private readonly FirmwareKernel? _kernel;
     private readonly BootFile? _kernelRom;
 
     /// <summary>
-    /// Prepares the parts that need no board. <paramref name="files"/>, if any, must stay open; the guest is told to leave <paramref name="reserved"/> alone.
+    /// Prepares the parts that need no board. <paramref name="files"/>, if any, must stay open; the guest is told to leave <paramref name="reserved"/> alone,
+    /// and of firmware's map or the plan, whichever <paramref name="pins"/> says that it will find.
     /// </summary>
     /// <exception cref="ApertureException">The kernel cannot be started by firmware, or what that takes is not installed.</exception>
     public FirmwareBoot(
-        MachineConfig config, PlacementMap map, KernelFiles? files, IReadOnlyList<TopologyNode> root, ulong imageSize, IReadOnlyList<ReservedRange> reserved)
+        MachineConfig config, PlacementMap map, KernelFiles? files, IReadOnlyList<TopologyNode> root, ulong imageSize, IReadOnlyList<ReservedRange> reserved,
+        PinTiming pins)
     {
         _root = root;
         _reserved = reserved;
         _config = config;
         _map = map;
+        _takesPlan = pins == PinTiming.Handover;
         if (files is not null)
         {
             _kernel = new FirmwareKernel(files.Kernel, files.Initramfs, config.CommandLine);
@@ -48,7 +53,7 @@ internal sealed class FirmwareBoot : IDisposable
     {
         FirmwareItemSet set = FirmwareItems.Build(new FirmwareConfiguration
         {
-            Platform = () => BoardDescription.Of(_config, board, _map),
+            Platform = () => BoardDescription.UnderFirmware(_config, board, _map, _takesPlan),
             Reservations = [.. _reserved.Select(r => new MemoryMapEntry(r.Range, MemoryKind.Reserved))],
             MaxProcessors = _config.Cpus,
             BootMenu = _config.BootMenu is not null,

@@ -27,7 +27,7 @@ internal sealed class Supervision : IDisposable
     private ControlServer? _server;
 
     // Replaced as a whole when functions come and go, which the hotplug controller serialises.
-    private volatile MapPromise _promise;
+    private volatile MapPromises _promises;
 
     /// <summary>Starts watching.</summary>
     /// <param name="board">The board.</param>
@@ -51,17 +51,17 @@ internal sealed class Supervision : IDisposable
         Board = board;
         _requests = requests;
         _events = events;
-        _promise = MapPromise.Of(plan.Map, isDirect: plan.Boot is not null);
+        _promises = MapPromises.Of(plan.Map, plan.Boot is not null, plan.Pins);
         _history = new WriteHistory(clock, events);
         _collector = new MapCollector(board, slots, _history, iommu);
         _pins = new PinGuard(() => board.Decode, events, requests.Fail);
         Hotplug = new HotplugController(board, nodes, plan.Config, events)
         {
             Added = Promise,
-            Removed = gone => _promise = _promise.Without(gone.Name),
+            Removed = gone => _promises = _promises.Without(gone.Name),
             Faulted = requests.Fail,
         };
-        _boot = new BootWatch(clock, () => _history.LastWrite, () => Verify("boot"));
+        _boot = new BootWatch(clock, () => board.IsHandedOver ? _history.LastWrite : 0, () => Verify("boot"));
         board.AddWatcher(_history);
         board.AddWatcher(_pins);
         board.AddWatcher(Hotplug);
@@ -84,11 +84,14 @@ internal sealed class Supervision : IDisposable
     /// <param name="when">Why now: <c>boot</c>, <c>end</c> or <c>asked</c>.</param>
     public IReadOnlyList<MapDifference> Verify(string when)
     {
-        IReadOnlyList<MapDifference> differences = MapVerifier.Compare(_promise, _collector.Collect());
+        MapFindings found = _collector.Collect();
+        MapPromise promise = _promises.At(found.IsHandedOver);
+        IReadOnlyList<MapDifference> differences = MapVerifier.Compare(promise, found);
         _events.Write("map.verified", json =>
         {
             json.WriteString("when", when);
-            json.WriteNumber("functions", _promise.Functions.Count);
+            json.WriteBoolean("handed_over", found.IsHandedOver);
+            json.WriteNumber("functions", promise.Functions.Count);
             json.WriteDifferences(differences, MaxDifferences);
         });
         return differences;
@@ -125,7 +128,8 @@ internal sealed class Supervision : IDisposable
     }
 
     private void Promise(PciFunction function) =>
-        _promise = _promise.With(function.Name, function.Bars.Where(b => b.Pin is not null).Select(b => new BarPin(b.Index, b.Pin!.Value)));
+        _promises = _promises.With(
+        function.Name, [.. function.Bars.Where(b => b.Pin is not null).Select(b => new BarPin(b.Index, b.Pin!.Value))]);
 }
 
 /// <summary>How differences look in events and answers.</summary>

@@ -19,6 +19,7 @@ internal sealed class MapCollector(PciBoard board, SlotListener? slots, WriteHis
             ILookup<Bar, string> owners = Owners();
             return new MapFindings
             {
+                IsHandedOver = board.IsHandedOver,
                 Functions = [.. board.Pci.Functions.Select(f => Describe(f, decode, owners))],
                 Ecam = board.Chipset.Ecam,
                 View = View(board.Memory.View),

@@ -38,6 +38,9 @@ public sealed record FoundTrapped(AddressRange Range, string Owner, string Reaso
 /// <summary>What a running machine has: its registers, its flat view, its memory slots, its IOMMU mappings. A snapshot.</summary>
 public sealed record MapFindings
 {
+    /// <summary>The operating system has the machine; false while firmware has it.</summary>
+    public bool IsHandedOver { get; init; } = true;
+
     /// <summary>Every function.</summary>
     public required IReadOnlyList<FoundFunction> Functions { get; init; }
 
