@@ -13,6 +13,9 @@ internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limit
     private readonly Dictionary<Bar, List<BarRegion>> _regions = [];
     private readonly Dictionary<Region, BarRegion> _owners = [];
 
+    /// <summary>Second addresses of BARs.</summary>
+    public BarAliases Aliases { get; } = new(limits, events);
+
     /// <summary>What decodes now.</summary>
     public DecodeMap Current { get; private set; } = DecodeMap.Empty;
 
@@ -38,7 +41,7 @@ internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limit
     }
 
     /// <summary>The BAR, or the piece of one, that <paramref name="region"/> answers for; null when it is none's.</summary>
-    public BarRegion? OwnerOf(Region region) => _owners.GetValueOrDefault(region);
+    public BarRegion? OwnerOf(Region region) => _owners.GetValueOrDefault(region) ?? Aliases.OwnerOf(region);
 
     /// <summary>
     /// Brings the address spaces to what the registers say now, within the caller's <paramref name="change"/>. With the hierarchy's lock held.
@@ -56,6 +59,11 @@ internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limit
         Remove(change.Ports, Decoded(previous, isIo: true, only), next);
         Add(change.Memory, Decoded(next, isIo: false, only), previous);
         Add(change.Ports, Decoded(next, isIo: true, only), previous);
+        if (!Aliases.IsIdle)
+        {
+            Aliases.Update(change, next, _regions);
+        }
+
         ReportRefusals(previous, next, only);
     }
 

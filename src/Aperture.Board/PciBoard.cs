@@ -1,5 +1,6 @@
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Board;
 
@@ -41,7 +42,7 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         _tree = new PciTree(Pci, _bars, new InterruptRouter(_platform.Intx), new FunctionSite(Memory, MemoryDispatcher, Chipset.IsExpress));
         try
         {
-            Pci.HoldPins(parts.Pins == PinTiming.Always);
+            BeginFirmware();
             _tree.Add(Pci.Root, Chipset.Functions);
             _tree.Add(Pci.Root, parts.Root);
             if (_platform.HasFirmware)
@@ -94,6 +95,9 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     /// </summary>
     public bool IsHandedOver => _handedOver || !_platform.HasFirmware;
 
+    /// <summary>Raised after <see cref="HandOver"/>, with the hierarchy's lock held.</summary>
+    public event Action? HandedOver;
+
     /// <summary>The BAR that <paramref name="region"/> answers for; null when it is none's. With the hierarchy's lock held.</summary>
     public BarRegion? OwnerOf(Region region) => _bars.OwnerOf(region);
 
@@ -102,12 +106,13 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     {
         _writes.Report(function, change, offset, size, value);
         const ConfigChange Own = ConfigChange.DecodeMap | ConfigChange.FunctionReset;
+        bool isBar = offset >= PciRegisters.Bar0 && offset < PciRegisters.RomType0 + 4;
         const ConfigChange Others = ConfigChange.SecondaryReset | ConfigChange.BusNumbers;
         if ((change & Others) != 0 || ((change & ConfigChange.DeviceSpecific) != 0 && Chipset.Routes(function)))
         {
             Apply();
         }
-        else if ((change & Own) != 0)
+        else if ((change & Own) != 0 || (isBar && _bars.Aliases.FollowsRequests))
         {
             Apply(function);
         }
@@ -147,13 +152,16 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
 
             _handedOver = true;
             IReadOnlyList<HandedBar> moved = [];
+            _bars.Aliases.FollowsRequests = false;
             if (_parts.Pins == PinTiming.Handover)
             {
                 moved = new Handover(Pci, Chipset, _parts.Map).Program();
-                Apply();
+                KeepFramebuffers(moved);
             }
 
+            Apply();
             ReportHandover(moved);
+            HandedOver?.Invoke();
         }
     }
 
@@ -173,8 +181,7 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     {
         lock (Pci.Sync)
         {
-            _handedOver = false;
-            Pci.HoldPins(_parts.Pins == PinTiming.Always);
+            BeginFirmware();
         }
 
         Pci.Reset(ResetKind.Cold);
@@ -231,6 +238,27 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
 
         ports.Commit();
         memory.Commit();
+    }
+
+    // After power-on and every reset: until the operating system takes over.
+    private void BeginFirmware()
+    {
+        _handedOver = false;
+        _bars.Aliases.Forget();
+        _bars.Aliases.FollowsRequests = _platform.HasFirmware && _parts.Pins == PinTiming.Always;
+        Pci.HoldPins(!_platform.HasFirmware || _parts.Pins == PinTiming.Always);
+    }
+
+    // Firmware told the operating system where it draws, and early consoles draw there until the display's own driver comes.
+    private void KeepFramebuffers(IReadOnlyList<HandedBar> moved)
+    {
+        foreach (HandedBar bar in moved)
+        {
+            if (bar.Bar.Function.Identity.ClassCode >> 16 == PciIdentity.DisplayClass && bar.Bar.Kind.IsMemory() && bar.Firmware != GuestAddress.Zero)
+            {
+                _bars.Aliases.Keep(bar.Bar, bar.Firmware);
+            }
+        }
     }
 
     private void ReportHandover(IReadOnlyList<HandedBar> moved) => _parts.Events.Write("handover", json =>

@@ -87,7 +87,7 @@ public sealed class DmaPort : IDma
 
     private bool ReadRun(FlatView view, int index, GuestAddress address, Span<byte> destination)
     {
-        if (index < 0 || _isOwn(view.At(index).Region))
+        if (index < 0 || _isOwn(view.At(index).Region.Origin))
         {
             destination.Fill(0xFF);
             return false;
@@ -119,7 +119,7 @@ public sealed class DmaPort : IDma
 
     private bool WriteRun(FlatView view, int index, GuestAddress address, ReadOnlySpan<byte> source)
     {
-        if (index < 0 || _isOwn(view.At(index).Region))
+        if (index < 0 || _isOwn(view.At(index).Region.Origin))
         {
             return false;
         }

@@ -25,6 +25,8 @@ public enum RegionKind : byte
 /// </summary>
 public sealed class Region
 {
+    private Region? _origin;
+
     private Region(string name, ulong size, RegionKind kind)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
@@ -68,6 +70,9 @@ public sealed class Region
     /// in order, before that access. A display's memory is such a region.
     /// </summary>
     public bool IsPosted { get; private init; }
+
+    /// <summary>The region that this one is another showing of; itself when it is none's.</summary>
+    public Region Origin => _origin ?? this;
 
     /// <summary>
     /// Reads dispatched so far to the space's regions of this name (<see cref="RegionCount"/>); 0 before the region was first seen in a view. Exact once the
@@ -135,6 +140,18 @@ public sealed class Region
             ? new Region(name, size, RegionKind.Device) { Block = block, RamOffset = offset, Handler = access }
             : throw new ArgumentException($"{block.Name} is memory of this process, not of a device", nameof(block));
     }
+
+    /// <summary>The same memory or handler as another region, to be placed at a second address, with a name and counts of its own.</summary>
+    public Region ShownAgain(string name) => new(name, Size, Kind)
+    {
+        _origin = Origin,
+        Handler = Handler,
+        Ram = Ram,
+        Block = Block,
+        RamOffset = RamOffset,
+        IsReadOnly = IsReadOnly,
+        IsPosted = IsPosted,
+    };
 
     /// <summary>A region that hides what lies below it and answers nothing.</summary>
     public static Region Hole(string name, ulong size) => new(name, size, RegionKind.Hole);

@@ -34,6 +34,22 @@ public sealed class DecodeLimits
     /// <summary>Memory that wins over BARs.</summary>
     public IReadOnlyList<DecodeObstacle> ReservedMemory => _reservedMemory;
 
+    /// <summary>True when all of <paramref name="range"/> is in the host bridge's windows and nothing that wins over BARs is there.</summary>
+    /// <param name="range">The addresses; not empty.</param>
+    /// <param name="io">I/O ports rather than memory.</param>
+    public bool Allows(AddressRange range, bool io)
+    {
+        foreach (DecodeObstacle reserved in Reserved(io))
+        {
+            if (reserved.Range.Overlaps(range))
+            {
+                return false;
+            }
+        }
+
+        return Coverage.Covers(Windows(io), range);
+    }
+
     internal ReadOnlySpan<AddressRange> Windows(bool io) => io ? _ioWindows : _memoryWindows;
 
     internal ReadOnlySpan<DecodeObstacle> Reserved(bool io) => io ? _reservedIo : _reservedMemory;

@@ -12,4 +12,7 @@ public readonly record struct PciIdentity(
 {
     /// <summary>The class code of a PCI-to-PCI bridge, ordinary decode.</summary>
     public const uint BridgeClass = 0x060400;
+
+    /// <summary>The base class of display controllers.</summary>
+    public const uint DisplayClass = 0x03;
 }

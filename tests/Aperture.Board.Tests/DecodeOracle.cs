@@ -51,7 +51,7 @@ internal static class DecodeOracle
         bool wide = bar.Index != 6 && !io && (low & 6) == 4;
         uint flags = bar.Index == 6 ? 0x7FFu : io ? 3u : 0xFu;
         ulong address = (low & ~flags) | (wide ? (ulong)Word(function, register + 4) << 32 : 0);
-        address = bar.Pin?.Value ?? address;
+        address = board.PinsHold ? bar.Pin?.Value ?? address : address;
         uint command = Word(function, 4);
         bool on = (command & (io ? 1u : 2u)) != 0 && (bar.Index != 6 || (low & 1) != 0) && Power(function) == 0;
         if (!on || address == 0 || address + bar.Size < address || (address + bar.Size - 1) >> 63 != 0)

@@ -202,6 +202,10 @@ public sealed class EngineTests : IDisposable
         {
         }
 
+        public void ProgramEcam(PlacementMap map)
+        {
+        }
+
         public void Reset() => _order.Add("reset");
 
         public void Dispose() => _ram.Dispose();

@@ -66,8 +66,8 @@ public sealed class LabFirmwareGuestTests
     }
 
     [Fact]
-    public async Task Pinned_BARs_on_the_root_bus_and_behind_a_port_survive_SeaBIOS_and_then_Linux() =>
-        PinnedMachine.AssertPinsHeld(await FirmwareRun.UntilAsync(
+    public async Task Pinned_BARs_on_the_root_bus_and_behind_a_port_follow_SeaBIOS_and_are_the_plan_s_for_Linux() =>
+        PinnedMachine.AssertPinsTakenOver(await FirmwareRun.UntilAsync(
         "APERTURE done",
         [
             "--firmware", FirmwareRun.SeaBios, "--memory", "512M", .. PinnedMachine.Options,

@@ -51,14 +51,18 @@ public sealed class LabOvmfTests
 
     [Theory]
     [MemberData(nameof(Builds))]
-    public async Task Pinned_BARs_on_the_root_bus_and_behind_a_port_survive_OVMF_and_then_LinuxAsync(string build) =>
-        PinnedMachine.AssertPinsHeld(await LinuxAsync(build, [.. PinnedMachine.Options]));
+    public async Task Pinned_BARs_on_the_root_bus_and_behind_a_port_follow_OVMF_and_are_the_plan_s_for_LinuxAsync(string build) =>
+        PinnedMachine.AssertPinsTakenOver(await LinuxAsync(build, [.. PinnedMachine.Options]));
 
     [Fact]
-    public async Task What_OVMF_puts_on_a_pin_does_not_answer_until_Linux_has_moved_it()
+    public async Task Pins_that_always_hold_on_the_root_bus_and_behind_a_port_survive_OVMF_and_then_LinuxAsync() =>
+        PinnedMachine.AssertPinsHeld(await LinuxAsync(OvmfImage.For32Bit, ["--pins", "always", .. PinnedMachine.Options]));
+
+    [Fact]
+    public async Task What_OVMF_puts_on_a_pin_that_always_holds_does_not_answer_until_Linux_has_moved_it()
     {
         FirmwareRun run = await LinuxAsync(
-            OvmfImage.For32Bit, "--device", "test,id=a,addr=05.0,bar0=mem32:1M:trap,bars=bar0@0x80000000", "--device",
+            OvmfImage.For32Bit, "--pins", "always", "--device", "test,id=a,addr=05.0,bar0=mem32:1M:trap,bars=bar0@0x80000000", "--device",
             "test,id=b,addr=06.0,bar0=mem32:1M:trap,bar2=mem64p:256M:ram");
         JsonElement refused = run.EventsOf("bar.refused")[0];
         Assert.Equal(("b", "bar2", "0x80000000", "Conflict"),

@@ -66,6 +66,9 @@ internal static class DemoMachine
         ]),
     ];
 
+    /// <summary>The command line of the guests' kernel.</summary>
+    public const string KernelOptions = "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check mitigations=off aperture.ids=a9e7:0001";
+
     /// <summary>The options that make ports and devices, each followed by its value.</summary>
     public static IReadOnlyList<string> Topology(IEnumerable<DemoDevice> devices) =>
     [
@@ -82,7 +85,7 @@ internal static class DemoMachine
         "--accel", accel,
         "--kernel", kernel,
         "--initramfs", initramfs,
-        "--cmdline", "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check mitigations=off aperture.ids=a9e7:0001",
+        "--cmdline", KernelOptions,
         "--memory", "size=256M",
         "--no-reboot",
         "--serial", "file=" + serial,

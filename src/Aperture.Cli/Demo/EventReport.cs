@@ -8,8 +8,13 @@ namespace Aperture.Cli.Demo;
 internal sealed class EventReport
 {
     private readonly Dictionary<string, (Bdf Bdf, GuestAddress Address)> _decoded = [];
+    private Dictionary<string, (Bdf Bdf, GuestAddress Address)>? _firmwares;
+    private Dictionary<(string Function, int Bar), ulong>? _firmwareWrote;
     private readonly Dictionary<(string Function, int Bar), ulong> _written = [];
     private readonly HashSet<(string Region, GuestAddress Address)> _slots = [];
+
+    /// <summary>The operating system took the machine over from firmware.</summary>
+    public bool IsHandedOver => _firmwares is not null;
 
     /// <summary>How the run ended: the last <c>guest.*</c> or <c>machine.exit</c> event.</summary>
     public string? End { get; private set; }
@@ -35,9 +40,13 @@ internal sealed class EventReport
     }
 
     /// <summary>
-    /// What the guest wrote last to each BAR's registers, put together. Pinned BARs read and decode elsewhere.
+    /// What firmware wrote last to each BAR's registers, put together; until the handover if there was one. A BAR whose pin is in force reads and decodes
+    /// elsewhere.
     /// </summary>
-    public IReadOnlyDictionary<(string Function, int Bar), ulong> Written => _written;
+    public IReadOnlyDictionary<(string Function, int Bar), ulong> Written => _firmwareWrote ?? _written;
+
+    /// <summary>Where <c>FUNCTION.bar</c> decoded last while firmware had the machine; null when it never did.</summary>
+    public GuestAddress? FirmwareDecoded(string region) => (_firmwares ?? _decoded).TryGetValue(region, out var found) ? found.Address : null;
 
     /// <summary>Where <c>FUNCTION.bar</c> decoded last, and the function's routing id then; null when it never did.</summary>
     public (Bdf Bdf, GuestAddress Address)? Decoded(string region) => _decoded.TryGetValue(region, out var found) ? found : null;
@@ -58,6 +67,10 @@ internal sealed class EventReport
                 break;
             case "bar.move_refused":
                 _written[(Text(json, "function"), Bar(json))] = Number(Text(json, "asked"));
+                break;
+            case "handover":
+                _firmwares = new(_decoded);
+                _firmwareWrote = new(_written);
                 break;
             case "slot.added":
                 _slots.Add((Text(json, "region"), Address(json)));

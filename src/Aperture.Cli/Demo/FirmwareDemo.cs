@@ -9,8 +9,8 @@ using Aperture.Report;
 namespace Aperture.Cli.Demo;
 
 /// <summary>
-/// Starts SeaBIOS and OVMF on a machine like the demo's, and sets the map that each chose beside what Aperture planned and what the monitor decodes. What
-/// cannot be started here is said in one sentence and left out.
+/// Starts SeaBIOS and OVMF on a machine like the demo's, and sets the map that each chose beside what Linux found after the handover and what Aperture planned.
+/// What cannot be started here is said in one sentence and left out.
 /// </summary>
 internal static class FirmwareDemo
 {
@@ -21,7 +21,7 @@ internal static class FirmwareDemo
     private const ulong GiB = 1UL << 30;
 
     // A bridge has one prefetchable window, and SeaBIOS puts a 64-bit BAR beside a 32-bit one there only below 4 GiB; 32-bit OVMF places nothing at all on a
-    // machine with a BAR larger than the low hole, and the demo's low pin is where SeaBIOS puts the disk's large BAR.
+    // machine with a BAR larger than the low hole.
     private static readonly DemoDevice[] Devices = [.. DemoMachine.Devices.Select(d => d with { Bars = [.. d.Bars.Select(Suited)] })];
 
     private static readonly Setting[] Machine =
@@ -33,7 +33,6 @@ internal static class FirmwareDemo
     {
         Kind = bar.Kind == BarKind.Memory32Prefetchable ? BarKind.Memory32 : bar.Kind,
         Size = bar.Size > GiB ? 256 * MiB : bar.Size,
-        Pin = bar.Pin is { } pin && pin.Value < 4 * GiB ? new GuestAddress(0xd100_0000) : bar.Pin,
     };
 
     /// <summary>Runs both and prints the table. False when something contradicts itself.</summary>
@@ -57,20 +56,20 @@ internal static class FirmwareDemo
 
     private static bool Print(List<FunctionPlacement> functions, List<FirmwareAccount> accounts)
     {
-        TextTable table = new(["FUNCTION", "DEVICE", "BAR", ">SIZE", .. accounts.Select(a => ">" + a.Name), ">APERTURE'S PLAN", ""]);
+        TextTable table = new(["FUNCTION", "DEVICE", "BAR", ">SIZE", .. accounts.SelectMany(Heads), ">APERTURE'S PLAN", ""]);
         int rows = 0;
         int wrong = 0;
         foreach (FunctionPlacement function in functions)
         {
             foreach (BarPlacement bar in function.Bars)
             {
-                bool agrees = accounts.All(a => Agrees(a, function.Name, bar));
+                bool agrees = accounts.All(a => Agrees(a, function, bar));
                 rows++;
                 wrong += agrees ? 0 : 1;
                 table.Add(
                     [
                         function.Address.ToString(), function.Name, BarKinds.BarName(bar.Demand.Index), ByteSize.Format(bar.Demand.Size),
-                        .. accounts.Select(a => a.Chose.TryGetValue((function.Name, bar.Demand.Index), out ulong address) ? $"0x{address:x}" : "-"),
+                        .. accounts.SelectMany(a => Cells(a, function, bar)),
                         bar.Address.ToString(), Remark(bar, agrees),
                     ]);
             }
@@ -78,8 +77,8 @@ internal static class FirmwareDemo
 
         StringBuilder lines = new();
         table.Write(lines);
-        Console.WriteLine("The same machine under each firmware, to its boot attempt or shell; 32-bit BARs not prefetchable, the 64G one 256M, the low pin "
-            + "elsewhere:");
+        Console.WriteLine("The same machine under each firmware; 32-bit BARs not prefetchable, the 64G one 256M. Firmware places pinned BARs as it likes; when "
+            + "the operating system takes over, the plan is put in place:");
         Console.WriteLine();
         Console.Write(lines);
         Console.WriteLine();
@@ -88,21 +87,37 @@ internal static class FirmwareDemo
             Console.WriteLine($"{account.Name}: {account.Version}");
         }
 
-        Console.WriteLine($"{rows} BARs; {(wrong == 0 ? "each answers where the firmware put it, or where it is pinned" : $"{wrong} WRONG")}.");
+        string handed = accounts.Any(a => a.Guest is not null) ? ", and after the handover where the plan has it and Linux reads it" : "";
+        Console.WriteLine($"{rows} BARs; {(wrong == 0 ? $"each answers where the firmware put it{handed}" : $"{wrong} WRONG")}.");
         return wrong == 0;
     }
 
-    private static string Remark(BarPlacement bar, bool agrees) =>
-        !agrees ? "WRONG" : bar.Demand.Pin is not null ? "pinned: stays as planned" : bar.Demand.Kind == BarKind.Rom ? "off, but while it is read" : "";
+    private static string[] Heads(FirmwareAccount account) => account.Guest is null ? [">" + account.Name] : [">" + account.Name, ">HANDED OVER"];
 
-    // What the monitor decoded last against what the firmware chose. A ROM answers only while the firmware reads it, if it does.
-    private static bool Agrees(FirmwareAccount account, string function, BarPlacement bar)
+    private static IEnumerable<string> Cells(FirmwareAccount account, FunctionPlacement function, BarPlacement bar)
     {
-        ulong? answers = account.Events.Decoded($"{function}.{BarKinds.BarName(bar.Demand.Index)}")?.Address.Value;
-        return bar.Demand.Pin is { } pin
-            ? answers == pin.Value
-            : account.Chose.TryGetValue((function, bar.Demand.Index), out ulong chosen)
-            && (answers == chosen || (answers is null && bar.Demand.Kind == BarKind.Rom));
+        yield return account.Chose.TryGetValue((function.Name, bar.Demand.Index), out ulong address) ? $"0x{address:x}" : "-";
+        if (account.Guest is { } guest)
+        {
+            yield return guest.Region(function.Address, bar.Demand.Index)?.ToString() ?? "-";
+        }
+    }
+
+    private static string Remark(BarPlacement bar, bool agrees) =>
+        !agrees ? "WRONG" : bar.Demand.Pin is not null ? "pinned" : bar.Demand.Kind == BarKind.Rom ? "off, but while it is read" : "";
+
+    // What the monitor decoded against what the firmware chose and, after the handover, against what the guest found and the plan has. A ROM answers only while
+    // it is read.
+    private static bool Agrees(FirmwareAccount account, FunctionPlacement function, BarPlacement bar)
+    {
+        string region = $"{function.Name}.{BarKinds.BarName(bar.Demand.Index)}";
+        bool isRom = bar.Demand.Kind == BarKind.Rom;
+        GuestAddress? first = account.Events.FirmwareDecoded(region);
+        bool isFirmwares = account.Chose.TryGetValue((function.Name, bar.Demand.Index), out ulong chosen) ? first?.Value == chosen || (first is null && isRom)
+            : first is null && isRom;
+        return isFirmwares && (account.Guest is not { } guest
+            || (account.Events.IsHandedOver && guest.Region(function.Address, bar.Demand.Index) == bar.Address
+                && (isRom || account.Events.Decoded(region)?.Address == bar.Address)));
     }
 
     private static IEnumerable<FunctionPlacement> All(IEnumerable<FunctionPlacement> functions) =>

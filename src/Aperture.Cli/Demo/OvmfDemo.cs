@@ -1,4 +1,3 @@
-using System.Text.RegularExpressions;
 using Aperture.Configuration;
 using Aperture.Kvm;
 using Aperture.Lab;
@@ -7,16 +6,11 @@ using Aperture.Pci;
 namespace Aperture.Cli.Demo;
 
 /// <summary>
-/// Starts Debian's 32-bit OVMF to its shell, under this host's KVM where that is complete and else in the lab, and reads from the event log what it wrote to
-/// the BARs: it is a release build and prints nothing about them.
+/// Starts Debian's kernel through Debian's 32-bit OVMF, under this host's KVM where that is complete and else in the lab. What OVMF wrote to the BARs is read
+/// from the event log, because it is a release build and prints nothing about them; what the kernel found is what the guest printed.
 /// </summary>
-internal static partial class OvmfDemo
+internal static class OvmfDemo
 {
-    private const string Done = "Shell>";
-
-    [GeneratedRegex("UEFI v[^\\r\\n]*")]
-    private static partial Regex VersionLine();
-
     /// <summary>What it did, or null after the sentence that says why it was not started.</summary>
     /// <param name="folder">Where its logs go.</param>
     /// <param name="accel">As for <c>aperture run</c>.</param>
@@ -32,16 +26,22 @@ internal static partial class OvmfDemo
         }
 
         string serial = folder.File("ovmf.txt");
-        DemoRun.BootUntil(
-            Done,
+        int code = DemoRun.Boot(
             [
                 "run", "--accel", KvmSystem.Probe64Bit().Runs64Bit && accel != "lab" ? "kvm" : "lab",
                 "--firmware", $"{artifacts.Ovmf32Code},vars={artifacts.Ovmf32Variables},snapshot=on",
+                "--kernel", artifacts.GuestKernel, "--initramfs", artifacts.GuestInitramfs, "--cmdline", DemoMachine.KernelOptions, "--no-reboot",
                 "--serial", "file=" + serial, "--events", folder.File("ovmf.jsonl"), .. machine.SelectMany(o => new[] { o.Name, o.Text }),
             ],
             serial);
+        GuestReport guest = GuestReport.Read(folder.Lines("ovmf.txt"));
+        if (code != 0 || !guest.IsComplete)
+        {
+            throw DemoRun.NotFinished(code, folder.Lines("ovmf.txt"));
+        }
+
         EventReport events = EventReport.Read(folder.Lines("ovmf.jsonl"));
-        return new FirmwareAccount("OVMF", VersionLine().Match(DemoFolder.ReadShared(serial)).Value.Trim(), Chosen(events, functions), events);
+        return new FirmwareAccount("OVMF", $"it started Linux {guest.Kernel}", Chosen(events, functions), events) { Guest = guest };
     }
 
     // A ROM's register holds what sizing wrote in the end; where it was is known from when OVMF read it.
@@ -51,9 +51,9 @@ internal static partial class OvmfDemo
         foreach (string function in functions)
         {
             chosen.Remove((function, BarKinds.RomIndex));
-            if (events.Decoded($"{function}.{BarKinds.BarName(BarKinds.RomIndex)}") is { } rom)
+            if (events.FirmwareDecoded($"{function}.{BarKinds.BarName(BarKinds.RomIndex)}") is { } rom)
             {
-                chosen[(function, BarKinds.RomIndex)] = rom.Address.Value;
+                chosen[(function, BarKinds.RomIndex)] = rom.Value;
             }
         }
 

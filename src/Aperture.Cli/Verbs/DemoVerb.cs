@@ -10,7 +10,7 @@ internal static class DemoVerb
     private static readonly (string Name, string Title, Func<DemoFolder, string, bool> Run)[] Parts =
     [
         ("bars", "Pinned BARs: Debian's kernel, booted directly", BarsDemo.Run),
-        ("firmware", "SeaBIOS and OVMF on one machine: the map that each chose", FirmwareDemo.Run),
+        ("firmware", "SeaBIOS and OVMF on one machine: the map that each chose, and the one that the operating system takes over", FirmwareDemo.Run),
         ("passthrough", "Passthrough: an NVMe drive and a network controller of the lab's machine, at that machine's addresses", PassthroughDemo.Run),
     ];
 

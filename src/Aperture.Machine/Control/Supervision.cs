@@ -62,6 +62,7 @@ internal sealed class Supervision : IDisposable
             Faulted = requests.Fail,
         };
         _boot = new BootWatch(clock, () => board.IsHandedOver ? _history.LastWrite : 0, () => Verify("boot"));
+        board.HandedOver += _history.Touch;
         board.AddWatcher(_history);
         board.AddWatcher(_pins);
         board.AddWatcher(Hotplug);

@@ -26,6 +26,9 @@ internal sealed class WriteHistory(TimeProvider clock, IEventSink events) : ICon
         }
     }
 
+    /// <summary>The operating system took the machine over: it is as if a register had been written now, so a boot ends some time after that.</summary>
+    public void Touch() => LastWrite = clock.GetTimestamp();
+
     /// <summary>Forgets everything: the registers are as after power-on.</summary>
     public void Reset()
     {

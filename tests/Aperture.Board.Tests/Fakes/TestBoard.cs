@@ -1,4 +1,5 @@
 using Aperture.Devices.Pc;
+using Aperture.Pci;
 using Aperture.Placement;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
@@ -24,6 +25,9 @@ internal sealed class TestBoard : BoardHarness
 
     /// <summary>As a firmware image finds it: reset state.</summary>
     public static TestBoard Raw(params string[] options) => new(Setup(NoEvents.Instance, options));
+
+    /// <summary>As a firmware image finds it, with pins in force from <paramref name="pins"/> on and its events written to <paramref name="events"/>.</summary>
+    public static TestBoard UnderFirmware(PinTiming pins, IEventSink events, params string[] options) => new(Setup(events, options) with { Pins = pins });
 
     /// <summary>Direct, with its events written to <paramref name="events"/>.</summary>
     public static TestBoard WithEvents(RecordedEvents events, params string[] options) => new(Setup(events, options) with { Direct = true });

@@ -57,10 +57,10 @@ public partial class SeaBiosTests
     }
 
     [Fact]
-    public void Pinned_BARs_keep_their_place_and_answer_through_the_windows_that_SeaBIOS_moved()
+    public void Pins_that_always_hold_keep_their_place_and_answer_through_the_windows_that_SeaBIOS_moved()
     {
         using FirmwareGuest guest = FirmwareGuest.RunUntil(
-            FirmwareGuest.SeaBios, NoDisk, "--boot menu=on,wait=100", "--root-port id=rp0",
+            FirmwareGuest.SeaBios, NoDisk, "--boot menu=on,wait=100", "--root-port id=rp0", "--pins always",
             "--device test,id=a,port=rp0,bar0=mem32:1M:trap,bar2=mem64p:256M:ram,bar4=io:256,bars=bar0@0xe0000000,bar2@0x100000000000,bar4@0x3000",
             "--device test,id=b,addr=05.0,bar0=mem32:1M:trap,bars=bar0@0xfeb00000",
             "--device test,id=c,addr=06.0,bar0=mem32:1M:trap");
@@ -74,6 +74,20 @@ public partial class SeaBiosTests
             .Select(e => $"{e.GetProperty("bdf")} {e.GetProperty("bar")}").Distinct().Count());
         JsonElement refused = Assert.Single(guest.Events, e => e.GetProperty("event").GetString() == "bar.refused");
         Assert.Equal(("00:06.0", "Conflict"), (refused.GetProperty("bdf").GetString(), refused.GetProperty("reason").GetString()));
+    }
+
+    [Fact]
+    public void Pins_wait_while_SeaBIOS_has_the_machine_so_that_all_it_says_it_mapped_answers_there()
+    {
+        using FirmwareGuest guest = FirmwareGuest.RunUntil(
+            FirmwareGuest.SeaBios, NoDisk, "--boot menu=on,wait=100", "--root-port id=rp0",
+            "--device test,id=a,port=rp0,bar0=mem32:1M:trap,bar2=mem64p:256M:ram,bar4=io:256,bars=bar0@0xe0000000,bar2@0x100000000000,bar4@0x3000",
+            "--device test,id=b,addr=05.0,bar0=mem32:1M:trap,bars=bar0@0xfeb00000",
+            "--device test,id=c,addr=06.0,bar0=mem32:1M:trap");
+        string[] said = [.. guest.Log.Select(line => MapLine().Match(line)).Where(m => m.Success).Select(Said)];
+        Assert.Equal(5, said.Length);
+        Assert.Equal(said.Order(), Decoded(guest.Events).Order());
+        Assert.DoesNotContain(guest.Events, e => e.GetProperty("event").GetString() is "bar.move_refused" or "bar.refused" or "handover");
     }
 
     [Theory]

@@ -17,6 +17,8 @@ public sealed record BoardSetup(PlacementMap Map, IReadOnlyList<BoardNode> Root,
 
     public BoardKind Kind { get; init; }
 
+    public PinTiming Pins { get; init; }
+
     public IReadOnlyList<ushort> DebugExits { get; init; } = [];
 }
 
@@ -29,13 +31,15 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
     public static readonly ReservedRange HypervisorPages = new(new AddressRange(new GuestAddress(0xFEFF_C000), 0x4000), "the pages that KVM keeps for itself");
 
     private readonly PcBoard _pc;
+    private readonly PinTiming _pins;
 
     protected BoardHarness(BoardSetup setup, Func<PciBoard, ITestCpu> cpu)
     {
         Map = setup.Map;
+        _pins = setup.Pins;
         Ram = GuestRam.Create(RamLayout.Planned(Map.Ram));
         Firmware = setup.Direct ? null : RamBlock.Create("firmware", 0x2_0000);
-        _pc = new PcBoard(new BoardParts(Map, setup.Root, this, setup.Events), new PcParts(Ram, AddressBits, Line, this, TimeProvider.System)
+        _pc = new PcBoard(new BoardParts(Map, setup.Root, this, setup.Events) { Pins = setup.Pins }, new PcParts(Ram, AddressBits, Line, this, TimeProvider.System)
         {
             Kind = setup.Kind,
             Firmware = Firmware,
@@ -58,6 +62,9 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
     public FakeSlots Host { get; } = new();
 
     public SlotListener Slots { get; }
+
+    /// <summary>Pins are in force: they always are, or the operating system has the machine, which register 0x51c tells.</summary>
+    public bool PinsHold => _pins == PinTiming.Always || (Cpu.PortRead(0x51C, 4) & uint.MaxValue) == 1;
 
     public Dictionary<uint, FakeLine> Lines { get; } = [];
 
@@ -100,6 +107,9 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
             Write(name, 0x14 + (4 * bar), (uint)(address >> 32));
         }
     }
+
+    /// <summary>What the operating system's _INI of the host bridge does.</summary>
+    public void TakeOver() => Cpu.PortWrite(0x51C, 4, 1);
 
     public void SetCommand(string name, PciCommand command) => Write(name, 4, (uint)command, 2);
 
