@@ -24,9 +24,13 @@ public sealed class SlotListener : IFlatViewListener
     // No slot from this id on is in use; ids are given out from 0, so the table's tail is never walked.
     private int _end;
 
+    // Of the change that is being committed: ids of slots that leave, and the slots that come, by rising address.
+    private readonly List<int> _leaving = [];
+    private readonly List<MemorySlot> _coming = [];
+
     // Replaced as a whole by Commit, read by whoever reports.
-    private volatile IReadOnlyList<TrappedRange> _trapped = [];
-    private volatile IReadOnlyList<MemorySlot> _slots = [];
+    private volatile List<TrappedRange> _trapped = [];
+    private volatile List<MemorySlot> _slots = [];
 
     /// <summary>Makes a listener over an empty table.</summary>
     public SlotListener(IMemorySlotBackend backend)
@@ -54,11 +58,14 @@ public sealed class SlotListener : IFlatViewListener
             return;
         }
 
-        SlotPlan plan = SlotPlan.For(next, _backend.MaxSlots);
-        bool[] inPlace = new bool[plan.Slots.Length];
-        List<TrappedRange> trapped = [.. plan.Trapped];
-        string? fault = DeleteOthers(plan, inPlace);
-        Add(plan, inPlace, trapped);
+        List<TrappedRange> trapped = [];
+        if (!TryFindDifference(diff, trapped))
+        {
+            FindDifference(SlotPlan.For(next, _backend.MaxSlots), trapped);
+        }
+
+        string? fault = DeleteLeaving();
+        Add(trapped);
         _view = next;
         _trapped = trapped;
         _slots = Snapshot();
@@ -85,23 +92,90 @@ public sealed class SlotListener : IFlatViewListener
     /// <summary>Compares the slots in place with the view: null when they agree, otherwise the first difference in one sentence.</summary>
     public string? Verify() => SlotInvariant.Check(_view, _slots, _trapped);
 
-    // Empties every slot that is not wanted, and marks the wanted ones that are in place.
-    private string? DeleteOthers(SlotPlan plan, bool[] inPlace)
+    // Slots come of each run by itself as long as there is one for each: then only those of the runs that differ change. False when the whole is to be
+    // planned, because something traps or is not as it should be.
+    private bool TryFindDifference(FlatViewDiff diff, List<TrappedRange> trapped)
     {
-        string? fault = null;
+        _leaving.Clear();
+        _coming.Clear();
+        if (!_settled || _trapped.Count != 0)
+        {
+            return false;
+        }
+
+        SlotPlan gone = SlotPlan.Of(diff.Removed.AsSpan());
+        SlotPlan come = SlotPlan.Of(diff.Added.AsSpan());
+        foreach (ref readonly MemorySlot slot in gone.Slots.AsSpan())
+        {
+            int id = IdOf(slot);
+            if (id < 0)
+            {
+                return false;
+            }
+
+            _leaving.Add(id);
+        }
+
+        if (_slots.Count - _leaving.Count + come.Slots.Length > _backend.MaxSlots)
+        {
+            return false;
+        }
+
+        _coming.AddRange(come.Slots);
+        trapped.AddRange(come.Trapped);
+        return true;
+    }
+
+    // What of the table is not planned, and what is planned and not in the table.
+    private void FindDifference(SlotPlan plan, List<TrappedRange> trapped)
+    {
+        _leaving.Clear();
+        _coming.Clear();
+        bool[] inPlace = new bool[plan.Slots.Length];
         for (int id = 0; id < _end; id++)
         {
-            if (_table[id] is not { } slot)
+            if (_table[id] is { } slot)
             {
-                continue;
+                if (plan.IndexOf(slot) is >= 0 and int wanted)
+                {
+                    inPlace[wanted] = true;
+                }
+                else
+                {
+                    _leaving.Add(id);
+                }
             }
+        }
 
-            if (plan.IndexOf(slot) is >= 0 and int wanted)
+        for (int wanted = 0; wanted < inPlace.Length; wanted++)
+        {
+            if (!inPlace[wanted])
             {
-                inPlace[wanted] = true;
-                continue;
+                _coming.Add(plan.Slots[wanted]);
             }
+        }
 
+        trapped.AddRange(plan.Trapped);
+    }
+
+    private int IdOf(in MemorySlot wanted)
+    {
+        for (int id = 0; id < _end; id++)
+        {
+            if (_table[id] is { } slot && slot == wanted)
+            {
+                return id;
+            }
+        }
+
+        return -1;
+    }
+
+    private string? DeleteLeaving()
+    {
+        string? fault = null;
+        foreach (int id in _leaving)
+        {
             int errno = _backend.Delete(id);
             if (errno == 0)
             {
@@ -109,6 +183,7 @@ public sealed class SlotListener : IFlatViewListener
             }
             else
             {
+                MemorySlot slot = _table[id]!.Value;
                 fault ??= $"the host did not take the memory slot of {slot.Region.Name} at {slot.Range} back: {MemoryMap.Describe(errno)}";
             }
         }
@@ -116,18 +191,12 @@ public sealed class SlotListener : IFlatViewListener
         return fault;
     }
 
-    private void Add(SlotPlan plan, bool[] inPlace, List<TrappedRange> trapped)
+    private void Add(List<TrappedRange> trapped)
     {
         _refused.Clear();
         int id = 0;
-        for (int wanted = 0; wanted < inPlace.Length; wanted++)
+        foreach (MemorySlot slot in _coming)
         {
-            if (inPlace[wanted])
-            {
-                continue;
-            }
-
-            MemorySlot slot = plan.Slots[wanted];
             if (TryFill(ref id, slot) is { } reason)
             {
                 _refused.Add(slot);

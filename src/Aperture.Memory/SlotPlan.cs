@@ -14,9 +14,16 @@ public sealed record SlotPlan(ImmutableArray<MemorySlot> Slots, ImmutableArray<T
     /// </summary>
     public static SlotPlan For(FlatView view, int maxSlots)
     {
+        SlotPlan whole = Of(view.Ranges);
+        return whole.Slots.Length <= maxSlots ? whole : Ration(whole.Slots, maxSlots, [.. whole.Trapped]);
+    }
+
+    /// <summary>The slots of these runs alone, however many there are; what a view's plan has of them while slots suffice.</summary>
+    internal static SlotPlan Of(ReadOnlySpan<FlatRange> runs)
+    {
         List<MemorySlot> wanted = [];
         List<TrappedRange> trapped = [];
-        foreach (ref readonly FlatRange run in view.Ranges)
+        foreach (ref readonly FlatRange run in runs)
         {
             if (run.Region.Block is not null)
             {
@@ -24,9 +31,7 @@ public sealed record SlotPlan(ImmutableArray<MemorySlot> Slots, ImmutableArray<T
             }
         }
 
-        return wanted.Count <= maxSlots
-            ? new SlotPlan(Freeze(wanted), Freeze(trapped))
-            : Ration(wanted, maxSlots, trapped);
+        return new SlotPlan(Freeze(wanted), Freeze(trapped));
     }
 
     /// <summary>Where in <see cref="Slots"/> exactly <paramref name="slot"/> is, or -1.</summary>
@@ -89,7 +94,7 @@ public sealed record SlotPlan(ImmutableArray<MemorySlot> Slots, ImmutableArray<T
         }
     }
 
-    private static SlotPlan Ration(List<MemorySlot> wanted, int maxSlots, List<TrappedRange> trapped)
+    private static SlotPlan Ration(ImmutableArray<MemorySlot> wanted, int maxSlots, List<TrappedRange> trapped)
     {
         int must = wanted.Count(static slot => slot.Region.MustBeMapped);
         int forOthers = Math.Max(0, maxSlots - must);

@@ -17,7 +17,9 @@ internal sealed class ControlCommands(Supervision supervision, MachineRequests r
         switch (request.Command)
         {
             case "verify":
-                answer.WriteDifferences(supervision.Verify("asked"));
+                Verification result = supervision.Verify("asked");
+                answer.WriteBoolean("pins_held", result.HoldsPins);
+                answer.WriteDifferences(result.Differences);
                 break;
             case "map":
                 MapFindings found = supervision.Find();
