@@ -12,12 +12,29 @@ internal sealed class BarAliases(Func<DecodeLimits> limits, IEventSink events)
     private readonly Dictionary<Bar, (GuestAddress Address, List<BarRegion> Pieces)> _placed = [];
     private readonly Dictionary<Region, BarRegion> _owners = [];
     private readonly Dictionary<Bar, GuestAddress> _kept = [];
+    private readonly HashSet<Bar> _pinned = [];
 
     /// <summary>True while a pinned BAR answers as well where the guest asks it to go.</summary>
     public bool FollowsRequests { get; set; }
 
     /// <summary>There is nothing to do.</summary>
-    public bool IsIdle => !FollowsRequests && _kept.Count == 0 && _placed.Count == 0;
+    public bool IsIdle => (!FollowsRequests || _pinned.Count == 0) && _kept.Count == 0 && _placed.Count == 0;
+
+    /// <summary>A BAR came to the board, with its pin if it has one.</summary>
+    public void Add(Bar bar)
+    {
+        if (bar.Pin is not null)
+        {
+            _pinned.Add(bar);
+        }
+    }
+
+    /// <summary>A BAR left the board; its alias, if any, ends with the next update.</summary>
+    public void Remove(Bar bar)
+    {
+        _pinned.Remove(bar);
+        _kept.Remove(bar);
+    }
 
     /// <summary>The BAR whose alias <paramref name="region"/> is, or null.</summary>
     public BarRegion? OwnerOf(Region region) => _owners.GetValueOrDefault(region);
@@ -35,12 +52,7 @@ internal sealed class BarAliases(Func<DecodeLimits> limits, IEventSink events)
     public void Update(MapChange change, DecodeMap decode, IReadOnlyDictionary<Bar, List<BarRegion>> regions)
     {
         DecodeLimits allowed = limits();
-        foreach (Bar bar in _placed.Keys.Except(regions.Keys).ToList())
-        {
-            Remove(change, bar);
-        }
-
-        foreach ((Bar bar, List<BarRegion> pieces) in regions)
+        foreach (Bar bar in _placed.Keys.Union(_kept.Keys).Union(FollowsRequests ? _pinned : []).ToList())
         {
             GuestAddress? wanted = decode.Find(bar) is null ? null : Wanted(bar, allowed);
             if (_placed.TryGetValue(bar, out (GuestAddress Address, List<BarRegion> Pieces) placed))
@@ -50,10 +62,10 @@ internal sealed class BarAliases(Func<DecodeLimits> limits, IEventSink events)
                     continue;
                 }
 
-                Remove(change, bar);
+                TakeOut(change, bar);
             }
 
-            if (wanted is { } address)
+            if (wanted is { } address && regions.TryGetValue(bar, out List<BarRegion>? pieces))
             {
                 Place(change, bar, address, pieces);
             }
@@ -82,7 +94,7 @@ internal sealed class BarAliases(Func<DecodeLimits> limits, IEventSink events)
         Report("bar.alias", bar, address);
     }
 
-    private void Remove(MapChange change, Bar bar)
+    private void TakeOut(MapChange change, Bar bar)
     {
         if (_placed.Remove(bar, out (GuestAddress Address, List<BarRegion> Pieces) placed))
         {

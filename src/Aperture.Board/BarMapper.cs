@@ -25,6 +25,7 @@ internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limit
         if (!_regions.TryGetValue(piece.Bar, out List<BarRegion>? pieces))
         {
             _regions.Add(piece.Bar, pieces = []);
+            Aliases.Add(piece.Bar);
         }
 
         pieces.Add(piece);
@@ -36,6 +37,7 @@ internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limit
     {
         if (_regions.Remove(bar, out List<BarRegion>? pieces))
         {
+            Aliases.Remove(bar);
             pieces.ForEach(piece => _owners.Remove(piece.Region));
         }
     }

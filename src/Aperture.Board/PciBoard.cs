@@ -112,7 +112,7 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         {
             Apply();
         }
-        else if ((change & Own) != 0 || (isBar && _bars.Aliases.FollowsRequests))
+        else if ((change & Own) != 0 || (isBar && _bars.Aliases.FollowsRequests && !_bars.Aliases.IsIdle))
         {
             Apply(function);
         }
