@@ -209,9 +209,18 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         {
             using AddressChange memory = Memory.Begin();
             using AddressChange ports = Ports.Begin();
-            foreach (IMapPart part in _map)
+            MapChange change = new(memory, ports, only);
+            if (only is not null && !Chipset.Routes(only))
             {
-                part.Update(new MapChange(memory, ports, only));
+                // Every other part follows the chipset's registers, which have not changed.
+                _bars.Update(change);
+            }
+            else
+            {
+                foreach (IMapPart part in _map)
+                {
+                    part.Update(change);
+                }
             }
 
             try

@@ -33,11 +33,11 @@ public sealed class EngineTests : IDisposable
     }
 
     [Fact]
-    public void Every_change_brings_every_part_up_to_date_once_in_the_order_of_the_list_and_the_BARs_last()
+    public void A_change_brings_every_part_up_to_date_once_in_the_order_of_the_list_and_the_BARs_last_and_one_of_a_devices_BARs_those_alone()
     {
         _order.Clear();
         WriteCommand(PciCommand.MemorySpace);
-        Assert.Equal(["ram", "ecam", "limits"], _order);
+        Assert.Equal(["limits"], _order);
         _order.Clear();
         _board.Apply();
         _board.Reset();

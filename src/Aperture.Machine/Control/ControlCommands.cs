@@ -17,7 +17,7 @@ internal sealed class ControlCommands(Supervision supervision, MachineRequests r
         switch (request.Command)
         {
             case "verify":
-                Verification result = supervision.Verify("asked");
+                Comparison result = supervision.Verify("asked");
                 answer.WriteBoolean("pins_held", result.HoldsPins);
                 answer.WriteDifferences(result.Differences);
                 break;

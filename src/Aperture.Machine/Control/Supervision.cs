@@ -83,12 +83,12 @@ internal sealed class Supervision : IDisposable
 
     /// <summary>Compares the machine with its plan and reports the result as an event.</summary>
     /// <param name="when">Why now: <c>boot</c>, <c>end</c> or <c>asked</c>.</param>
-    public Verification Verify(string when)
+    public Comparison Verify(string when)
     {
         MapFindings found = _collector.Collect();
         MapPromise promise = _promises.At(found.IsHandedOver);
         IReadOnlyList<MapDifference> differences = MapVerifier.Compare(promise, found);
-        Verification result = new(differences, found.IsHandedOver || _promises.Pins == PinTiming.Always);
+        Comparison result = new(differences, found.IsHandedOver || _promises.Pins == PinTiming.Always);
         _events.Write("map.verified", json =>
         {
             json.WriteString("when", when);
@@ -137,7 +137,7 @@ internal sealed class Supervision : IDisposable
 /// <summary>What a comparison of a machine with its plan gave.</summary>
 /// <param name="Differences">Where they differ.</param>
 /// <param name="HoldsPins">Pins are in force; false while firmware has the machine and they wait for the handover, when of the plan only RAM is promised.</param>
-internal sealed record Verification(IReadOnlyList<MapDifference> Differences, bool HoldsPins);
+internal sealed record Comparison(IReadOnlyList<MapDifference> Differences, bool HoldsPins);
 
 /// <summary>How differences look in events and answers.</summary>
 internal static class DifferenceJson
