@@ -109,6 +109,16 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         }
     }
 
+    /// <inheritdoc/>
+    public void Changed(PciFunction function)
+    {
+        Apply(function);
+        foreach (IConfigWriteSink watcher in _watchers)
+        {
+            watcher.Changed(function);
+        }
+    }
+
     /// <summary>
     /// Tells <paramref name="watcher"/> of every configuration write from now on, once it is applied and with the hierarchy's lock held. Any thread.
     /// </summary>
@@ -139,11 +149,8 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     {
         Pci.Reset(ResetKind.Cold);
         _platform.Reset();
-        lock (Pci.Sync)
-        {
-            Apply();
-            Pci.ResetApplied();
-        }
+        Apply();
+        Pci.ResetApplied();
     }
 
     /// <inheritdoc/>
