@@ -220,8 +220,8 @@ public class PciFunction
 
     /// <summary>
     /// Asserts or deasserts INTx inside the function. The status bit shows it; the line follows unless the guest disabled INTx
-    /// (PCI Local Bus 3.0, section 6.2.2), enabled MSI or MSI-X, with which a function must not use its pin (section 6.8), or put the function into D3hot, where
-    /// it may initiate nothing but a PME (PCI Bus Power Management 1.2, section 5.4.1). Thread-safe.
+    /// (PCI Local Bus 3.0, section 6.2.2), enabled MSI or MSI-X, with which a function must not use its pin (section 6.8), or put the function into D3hot,
+    /// where it may initiate nothing but a PME (PCI Bus Power Management 1.2, section 5.4.1). Thread-safe.
     /// </summary>
     public void SetIntx(bool asserted)
     {
@@ -330,9 +330,9 @@ public class PciFunction
     }
 
     /// <summary>
-    /// Does what a change left to the hardware and may take up to a second, and makes the function ready again (<see cref="PciHierarchy.Change"/>). Called without
-    /// the hierarchy's lock whenever a write or reset left the function not ready, by the thread that made the change, once it is applied: only that thread
-    /// waits. Several may call at once.
+    /// Does what a change left to the hardware and may take up to a second, and makes the function ready again (<see cref="PciHierarchy.Change"/>). Called
+    /// without the hierarchy's lock whenever a write or reset left the function not ready, by the thread that made the change, once it is applied: only that
+    /// thread waits. Several may call at once.
     /// </summary>
     protected internal virtual void Settle(PciHierarchy hierarchy)
     {

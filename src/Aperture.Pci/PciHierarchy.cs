@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using Aperture.Pci.Ports;
 using Aperture.Pci.Registers;
@@ -131,23 +132,33 @@ public sealed class PciHierarchy
     }
 
     /// <summary>
-    /// Carries out a change of <paramref name="function"/> that no write makes, such as hardware that is ready again: with <see cref="Sync"/> held, and the sink
-    /// told before this returns (<see cref="IConfigWriteSink.Changed"/>) if <paramref name="change"/> says that there was one.
+    /// Carries out a change of <paramref name="function"/> that no write makes, such as hardware that is ready again: with <see cref="Sync"/> held, and the
+    /// sink told before this returns (<see cref="IConfigWriteSink.Changed"/>) if <paramref name="change"/> says that there was one.
     /// </summary>
     public void Change(PciFunction function, Func<bool> change)
     {
         ArgumentNullException.ThrowIfNull(function);
         ArgumentNullException.ThrowIfNull(change);
+        InOneStep(() =>
+        {
+            if (change())
+            {
+                WriteSink?.Changed(function);
+                function.OnChangeApplied(ConfigChange.DecodeMap);
+            }
+        });
+    }
+
+    /// <summary>Carries out several changes of who sits where as one: with <see cref="Sync"/> held, and no read sees only some of them.</summary>
+    public void InOneStep(Action changes)
+    {
+        ArgumentNullException.ThrowIfNull(changes);
         lock (Sync)
         {
             BeginChange();
             try
             {
-                if (change())
-                {
-                    WriteSink?.Changed(function);
-                    function.OnChangeApplied(ConfigChange.DecodeMap);
-                }
+                changes();
             }
             finally
             {
@@ -284,6 +295,7 @@ public sealed class PciHierarchy
 
     private void Settle(PciFunction[] unready)
     {
+        Debug.Assert(unready.Length == 0 || !Sync.IsHeldByCurrentThread, "a function is settled without the hierarchy's lock");
         foreach (PciFunction function in unready)
         {
             function.Settle(this);
