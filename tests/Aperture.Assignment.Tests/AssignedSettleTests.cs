@@ -1,6 +1,8 @@
 using Aperture.Pci;
 using Aperture.Pci.Ports;
 using Aperture.Pci.Registers;
+using FsCheck;
+using FsCheck.Fluent;
 
 namespace Aperture.Assignment.Tests;
 
@@ -101,6 +103,47 @@ public sealed class AssignedSettleTests : IDisposable
         _bench.Write(PowerControl, 2, 0);
         Assert.Equal([18u], _bench.Guest.Levels);
         Assert.True(_bench.Device.Raise(VfioIrqIndex.Intx));
+    }
+
+    [Fact]
+    public void Whatever_two_vcpus_order_the_device_ends_ready_and_as_the_registers_say()
+    {
+        Gen<int[]> orders = Gen.Choose(0, 6).ArrayOf();
+        Prop.ForAll(orders.ToArbitrary(), orders.ToArbitrary(), (first, second) =>
+        {
+            using Bench bench = Bench.Nvme();
+            bench.Device.OnReset = static () => Thread.Yield();
+            Task[] vcpus = [.. new[] { first, second }.Select(each => Start(() => Array.ForEach(each, order => Order(bench, order))))];
+            Assert.True(Task.WaitAll(vcpus, TimeSpan.FromMinutes(1)));
+            bench.Pci.ConfigWrite(bench.Port!.Bdf, PciRegisters.BridgeControl, 2, 0);
+            Assert.True(bench.Function.IsReady);
+            Assert.Equal((ushort)bench.Function.Command, BitConverter.ToUInt16(bench.Device.Config, PciRegisters.Command));
+            Assert.Equal(bench.Read(PowerControl, 2) & 3, bench.Device.Config[PowerControl] & 3u);
+            Assert.Equal(0xA808_144Du, bench.Read(0, 4));
+        }).Holds();
+    }
+
+    private static void Order(Bench bench, int order)
+    {
+        Bdf port = bench.Port!.Bdf;
+        switch (order)
+        {
+            case 0:
+                bench.Write(DeviceControl, 2, 0x8000);
+                break;
+            case 1 or 2:
+                bench.Pci.ConfigWrite(port, PciRegisters.BridgeControl, 2, order == 1 ? PciBridge.SecondaryBusReset : 0);
+                break;
+            case 3 or 4:
+                bench.Write(PowerControl, 2, order == 3 ? 3u : 0);
+                break;
+            case 5:
+                bench.Enable(PciCommand.MemorySpace | PciCommand.InterruptDisable);
+                break;
+            default:
+                Assert.Contains(bench.Read(0, 4), (uint[])[0xA808_144D, uint.MaxValue]);
+                break;
+        }
     }
 
     private void Hold() => _bench.Device.OnReset = () =>
