@@ -30,6 +30,11 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     private readonly RamBlock? _rom;
     private readonly Region? _romRegion;
     private readonly int? _msiPending;
+
+    // Held while the device is reset, changes its power state or is given back, which may take a second: taken before the hierarchy's lock, never with it.
+    private readonly Lock _hardware = new();
+
+    // With the hierarchy's lock.
     private bool _resetPending;
     private bool _isIdle = true;
     private int _disposed;
@@ -131,7 +136,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     /// <inheritdoc/>
     public override uint ReadConfig(int offset, int size)
     {
-        if (_physical.IsGone)
+        if (_physical.IsGone || _device.IsResetAlong)
         {
             return (uint)AccessWidth.AllOnes(size);
         }
@@ -162,7 +167,12 @@ public sealed class AssignedFunction : PciFunction, IDisposable
             return;
         }
 
-        _interrupts.Stop();
+        lock (_hardware)
+        {
+            // Who comes later finds that it is disposed.
+            _interrupts.Stop();
+        }
+
         _signals.Stop();
         _watch.Dispose();
         _physical.Quiesce();
@@ -178,8 +188,17 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     internal bool IsEmulated(int offset, int size) => !_forwarded.Any(offset, size);
 
     /// <inheritdoc/>
+    protected override bool OnConfigWriting(int offset, int size, ref uint value) => !_device.IsResetAlong;
+
+    /// <inheritdoc/>
     protected override ConfigChange OnConfigWritten(int offset, int size, uint value)
     {
+        if (!IsReady)
+        {
+            // The write changed the power state, which the device follows when it is settled.
+            return ConfigChange.None;
+        }
+
         _forwarded.Write(_physical, offset, size, value);
         Give();
         if (offset <= PciRegisters.Command + 1 && offset + size > PciRegisters.Command)
@@ -193,9 +212,22 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     /// <inheritdoc/>
     protected override void OnCommandProgrammed()
     {
-        Give();
-        _physical.Take(Command, IsInD0);
-        _interrupts.Update();
+        if (IsReady)
+        {
+            Give();
+            _physical.Take(Command);
+            _interrupts.Update();
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override void OnPowerStateChanged()
+    {
+        IsReady = false;
+        if (!IsInD0)
+        {
+            _interrupts.Update();
+        }
     }
 
     /// <inheritdoc/>
@@ -205,6 +237,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     protected override void OnReset(ResetKind kind)
     {
         // All functions that are reset in one step say so before the first of them is: those that share a bus are reset together.
+        IsReady = false;
         _interrupts.Suspend();
         _resetPending = true;
         SetIdle(true);
@@ -213,13 +246,40 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     /// <inheritdoc/>
     protected override void OnChangeApplied(ConfigChange change)
     {
-        if (_resetPending)
+        if (IsReady)
         {
-            _resetPending = false;
-            ResetDevice();
+            _physical.Take(Command);
         }
+    }
 
-        _physical.Take(Command, IsInD0);
+    /// <inheritdoc/>
+    protected override void Settle(PciHierarchy hierarchy)
+    {
+        ArgumentNullException.ThrowIfNull(hierarchy);
+        lock (_hardware)
+        {
+            bool isReset;
+            bool awake;
+            lock (hierarchy.Sync)
+            {
+                if (IsReady || Volatile.Read(ref _disposed) != 0)
+                {
+                    // Another thread settled this change with its own; or there is nothing left to settle.
+                    return;
+                }
+
+                (isReset, _resetPending) = (_resetPending, false);
+                awake = IsInD0;
+            }
+
+            if (isReset)
+            {
+                ResetDevice();
+            }
+
+            _physical.SetPower(awake);
+            hierarchy.Change(this, () => Return(isReset));
+        }
     }
 
     private static PciIdentity IdentityOf(IVfioDevice device, byte[] config)
@@ -266,7 +326,35 @@ public sealed class AssignedFunction : PciFunction, IDisposable
 
     private TrappedAccess Trap(int region, ulong start) => new(region, start, _physical, _intx);
 
-    // The BARs are out of the guest and interrupts are off: the device is quiet, reset, and comes back as the registers say.
+    // The device is as the registers say; true when the map has to follow. Not yet when it was reset once more meanwhile: who did that waits to settle it; and
+    // never when it was taken off its bus.
+    private bool Return(bool isReset)
+    {
+        if (_resetPending || Bus is null)
+        {
+            return false;
+        }
+
+        IsReady = true;
+        if (isReset)
+        {
+            Find<AssignedExpressCapability>()?.ProgramDevice();
+        }
+
+        Give();
+        if (isReset)
+        {
+            _interrupts.Resume();
+        }
+        else
+        {
+            _interrupts.Update();
+        }
+
+        return IsInD0 && (Command & (PciCommand.IoSpace | PciCommand.MemorySpace)) != 0;
+    }
+
+    // The BARs are out of the guest and interrupts are off: the device is quiet and reset.
     private void ResetDevice()
     {
         _physical.Quiesce();
@@ -277,15 +365,12 @@ public sealed class AssignedFunction : PciFunction, IDisposable
         }
 
         _physical.Quiesce();
-        Find<AssignedExpressCapability>()?.ProgramDevice();
-        Give();
-        _interrupts.Resume();
     }
 
     private void Give()
     {
         SetIdle(_isIdle && (Command & InUse) == 0);
-        _physical.Give(Command, IsInD0);
+        _physical.Give(Command);
     }
 
     // Only what changes is told: this is asked with every configuration write.

@@ -6,7 +6,7 @@ namespace Aperture.Assignment;
 
 /// <summary>
 /// Keeps the one kind of interrupt that a device has enabled in the host at what the guest's registers ask for: MSI-X, else MSI, else INTx unless it is
-/// disabled, or none. Thread-safe.
+/// disabled or the function is in D3hot, or none. Thread-safe.
 /// </summary>
 internal sealed class AssignedInterrupts : IVectorListener
 {
@@ -204,7 +204,8 @@ internal sealed class AssignedInterrupts : IVectorListener
         }
 
         bool routed = _intxGsi is not null || _function.IntxLine is not null;
-        return _hasIntx && routed && _function.InterruptPin != 0 && (_function.Command & PciCommand.InterruptDisable) == 0 ? Mode.Intx : Mode.None;
+        bool allowed = _function.InterruptPin != 0 && _function.IsInD0 && (_function.Command & PciCommand.InterruptDisable) == 0;
+        return _hasIntx && routed && allowed ? Mode.Intx : Mode.None;
     }
 
     private bool Switch(Mode next, bool drop)

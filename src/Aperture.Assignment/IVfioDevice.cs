@@ -56,6 +56,11 @@ public interface IVfioDevice : IDisposable
     /// </summary>
     void SetIdle(bool idle);
 
-    /// <summary>VFIO_DEVICE_RESET; 0, or an errno. Every mapping of the device must be out of the guest.</summary>
+    /// <summary>
+    /// True while the reset of another device of its bus or slot takes this one along: it does not answer, and an access would wait. Any thread.
+    /// </summary>
+    bool IsResetAlong { get; }
+
+    /// <summary>VFIO_DEVICE_RESET, which may take a second; 0, or an errno. Every mapping of the device must be out of the guest.</summary>
     int Reset();
 }

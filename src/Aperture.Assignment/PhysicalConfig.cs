@@ -8,7 +8,7 @@ namespace Aperture.Assignment;
 /// <summary>
 /// The device's own configuration registers, and the order in which its command and power registers follow the guest's: what lets the device decode is
 /// written before the guest's map changes, what stops it after. Never throws; a device that is gone reads all-ones and is reported once.
-/// Reads may be made by any thread; writes with the hierarchy's lock.
+/// Reads may be made by any thread; writes with the hierarchy's lock, or while the function is not ready by the one thread that settles it.
 /// </summary>
 internal sealed class PhysicalConfig
 {
@@ -105,28 +105,22 @@ internal sealed class PhysicalConfig
     /// <summary>The device is given back: from here on it is not touched, and its absence is no news.</summary>
     public void Release() => Interlocked.Exchange(ref _gone, 1);
 
-    /// <summary>Before the map follows: wakes the device and enables what <paramref name="wanted"/> has more than now. Nothing is taken away.</summary>
-    public void Give(PciCommand wanted, bool awake)
-    {
-        if (awake && _asleep)
-        {
-            WritePower(false);
-        }
-
-        WriteCommand(_command | (wanted & ~PciCommand.InterruptDisable));
-    }
+    /// <summary>Before the map follows: enables what <paramref name="wanted"/> has more than now. Nothing is taken away.</summary>
+    public void Give(PciCommand wanted) => WriteCommand(_command | (wanted & ~PciCommand.InterruptDisable));
 
     /// <summary>After the map followed: the device has exactly what the guest gives it.</summary>
-    public void Take(PciCommand wanted, bool awake)
+    public void Take(PciCommand wanted) => WriteCommand(wanted);
+
+    /// <summary>Wakes the device, or puts it to sleep once the map followed; the kernel waits until it has done so, 10 ms or more.</summary>
+    public void SetPower(bool awake)
     {
-        WriteCommand(wanted);
-        if (!awake && !_asleep)
+        if (awake == _asleep)
         {
-            WritePower(true);
+            WritePower(!awake);
         }
     }
 
-    /// <summary>Everything off and D0, whatever this class believes: before and after a reset of the device.</summary>
+    /// <summary>Everything off and D0, whatever this class believes: before and after a reset of the device. May wait as <see cref="SetPower"/> does.</summary>
     public void Quiesce()
     {
         _command = PciCommand.None;

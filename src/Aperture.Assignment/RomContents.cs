@@ -46,13 +46,13 @@ internal static class RomContents
         int errno = 0;
 
         // The kernel reads the ROM only while the device decodes memory.
-        physical.Give(PciCommand.MemorySpace, awake: true);
+        physical.Give(PciCommand.MemorySpace);
         for (int at = 0; at < bytes.Length && errno == 0; at += Chunk)
         {
             errno = device.Read(VfioRegionIndex.Rom, (ulong)at, bytes.AsSpan(at, Math.Min(Chunk, bytes.Length - at)));
         }
 
-        physical.Take(PciCommand.None, awake: true);
+        physical.Take(PciCommand.None);
         if (errno != 0 || bytes is not [0x55, 0xAA, ..])
         {
             // PCI Firmware 3.0, section 5.1.1: an image begins with 0x55, 0xAA.

@@ -123,6 +123,16 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         }
     }
 
+    /// <inheritdoc/>
+    public void Changed(PciFunction function)
+    {
+        Apply(function);
+        foreach (IConfigWriteSink watcher in _watchers)
+        {
+            watcher.Changed(function);
+        }
+    }
+
     /// <summary>
     /// Tells <paramref name="watcher"/> of every configuration write from now on, once it is applied and with the hierarchy's lock held. Any thread.
     /// </summary>
@@ -172,9 +182,17 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     /// <exception cref="ApertureException">The place is taken, or the host refuses.</exception>
     public PciFunction Plug(PciBus bus, BoardNode node) => _tree.Add(bus, node);
 
-    /// <summary>Takes <paramref name="function"/> and all below it off the board, while the guest may run: what they decoded is gone in one step.</summary>
-    /// <exception cref="ApertureException">The host did not take something back; the function is off the board all the same.</exception>
-    public void Unplug(PciFunction function) => _tree.Remove(function, Apply);
+    /// <summary>
+    /// As the other overload for functions that belong together: all of them in one step, or none, and nothing that was made stays. <paramref name="made"/> is
+    /// told of them while the guest cannot see them yet, and may refuse.
+    /// </summary>
+    /// <exception cref="ApertureException">A place is taken, or the host or <paramref name="made"/> refuses.</exception>
+    public IReadOnlyList<PciFunction> Plug(PciBus bus, IReadOnlyList<DeviceNode> nodes, Action<IReadOnlyList<PciFunction>> made) =>
+        _tree.AddTogether(bus, nodes, made);
+
+    /// <summary>Takes <paramref name="functions"/> and all below them off the board, while the guest may run: what they decoded is gone in one step.</summary>
+    /// <exception cref="ApertureException">The host did not take something back; the functions are off the board all the same.</exception>
+    public void Unplug(params IReadOnlyList<PciFunction> functions) => _tree.Remove(functions, Apply);
 
     /// <summary>Returns every device and register to its state after power-on; with the vCPUs stopped.</summary>
     public void Reset()
@@ -186,11 +204,8 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
 
         Pci.Reset(ResetKind.Cold);
         _platform.Reset();
-        lock (Pci.Sync)
-        {
-            Apply();
-            Pci.ResetApplied();
-        }
+        Apply();
+        Pci.ResetApplied();
     }
 
     /// <inheritdoc/>

@@ -27,25 +27,14 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
     public PciFunction Add(PciBus bus, BoardNode node)
     {
         MadeFunction made = Make(node);
-        lock (hierarchy.Sync)
+        try
         {
-            try
-            {
-                bus.Add(node.DeviceFunction, made.Function);
-            }
-            catch
-            {
-                Release(made);
-                throw;
-            }
-
-            _made.Add(made.Function, made);
-            foreach (BarRegion behind in made.Regions)
-            {
-                bars.Register(behind);
-            }
-
-            router.Connect(made);
+            Place(bus, [node], [made]);
+        }
+        catch
+        {
+            Release([made]);
+            throw;
         }
 
         if (made.Function is PciBridge bridge && node is PortNode port)
@@ -57,23 +46,50 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
     }
 
     /// <summary>
-    /// Takes <paramref name="function"/> and all below it off its bus. <paramref name="apply"/> brings the address spaces to that; only then is given back
-    /// what the functions own, which happens as well when <paramref name="apply"/> fails: they are off the bus, and nobody else will.
+    /// Makes the functions for <paramref name="nodes"/> and puts all of them on <paramref name="bus"/> in one step, or none. <paramref name="made"/> is told of
+    /// them while none is on the bus, and may refuse.
     /// </summary>
-    public void Remove(PciFunction function, Action apply)
+    /// <exception cref="ApertureException">A place is taken, or a maker or <paramref name="made"/> refuses; what was made is given back.</exception>
+    public IReadOnlyList<PciFunction> AddTogether(PciBus bus, IReadOnlyList<DeviceNode> nodes, Action<IReadOnlyList<PciFunction>> made)
+    {
+        List<MadeFunction> all = [];
+        try
+        {
+            foreach (DeviceNode node in nodes)
+            {
+                all.Add(Make(node));
+            }
+
+            PciFunction[] functions = [.. all.Select(each => each.Function)];
+            made(functions);
+            Place(bus, nodes, all);
+            return functions;
+        }
+        catch
+        {
+            Release(all);
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Takes <paramref name="functions"/> and all below them off their buses in one step. <paramref name="apply"/> brings the address spaces to that; only then
+    /// is given back what the functions own, which happens as well when <paramref name="apply"/> fails: they are off the bus, and nobody else will.
+    /// </summary>
+    public void Remove(IReadOnlyList<PciFunction> functions, Action apply)
     {
         List<PciFunction> leaving = [];
         try
         {
             lock (hierarchy.Sync)
             {
-                if (function is PciBridge bridge)
+                foreach (PciFunction function in functions)
                 {
-                    leaving.AddRange(PciHierarchy.FunctionsBelow(bridge.Secondary));
+                    leaving.AddRange(function is PciBridge bridge ? PciHierarchy.FunctionsBelow(bridge.Secondary) : []);
+                    leaving.Add(function);
                 }
 
-                leaving.Add(function);
-                function.Bus?.Remove(function);
+                hierarchy.InOneStep(() => TakeOff(functions));
                 try
                 {
                     apply();
@@ -86,13 +102,16 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
         }
         finally
         {
+            List<MadeFunction> released = [];
             foreach (PciFunction gone in leaving)
             {
                 if (_made.Remove(gone, out MadeFunction? made))
                 {
-                    Release(made);
+                    released.Add(made);
                 }
             }
+
+            Release(released);
         }
     }
 
@@ -102,11 +121,7 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
     /// <summary>Gives back what the functions own; once nothing can reach them.</summary>
     public void Dispose()
     {
-        foreach (MadeFunction made in _made.Values)
-        {
-            Release(made);
-        }
-
+        Release([.. _made.Values]);
         _made.Clear();
     }
 
@@ -142,11 +157,46 @@ internal sealed class PciTree(PciHierarchy hierarchy, BarMapper bars, InterruptR
         }
     }
 
-    private static void Release(MadeFunction made)
+    private static void TakeOff(IReadOnlyList<PciFunction> functions)
     {
-        foreach (IDisposable owned in made.Owned)
+        foreach (PciFunction function in functions)
+        {
+            function.Bus?.Remove(function);
+        }
+    }
+
+    private static void Release(IReadOnlyList<MadeFunction> made)
+    {
+        foreach (IDisposable owned in made.SelectMany(each => each.Owned))
         {
             owned.Dispose();
         }
     }
+
+    private void Place(PciBus bus, IReadOnlyList<BoardNode> nodes, List<MadeFunction> made) => hierarchy.InOneStep(() =>
+    {
+        try
+        {
+            for (int i = 0; i < made.Count; i++)
+            {
+                bus.Add(nodes[i].DeviceFunction, made[i].Function);
+            }
+        }
+        catch
+        {
+            TakeOff([.. made.Select(each => each.Function)]);
+            throw;
+        }
+
+        foreach (MadeFunction each in made)
+        {
+            _made.Add(each.Function, each);
+            foreach (BarRegion behind in each.Regions)
+            {
+                bars.Register(behind);
+            }
+
+            router.Connect(each);
+        }
+    });
 }

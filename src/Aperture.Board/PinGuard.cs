@@ -20,11 +20,24 @@ public sealed class PinGuard(Func<DecodeMap> decode, IEventSink events, Action<s
     public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
     {
         ArgumentNullException.ThrowIfNull(function);
-        if ((change & Moves) == 0)
+        if ((change & Moves) != 0)
         {
-            return;
+            Check(function, change);
         }
+    }
 
+    /// <inheritdoc/>
+    public void Changed(PciFunction function)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        Check(function, ConfigChange.DecodeMap);
+    }
+
+    /// <summary>After a reset: every pinned BAR is at its pin.</summary>
+    public void Reset() => _places.Clear();
+
+    private void Check(PciFunction function, ConfigChange change)
+    {
         foreach (Bar bar in function.Bars)
         {
             PciCommand decoding = bar.Kind == BarKind.Io ? PciCommand.IoSpace : PciCommand.MemorySpace;
@@ -40,9 +53,6 @@ public sealed class PinGuard(Func<DecodeMap> decode, IEventSink events, Action<s
             Follow(decode().Following);
         }
     }
-
-    /// <summary>After a reset: every pinned BAR is at its pin.</summary>
-    public void Reset() => _places.Clear();
 
     private static string Sentence(PciFunction function, Bar bar) =>
         $"{function.Name} ({function.Bdf}) {bar.Name} is pinned at {bar.Pin}, and the guest gave it {bar.Requested} with decoding on, "

@@ -115,6 +115,7 @@ internal static class MachineAssembly
         SlotListener? slots = FollowBoard(vm, board, events);
         devices.Follow(board.Memory);
         Supervision supervision = parts.Own(new Supervision(board, nodes, slots, plan, events, clock, requests, new AssignedMappings(() => devices.Iommu)));
+        supervision.Hotplug.Made = devices.ResetNew;
         parts.Own(returns).Serve(supervision.Hotplug);
         if (config.ControlPath is { } control)
         {

@@ -38,7 +38,7 @@ internal static class DecodeCalculator
             return Refuse(DecodeRefusal.RomDisabled);
         }
 
-        if (!function.IsInD0)
+        if (!function.IsInD0 || !function.IsReady)
         {
             return Refuse(DecodeRefusal.PowerState);
         }

@@ -13,4 +13,12 @@ public interface IConfigWriteSink
     /// <param name="size">1, 2 or 4 bytes.</param>
     /// <param name="value">What the guest wrote, not what the register took.</param>
     void Written(PciFunction function, ConfigChange change, int offset, int size, uint value);
+
+    /// <summary>
+    /// Called when what <paramref name="function"/> decodes may have changed without a write: its hardware is ready again. With the hierarchy's lock held. Must
+    /// not throw.
+    /// </summary>
+    void Changed(PciFunction function)
+    {
+    }
 }

@@ -84,6 +84,12 @@ public class PciFunction
     /// <summary>True while the function is in D0; a function without power management always is.</summary>
     public bool IsInD0 => _power is null || _power.State == PowerState.D0;
 
+    /// <summary>
+    /// False while the hardware behind the function is being reset or changes its power state: as a device that is not ready it answers no configuration access
+    /// (PCI Express 5.0, sections 2.3.1 and 6.6.2; PCI Bus Power Management 1.2, section 5.6.1), and nothing of it decodes. The hierarchy's lock guards it.
+    /// </summary>
+    public bool IsReady { get; protected set; } = true;
+
     /// <summary>True when the function may issue requests, DMA and MSI alike: bus master is on and it is in D0.</summary>
     public bool MayIssueRequests => (Command & PciCommand.BusMaster) != 0 && IsInD0;
 
@@ -102,7 +108,7 @@ public class PciFunction
     public IMsiSink? MsiSink { get; set; }
 
     // Read from the registers each time: a device's thread may ask while the guest writes them, and its own write asks again.
-    private bool MayDriveIntx => InterruptPin != 0 && (Command & PciCommand.InterruptDisable) == 0
+    private bool MayDriveIntx => InterruptPin != 0 && IsInD0 && (Command & PciCommand.InterruptDisable) == 0
         && _msi is not { IsEnabled: true } && _msix is not { IsEnabled: true };
 
     internal IMsiSink? EffectiveMsiSink => MsiSink ?? Bus?.Hierarchy?.MsiSink;
@@ -214,7 +220,8 @@ public class PciFunction
 
     /// <summary>
     /// Asserts or deasserts INTx inside the function. The status bit shows it; the line follows unless the guest disabled INTx
-    /// (PCI Local Bus 3.0, section 6.2.2) or enabled MSI or MSI-X, with which a function must not use its pin (section 6.8). Thread-safe.
+    /// (PCI Local Bus 3.0, section 6.2.2), enabled MSI or MSI-X, with which a function must not use its pin (section 6.8), or put the function into D3hot,
+    /// where it may initiate nothing but a PME (PCI Bus Power Management 1.2, section 5.4.1). Thread-safe.
     /// </summary>
     public void SetIntx(bool asserted)
     {
@@ -334,6 +341,23 @@ public class PciFunction
     {
     }
 
+    /// <summary>
+    /// Does what a change left to the hardware and may take up to a second, and makes the function ready again (<see cref="PciHierarchy.Change"/>). Called
+    /// without the hierarchy's lock whenever a write or reset left the function not ready, by the thread that made the change, once it is applied: only that
+    /// thread waits. Several may call at once.
+    /// </summary>
+    protected internal virtual void Settle(PciHierarchy hierarchy)
+    {
+    }
+
+    /// <summary>
+    /// After a guest write gave the function another power state, before the machine hears of it: a function with hardware behind it is not ready until that
+    /// has followed.
+    /// </summary>
+    protected virtual void OnPowerStateChanged()
+    {
+    }
+
     /// <summary>After the function was put on a bus: what its registers say of its place can follow.</summary>
     protected internal virtual void OnPlaced()
     {
@@ -357,6 +381,13 @@ public class PciFunction
         {
             capability.OnRequestPermissionChanged();
         }
+    }
+
+    internal void PowerStateChanged()
+    {
+        OnPowerStateChanged();
+        RequestPermissionChanged();
+        FollowIntx();
     }
 
     private ConfigChange WriteInWord(int offset, int size, uint value)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using Aperture.Pci.Ports;
 using Aperture.Pci.Registers;
@@ -106,24 +107,68 @@ public sealed class PciHierarchy
         }
     }
 
-    /// <summary>A guest's write of 1, 2 or 4 bytes; dropped when no function answers. The sink is told before this returns.</summary>
+    /// <summary>
+    /// A guest's write of 1, 2 or 4 bytes; dropped when no function answers. The sink is told before this returns, and functions that the write left not ready
+    /// are settled (<see cref="PciFunction.Settle"/>), during which other functions can be accessed. Not with <see cref="Sync"/> held.
+    /// </summary>
     public void ConfigWrite(Bdf bdf, int offset, int size, uint value)
     {
+        PciFunction[] unready;
         lock (Sync)
         {
-            if (Route(bdf) is { } function)
+            if (Route(bdf) is not { IsReady: true } function)
             {
-                BeginChange();
-                try
-                {
-                    ConfigChange change = function.WriteConfig(offset, size, value);
-                    WriteSink?.Written(function, change, offset, size, value);
-                    Applied(function, change);
-                }
-                finally
-                {
-                    EndChange();
-                }
+                return;
+            }
+
+            BeginChange();
+            try
+            {
+                ConfigChange change = function.WriteConfig(offset, size, value);
+                WriteSink?.Written(function, change, offset, size, value);
+                unready = Applied(function, change);
+            }
+            finally
+            {
+                EndChange();
+            }
+        }
+
+        Settle(unready);
+    }
+
+    /// <summary>
+    /// Carries out a change of <paramref name="function"/> that no write makes, such as hardware that is ready again: with <see cref="Sync"/> held, and the
+    /// sink told before this returns (<see cref="IConfigWriteSink.Changed"/>) if <paramref name="change"/> says that there was one.
+    /// </summary>
+    public void Change(PciFunction function, Func<bool> change)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        ArgumentNullException.ThrowIfNull(change);
+        InOneStep(() =>
+        {
+            if (change())
+            {
+                WriteSink?.Changed(function);
+                function.OnChangeApplied(ConfigChange.DecodeMap);
+            }
+        });
+    }
+
+    /// <summary>Carries out several changes of who sits where as one: with <see cref="Sync"/> held, and no read sees only some of them.</summary>
+    public void InOneStep(Action changes)
+    {
+        ArgumentNullException.ThrowIfNull(changes);
+        lock (Sync)
+        {
+            BeginChange();
+            try
+            {
+                changes();
+            }
+            finally
+            {
+                EndChange();
             }
         }
     }
@@ -199,25 +244,25 @@ public sealed class PciHierarchy
 
     /// <summary>
     /// Tells every function that the machine applied what <see cref="Reset"/> changed. Call it after each <see cref="Reset"/>, once no BAR is
-    /// mapped by its old registers any more: functions with hardware behind them reset it then.
+    /// mapped by its old registers any more: functions with hardware behind them reset it then. Not with <see cref="Sync"/> held.
     /// </summary>
     public void ResetApplied()
     {
+        PciFunction[] unready;
         lock (Sync)
         {
             BeginChange();
             try
             {
-                foreach (PciFunction function in FunctionsBelow(Root))
-                {
-                    function.OnChangeApplied(AfterReset);
-                }
+                unready = AppliedBelow(Root);
             }
             finally
             {
                 EndChange();
             }
         }
+
+        Settle(unready);
     }
 
     /// <summary>Resets every function. <see cref="ResetApplied"/> must follow when the machine has applied it.</summary>
@@ -274,20 +319,41 @@ public sealed class PciHierarchy
 
     private const ConfigChange AfterReset = ConfigChange.FunctionReset | ConfigChange.DecodeMap | ConfigChange.Interrupts | ConfigChange.BusMaster;
 
-    private static void Applied(PciFunction function, ConfigChange change)
+    // What is not ready after that, and has to be settled.
+    private static PciFunction[] Applied(PciFunction function, ConfigChange change)
     {
         function.OnChangeApplied(change);
-        if (function is PciBridge bridge && (change & (ConfigChange.SecondaryReset | ConfigChange.FunctionReset)) != 0)
+        return function is PciBridge bridge && (change & (ConfigChange.SecondaryReset | ConfigChange.FunctionReset)) != 0 ? AppliedBelow(bridge.Secondary)
+            : function.IsReady ? []
+            : [function];
+    }
+
+    private static PciFunction[] AppliedBelow(PciBus bus)
+    {
+        List<PciFunction> unready = [];
+        foreach (PciFunction function in FunctionsBelow(bus))
         {
-            foreach (PciFunction below in FunctionsBelow(bridge.Secondary))
+            function.OnChangeApplied(AfterReset);
+            if (!function.IsReady)
             {
-                below.OnChangeApplied(AfterReset);
+                unready.Add(function);
             }
+        }
+
+        return [.. unready];
+    }
+
+    private void Settle(PciFunction[] unready)
+    {
+        Debug.Assert(unready.Length == 0 || !Sync.IsHeldByCurrentThread, "a function is settled without the hierarchy's lock");
+        foreach (PciFunction function in unready)
+        {
+            function.Settle(this);
         }
     }
 
     private static uint Read(PciFunction? function, int offset, int size) =>
-        function is null ? (uint)AccessWidth.AllOnes(size) : function.ReadConfig(offset, size);
+        function is { IsReady: true } ? function.ReadConfig(offset, size) : (uint)AccessWidth.AllOnes(size);
 
     private PciFunction? Route(Bdf bdf)
     {

@@ -12,16 +12,27 @@ namespace Aperture.Vfio;
 /// <param name="open">The devices that are open.</param>
 internal sealed class BusResets(IVfioCalls calls, VfioContainer? container, Func<IReadOnlyList<VfioDevice>> open)
 {
-    // Held over a reset: no device becomes busy while its bus is reset. Also guards the two marks of each device.
+    // Held over a reset: no device becomes busy while its bus is reset.
     private readonly Lock _gate = new();
 
-    /// <summary>Notes that the guest uses <paramref name="device"/>, or that it has stopped until the next reset.</summary>
+    // The two marks of each device; taken after the gate.
+    private readonly Lock _marks = new();
+
+    /// <summary>
+    /// Notes that the guest uses <paramref name="device"/>, or that it has stopped until the next reset. To use it waits for the end of a reset that takes it
+    /// along (<see cref="VfioDevice.IsResetAlong"/> tells before); to stop never waits.
+    /// </summary>
     public void SetIdle(VfioDevice device, bool idle)
     {
+        if (idle)
+        {
+            Mark(device, idle);
+            return;
+        }
+
         lock (_gate)
         {
-            device.IsIdle = idle;
-            device.IsResetDone = false;
+            Mark(device, idle);
         }
     }
 
@@ -33,9 +44,8 @@ internal sealed class BusResets(IVfioCalls calls, VfioContainer? container, Func
     {
         lock (_gate)
         {
-            if (device.IsResetDone)
+            if (TakeDone(device))
             {
-                device.IsResetDone = false;
                 return 0;
             }
 
@@ -46,7 +56,7 @@ internal sealed class BusResets(IVfioCalls calls, VfioContainer? container, Func
 
             HashSet<string> names = [.. affected.Select(NameOf)];
             VfioDevice[] others = [.. open().Where(each => each != device && names.Contains(each.Name))];
-            if (!Array.TrueForAll(others, static each => each.IsIdle))
+            if (!TryTakeAlong(others))
             {
                 return Errno.EBUSY;
             }
@@ -54,12 +64,49 @@ internal sealed class BusResets(IVfioCalls calls, VfioContainer? container, Func
             // The kernel refuses more groups than there are functions (EINVAL), so those of other buses stay out of it.
             int[] groups = container?.GroupDescriptors(affected.Select(static each => each.Group)) ?? [];
             int result = calls.HotReset(device.File, groups);
-            foreach (VfioDevice other in result < 0 ? [] : others)
+            lock (_marks)
             {
-                other.IsResetDone = true;
+                foreach (VfioDevice other in others)
+                {
+                    other.IsResetDone |= result >= 0;
+                    other.IsResetAlong = false;
+                }
             }
 
             return -Math.Min(0, result);
+        }
+    }
+
+    private void Mark(VfioDevice device, bool idle)
+    {
+        lock (_marks)
+        {
+            device.IsIdle = idle;
+            device.IsResetDone = false;
+        }
+    }
+
+    private bool TakeDone(VfioDevice device)
+    {
+        lock (_marks)
+        {
+            (bool done, device.IsResetDone) = (device.IsResetDone, false);
+            return done;
+        }
+    }
+
+    // None becomes busy before the reset: the gate is held.
+    private bool TryTakeAlong(VfioDevice[] others)
+    {
+        lock (_marks)
+        {
+            bool idle = Array.TrueForAll(others, static each => each.IsIdle);
+            foreach (VfioDevice other in others)
+            {
+                other.IsResetAlong = idle;
+            }
+
+            return idle;
         }
     }
 

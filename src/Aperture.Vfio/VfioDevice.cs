@@ -24,6 +24,7 @@ public sealed class VfioDevice : IVfioDevice
     private readonly IDisposable _release;
     private readonly BusResets _busResets;
     private readonly VfioRegionReply[] _replies;
+    private bool _resetAlong;
 
     internal VfioDevice(string name, IVfioCalls calls, SafeFileDescriptor file, DeviceMappings mappings, IDisposable release, BusResets busResets)
     {
@@ -72,11 +73,18 @@ public sealed class VfioDevice : IVfioDevice
 
     internal SafeFileDescriptor File => _file;
 
-    /// <summary>The guest does not use it: it may be reset with others. Under the gate of <see cref="BusResets"/>.</summary>
+    /// <summary>The guest does not use it: it may be reset with others. Under the marks' lock of <see cref="BusResets"/>.</summary>
     internal bool IsIdle { get; set; } = true;
 
-    /// <summary>It was reset with another since it is idle, and has not been told to reset. Under the same gate.</summary>
+    /// <summary>It was reset with another since it is idle, and has not been told to reset. Under the same lock.</summary>
     internal bool IsResetDone { get; set; }
+
+    /// <inheritdoc/>
+    public bool IsResetAlong
+    {
+        get => Volatile.Read(ref _resetAlong);
+        internal set => Volatile.Write(ref _resetAlong, value);
+    }
 
     internal bool IsReleasedBy(IDisposable release) => ReferenceEquals(_release, release);
 

@@ -17,6 +17,7 @@ public class CompletionTests
     [InlineData("aperture run --root-port id=rp0,pre", "id=rp0,prefetchable=")]
     [InlineData("aperture run --accel k", "kvm ")]
     [InlineData("aperture plan --format=s", "--format=svg ")]
+    [InlineData("aperture attach --device test,id=a,port=rp0 --dev", "--device ")]
     [InlineData("aperture run --kernel x", "\tfiles")]
     [InlineData("aperture run --device disk,file=", "\tfiles")]
     public void What_is_typed_has_one_way_to_go_on(string line, string candidate) => Assert.Equal([candidate], Complete(line));

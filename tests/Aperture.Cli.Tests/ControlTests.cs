@@ -20,6 +20,7 @@ public sealed class ControlTests(Scratch scratch) : IClassFixture<Scratch>
     [InlineData("verify")]
     [InlineData("map")]
     [InlineData("attach", "--device", "test,id=a,port=rp0")]
+    [InlineData("attach", "--device", "test,id=a,port=rp0", "--device", "test,id=b")]
     [InlineData("detach", "a")]
     public void A_machine_that_does_not_run_is_told_with_exit_code_3(params string[] arguments) =>
         CommandLine.Run([.. arguments, "--control", scratch.Path("none.sock")]).IsOneSentence(3, "No machine answers at --control", "aperture run --control");

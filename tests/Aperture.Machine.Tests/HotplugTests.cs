@@ -211,6 +211,8 @@ public sealed class HotplugTests : IDisposable
     [InlineData("test,id=nic1,port=rp0,addr=00.1", "the device has no function 0")]
     [InlineData("test,id=nic1,port=rp0,bar0=mem32:1M:trap,bars=bar0@0xea000000",
         "nic1 bar0 cannot be pinned at 0xea000000-0xea0fffff: rp0 forwards 0xe8000000-0xe8ffffff")]
+    [InlineData("test,id=nic1,port=rp0,bar0=mem32:1M:trap,bars=bar0@0xe8000800", "nic1 bar0 cannot be pinned at 0xe8000800: the address of a mem32 BAR of 1M")]
+    [InlineData("test,id=nic1,port=rp0,bar0=mem64:1M:trap,bars=bar0@0xfffffffffff00000", "ends at or below 0x7fffffffffffffff")]
     [InlineData("debug-exit,port=0xf4", "cannot come or go")]
     [InlineData("vfio,fd=7654,port=rp0",
         "fd=7654 cannot be attached: the machine has no such descriptor of /dev/vfio/devices/vfioN, and attach passes none on; name")]
@@ -263,6 +265,14 @@ public sealed class HotplugTests : IDisposable
         Assert.Equal(0xE800_0000u, _board.Read("nic1", 0x10));
         _board.SetCommand("nic1", PciCommand.MemorySpace);
         Assert.Equal("nic1.bar0", _board.Answers(0xE800_0000));
+    }
+
+    [Fact]
+    public void A_32_bit_BAR_is_not_pinned_in_a_window_above_4_GiB()
+    {
+        ulong high = Port.Window(BridgeWindow.Prefetchable)!.Value.Start.Value;
+        string spec = $"test,id=nic1,port=rp0,bar0=mem32:1M:trap,bars=bar0@0x{high:x}";
+        Assert.Contains("ends at or below 0xffffffff", Assert.Throws<ApertureException>(() => _hotplug.Attach(spec)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -126,6 +126,30 @@ public class FunctionTests
     }
 
     [Fact]
+    public void A_function_in_D3hot_drives_no_line_and_drives_it_again_in_D0_if_it_still_has_reason_to()
+    {
+        PciFunction function = Build.Function();
+        PowerManagementCapability power = new();
+        function.AddCapability(power);
+        RecordingLine line = new();
+        function.IntxLine = line;
+        function.SetInterruptPin(1);
+        function.SetIntx(true);
+        function.WriteConfig(power.Offset + 4, 2, 3);
+        Assert.False(line.Level);
+        Assert.Equal(0x18u, function.ReadConfig(PciRegisters.Status, 1));
+        function.SetIntx(false);
+        function.SetIntx(true);
+        Assert.False(line.Level);
+        function.WriteConfig(power.Offset + 4, 2, 0);
+        Assert.True(line.Level);
+        function.WriteConfig(power.Offset + 4, 2, 3);
+        function.SetIntx(false);
+        function.WriteConfig(power.Offset + 4, 2, 0);
+        Assert.False(line.Level);
+    }
+
+    [Fact]
     public void A_function_without_an_interrupt_pin_never_drives_a_line()
     {
         PciFunction function = Build.Function();

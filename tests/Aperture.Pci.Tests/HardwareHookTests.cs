@@ -19,6 +19,31 @@ public class HardwareHookTests
         protected override void OnReset(ResetKind kind) => log.Add("reset");
     }
 
+    // Not ready from each write of its cache line size on.
+    private sealed class Slow(List<string> log) : PciFunction("slow", Build.Identity)
+    {
+        public Action Settling { get; set; } = static () => { };
+
+        protected internal override void OnChangeApplied(ConfigChange change) => log.Add("applied");
+
+        protected override ConfigChange OnConfigWritten(int offset, int size, uint value)
+        {
+            IsReady = offset != PciRegisters.CacheLineSize;
+            return ConfigChange.None;
+        }
+
+        protected internal override void Settle(PciHierarchy hierarchy)
+        {
+            log.Add("settle");
+            Settling();
+            hierarchy.Change(this, () =>
+            {
+                log.Add("ready");
+                return IsReady = true;
+            });
+        }
+    }
+
     private sealed class Follower(Action<PciFunction> recall) : IVectorListener
     {
         public List<string> Seen { get; } = [];
@@ -77,6 +102,36 @@ public class HardwareHookTests
         Assert.Equal(["reset"], log);
         pci.ResetApplied();
         Assert.Equal(["reset", "applied reset"], log);
+    }
+
+    [Fact]
+    public void A_function_that_is_not_ready_answers_nothing_and_is_settled_without_the_lock_while_others_answer()
+    {
+        List<string> log = [];
+        RecordingWriteSink sink = new() { Then = (_, _) => log.Add("written"), OnChanged = _ => log.Add("changed") };
+        PciHierarchy pci = new(sink);
+        Slow slow = new(log);
+        PciFunction other = Build.Function("other");
+        pci.Root.Add(0x08, slow);
+        pci.Root.Add(0x10, other);
+        slow.Settling = () =>
+        {
+            Assert.False(pci.Sync.IsHeldByCurrentThread);
+            pci.ConfigWrite(slow.Bdf, PciRegisters.InterruptLine, 1, 9);
+            pci.ConfigWrite(other.Bdf, PciRegisters.InterruptLine, 1, 9);
+            Assert.Equal(uint.MaxValue, pci.ConfigRead(slow.Bdf, 0, 4));
+            Assert.Equal(0x5678_1234u, pci.ConfigRead(other.Bdf, 0, 4));
+        };
+        pci.ConfigWrite(slow.Bdf, PciRegisters.CacheLineSize, 1, 1);
+        Assert.Equal(["written", "applied", "settle", "written", "ready", "changed", "applied"], log);
+        Assert.Equal(0x5678_1234u, pci.ConfigRead(slow.Bdf, 0, 4));
+        Assert.Equal((0u, 9u), (pci.ConfigRead(slow.Bdf, PciRegisters.InterruptLine, 1), pci.ConfigRead(other.Bdf, PciRegisters.InterruptLine, 1)));
+
+        // Nothing is told of a change that was none, and what is ready is not settled.
+        log.Clear();
+        pci.Change(slow, () => false);
+        pci.ConfigWrite(slow.Bdf, PciRegisters.InterruptLine, 1, 9);
+        Assert.Equal(["written", "applied"], log);
     }
 
     [Fact]

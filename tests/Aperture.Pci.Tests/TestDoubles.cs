@@ -9,6 +9,11 @@ internal sealed class RecordingWriteSink : IConfigWriteSink
 
     public Action<PciFunction, ConfigChange>? Then { get; set; }
 
+    /// <summary>Called when a function changed without a write.</summary>
+    public Action<PciFunction>? OnChanged { get; set; }
+
+    public void Changed(PciFunction function) => OnChanged?.Invoke(function);
+
     public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
     {
         Writes.Add((function, change, offset, size, value));

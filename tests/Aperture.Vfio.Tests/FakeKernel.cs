@@ -11,6 +11,9 @@ internal sealed class FakeKernel : IVfioCalls
     private readonly Dictionary<SafeFileDescriptor, string> _names = [];
 
     /// <summary>The calls in order, with the name of the file they were made on.</summary>
+    /// <summary>Called within each call, with its name.</summary>
+    public Action<string>? Within { get; set; }
+
     public List<string> Calls { get; } = [];
 
     /// <summary>Errno by call name, or by call name and file (<c>GetDevice 7</c>).</summary>
@@ -191,6 +194,7 @@ internal sealed class FakeKernel : IVfioCalls
     private int Answer(string call, string detail)
     {
         Calls.Add($"{call} {detail}");
+        Within?.Invoke(call);
         return Refusals.TryGetValue($"{call} {detail}", out int errno) || Refusals.TryGetValue(call, out errno) ? errno : 0;
     }
 

@@ -231,6 +231,36 @@ public sealed class VfioHostTests : IDisposable
     }
 
     [Fact]
+    public void A_function_does_not_answer_exactly_while_anothers_reset_takes_it_along_and_can_be_told_to_stop_meanwhile()
+    {
+        const string Audio = "0000:01:00.1";
+        _tree.Add(Nic, group: 7);
+        _tree.Add(Audio, group: 8);
+        _tree.Add(Disk, group: 9);
+        _kernel.DeviceFlags = VfioDeviceFlags.Pci;
+        _kernel.Affected.AddRange([new VfioDependentDevice { Group = 7, Bus = 1 }, new VfioDependentDevice { Group = 8, Bus = 1, DeviceFunction = 1 }]);
+        using VfioHost host = Open(VfioPath.Container);
+        using VfioDevice gpu = host.Open(At(Nic));
+        using VfioDevice audio = host.Open(At(Audio));
+        using VfioDevice disk = host.Open(At(Disk));
+        List<(bool, bool, bool)> seen = [];
+        _kernel.Within = call =>
+        {
+            if (call == "HotReset")
+            {
+                seen.Add((gpu.IsResetAlong, audio.IsResetAlong, disk.IsResetAlong));
+                Assert.True(Task.Run(() => audio.SetIdle(true)).Wait(TimeSpan.FromSeconds(30)));
+            }
+        };
+        Assert.Equal(0, gpu.Reset());
+        Assert.False(audio.IsResetAlong);
+        _kernel.Refusals["HotReset"] = Errno.EPERM;
+        Assert.Equal(Errno.ENOTTY, gpu.Reset());
+        Assert.Equal([(false, true, false), (false, true, false)], seen);
+        Assert.False(audio.IsResetAlong);
+    }
+
+    [Fact]
     public void Of_many_groups_only_those_of_the_bus_go_with_its_reset()
     {
         Prop.ForAll(Gen.ListOf(Gen.Choose(0, 5)).ToArbitrary(), buses =>

@@ -22,7 +22,11 @@ internal static class ControlVerbs
     public static Verb Attach { get; } = new(
         "attach",
         "plug a device into a port of a running machine",
-        [Control, new("--device", "SPEC,port=PORT", "the device as run --device has it, in an empty slot")],
+        [
+            Control,
+            new("--device", "SPEC,port=PORT", "the device as run --device has it, in an empty slot; several come together, as functions of one slot",
+                Repeatable: true),
+        ],
         "aperture attach --control vm.sock --device test,id=nic1,port=rp1,bar0=mem32:64K:trap",
         RunAttach);
 
@@ -75,10 +79,23 @@ internal static class ControlVerbs
 
     private static int RunAttach(ParsedArguments arguments)
     {
-        string device = arguments.Find("--device")
-            ?? throw new ApertureException("attach needs --device, for example --device test,id=nic1,port=rp1,bar0=mem32:64K:trap.");
-        using JsonDocument answer = Ask(arguments, "device-add", KeyValuePair.Create("device", device));
-        Console.Out.WriteLine($"{Text(answer.RootElement, "function")} is at {Text(answer.RootElement, "bdf")}.");
+        string[] devices = [.. arguments.Values.Where(v => v.Key == "--device").Select(v => v.Value)];
+        ControlRequest request = devices.Length switch
+        {
+            0 => throw new ApertureException("attach needs --device, for example --device test,id=nic1,port=rp1,bar0=mem32:64K:trap."),
+            1 => new ControlRequest("device-add", new Dictionary<string, string> { ["device"] = devices[0] }),
+            _ => new ControlRequest("device-add", new Dictionary<string, string>())
+            {
+                Lists = new Dictionary<string, IReadOnlyList<string>> { ["devices"] = devices },
+            },
+        };
+        using JsonDocument answer = Ask(arguments, request);
+        bool together = answer.RootElement.TryGetProperty("functions", out JsonElement several);
+        foreach (JsonElement function in together ? [.. several.EnumerateArray()] : (JsonElement[])[answer.RootElement])
+        {
+            Console.Out.WriteLine($"{Text(function, "function")} is at {Text(function, "bdf")}.");
+        }
+
         if (answer.RootElement.TryGetProperty("note", out JsonElement note))
         {
             Console.Error.WriteLine($"aperture: note: {note.GetString()}.");
@@ -100,21 +117,29 @@ internal static class ControlVerbs
             arguments, "device-remove", KeyValuePair.Create("id", id), KeyValuePair.Create("wait", wait),
             KeyValuePair.Create("surprise", arguments.Has("--surprise") ? "true" : "false"));
         bool removed = answer.RootElement.GetProperty("removed").GetBoolean();
-        Console.Out.WriteLine(removed ? $"{id} is out." : $"{id} is still in: the guest was asked and has not let go of it within {seconds} s.");
+        string[] gone = [.. answer.RootElement.GetProperty("functions").EnumerateArray().Select(name => name.GetString()!)];
+        Console.Out.WriteLine(gone.Length > 1 ? $"{string.Join(" and ", gone)} are out."
+            : removed ? $"{id} is out."
+            : $"{id} is still in: the guest was asked and has not let go of it within {seconds} s.");
         return removed ? 0 : 1;
     }
 
     private static JsonDocument Ask(ParsedArguments arguments, string command, params ReadOnlySpan<KeyValuePair<string, string>> members)
     {
-        string path = arguments.Find("--control") ?? throw new ApertureException("Which machine? Give --control PATH, the socket that it was started with.");
         Dictionary<string, string> all = [];
         foreach ((string name, string value) in members)
         {
             all.Add(name, value);
         }
 
+        return Ask(arguments, new ControlRequest(command, all));
+    }
+
+    private static JsonDocument Ask(ParsedArguments arguments, ControlRequest request)
+    {
+        string path = arguments.Find("--control") ?? throw new ApertureException("Which machine? Give --control PATH, the socket that it was started with.");
         using ControlClient client = ControlClient.Connect(path);
-        return client.Ask(new ControlRequest(command, all));
+        return client.Ask(request);
     }
 
     private static string Sentence(JsonElement difference)

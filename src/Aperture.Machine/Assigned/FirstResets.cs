@@ -10,9 +10,10 @@ internal sealed class FirstResets(IEventSink events)
 {
     private readonly List<(string Name, PciAddress Host, IVfioDevice Device)> _waiting = [];
 
-    /// <summary>Notes a device that was opened.</summary>
+    /// <summary>Notes a device that was opened. One of the same name that was opened earlier and is still waiting was given back unused.</summary>
     public void Add(string name, PciAddress host, IVfioDevice device)
     {
+        _waiting.RemoveAll(each => each.Name == name);
         if (!device.CanReset)
         {
             _waiting.Add((name, host, device));
@@ -20,9 +21,12 @@ internal sealed class FirstResets(IEventSink events)
     }
 
     /// <summary>Resets what was opened, and tells the user of what starts unreset.</summary>
-    public void Run()
+    public void Run() => Run([.. _waiting.Select(each => each.Name)]);
+
+    /// <summary>As the other overload for those of <paramref name="names"/>; others are forgotten, which were given back unused.</summary>
+    public void Run(IReadOnlyCollection<string> names)
     {
-        foreach ((string name, PciAddress host, IVfioDevice device) in _waiting)
+        foreach ((string name, PciAddress host, IVfioDevice device) in _waiting.Where(each => names.Contains(each.Name)))
         {
             if (device.Reset() != 0)
             {

@@ -5,6 +5,7 @@ using Aperture.Hypervisor;
 using Aperture.Machine.Functions;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
+using Aperture.Pci;
 using Aperture.Vfio;
 
 namespace Aperture.Machine.Assigned;
@@ -46,16 +47,13 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
     public IommuListener? Iommu => _iommu;
 
     /// <inheritdoc/>
-    public MadeFunction? Make(TopologyNode node, FunctionSite site)
-    {
-        MadeFunction? made = _maker.Make(node, site);
-        if (_memory is not null)
-        {
-            _resets.Run();
-        }
+    public MadeFunction? Make(TopologyNode node, FunctionSite site) => _maker.Make(node, site);
 
-        return made;
-    }
+    /// <summary>
+    /// Resets what was opened for <paramref name="functions"/>, which come together while the guest runs: those that share a bus are all open now. Before any
+    /// of them is on the guest's bus.
+    /// </summary>
+    public void ResetNew(IReadOnlyList<PciFunction> functions) => _resets.Run([.. functions.Select(function => function.Name)]);
 
     /// <summary>Lets the devices reach what <paramref name="memory"/> shows, from now on; those that come later too.</summary>
     /// <exception cref="ApertureException">The kernel did not map RAM.</exception>

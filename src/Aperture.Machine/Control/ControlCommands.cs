@@ -27,14 +27,7 @@ internal sealed class ControlCommands(Supervision supervision, MachineRequests r
                 answer.WriteRegions(supervision.Board, found.Slots);
                 break;
             case "device-add":
-                PciFunction added = supervision.Hotplug.Attach(request.Require("device"));
-                answer.WriteString("function", added.Name);
-                answer.WriteString("bdf", added.Bdf.ToString());
-                if (added.Bus?.Parent is { } port && PortCapacity.Shortage(added, port) is { } note)
-                {
-                    answer.WriteString("note", note);
-                }
-
+                Add(request, answer);
                 break;
             case "device-remove":
                 Remove(request, answer, ended);
@@ -50,14 +43,60 @@ internal sealed class ControlCommands(Supervision supervision, MachineRequests r
         }
     }
 
+    private void Add(ControlRequest request, Utf8JsonWriter answer)
+    {
+        bool several = request.Lists.TryGetValue("devices", out IReadOnlyList<string>? devices) && devices.Count > 0;
+        if (several && request.Members.ContainsKey("device"))
+        {
+            throw new ApertureException("device-add has \"device\" or \"devices\", which come into one slot together; give one of them.");
+        }
+
+        IReadOnlyList<PciFunction> added = supervision.Hotplug.Attach(several ? devices! : [request.Require("device")]);
+        if (several)
+        {
+            answer.WriteStartArray("functions");
+            foreach (PciFunction function in added)
+            {
+                answer.WriteStartObject();
+                WritePlace(function, answer);
+                answer.WriteEndObject();
+            }
+
+            answer.WriteEndArray();
+        }
+        else
+        {
+            WritePlace(added[0], answer);
+        }
+
+        if (added[0].Bus?.Parent is { } port && PortCapacity.Shortage(added, port) is { } note)
+        {
+            answer.WriteString("note", note);
+        }
+    }
+
+    private static void WritePlace(PciFunction function, Utf8JsonWriter answer)
+    {
+        answer.WriteString("function", function.Name);
+        answer.WriteString("bdf", function.Bdf.ToString());
+    }
+
     private void Remove(ControlRequest request, Utf8JsonWriter answer, CancellationToken ended)
     {
         string id = request.Require("id");
         int wait = Wait(request);
-        Task gone = supervision.Hotplug.Detach(id, request.Has("surprise"));
+        Task<IReadOnlyList<string>> gone = supervision.Hotplug.Detach(id, request.Has("surprise"));
         try
         {
-            answer.WriteBoolean("removed", gone.Wait(TimeSpan.FromSeconds(wait), ended));
+            bool removed = gone.Wait(TimeSpan.FromSeconds(wait), ended);
+            answer.WriteBoolean("removed", removed);
+            answer.WriteStartArray("functions");
+            foreach (string name in removed ? gone.Result : [])
+            {
+                answer.WriteStringValue(name);
+            }
+
+            answer.WriteEndArray();
         }
         catch (AggregateException failure) when (failure.InnerException is ApertureException sentence)
         {

@@ -4,16 +4,21 @@ using System.Text.Json;
 namespace Aperture.Machine.Control;
 
 /// <summary>
-/// One request of the control channel: a JSON object on a line, <c>{"command":"verify"}</c>, whose other members are strings, numbers or booleans.
+/// One request of the control channel: a JSON object on a line, <c>{"command":"verify"}</c>, whose other members are strings, numbers, booleans or lists of
+/// strings.
 /// </summary>
 /// <param name="Command">The command's name.</param>
-/// <param name="Members">The other members, as text.</param>
+/// <param name="Members">The other members that are no lists, as text.</param>
 public sealed record ControlRequest(string Command, IReadOnlyDictionary<string, string> Members)
 {
     /// <summary>The longest line of a request, in bytes without its end.</summary>
     public const int MaxLength = 64 << 10;
 
     private const int MaxMembers = 16;
+    private const int MaxItems = 16;
+
+    /// <summary>The members that are lists.</summary>
+    public IReadOnlyDictionary<string, IReadOnlyList<string>> Lists { get; init; } = new Dictionary<string, IReadOnlyList<string>>();
 
     /// <summary>A member that has to be there.</summary>
     /// <exception cref="ApertureException">It is not.</exception>
@@ -29,6 +34,7 @@ public sealed record ControlRequest(string Command, IReadOnlyDictionary<string, 
     public static ControlRequest Parse(ReadOnlySpan<byte> line)
     {
         Dictionary<string, string> members = [];
+        Dictionary<string, IReadOnlyList<string>> lists = [];
         try
         {
             Utf8JsonReader reader = new(line, new JsonReaderOptions { MaxDepth = 2 });
@@ -36,11 +42,18 @@ public sealed record ControlRequest(string Command, IReadOnlyDictionary<string, 
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
                 string name = reader.GetString()!;
-                Expect(members.Count < MaxMembers, "it has too many members");
-                Expect(reader.Read() && reader.TokenType is JsonTokenType.String or JsonTokenType.Number or JsonTokenType.True or JsonTokenType.False,
-                    $"\"{name}\" is neither text nor number nor true or false");
-                string value = reader.TokenType == JsonTokenType.String ? reader.GetString()! : Encoding.UTF8.GetString(reader.ValueSpan);
-                Expect(members.TryAdd(name, value), $"\"{name}\" is there twice");
+                Expect(members.Count + lists.Count < MaxMembers, "it has too many members");
+                Expect(!members.ContainsKey(name) && !lists.ContainsKey(name), $"\"{name}\" is there twice");
+                Expect(reader.Read(), "it does not end with the object");
+                if (reader.TokenType == JsonTokenType.StartArray)
+                {
+                    lists.Add(name, List(ref reader, name));
+                    continue;
+                }
+
+                Expect(reader.TokenType is JsonTokenType.String or JsonTokenType.Number or JsonTokenType.True or JsonTokenType.False,
+                    $"\"{name}\" is neither text nor number nor true or false nor a list of texts");
+                members.Add(name, reader.TokenType == JsonTokenType.String ? reader.GetString()! : Encoding.UTF8.GetString(reader.ValueSpan));
             }
 
             Expect(reader.TokenType == JsonTokenType.EndObject && !reader.Read(), "it does not end with the object");
@@ -51,7 +64,7 @@ public sealed record ControlRequest(string Command, IReadOnlyDictionary<string, 
         }
 
         return members.Remove("command", out string? command)
-            ? new ControlRequest(command, members)
+            ? new ControlRequest(command, members) { Lists = lists }
             : throw new ApertureException("The request has no \"command\".");
     }
 
@@ -68,10 +81,34 @@ public sealed record ControlRequest(string Command, IReadOnlyDictionary<string, 
                 json.WriteString(name, value);
             }
 
+            foreach ((string name, IReadOnlyList<string> items) in Lists)
+            {
+                json.WriteStartArray(name);
+                foreach (string item in items)
+                {
+                    json.WriteStringValue(item);
+                }
+
+                json.WriteEndArray();
+            }
+
             json.WriteEndObject();
         }
 
         return line.ToArray();
+    }
+
+    private static List<string> List(ref Utf8JsonReader reader, string name)
+    {
+        List<string> items = [];
+        while (reader.Read() && reader.TokenType == JsonTokenType.String)
+        {
+            Expect(items.Count < MaxItems, $"\"{name}\" has too many items");
+            items.Add(reader.GetString()!);
+        }
+
+        Expect(reader.TokenType == JsonTokenType.EndArray, $"\"{name}\" is a list of something else than texts");
+        return items;
     }
 
     private static void Expect(bool holds, string what)

@@ -66,7 +66,13 @@ internal sealed class DeviceReturn(IEventSink events) : IDisposable
     {
         try
         {
-            if (function.Bus?.Parent is not PcieSlotPort)
+            if (function.Bus is not { } bus)
+            {
+                // It left with another function of its slot, which the host asked for too.
+                return;
+            }
+
+            if (bus.Parent is not PcieSlotPort)
             {
                 hotplug.Withdraw(function);
                 return;
@@ -82,6 +88,10 @@ internal sealed class DeviceReturn(IEventSink events) : IDisposable
         catch (OperationCanceledException)
         {
             // The machine ends.
+        }
+        catch (ApertureException) when (function.Bus is null)
+        {
+            // The same, meanwhile.
         }
         catch (Exception fault) when (fault is ApertureException or AggregateException { InnerException: ApertureException })
         {

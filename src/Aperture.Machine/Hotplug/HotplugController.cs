@@ -1,10 +1,8 @@
 using System.Text.Json;
 using Aperture.Board;
 using Aperture.Configuration;
-using Aperture.Configuration.Kinds;
-using Aperture.Machine.Assigned;
+using Aperture.Host.Model;
 using Aperture.Machine.Functions;
-using Aperture.Machine.Topology;
 using Aperture.Pci;
 using Aperture.Pci.Ports;
 
@@ -17,9 +15,8 @@ namespace Aperture.Machine.Hotplug;
 internal sealed class HotplugController : IConfigWriteSink
 {
     private readonly PciBoard _board;
-    private readonly BoardNodes _nodes;
+    private readonly SlotInsertion _insertion;
     private readonly IEventSink _events;
-    private readonly MachineConfig _config;
 
     // One attach or removal at a time. Taken before the hierarchy's lock, never with it held.
     private readonly Lock _gate = new();
@@ -32,15 +29,22 @@ internal sealed class HotplugController : IConfigWriteSink
 
     /// <summary>
     /// Makes the controller of <paramref name="board"/>; <paramref name="nodes"/> says in its terms what is attached. <paramref name="queue"/> runs what must
-    /// not be done on a vCPU's thread; null for the thread pool.
+    /// not be done on a vCPU's thread; null for the thread pool. <paramref name="host"/> has the devices that are assigned; null for this host.
     /// </summary>
-    public HotplugController(PciBoard board, BoardNodes nodes, MachineConfig config, IEventSink events, Action<Action>? queue = null)
+    public HotplugController(
+        PciBoard board, BoardNodes nodes, MachineConfig config, IEventSink events, Action<Action>? queue = null, HostMachine? host = null)
     {
         _queue = queue ?? (static work => ThreadPool.UnsafeQueueUserWorkItem(static work => work(), work, preferLocal: false));
         _board = board;
-        _nodes = nodes;
-        _config = config;
+        _insertion = new SlotInsertion(board, nodes, config, host);
         _events = events;
+    }
+
+    /// <summary>Called once all functions of an attachment are made, while the guest cannot see them yet; may throw, and then none is attached.</summary>
+    public Action<IReadOnlyList<PciFunction>>? Made
+    {
+        get => _insertion.Made;
+        set => _insertion.Made = value;
     }
 
     /// <summary>Called after a function was added.</summary>
@@ -52,31 +56,35 @@ internal sealed class HotplugController : IConfigWriteSink
     /// <summary>Told one sentence when a removal that the guest let begin failed by a fault of this program; null: the process ends then.</summary>
     public Action<string>? Faulted { get; set; }
 
-    /// <summary>Adds the device that <paramref name="spec"/> describes as <c>--device</c> would; its <c>port=</c> names an empty slot. Any thread.</summary>
-    /// <returns>The function, in the slot; the guest has been told.</returns>
+    /// <summary>
+    /// Adds the devices that <paramref name="specs"/> describe as <c>--device</c> would, as functions of one slot; <c>port=</c> names an empty one. The guest
+    /// is told once, when all are there; when one cannot be, none is. Any thread.
+    /// </summary>
+    /// <returns>The functions in the slot, function 0 first; the guest has been told.</returns>
     /// <exception cref="ApertureException">It cannot be; one sentence, reported as an event too.</exception>
-    public PciFunction Attach(string spec)
+    public IReadOnlyList<PciFunction> Attach(params IReadOnlyList<string> specs)
     {
         try
         {
             lock (_gate)
             {
-                return AttachNow(spec);
+                return AttachNow(specs);
             }
         }
         catch (ApertureException refused)
         {
-            Refuse(spec, refused.Message);
+            Refuse(string.Join(" ", specs), refused.Message);
             throw;
         }
     }
 
     /// <summary>
-    /// Asks the guest to let go of what is in the slot of <paramref name="id"/>, or takes it out at once (<paramref name="surprise"/>). Any thread.
+    /// Asks the guest to let go of what is in the slot of <paramref name="id"/>, all functions of it, or takes it out at once (<paramref name="surprise"/>).
+    /// Any thread.
     /// </summary>
-    /// <returns>Ends when the slot is empty; as a failure when the guest takes the request back, and the device stays.</returns>
+    /// <returns>Ends when the slot is empty, with what left it; as a failure when the guest takes the request back, and all stays.</returns>
     /// <exception cref="ApertureException">There is no such device, or it is not in a slot.</exception>
-    public Task Detach(string id, bool surprise)
+    public Task<IReadOnlyList<string>> Detach(string id, bool surprise)
     {
         PciFunction function;
         lock (_board.Pci.Sync)
@@ -89,7 +97,7 @@ internal sealed class HotplugController : IConfigWriteSink
 
     /// <summary>As the other overload, for this function and none that has its name later.</summary>
     /// <exception cref="ApertureException">As there.</exception>
-    public Task Detach(PciFunction function, bool surprise)
+    public Task<IReadOnlyList<string>> Detach(PciFunction function, bool surprise)
     {
         Removal removal;
         lock (_board.Pci.Sync)
@@ -128,7 +136,7 @@ internal sealed class HotplugController : IConfigWriteSink
         ApertureException? failure;
         lock (_gate)
         {
-            failure = TakeOut(function, null, orderly: false);
+            failure = TakeOut([function], null, orderly: false);
         }
 
         if (failure is not null)
@@ -229,49 +237,24 @@ internal sealed class HotplugController : IConfigWriteSink
         }
     }
 
-    private PciFunction AttachNow(string spec)
+    private IReadOnlyList<PciFunction> AttachNow(IReadOnlyList<string> specs)
     {
-        PciDeviceSpec device = ConfigReader.ReadDevice(spec);
-        string portName = device.Port
-            ?? throw new ApertureException($"--device {spec}: a device is attached to a port; say which with port=ID.");
-        PcieSlotPort port = FindPort(portName);
-        CheckDescriptor(device);
-
-        // The same reader as at start, for a machine that has nothing but the port.
-        TopologyNode node = TopologyBuilder.Build(
-            _config with { RootPorts = [new RootPortConfig(portName, null)], Switches = [], Devices = [device], Mirror = null })
-            .Single(n => n.Name == portName).Children.Single();
-        lock (_board.Pci.Sync)
+        (PcieSlotPort port, IReadOnlyList<PciFunction> functions) = _insertion.Insert(specs);
+        string? note = PortCapacity.Shortage(functions, port);
+        foreach (PciFunction function in functions)
         {
-            if (port.IsOccupied)
+            Added?.Invoke(function);
+            _events.Write("hotplug.added", json =>
             {
-                throw new ApertureException(
-                    $"{node.Name} cannot be attached to {portName}, where {port.Secondary.Functions[0].Name} is; detach that first, or name another port.");
-            }
-
-            if (_board.Pci.Functions.Any(f => f.Name == node.Name))
-            {
-                throw new ApertureException($"The id {node.Name} is taken; give the device another one.");
-            }
+                Describe(json, function.Name, port);
+                json.WriteString("bdf", function.Bdf.ToString());
+                if (note is not null && function == functions[0])
+                {
+                    json.WriteString("note", note);
+                }
+            });
         }
 
-        PciFunction function = _board.Plug(port.Secondary, _nodes.Of(node));
-        if (Misplaced(function, port) is { } sentence)
-        {
-            _board.Unplug(function);
-            throw new ApertureException(sentence);
-        }
-
-        Added?.Invoke(function);
-        _events.Write("hotplug.added", json =>
-        {
-            Describe(json, function.Name, port);
-            json.WriteString("bdf", function.Bdf.ToString());
-            if (PortCapacity.Shortage(function, port) is { } note)
-            {
-                json.WriteString("note", note);
-            }
-        });
         port.ReportPresenceChange();
         if (!port.IsPowered)
         {
@@ -280,61 +263,7 @@ internal sealed class HotplugController : IConfigWriteSink
             port.PressAttentionButton();
         }
 
-        return function;
-    }
-
-    // A number means a descriptor of this process, which the one that asks does not share.
-    private static void CheckDescriptor(PciDeviceSpec device)
-    {
-        if (device is VfioSpec { Device.Descriptor: { } number } vfio)
-        {
-            try
-            {
-                SysfsDevice.AddressOf(vfio.Device);
-            }
-            catch (ApertureException fault)
-            {
-                throw new ApertureException(
-                    $"fd={number} cannot be attached: the machine has no such descriptor of /dev/vfio/devices/vfioN, and attach passes none on; "
-                        + "name the device with host= or sysfs=.",
-                    innerException: fault);
-            }
-        }
-    }
-
-    // The port's windows are the guest's: what it does not forward now, no driver will reach at its pin.
-    private static string? Misplaced(PciFunction function, PcieSlotPort port)
-    {
-        foreach (Bar bar in function.Bars)
-        {
-            if (bar.Pin is not { } pin)
-            {
-                continue;
-            }
-
-            AddressRange range = new(pin, bar.Size);
-            BridgeWindow[] windows = bar.Kind == BarKind.Io ? [BridgeWindow.Io] : [BridgeWindow.Memory, BridgeWindow.Prefetchable];
-            if (!windows.Any(w => port.Window(w) is { } window && window.Contains(range)))
-            {
-                string open = string.Join(" and ", windows.Select(w => port.Window(w)).OfType<AddressRange>());
-                return $"{function.Name} {bar.Name} cannot be pinned at {range}: {port.Name} forwards {(open.Length > 0 ? open : "nothing")}; keep room there "
-                    + "with prefetchable=BASE:SIZE or memory=BASE:SIZE of --root-port.";
-            }
-        }
-
-        return null;
-    }
-
-    private PcieSlotPort FindPort(string name)
-    {
-        lock (_board.Pci.Sync)
-        {
-            PciFunction? found = _board.Pci.Functions.FirstOrDefault(f => f.Name == name);
-            string ports = string.Join(", ", _board.Pci.Functions.OfType<PcieSlotPort>().Where(p => !p.IsOccupied).Select(p => p.Name));
-            return found as PcieSlotPort ?? throw new ApertureException(
-                $"{name} is {(found is null ? "not there" : "not a port with a slot")}; "
-                    + $"{(ports.Length > 0 ? $"empty ports are {ports}" : "no port is empty: start the machine with --root-port id=ID")}.");
-        }
+        return functions;
     }
 
     private static ApertureException NotThere(string id) => new($"There is no device {id}.");
@@ -368,12 +297,7 @@ internal sealed class HotplugController : IConfigWriteSink
                 }
             }
 
-            ApertureException? failure = null;
-            foreach (PciFunction function in removal.Functions)
-            {
-                failure = TakeOut(function, port, orderly) ?? failure;
-            }
-
+            ApertureException? failure = TakeOut(removal.Functions, port, orderly);
             port.ReportPresenceChange();
 
             // With the gate held: nothing is attached before the request is gone.
@@ -382,33 +306,37 @@ internal sealed class HotplugController : IConfigWriteSink
                 _asked.Remove(port);
             }
 
-            _ = failure is null ? removal.Done.TrySetResult() : removal.Done.TrySetException(failure);
+            _ = failure is null ? removal.Done.TrySetResult([.. removal.Functions.Select(f => f.Name)]) : removal.Done.TrySetException(failure);
         }
     }
 
-    private ApertureException? TakeOut(PciFunction function, PcieSlotPort? port, bool orderly)
+    private ApertureException? TakeOut(IReadOnlyList<PciFunction> functions, PcieSlotPort? port, bool orderly)
     {
         ApertureException? failure = null;
         try
         {
-            _board.Unplug(function);
+            _board.Unplug(functions);
         }
         catch (ApertureException fault)
         {
-            // The host did not take something back; the guest has lost the device all the same.
+            // The host did not take something back; the guest has lost the devices all the same.
             failure = fault;
         }
 
-        _events.Write("hotplug.removed", json =>
+        foreach (PciFunction function in functions)
         {
-            Describe(json, function.Name, port);
-            json.WriteBoolean("orderly", orderly);
-            if (failure is not null)
+            _events.Write("hotplug.removed", json =>
             {
-                json.WriteString("failure", failure.Message);
-            }
-        });
-        Removed?.Invoke(function);
+                Describe(json, function.Name, port);
+                json.WriteBoolean("orderly", orderly);
+                if (failure is not null)
+                {
+                    json.WriteString("failure", failure.Message);
+                }
+            });
+            Removed?.Invoke(function);
+        }
+
         return failure;
     }
 
@@ -419,7 +347,7 @@ internal sealed class HotplugController : IConfigWriteSink
 
         public PciFunction[] Functions { get; } = [.. port.Secondary.Functions];
 
-        public TaskCompletionSource Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        public TaskCompletionSource<IReadOnlyList<string>> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         // The guest blinks the slot's power indicator, or did: it is about to turn the power off.
         public bool HasBegun { get; set; }

@@ -9,17 +9,18 @@ internal static class PortCapacity
     private const ulong Granule = 1 << 20;
 
     /// <summary>
-    /// A sentence that names the BARs of <paramref name="function"/> for which <paramref name="port"/> forwards too little, and the option that keeps enough;
+    /// A sentence that names the BARs of <paramref name="functions"/> for which <paramref name="port"/> forwards too little, and the option that keeps enough;
     /// null when they fit, or when the guest has not numbered the port's bus yet and will find them all together. Pins are checked elsewhere.
     /// </summary>
-    internal static string? Shortage(PciFunction function, PciBridge port)
+    internal static string? Shortage(IReadOnlyList<PciFunction> functions, PciBridge port)
     {
         if (port.SecondaryBus == 0)
         {
             return null;
         }
 
-        List<Bar> open = [.. function.Bars.Where(bar => bar.Pin is null && bar.Kind.IsMemory() && bar.Index != BarKinds.RomIndex)];
+        IEnumerable<Bar> all = functions.SelectMany(function => function.Bars);
+        List<Bar> open = [.. all.Where(bar => bar.Pin is null && bar.Kind.IsMemory() && bar.Index != BarKinds.RomIndex)];
 
         // A BAR that is prefetchable and 64-bit goes to the prefetchable window where there is one (PCI-to-PCI Bridge 1.2, section 3.2.5.9); the others
         // below 4 GiB.
@@ -36,7 +37,7 @@ internal static class PortCapacity
         }
 
         string bars = string.Join(" and ", parts.OfType<string>());
-        return $"{function.Name} {bars}: the guest has no addresses for them unless it moves {port.Name}'s windows; "
+        return $"{bars}: the guest has no addresses for them unless it moves {port.Name}'s windows; "
             + $"to keep room, start the machine with --root-port id={port.Name}{memory}{prefetchable}";
     }
 
@@ -52,8 +53,9 @@ internal static class PortCapacity
         // A window that is large enough and still too small begins at no multiple of the largest BAR: with that much more it may begin anywhere.
         ulong wanted = window is { } unaligned && unaligned.Size >= need ? need + bars.Max(static bar => bar.Size) - Granule : need;
         option = $",{name}={ByteSize.Format((wanted + Granule - 1) & ~(Granule - 1))}";
-        string sizes = string.Join(" and ", bars.Select(static bar => $"{bar.Name} ({ByteSize.Format(bar.Size)})"));
-        return $"{sizes} do{(bars.Count == 1 ? "es" : "")} not fit its port's "
+        string sizes = string.Join(" and ", bars.GroupBy(bar => bar.Function.Name).Select(static of =>
+            $"{of.Key} {string.Join(" and ", of.Select(static bar => $"{bar.Name} ({ByteSize.Format(bar.Size)})"))}"));
+        return $"{sizes} do{(bars.Count == 1 ? "es" : "")} not fit {(bars.DistinctBy(bar => bar.Function).Count() == 1 ? "its" : "their")} port's "
             + $"{name} window{(window is { } there ? $", {there} ({ByteSize.Format(there.Size)})" : ", which is closed")}";
     }
 

@@ -69,7 +69,9 @@ public sealed class PowerManagementCapability : StandardCapability
             return ConfigChange.None;
         }
 
-        Function.RequestPermissionChanged();
-        return ConfigChange.PowerState | ConfigChange.DecodeMap;
+        Function.PowerStateChanged();
+
+        // Where hardware has yet to wake, nothing decodes until it has.
+        return ConfigChange.PowerState | (State == PowerState.D0 && !Function.IsReady ? ConfigChange.None : ConfigChange.DecodeMap);
     }
 }

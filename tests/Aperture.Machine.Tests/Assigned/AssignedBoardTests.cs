@@ -89,6 +89,65 @@ public sealed class AssignedBoardTests : IDisposable
     }
 
     [Fact]
+    public async Task A_reset_that_takes_long_holds_up_no_access_to_other_functions_and_the_map_is_right_before_during_and_after_it()
+    {
+        using TestBoard board = Make("bars=all=host", null, "--device test,id=other,addr=05.0,bar0=mem32:64K:trap");
+        Bdf drive = board.Function(Name).Bdf;
+        ulong at = board.BarAt("other", 0);
+        using ManualResetEventSlim held = new();
+        using SemaphoreSlim entered = new(0);
+        _device.OnReset = () =>
+        {
+            entered.Release();
+            held.Wait();
+        };
+        Assert.NotNull(board.Answers(SysfsHost.NvmeBar));
+        Task reset = Task.Run(() => board.Board.Pci.ConfigWrite(drive, 0x78, 2, 0x8000), TestContext.Current.CancellationToken);
+        await entered.WaitAsync(TestContext.Current.CancellationToken);
+
+        // Another vCPU, with writes that change the map: all of it is done before the reset ends.
+        int writes = _device.ConfigWrites.Count;
+        await Task.Run(
+            () =>
+            {
+                Assert.Null(board.Answers(SysfsHost.NvmeBar));
+                board.SetCommand("other", PciCommand.None);
+                Assert.Null(board.Answers(at));
+                board.SetCommand("other", PciCommand.MemorySpace);
+                Assert.Equal("other.bar0", board.Answers(at));
+                Assert.Equal(uint.MaxValue, board.Read(drive, 0));
+                board.Write(drive, 4, 2, (uint)PciCommand.MemorySpace);
+            },
+            TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
+        Assert.False(reset.IsCompleted);
+        Assert.Equal(writes, _device.ConfigWrites.Count);
+        held.Set();
+        await reset;
+        Assert.Equal(0xA808_144Du, board.Read(drive, 0));
+        Assert.Equal(0u, board.Read(drive, 4, 2));
+        Assert.Null(board.Answers(SysfsHost.NvmeBar));
+        board.SetCommand(Name, PciCommand.MemorySpace);
+        Assert.NotNull(board.Answers(SysfsHost.NvmeBar));
+        Assert.Null(board.Slots.Verify());
+        Assert.Null(_listener.Verify());
+    }
+
+    [Fact]
+    public void A_device_that_wakes_is_mapped_again_once_it_is_awake()
+    {
+        using TestBoard board = Make("bars=all=host");
+        board.Write(Name, 0x44, 3, 2);
+        Assert.Null(board.Answers(SysfsHost.NvmeBar));
+        bool? decodesWhenTold = null;
+        _device.OnWrite = (region, offset) => decodesWhenTold = offset == 0x44 ? board.Answers(SysfsHost.NvmeBar) is not null : decodesWhenTold;
+        board.Write(Name, 0x44, 0, 2);
+        Assert.False(decodesWhenTold);
+        Assert.NotNull(board.Answers(SysfsHost.NvmeBar));
+        Assert.Null(board.Slots.Verify());
+        Assert.Null(_listener.Verify());
+    }
+
+    [Fact]
     public void Intx_is_wired_to_the_input_that_the_guest_is_told()
     {
         using TestBoard board = Make("bars=all=host");
@@ -114,11 +173,11 @@ public sealed class AssignedBoardTests : IDisposable
 
     public void Dispose() => _host.Dispose();
 
-    private TestBoard Make(string options, FakeDevice? device = null)
+    private TestBoard Make(string options, FakeDevice? device = null, params string[] more)
     {
         TestBoard board = TestBoard.WithHost(
             _host.Read(), events => new AssignedFunctionMaker(_ => device ?? _device, _guest, new AssignedNotices(events, _ => { }), events),
-            "--root-port id=rp0", $"--device vfio,host={SysfsHost.Nvme},id={Name},port=rp0,{options}");
+            ["--root-port id=rp0", $"--device vfio,host={SysfsHost.Nvme},id={Name},port=rp0,{options}", .. more]);
         board.Board.Memory.AddListener(_listener);
         return board;
     }

@@ -31,4 +31,25 @@ public sealed class FirstResetsTests
         Assert.Equal(told, text.Contains("\"vfio.no-reset\"", StringComparison.Ordinal));
         Assert.Equal(told, text.Contains("0000:01:00.0 cannot be reset (it has no reset of its own, and its bus has none either", StringComparison.Ordinal));
     }
+
+    [Fact]
+    public void Only_what_comes_now_is_reset_and_what_was_given_back_unused_is_forgotten()
+    {
+        using TestBoard board = TestBoard.Direct();
+        using FakeDevice refused = SampleConfig.Teaching();
+        using FakeDevice gpu = SampleConfig.Teaching();
+        using FakeDevice audio = SampleConfig.Teaching();
+        FirstResets first = new(board.Events);
+        foreach (FakeDevice device in new[] { refused, gpu, audio })
+        {
+            device.CanReset = false;
+            first.Add(device == audio ? "audio" : "gpu", Gpu, device);
+        }
+
+        first.Add("other", Gpu, refused);
+        first.Run(["gpu", "audio"]);
+        first.Run();
+        Assert.DoesNotContain("reset", refused.Log);
+        Assert.All([gpu, audio], device => Assert.Single(device.Log, "reset"));
+    }
 }

@@ -27,6 +27,20 @@ public sealed class ControlServerTests : IDisposable
     }
 
     [Fact]
+    public void A_request_with_a_list_is_read_as_it_was_written()
+    {
+        ControlRequest written = new("device-add", new Dictionary<string, string> { ["wait"] = "1" })
+        {
+            Lists = new Dictionary<string, IReadOnlyList<string>> { ["devices"] = ["test,id=ä", "b\n"], ["none"] = [] },
+        };
+        ControlRequest read = ControlRequest.Parse(written.ToLine());
+        Assert.Equal(("device-add", "1"), (read.Command, Assert.Single(read.Members).Value));
+        Assert.Equal(["devices", "none"], read.Lists.Keys);
+        Assert.Equal(["test,id=ä", "b\n"], read.Lists["devices"]);
+        Assert.Empty(read.Lists["none"]);
+    }
+
+    [Fact]
     public void A_refusal_is_the_sentence_and_the_client_may_go_on()
     {
         using ControlServer server = ControlServer.Open(Path, new Echo());
@@ -45,6 +59,12 @@ public sealed class ControlServerTests : IDisposable
     [InlineData("{\"text\":\"x\"}")]
     [InlineData("{\"command\":\"echo\",\"text\":null}")]
     [InlineData("{\"command\":\"\\ud800\"}")]
+    [InlineData("{\"command\":[\"echo\"]}")]
+    [InlineData("{\"command\":\"echo\",\"text\":[1]}")]
+    [InlineData("{\"command\":\"echo\",\"text\":[[]]}")]
+    [InlineData("{\"command\":\"echo\",\"text\":[\"x\"}")]
+    [InlineData("{\"command\":\"echo\",\"text\":[\"x\"],\"text\":\"x\"}")]
+    [InlineData("{\"command\":\"echo\",\"text\":[\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\"]}")]
     [InlineData("\0\u00ff")]
     public void What_is_no_request_is_refused_in_one_line_and_hurts_nobody(string line)
     {

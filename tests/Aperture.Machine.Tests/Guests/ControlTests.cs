@@ -35,6 +35,36 @@ public sealed class ControlTests
         Assert.False(Path.Exists(path));
     }
 
+    [Fact]
+    public async Task Several_devices_of_one_request_come_and_go_together()
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"aperture-together-{Environment.ProcessId}.sock");
+        using Guest guest = new(Payload.Build(Payload.Spin), "--root-port id=rp0", $"--control {path}");
+        Task<MachineOutcome> run = Task.Run(guest.Run, TestContext.Current.CancellationToken);
+        using (ControlClient client = ControlClient.Connect(path))
+        {
+            string[] devices = ["test,id=gpu,port=rp0,bar0=mem32:64K:ram", "test,id=audio,bar0=mem32:4K:ram"];
+            ControlRequest add = new("device-add", new Dictionary<string, string>())
+            {
+                Lists = new Dictionary<string, IReadOnlyList<string>> { ["devices"] = devices },
+            };
+            using (JsonDocument answer = client.Ask(add))
+            {
+                Assert.Equal(["gpu", "audio"], answer.RootElement.GetProperty("functions").EnumerateArray().Select(f => f.GetProperty("function").GetString()));
+            }
+
+            Assert.Contains("give one of them", Assert.Throws<ApertureException>(() => client.Ask(add with
+            {
+                Members = new Dictionary<string, string> { ["device"] = "test,id=c,port=rp0" },
+            })).Message, StringComparison.Ordinal);
+            JsonElement gone = Ask(client, "device-remove", ("id", "audio"), ("surprise", "true"), ("wait", "30"));
+            Assert.Equal(["gpu", "audio"], gone.GetProperty("functions").EnumerateArray().Select(name => name.GetString()));
+            Ask(client, "quit");
+        }
+
+        await run;
+    }
+
     private static JsonElement Ask(ControlClient client, string command, params (string Name, string Value)[] members)
     {
         using JsonDocument answer = client.Ask(new ControlRequest(command, members.ToDictionary(m => m.Name, m => m.Value)));

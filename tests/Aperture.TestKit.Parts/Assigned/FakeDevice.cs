@@ -43,6 +43,9 @@ public sealed class FakeDevice : IVfioDevice
     /// <summary>Called within every read of a register, with the region and the offset.</summary>
     public Action<int, ulong>? OnRead { get; set; }
 
+    /// <summary>Called within every write of a register, with the region and the offset, before it is recorded.</summary>
+    public Action<int, ulong>? OnWrite { get; set; }
+
     public Func<int, int, int, int> TriggerErrno { get; set; } = (_, _, _) => 0;
 
     public int UnmaskErrno { get; set; }
@@ -99,6 +102,7 @@ public sealed class FakeDevice : IVfioDevice
             return ReadErrno;
         }
 
+        OnWrite?.Invoke(region, offset);
         if (region == VfioRegionIndex.Config)
         {
             ConfigWrites.Add((offset, source.ToArray()));
@@ -169,9 +173,15 @@ public sealed class FakeDevice : IVfioDevice
 
     public void SetIdle(bool idle) => IsIdle = idle;
 
+    public bool IsResetAlong { get; set; }
+
+    /// <summary>Called within every reset, which it may hold up.</summary>
+    public Action? OnReset { get; set; }
+
     public int Reset()
     {
         Log.Add("reset");
+        OnReset?.Invoke();
         return ResetErrno;
     }
 

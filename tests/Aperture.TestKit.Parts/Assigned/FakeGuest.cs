@@ -247,4 +247,6 @@ public sealed class RecordingMap(List<string> log) : IConfigWriteSink
             log.Add("map follows");
         }
     }
+
+    public void Changed(PciFunction function) => log.Add("map follows");
 }
