@@ -26,7 +26,7 @@ internal sealed class Handover(PciHierarchy hierarchy, IChipset chipset, Placeme
     public IReadOnlyList<HandedBar> Program()
     {
         List<HandedBar> before = [.. hierarchy.Functions.SelectMany(f => f.Bars).Select(b => new HandedBar(b, b.Programmed, b.Programmed))];
-        hierarchy.Reprogram(() =>
+        hierarchy.InOneStep(() =>
         {
             chipset.ProgramEcam(map);
             hierarchy.HoldPins(true);

@@ -155,7 +155,10 @@ public sealed class PciHierarchy
         });
     }
 
-    /// <summary>Carries out several changes of who sits where as one: with <see cref="Sync"/> held, and no read sees only some of them.</summary>
+    /// <summary>
+    /// Carries out several changes of who sits where, or of registers as firmware programs them, as one: with <see cref="Sync"/> held, and no read sees only
+    /// some of them. Nobody is told; the caller applies them.
+    /// </summary>
     public void InOneStep(Action changes)
     {
         ArgumentNullException.ThrowIfNull(changes);
@@ -174,7 +177,7 @@ public sealed class PciHierarchy
     }
 
     /// <summary>
-    /// Puts pins into force, which shows each in its register, or out of it, which unassigns the BARs that showed them. Within <see cref="Reprogram"/> while
+    /// Puts pins into force, which shows each in its register, or out of it, which unassigns the BARs that showed them. Within <see cref="InOneStep"/> while
     /// the guest runs; decoding is the machine's to apply.
     /// </summary>
     public void HoldPins(bool held)
@@ -191,28 +194,6 @@ public sealed class PciHierarchy
             foreach (Bar bar in pinned)
             {
                 bar.PinForceChanged();
-            }
-        }
-    }
-
-    /// <summary>
-    /// Runs <paramref name="program"/>, which changes registers as firmware does, as one step for whoever reads configuration space meanwhile. Nobody is told
-    /// of the changes: the caller applies them.
-    /// </summary>
-    public void Reprogram(Action program)
-    {
-        ArgumentNullException.ThrowIfNull(program);
-        lock (Sync)
-        {
-            BeginChange();
-            try
-            {
-                program();
-                InvalidateRoutes();
-            }
-            finally
-            {
-                EndChange();
             }
         }
     }
