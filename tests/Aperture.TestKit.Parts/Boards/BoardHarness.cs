@@ -18,6 +18,9 @@ public sealed record BoardSetup(PlacementMap Map, IReadOnlyList<BoardNode> Root,
     public BoardKind Kind { get; init; }
 
     public IReadOnlyList<ushort> DebugExits { get; init; } = [];
+
+    /// <summary>The firmware's flash, which ends with the board.</summary>
+    public VariableBank? Variables { get; init; }
 }
 
 /// <summary>A PC with fakes at its edges: a slot table with KVM's rules, interrupt lines, a message sink, machine control.</summary>
@@ -28,17 +31,19 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
     /// <summary>What a hypervisor keeps for itself.</summary>
     public static readonly ReservedRange HypervisorPages = new(new AddressRange(new GuestAddress(0xFEFF_C000), 0x4000), "the pages that KVM keeps for itself");
 
-    private readonly PcBoard _pc;
+    private readonly VariableBank? _variables;
 
     protected BoardHarness(BoardSetup setup, Func<PciBoard, ITestCpu> cpu)
     {
         Map = setup.Map;
         Ram = GuestRam.Create(RamLayout.Planned(Map.Ram));
         Firmware = setup.Direct ? null : RamBlock.Create("firmware", 0x2_0000);
-        _pc = new PcBoard(new BoardParts(Map, setup.Root, this, setup.Events), new PcParts(Ram, AddressBits, Line, this, TimeProvider.System)
+        _variables = setup.Variables;
+        Pc = new PcBoard(new BoardParts(Map, setup.Root, this, setup.Events), new PcParts(Ram, AddressBits, Line, this, TimeProvider.System)
         {
             Kind = setup.Kind,
             Firmware = Firmware,
+            Variables = _variables,
             DebugExitPorts = setup.DebugExits,
             Reserved = [HypervisorPages],
         });
@@ -53,7 +58,9 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
 
     public RamBlock? Firmware { get; }
 
-    public PciBoard Board => _pc.Board;
+    public PcBoard Pc { get; }
+
+    public PciBoard Board => Pc.Board;
 
     public FakeSlots Host { get; } = new();
 
@@ -117,7 +124,8 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
 
     public virtual void Dispose()
     {
-        _pc.Dispose();
+        Pc.Dispose();
+        _variables?.Dispose();
         Firmware?.Dispose();
         Ram.Dispose();
         GC.SuppressFinalize(this);
