@@ -2,6 +2,7 @@ using Aperture.Devices.FwCfg;
 using Aperture.Devices.Pc;
 using Aperture.Devices.Serial;
 using Aperture.Memory;
+using Aperture.Pci;
 
 namespace Aperture.Board.Pc;
 
@@ -43,6 +44,9 @@ public sealed class PcBoard : IDisposable
 
     /// <summary>The ports of the ACPI block; null while it does not decode. With the hierarchy's lock held.</summary>
     public AddressRange? PmPorts => _platform.PcChipset.PmBase is { } first ? new AddressRange(new GuestAddress(first), _platform.PcChipset.PmLength) : null;
+
+    /// <summary>What the host bridge forwards now, and what wins over BARs. With the hierarchy's lock held.</summary>
+    public DecodeLimits DecodeLimits => _platform.Limits;
 
     /// <inheritdoc/>
     public void Dispose() => Board.Dispose();
