@@ -143,6 +143,7 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         {
             Apply();
             Pci.ResetApplied();
+            _writes.Reset();
         }
     }
 
