@@ -76,7 +76,7 @@ internal static class MachineAssembly
         MachineRequests requests = parts.Own(new MachineRequests([.. serial.Outputs, .. consoles.Outputs]));
         clock = new GuardedClock(clock, requests.Fail);
         DeviceReturn returns = new(events);
-        HostDevices devices = parts.Own(new HostDevices(config.Vfio, plan.Topology.Assigned, vm, new AssignedNotices(events, returns.Begin), events));
+        HostDevices devices = parts.Own(new HostDevices(config.Vfio, plan.Topology.Assigned, vm, new AssignedNotices(events, returns.Begin, requests.Fail), events));
         BoardNodes nodes = new(
         [
             new TestFunctionMaker(),
