@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
 using Aperture.Devices.Display;
+using Aperture.Linux;
 using Aperture.Pci;
 using Aperture.TestKit.Devices;
 
@@ -11,6 +12,7 @@ public sealed class ScreenFileTests : IDisposable
 {
     private const string VgaBios = "/usr/share/seabios/vgabios-stdvga.bin";
 
+    private static readonly OutputFiles Files = new(Assert.Fail);
     private readonly string _folder = Directory.CreateTempSubdirectory("aperture-screen-").FullName;
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
@@ -40,7 +42,7 @@ public sealed class ScreenFileTests : IDisposable
         byte[] pixels = new byte[width * height * 4];
         new Random(width).NextBytes(pixels);
         string path = Path.Combine(_folder, "shot.png");
-        new ScreenImage(width, height, pixels).SavePng(path);
+        new ScreenImage(width, height, pixels).SavePng(path, Files);
         byte[] file = File.ReadAllBytes(path);
         Assert.Equal([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A], file[..8]);
         List<string> types = [];
@@ -78,7 +80,7 @@ public sealed class ScreenFileTests : IDisposable
     [Fact]
     public void A_screenshot_that_cannot_be_written_says_where()
     {
-        ApertureException e = Assert.Throws<ApertureException>(() => new ScreenImage(1, 1, new byte[4]).SavePng(Path.Combine(_folder, "no", "x.png")));
+        ApertureException e = Assert.Throws<ApertureException>(() => new ScreenImage(1, 1, new byte[4]).SavePng(Path.Combine(_folder, "no", "x.png"), Files));
         Assert.Contains("x.png", e.Message, StringComparison.Ordinal);
     }
 

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Aperture.TestKit;
 
 /// <summary>A folder that goes away with the test.</summary>
@@ -16,6 +18,22 @@ public sealed class TemporaryFolder : IDisposable
 
         return path;
     }
+
+    /// <summary>The path of <paramref name="name"/> in the folder.</summary>
+    public string In(string name) => System.IO.Path.Combine(Path, name);
+
+    /// <summary>Makes a named pipe.</summary>
+    public string Pipe(string name)
+    {
+        Assert.Equal(0, MakePipe(In(name), 0x180));
+        return In(name);
+    }
+
+    /// <summary>Makes a symbolic link.</summary>
+    public string Link(string name, string target) => File.CreateSymbolicLink(In(name), target).FullName;
+
+    [DllImport("libc", EntryPoint = "mkfifo", CharSet = CharSet.Ansi)]
+    private static extern int MakePipe(string path, uint mode);
 
     public void Dispose() => Directory.Delete(Path, recursive: true);
 }
