@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace Aperture.Linux;
 
 /// <summary>
@@ -8,16 +6,8 @@ namespace Aperture.Linux;
 /// </summary>
 /// <param name="waits">Told one sentence when a file has to be waited for.</param>
 /// <param name="cancellation">Ends a wait.</param>
-public sealed partial class OutputFiles(Action<string> waits, CancellationToken cancellation = default)
+public sealed class OutputFiles(Action<string> waits, CancellationToken cancellation = default)
 {
-    // struct statx (linux/stat.h) is 256 bytes; stx_mode, 16 bits, is at 0x1C. The kind is in the bits of S_IFMT, and S_IFIFO is a pipe.
-    private const int StatusSize = 256;
-    private const int ModeOffset = 0x1C;
-    private const int KindMask = 0xF000;
-    private const int Pipe = 0x1000;
-    private const int CurrentFolder = -100;
-    private const uint AskForType = 1;
-
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);
 
     /// <summary>Opens <paramref name="path"/> for writing, made where it is missing and emptied where it is not. What is written goes out at once.</summary>
@@ -36,13 +26,7 @@ public sealed partial class OutputFiles(Action<string> waits, CancellationToken 
     }
 
     /// <summary>True when <paramref name="path"/> leads to a named pipe.</summary>
-    public static unsafe bool IsPipe(string path)
-    {
-        byte* status = stackalloc byte[StatusSize];
-
-        // SAFETY: the kernel writes a struct statx, whose size the buffer has, and the mode is read inside it.
-        return Status(CurrentFolder, path, 0, AskForType, status) == 0 && (*(ushort*)(status + ModeOffset) & KindMask) == Pipe;
-    }
+    public static bool IsPipe(string path) => FileStatus.Of(path).Kind == FileKind.Pipe;
 
     // An end for writing once somebody reads; null for what is no pipe, or cannot be opened, which the runtime then says in its own words.
     private SafeFileDescriptor? WaitForReader(string path)
@@ -74,7 +58,4 @@ public sealed partial class OutputFiles(Action<string> waits, CancellationToken 
 
         return null;
     }
-
-    [LibraryImport("libc", EntryPoint = "statx", StringMarshalling = StringMarshalling.Utf8)]
-    private static unsafe partial int Status(int folder, string path, int flags, uint wanted, byte* status);
 }
