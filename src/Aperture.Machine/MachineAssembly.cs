@@ -79,7 +79,8 @@ internal static class MachineAssembly
         MachineRequests requests = parts.Own(new MachineRequests([.. serial.Outputs, .. consoles.Outputs]));
         clock = new GuardedClock(clock, requests.Fail);
         DeviceReturn returns = new(events);
-        HostDevices devices = parts.Own(new HostDevices(config.Vfio, plan.Topology.Assigned, vm, new AssignedNotices(events, returns.Begin, requests.Fail), events));
+        AssignedNotices notices = new(events, returns.Begin, requests.Fail);
+        HostDevices devices = parts.Own(new HostDevices(config.Vfio, plan.Topology.Assigned, vm, notices, events));
         BoardNodes nodes = new(
         [
             new TestFunctionMaker(),

@@ -42,10 +42,15 @@ public sealed class DebugConsoles : IDisposable
 
             return opened;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or OperationCanceledException)
+        catch (OperationCanceledException)
         {
             opened.Dispose();
-            throw e is OperationCanceledException ? e : new ApertureException($"--device debugcon,file={consoles[opened._files.Count].Path} cannot be written: {e.Message}", innerException: e);
+            throw;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            opened.Dispose();
+            throw new ApertureException($"--device debugcon,file={consoles[opened._files.Count].Path} cannot be written: {e.Message}", innerException: e);
         }
     }
 
