@@ -15,11 +15,11 @@ public sealed class AssemblyTests : IDisposable
     private const byte TestDevice = 4;
     private const uint BarAddress = 0xE000_0000;
     private const uint Scratch = 0x10;
-    private readonly string _folder = Directory.CreateTempSubdirectory("aperture-assembly-tests").FullName;
+    private readonly TemporaryFolder _folder = new();
 
-    private string Events => Path.Join(_folder, "events");
+    private string Events => Path.Join(_folder.Path, "events");
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     [Fact]
     public void A_backend_without_vCPUs_and_slots_answers_a_guest_that_another_runs()
@@ -91,7 +91,7 @@ public sealed class AssemblyTests : IDisposable
     public void What_is_wrong_with_the_command_line_is_told_before_what_is_wrong_with_the_host()
     {
         FakeHypervisor hypervisor = new(FakeHypervisor.Kind.Whole, (_, _) => { }) { Refusal = "the fake refuses." };
-        ApertureException wrong = Assert.Throws<ApertureException>(() => Create(hypervisor, "--firmware", Path.Join(_folder, "absent.rom")));
+        ApertureException wrong = Assert.Throws<ApertureException>(() => Create(hypervisor, "--firmware", Path.Join(_folder.Path, "absent.rom")));
         Assert.Contains("absent.rom", wrong.Message, StringComparison.Ordinal);
         Assert.True(hypervisor.IsDisposed);
         hypervisor = new(FakeHypervisor.Kind.Whole, (_, _) => { }) { Refusal = "the fake refuses." };
@@ -150,7 +150,7 @@ public sealed class AssemblyTests : IDisposable
 
     private VirtualMachine Create(FakeHypervisor hypervisor, EventHub? hub, string[] others, CancellationToken cancellation)
     {
-        string firmware = Path.Join(_folder, "firmware.rom");
+        string firmware = Path.Join(_folder.Path, "firmware.rom");
         File.WriteAllBytes(firmware, new byte[0x1_0000]);
         List<Setting> options =
         [

@@ -2,10 +2,11 @@ using System.Runtime.InteropServices;
 
 namespace Aperture.TestKit;
 
-/// <summary>A folder that goes away with the test.</summary>
-public sealed class TemporaryFolder : IDisposable
+/// <summary>A folder that goes away with the test, or with the test process where the test does not come to that.</summary>
+/// <param name="name">What its name ends in, where that matters.</param>
+public sealed class TemporaryFolder(string name = "") : IDisposable
 {
-    public string Path { get; } = Directory.CreateTempSubdirectory("aperture-test-").FullName;
+    public string Path { get; } = Directory.CreateDirectory(TestScratch.Next(name)).FullName;
 
     public string Executable(string name, string content)
     {
