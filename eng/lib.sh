@@ -147,7 +147,7 @@ program_is_current() {
 # build_program: makes bin/aperture, the program that users get, where a source is newer. The log is shown only if it fails.
 build_program() {
     local project stamp=$cache/built-program log=$cache/build-program.log made=$cache/program.new
-    local options=(-p:Native=true --no-restore)
+    local options=(-p:Native=true)
     program_is_current "$stamp" && return
     mkdir -p "$cache"
     # One build at a time; whoever waited finds it done. The lock is not passed on: build servers outlive the build.
@@ -163,7 +163,9 @@ build_program() {
     native_compiler 9>&- || options=()
     say "building the program${options:+ and compiling it ahead of time, which takes a minute}"
     rm -rf "$made"
-    if ! dotnet publish "$repo/src/Aperture.Cli" -c Release "${options[@]}" -o "$made" -v quiet --nologo >"$log" 2>&1 </dev/null 9>&-; then
+    # As "dotnet publish" does it, which leaves empty folders in /tmp. Restored already where it is compiled ahead of time.
+    if ! dotnet msbuild "$repo/src/Aperture.Cli" -t:Publish -p:_IsPublishing=true -p:Configuration=Release "${options[@]:--restore}" \
+        -p:PublishDir="$made/" -v:quiet -nologo >"$log" 2>&1 </dev/null 9>&-; then
         cat "$log" >&2
         die "the build failed; the log above is also in .cache/build-program.log."
     fi

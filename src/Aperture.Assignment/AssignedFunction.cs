@@ -54,7 +54,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
         _device = device;
         _events = events;
         _physical = new PhysicalConfig(device, PowerRegister(config)) { Gone = errno => events.DeviceGone(this, errno) };
-        _watch = new DeviceWatch(options.Name) { Timer = () => _intx!.Tick() };
+        _watch = new DeviceWatch(options.Name, fault => events.ThreadFailed(this, fault)) { Timer = () => _intx!.Tick() };
         try
         {
             _physical.Quiesce();

@@ -6,7 +6,8 @@ namespace Aperture.Assignment;
 /// <summary>Reports what happens to assigned devices: as events, and as notices where the user has to do something.</summary>
 /// <param name="events">The machine's events.</param>
 /// <param name="unplug">Asked to take a device from the guest because the host wants it back; on the device's own thread, and must not wait.</param>
-public sealed class AssignedNotices(IEventSink events, Action<AssignedFunction> unplug) : IAssignedEvents
+/// <param name="fail">Told one sentence when the machine cannot go on.</param>
+public sealed class AssignedNotices(IEventSink events, Action<AssignedFunction> unplug, Action<string> fail) : IAssignedEvents
 {
     /// <inheritdoc/>
     public void UnplugRequested(AssignedFunction function)
@@ -37,6 +38,10 @@ public sealed class AssignedNotices(IEventSink events, Action<AssignedFunction> 
         json.WriteString("kind", index switch { VfioIrqIndex.Intx => "intx", VfioIrqIndex.Msi => "msi", _ => "msix" });
         json.WriteString("error", Errno.Name(errno));
     });
+
+    /// <inheritdoc/>
+    public void ThreadFailed(AssignedFunction function, Exception fault) =>
+        fail($"the thread of {function.Name} failed, which is a fault of this program: {fault}");
 
     private void Notice(string kind, string sentence, AssignedFunction function, int errno = 0) =>
         events.Notice(kind, sentence, json => Describe(json, function, errno));

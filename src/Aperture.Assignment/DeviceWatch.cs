@@ -6,7 +6,9 @@ namespace Aperture.Assignment;
 /// One thread that waits for eventfds of a device and runs what belongs to them: requests and errors of the host, and interrupts that the hypervisor
 /// cannot deliver by itself. Started by the first entry. Waiting and running allocate nothing.
 /// </summary>
-internal sealed class DeviceWatch(string name) : IDisposable
+/// <param name="name">What the device is called.</param>
+/// <param name="faulted">Told on the thread of what this program did wrong there; nothing is waited for any more then.</param>
+internal sealed class DeviceWatch(string name, Action<Exception> faulted) : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly EventFd _wake = new();
@@ -73,6 +75,19 @@ internal sealed class DeviceWatch(string name) : IDisposable
     }
 
     private void Run()
+    {
+        try
+        {
+            WatchAll();
+        }
+        catch (Exception fault)
+        {
+            // As on a vCPU's thread: whoever has the machine decides what becomes of it.
+            faulted(fault);
+        }
+    }
+
+    private void WatchAll()
     {
         Entry[] watched = [];
         PollItem[] items = [new PollItem(_wake.Descriptor, PollEvents.Readable)];

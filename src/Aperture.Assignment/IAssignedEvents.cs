@@ -20,4 +20,9 @@ public interface IAssignedEvents
 
     /// <summary>Interrupts of a kind (<see cref="VfioIrqIndex"/>) could not be set up.</summary>
     void InterruptsFailed(AssignedFunction function, int index, int errno);
+
+    /// <summary>
+    /// The function's thread ended by a fault of this program: interrupts that it passed on, and what the host says of the device, come no more.
+    /// </summary>
+    void ThreadFailed(AssignedFunction function, Exception fault);
 }

@@ -200,6 +200,7 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         lock (Pci.Sync)
         {
             BeginFirmware();
+            _writes.Reset();
         }
 
         Pci.Reset(ResetKind.Cold);

@@ -22,7 +22,7 @@ public sealed record FirmwareVariables(string Path, string? Template, bool Snaps
         Finish);
 
     /// <summary>The file that is there before the machine first runs.</summary>
-    public string Source => Template is not null && !File.Exists(Path) ? Template : Path;
+    public string Source => Template is not null && !UserFile.Exists(Path) ? Template : Path;
 
     /// <summary>Splits <c>FILE[,vars=FILE[,template=FILE][,snapshot=on]]</c>; a comma elsewhere belongs to the file's name.</summary>
     /// <exception cref="ApertureException">It is malformed.</exception>

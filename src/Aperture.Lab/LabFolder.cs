@@ -1,17 +1,21 @@
 using System.Net.Sockets;
+using Aperture.Linux;
 
 namespace Aperture.Lab;
 
 /// <summary>
-/// The private folder of one start of the machine: the command, the sockets of its ports, its console's log. Removed on disposal.
+/// The private folder of one start of the machine: the command, the sockets of its ports, its console's log. Removed on disposal, or by a later run where
+/// this one is killed.
 /// </summary>
 internal sealed class LabFolder : IDisposable
 {
+    private readonly ScratchFolder _folder;
+
     /// <summary>Makes a folder that only this user can enter, short enough for socket paths (sun_path, 108 bytes).</summary>
-    public LabFolder() => Root = Directory.CreateTempSubdirectory("aperture-lab-").FullName;
+    public LabFolder() => _folder = new ScratchFolder("aperture-lab-");
 
     /// <summary>The folder's absolute path.</summary>
-    public string Root { get; }
+    public string Root => _folder.Path;
 
     /// <summary>What L1 printed on its first serial port.</summary>
     public string ConsoleLog => Path.Combine(Root, "console");
@@ -51,14 +55,5 @@ internal sealed class LabFolder : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        try
-        {
-            Directory.Delete(Root, recursive: true);
-        }
-        catch (DirectoryNotFoundException)
-        {
-        }
-    }
+    public void Dispose() => _folder.Dispose();
 }

@@ -4,6 +4,7 @@ using Aperture.Board.Pc;
 using Aperture.Configuration;
 using Aperture.Devices.Display;
 using Aperture.Hypervisor;
+using Aperture.Linux;
 using Aperture.Machine.Assigned;
 using Aperture.Machine.Console;
 using Aperture.Machine.Control;
@@ -53,9 +54,11 @@ internal static class MachineAssembly
     /// <param name="start">The VM, in the making.</param>
     /// <param name="clock">Time.</param>
     /// <param name="events">Where what happens is told.</param>
+    /// <param name="files">Opens what the machine writes.</param>
     /// <param name="parts">Gets every part that ends with the machine, also when it cannot be finished.</param>
     /// <exception cref="ApertureException">A file cannot be opened, or the host refuses.</exception>
-    public static MachineParts Assemble(MachinePlan plan, HypervisorStart start, TimeProvider clock, EventHub events, OwnedParts parts)
+    /// <exception cref="OperationCanceledException">The wait for a pipe's reader was cancelled.</exception>
+    public static MachineParts Assemble(MachinePlan plan, HypervisorStart start, TimeProvider clock, EventHub events, OutputFiles files, OwnedParts parts)
     {
         MachineConfig config = plan.Config;
         GuestRam ram = parts.Own(GuestRam.Create(RamLayout.Planned(plan.Map.Ram), config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
@@ -67,16 +70,17 @@ internal static class MachineAssembly
 
         if (config.EventsPath is { } path)
         {
-            parts.Own(events.Subscribe(EventLog.Open(path, events)));
+            parts.Own(events.Subscribe(EventLog.Open(path, files, events)));
         }
 
-        SerialConnection serial = parts.Own(SerialConnection.Open(config, events));
-        DebugConsoles consoles = parts.Own(DebugConsoles.Open(plan.DebugConsoleFiles, sentence => events.Notice("debugcon.stalled", sentence)));
+        SerialConnection serial = parts.Own(SerialConnection.Open(config, files, events));
+        DebugConsoles consoles = parts.Own(DebugConsoles.Open(plan.DebugConsoleFiles, files, sentence => events.Notice("debugcon.stalled", sentence)));
         IVm vm = start.WaitForVm();
         MachineRequests requests = parts.Own(new MachineRequests([.. serial.Outputs, .. consoles.Outputs]));
         clock = new GuardedClock(clock, requests.Fail);
         DeviceReturn returns = new(events);
-        HostDevices devices = parts.Own(new HostDevices(config.Vfio, plan.Topology.Assigned, vm, new AssignedNotices(events, returns.Begin), events));
+        AssignedNotices notices = new(events, returns.Begin, requests.Fail);
+        HostDevices devices = parts.Own(new HostDevices(config.Vfio, plan.Topology.Assigned, vm, notices, events));
         BoardNodes nodes = new(
         [
             new TestFunctionMaker(),
@@ -101,7 +105,7 @@ internal static class MachineAssembly
                 Reserved = plan.Reserved,
             }));
         PciBoard board = pc.Board;
-        ScreenOutput screen = parts.Own(new ScreenOutput(config, board.Pci.Root.Functions.OfType<StandardVga>().FirstOrDefault(), clock, Collected));
+        ScreenOutput screen = parts.Own(new ScreenOutput(config, board.Pci.Root.Functions.OfType<StandardVga>().FirstOrDefault(), files, clock, Collected));
 
         // Between the end of the exits and the devices' closing: nothing may reach a device that is given back.
         parts.Own(new Quiescence(board, devices));

@@ -3,6 +3,7 @@ using Aperture.Board;
 using Aperture.Configuration;
 using Aperture.Hypervisor;
 using Aperture.Hypervisor.X86;
+using Aperture.Linux;
 using Aperture.Machine.Control;
 using Aperture.Watch;
 
@@ -34,13 +35,17 @@ public sealed class VirtualMachine : IMachineControl, IDisposable
     /// <param name="config">What to make.</param>
     /// <param name="clock">Time.</param>
     /// <param name="events">Where what happens to the machine is told, from its making on; null when the events file is all that watches.</param>
+    /// <param name="cancellation">Ends the wait for somebody who reads a pipe that the machine is to write; also a wait while it runs.</param>
     /// <exception cref="ApertureException">The configuration contradicts itself, the host, or the address map; or the host refuses.</exception>
-    public static VirtualMachine Create(MachineConfig config, TimeProvider clock, EventHub? events = null) =>
-        Create(config, clock, Hypervisors.Open(config), events);
+    /// <exception cref="OperationCanceledException">The wait for a pipe's reader was cancelled.</exception>
+    public static VirtualMachine Create(MachineConfig config, TimeProvider clock, EventHub? events = null, CancellationToken cancellation = default) =>
+        Create(config, clock, Hypervisors.Open(config), events, cancellation);
 
     /// <summary>As the other overload, on <paramref name="hypervisor"/>, which the machine takes over.</summary>
     /// <exception cref="ApertureException">As there.</exception>
-    public static VirtualMachine Create(MachineConfig config, TimeProvider clock, IHypervisor hypervisor, EventHub? events = null)
+    /// <exception cref="OperationCanceledException">As there.</exception>
+    public static VirtualMachine Create(
+        MachineConfig config, TimeProvider clock, IHypervisor hypervisor, EventHub? events = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(hypervisor);
         OwnedParts owned = new();
@@ -49,7 +54,9 @@ public sealed class VirtualMachine : IMachineControl, IDisposable
             owned.Own(hypervisor);
             HypervisorStart start = owned.Own(new HypervisorStart(hypervisor));
             MachinePlan plan = owned.Own(MachinePlan.Create(config, hypervisor.Limits));
-            return new VirtualMachine(MachineAssembly.Assemble(plan, start, clock, events ?? new EventHub(clock), owned), owned);
+            EventHub hub = events ?? new EventHub(clock);
+            OutputFiles files = new(sentence => hub.Notice("output.waits", sentence), cancellation);
+            return new VirtualMachine(MachineAssembly.Assemble(plan, start, clock, hub, files, owned), owned);
         }
         catch
         {
@@ -60,6 +67,7 @@ public sealed class VirtualMachine : IMachineControl, IDisposable
 
     /// <summary>Runs the guest until it powers off, exits, fails, or <see cref="Stop"/> is called.</summary>
     /// <exception cref="ApertureException">The host failed.</exception>
+    /// <exception cref="OperationCanceledException">The wait for who reads the picture of the screen was cancelled.</exception>
     public MachineOutcome Run()
     {
         _parts.Serial.StartInput(_parts.Pc.Serial, () => Stop("the user ended the run"));

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Aperture.Linux;
 
 namespace Aperture.Watch;
 
@@ -38,11 +39,12 @@ public sealed class EventLog : IEventSubscriber, IDisposable
 
     /// <summary>Opens <paramref name="path"/> for writing, emptying it first. When it takes no more, <paramref name="notices"/> gets a notice.</summary>
     /// <exception cref="ApertureException">The file cannot be written.</exception>
-    public static EventLog Open(string path, IEventSink notices)
+    /// <exception cref="OperationCanceledException">The wait for a pipe's reader was cancelled.</exception>
+    public static EventLog Open(string path, OutputFiles files, IEventSink notices)
     {
         try
         {
-            FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0);
+            FileStream file = files.Create(path, FileShare.Read);
             return To(new OutputQueue(file, fault => notices.Notice("events.failed", $"events are no longer written to {path}: {fault.Message}")));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

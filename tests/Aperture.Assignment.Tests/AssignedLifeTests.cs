@@ -16,6 +16,17 @@ public class AssignedLifeTests
     }
 
     [Fact]
+    public void A_fault_on_the_devices_thread_is_told_and_ends_the_thread_not_the_process()
+    {
+        using Bench bench = Bench.Nvme();
+        bench.Events.OnUnplug = () => throw new InvalidOperationException("a mistake");
+        Assert.True(bench.Device.Raise(VfioIrqIndex.Request));
+        Bench.Eventually(() => bench.Events.Seen.Length > 0);
+        bench.Function.Dispose();
+        Assert.Equal(["thread failed: a mistake"], bench.Events.Seen);
+    }
+
+    [Fact]
     public void A_device_that_disappears_reads_all_ones_everywhere_and_is_reported_once()
     {
         using Bench bench = new(SampleConfig.Nvme(), new AssignedOptions("dev") { TrapAll = true });

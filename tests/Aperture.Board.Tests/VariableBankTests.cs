@@ -8,11 +8,13 @@ public sealed class VariableBankTests : IDisposable
     private const ulong Size = 8192;
     private static readonly GuestAddress CodeStart = new(0xFFFF_0000);
     private static readonly GuestAddress Start = CodeStart - Size;
-    private readonly string _path = Path.GetTempFileName();
+    private readonly TemporaryFolder _folder = new();
+    private readonly string _path;
     private readonly AddressSpace _memory = AddressSpace.ForMemory();
 
     public VariableBankTests()
     {
+        _path = In("vars.fd");
         byte[] content = new byte[Size];
         content[0] = 0x5A;
         File.WriteAllBytes(_path, content);
@@ -23,7 +25,7 @@ public sealed class VariableBankTests : IDisposable
     public void Dispose()
     {
         _memory.Dispose();
-        File.Delete(_path);
+        _folder.Dispose();
     }
 
     [Fact]
@@ -80,9 +82,74 @@ public sealed class VariableBankTests : IDisposable
             StringComparison.Ordinal);
     }
 
-    private VariableBank Place(bool snapshot)
+    [Fact]
+    public void A_link_is_as_good_as_what_it_leads_to_and_stays_a_link()
     {
-        VariableBank bank = VariableBank.Open(_path, null, snapshot, Assert.Fail);
+        string link = Link("link", Link("other", _path));
+        VariableBank.Check(link, link, 1 << 20);
+        using (VariableBank bank = Place(snapshot: false, link))
+        {
+            Write(5, 0x40);
+            Write(5, 0x77);
+        }
+
+        Assert.Equal(0x77, File.ReadAllBytes(_path)[5]);
+        Assert.NotNull(new FileInfo(link).LinkTarget);
+    }
+
+    [Fact]
+    public void A_link_to_what_is_no_bank_is_refused_with_the_size_of_what_it_leads_to()
+    {
+        string link = Link("link", _path);
+        File.WriteAllBytes(_path, new byte[100]);
+        Assert.Contains($"vars={link} has 100", Refused(link), StringComparison.Ordinal);
+        File.Delete(_path);
+        Assert.Contains($"vars={link} does not exist; template=FILE", Refused(link), StringComparison.Ordinal);
+        File.CreateSymbolicLink(_path, link);
+        Assert.StartsWith($"--firmware vars={link} cannot be read", Refused(link), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_link_that_leads_nowhere_yet_is_where_new_variables_are_made()
+    {
+        string made = In("made.fd");
+        string link = Link("link", "made.fd");
+        using (VariableBank bank = Place(snapshot: false, link, template: _path))
+        {
+            Write(5, 0x40);
+            Write(5, 0x77);
+        }
+
+        Assert.Equal((0x5A, 0x77), (File.ReadAllBytes(made)[0], File.ReadAllBytes(made)[5]));
+        Assert.Equal("made.fd", new FileInfo(link).LinkTarget);
+        string far = Link("far", In("no/such.fd"));
+        string said = Assert.Throws<ApertureException>(() => VariableBank.Open(far, _path, false, Assert.Fail)).Message;
+        Assert.Equal($"flash variables {far} cannot be made: it is a link to {In("no/such.fd")}, whose folder does not exist", said);
+        Assert.Equal(["far", "link", "made.fd", "vars.fd"], Directory.GetFileSystemEntries(_folder.Path).Select(Path.GetFileName).Order());
+    }
+
+    [Fact]
+    public void A_firmware_image_behind_a_link_is_read_and_judged_by_its_own_size()
+    {
+        string link = Link("link", _path);
+        using (RamBlock image = FirmwareImage.Load(link))
+        {
+            Assert.Equal(Size, image.Size);
+        }
+
+        File.WriteAllBytes(_path, []);
+        Assert.Contains("has 0 bytes", Assert.Throws<ApertureException>(() => FirmwareImage.Load(link)).Message, StringComparison.Ordinal);
+    }
+
+    private static string Refused(string path) => Assert.Throws<ApertureException>(() => VariableBank.Check(path, path, 1 << 20)).Message;
+
+    private string In(string name) => _folder.In(name);
+
+    private string Link(string name, string target) => _folder.Link(name, target);
+
+    private VariableBank Place(bool snapshot, string? path = null, string? template = null)
+    {
+        VariableBank bank = VariableBank.Open(path ?? _path, template, snapshot, Assert.Fail);
         using AddressChange change = _memory.Begin();
         new VariableWindow(bank, _memory, CodeStart).Place(change);
         change.Commit();

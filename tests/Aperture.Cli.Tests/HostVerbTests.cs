@@ -17,13 +17,13 @@ public sealed class HostVerbTests : IDisposable
         + "00: de 10 31 23 06 00 00 00 00 00 80 03 00 00 00 00\n10: 00 00 LOW 00 00 00 00 00 00 00 00 00 00 00 00\n20: 00 00 00 00 00 00 00 00 00 00 00 00 00 "
         + "00 00 00\n30: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n\n";
 
-    private readonly string _folder = Directory.CreateTempSubdirectory("aperture-host-verb-").FullName;
+    private readonly TemporaryFolder _folder = new();
 
-    private string Host => Path.Join(_folder, "host.txt");
+    private string Host => Path.Join(_folder.Path, "host.txt");
 
     public HostVerbTests() => Write("a0000000", "00 a0");
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     private void Write(string address, string low) =>
         File.WriteAllText(Host, Dump.Replace("ADDRESS", address, StringComparison.Ordinal).Replace("LOW", low, StringComparison.Ordinal));

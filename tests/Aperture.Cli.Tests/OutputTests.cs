@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Aperture.TestPayloads;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -16,6 +17,29 @@ public sealed class OutputTests(Scratch scratch) : IClassFixture<Scratch>
     [InlineData("plan --help", ">/dev/full", "No space left on device")]
     public void What_cannot_be_printed_is_told_with_exit_code_3(string arguments, string output, string why) =>
         Shell($"{CommandLine.Program} {arguments} {output}").IsOneSentence(3, "standard output cannot be written", why);
+
+    [Theory]
+    [InlineData(Plan + " --output")]
+    [InlineData("host --save")]
+    public async Task A_pipe_is_written_once_somebody_reads_it(string arguments)
+    {
+        using TemporaryFolder folder = new();
+        string pipe = folder.Pipe("pipe");
+        using Process process = new()
+        {
+            StartInfo = new ProcessStartInfo(CommandLine.Program, [.. arguments.Split(' '), pipe])
+            {
+                RedirectStandardError = true,
+                RedirectStandardOutput = true,
+            },
+        };
+        process.Start();
+        string? told = await process.StandardError.ReadLineAsync(TestContext.Current.CancellationToken);
+        Assert.Equal($"aperture: {pipe} is a pipe that nobody reads: waiting for a reader.", told);
+        Assert.NotEmpty(await File.ReadAllBytesAsync(pipe, TestContext.Current.CancellationToken));
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(0, process.ExitCode);
+    }
 
     [Theory]
     [InlineData("plan --help")]

@@ -77,30 +77,24 @@ public class PlanVerbTests
     [Fact]
     public async Task The_map_can_go_to_a_file_and_come_from_one()
     {
-        string folder = Directory.CreateTempSubdirectory("aperture-plan-").FullName;
-        try
-        {
-            string config = Path.Combine(folder, "vm.json");
-            string picture = Path.Combine(folder, "map.svg");
-            await File.WriteAllTextAsync(
-                config,
-                """
-                {"memory": "8G", "phys_bits": 47, "devices": [{"type": "test", "id": "t0", "bar2": "mem64p:64G:ram", "bars": {"bar2": "0x6b8000000000"}}]}
-                """,
-                TestContext.Current.CancellationToken);
-            Assert.Equal((0, "", ""), await Run("--config", config, "--format", "svg", "--output", picture));
-            Assert.Equal("svg", XDocument.Load(picture).Root?.Name.LocalName);
+        using TemporaryFolder scratch = new();
+        string folder = scratch.Path;
+        string config = Path.Combine(folder, "vm.json");
+        string picture = Path.Combine(folder, "map.svg");
+        await File.WriteAllTextAsync(
+            config,
+            """
+            {"memory": "8G", "phys_bits": 47, "devices": [{"type": "test", "id": "t0", "bar2": "mem64p:64G:ram", "bars": {"bar2": "0x6b8000000000"}}]}
+            """,
+            TestContext.Current.CancellationToken);
+        Assert.Equal((0, "", ""), await Run("--config", config, "--format", "svg", "--output", picture));
+        Assert.Equal("svg", XDocument.Load(picture).Root?.Name.LocalName);
 
-            (int code, string output, string errors) = await Run("--config", config, "--device", "test,id=t1,bar0=mem32:1M", "--memory", "2G");
-            Assert.Equal((0, ""), (code, errors));
-            Assert.Contains("t0 ", output, StringComparison.Ordinal);
-            Assert.Contains("t1 ", output, StringComparison.Ordinal);
-            Assert.Contains("0x0-0x7fffffff ", output, StringComparison.Ordinal);
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
+        (int code, string output, string errors) = await Run("--config", config, "--device", "test,id=t1,bar0=mem32:1M", "--memory", "2G");
+        Assert.Equal((0, ""), (code, errors));
+        Assert.Contains("t0 ", output, StringComparison.Ordinal);
+        Assert.Contains("t1 ", output, StringComparison.Ordinal);
+        Assert.Contains("0x0-0x7fffffff ", output, StringComparison.Ordinal);
     }
 
     [Theory]

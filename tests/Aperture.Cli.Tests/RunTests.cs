@@ -52,6 +52,29 @@ public sealed class RunTests(Scratch scratch) : IClassFixture<Scratch>
         Assert.Equal(code, run.ExitCode);
     }
 
+    [Theory]
+    [InlineData("INT", 130)]
+    [InlineData("TERM", 143)]
+    public async Task A_wait_for_who_reads_a_pipe_is_told_and_ended_by_a_signal(string signal, int code)
+    {
+        RequireKvm();
+        using TemporaryFolder folder = new();
+        string pipe = folder.Pipe("pipe");
+        using Process run = new()
+        {
+            StartInfo = new ProcessStartInfo(CommandLine.Program, ["run", "--firmware", scratch.Spins(), "--serial", $"file={pipe}"])
+            {
+                RedirectStandardError = true,
+            },
+        };
+        run.Start();
+        string? told = await run.StandardError.ReadLineAsync(TestContext.Current.CancellationToken);
+        Assert.Equal($"aperture: {pipe} is a pipe that nobody reads: waiting for a reader.", told);
+        CommandLine.Start("kill", "-" + signal, $"{run.Id}");
+        End(run);
+        Assert.Equal((code, ""), (run.ExitCode, await run.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken)));
+    }
+
     [Fact]
     public async Task A_guest_whose_output_nobody_reads_is_ended_by_a_signal()
     {

@@ -7,7 +7,9 @@ namespace Aperture.Cli.Tests;
 /// <summary>A folder for one test class's files.</summary>
 public sealed class Scratch : IDisposable
 {
-    public string Folder { get; } = Directory.CreateTempSubdirectory("aperture-cli-tests").FullName;
+    private readonly TemporaryFolder _folder = new();
+
+    public string Folder => _folder.Path;
 
     public string Path(string name) => System.IO.Path.Combine(Folder, name);
 
@@ -57,7 +59,7 @@ public sealed class Scratch : IDisposable
         code.jmp(again);
     }));
 
-    public void Dispose() => Directory.Delete(Folder, recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     private static void Spin(Assembler code)
     {

@@ -43,19 +43,13 @@ public class ConfigFileTests
     [Fact]
     public void The_command_line_overrides_single_options_and_adds_to_lists()
     {
-        string path = Path.GetTempFileName();
-        try
-        {
-            File.WriteAllText(path, """{"memory": "4G", "kernel": "a", "root_ports": [{"id": "rp0"}]}""");
-            MachineConfig config = ConfigReader.Read(ConfigFile.Expand([new("--memory", "8G"), new("--root-port", "id=rp1"), new("--config", path)]));
-            Assert.Equal(8UL << 30, config.MemorySize);
-            Assert.Equal("a", config.Kernel);
-            Assert.Equal(["rp0", "rp1"], config.RootPorts.Select(p => p.Id));
-        }
-        finally
-        {
-            File.Delete(path);
-        }
+        using TemporaryFile scratch = new([]);
+        string path = scratch.Path;
+        File.WriteAllText(path, """{"memory": "4G", "kernel": "a", "root_ports": [{"id": "rp0"}]}""");
+        MachineConfig config = ConfigReader.Read(ConfigFile.Expand([new("--memory", "8G"), new("--root-port", "id=rp1"), new("--config", path)]));
+        Assert.Equal(8UL << 30, config.MemorySize);
+        Assert.Equal("a", config.Kernel);
+        Assert.Equal(["rp0", "rp1"], config.RootPorts.Select(p => p.Id));
     }
 
     [Theory]

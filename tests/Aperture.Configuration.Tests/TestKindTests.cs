@@ -8,6 +8,18 @@ public class TestKindTests
     private static TestSpec Parse(string text) => Assert.IsType<TestSpec>(ConfigReader.ReadDevice("test," + text));
 
     [Fact]
+    public void A_ROM_behind_a_link_has_the_size_of_its_file()
+    {
+        using TemporaryFolder folder = new();
+        string rom = folder.In("own.rom");
+        File.WriteAllBytes(rom, new byte[40_000]);
+        string link = folder.Link("link.rom", "own.rom");
+        Assert.Equal((link, 65536u), (Parse($"id=t,rom={link}").RomFile, Parse($"id=t,rom={link}").RomSize));
+        File.Delete(rom);
+        Assert.Contains("no such file", Assert.Throws<ApertureException>(() => Parse($"id=t,rom={link}")).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_full_spelling_gives_every_part()
     {
         TestSpec spec = Parse("id=t1,addr=01.0,bar2=mem64p:64G:ram,bar0=mem32:1M:trap,bar4=io:256,rom=64K,port=rp0,msi=4,msix=16");

@@ -5,6 +5,7 @@ using Aperture.Devices.Tests.Fakes;
 using Aperture.Pci;
 using Aperture.Pci.Registers;
 using Aperture.TestKit.Devices;
+using Aperture.TestKit.Parts.Devices;
 
 namespace Aperture.Devices.Tests;
 

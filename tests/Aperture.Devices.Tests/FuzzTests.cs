@@ -4,6 +4,7 @@ using Aperture.Devices.Serial;
 using Aperture.Devices.TestDevice;
 using Aperture.Pci.Registers;
 using Aperture.TestKit.Devices;
+using Aperture.TestKit.Parts.Devices;
 
 namespace Aperture.Devices.Tests;
 

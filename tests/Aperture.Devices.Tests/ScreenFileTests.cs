@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
 using Aperture.Devices.Display;
+using Aperture.Linux;
 using Aperture.Pci;
 using Aperture.TestKit.Devices;
 
@@ -11,9 +12,10 @@ public sealed class ScreenFileTests : IDisposable
 {
     private const string VgaBios = "/usr/share/seabios/vgabios-stdvga.bin";
 
-    private readonly string _folder = Directory.CreateTempSubdirectory("aperture-screen-").FullName;
+    private static readonly OutputFiles Files = new(Assert.Fail);
+    private readonly TemporaryFolder _folder = new();
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     // CRC-32 one bit at a time (ISO/IEC 15948, annex D gives the polynomial).
     private static uint Crc(ReadOnlySpan<byte> bytes)
@@ -39,8 +41,8 @@ public sealed class ScreenFileTests : IDisposable
     {
         byte[] pixels = new byte[width * height * 4];
         new Random(width).NextBytes(pixels);
-        string path = Path.Combine(_folder, "shot.png");
-        new ScreenImage(width, height, pixels).SavePng(path);
+        string path = Path.Combine(_folder.Path, "shot.png");
+        new ScreenImage(width, height, pixels).SavePng(path, Files);
         byte[] file = File.ReadAllBytes(path);
         Assert.Equal([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A], file[..8]);
         List<string> types = [];
@@ -78,7 +80,7 @@ public sealed class ScreenFileTests : IDisposable
     [Fact]
     public void A_screenshot_that_cannot_be_written_says_where()
     {
-        ApertureException e = Assert.Throws<ApertureException>(() => new ScreenImage(1, 1, new byte[4]).SavePng(Path.Combine(_folder, "no", "x.png")));
+        ApertureException e = Assert.Throws<ApertureException>(() => new ScreenImage(1, 1, new byte[4]).SavePng(_folder.In("no/x.png"), Files));
         Assert.Contains("x.png", e.Message, StringComparison.Ordinal);
     }
 
@@ -113,7 +115,7 @@ public sealed class ScreenFileTests : IDisposable
         Assert.Equal(7, rom.Memory.Read<byte>(2999));
         Assert.Equal(0xFF, rom.Memory.Read<byte>(3000));
         Assert.Throws<ApertureException>(() => ExpansionRom.FromImage("x", new byte[3000]));
-        Assert.Throws<ApertureException>(() => ExpansionRom.Load(Path.Combine(_folder, "none")));
+        Assert.Throws<ApertureException>(() => ExpansionRom.Load(Path.Combine(_folder.Path, "none")));
     }
 
     [Fact]

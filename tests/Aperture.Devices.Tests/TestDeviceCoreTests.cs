@@ -1,6 +1,7 @@
 using Aperture.Devices.TestDevice;
 using Aperture.Devices.Tests.Fakes;
 using Aperture.TestKit.Devices;
+using Aperture.TestKit.Parts.Devices;
 
 namespace Aperture.Devices.Tests;
 

@@ -1,4 +1,5 @@
 using Aperture.Devices.TestDevice;
+using Aperture.TestKit.Parts.Devices;
 
 namespace Aperture.Devices.Tests;
 

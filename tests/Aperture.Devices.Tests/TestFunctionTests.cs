@@ -5,6 +5,7 @@ using Aperture.Pci.Capabilities;
 using Aperture.Pci.Ports;
 using Aperture.Pci.Registers;
 using Aperture.TestKit.Devices;
+using Aperture.TestKit.Parts.Devices;
 
 namespace Aperture.Devices.Tests;
 
@@ -118,25 +119,19 @@ public class TestFunctionTests
     [Fact]
     public void A_ROM_from_a_file_shows_the_file_and_the_function_the_ids_that_were_asked_for()
     {
-        string file = Path.GetTempFileName();
-        try
-        {
-            byte[] content = [0x55, 0xAA, .. Enumerable.Range(0, 2600).Select(i => (byte)(i * 7))];
-            File.WriteAllBytes(file, content);
-            TestFunction function = Make($"id=t1,rom={file},ids=8086:10d3");
-            Assert.Equal(4u << 10, function.Spec.RomSize);
-            IAccessHandler rom = function.Handler(BarKinds.RomIndex)!;
-            Assert.Equal(content, Enumerable.Range(0, content.Length).Select(i => (byte)rom.In((ulong)i)));
-            Assert.All(Enumerable.Range(content.Length, 4096 - content.Length), i => Assert.Equal(0xFFu, rom.In((ulong)i)));
-            Assert.Equal((0x8086, 0x10D3), (function.Identity.Vendor, function.Identity.Device));
+        using TemporaryFile scratch = new([]);
+        string file = scratch.Path;
+        byte[] content = [0x55, 0xAA, .. Enumerable.Range(0, 2600).Select(i => (byte)(i * 7))];
+        File.WriteAllBytes(file, content);
+        TestFunction function = Make($"id=t1,rom={file},ids=8086:10d3");
+        Assert.Equal(4u << 10, function.Spec.RomSize);
+        IAccessHandler rom = function.Handler(BarKinds.RomIndex)!;
+        Assert.Equal(content, Enumerable.Range(0, content.Length).Select(i => (byte)rom.In((ulong)i)));
+        Assert.All(Enumerable.Range(content.Length, 4096 - content.Length), i => Assert.Equal(0xFFu, rom.In((ulong)i)));
+        Assert.Equal((0x8086, 0x10D3), (function.Identity.Vendor, function.Identity.Device));
 
-            File.WriteAllText(file, "no ROM");
-            Assert.Throws<ApertureException>(() => Make($"id=t1,rom={file}"));
-        }
-        finally
-        {
-            File.Delete(file);
-        }
+        File.WriteAllText(file, "no ROM");
+        Assert.Throws<ApertureException>(() => Make($"id=t1,rom={file}"));
     }
 
     private sealed class RecordingSink : IMsiSink

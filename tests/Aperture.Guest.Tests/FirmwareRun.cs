@@ -69,23 +69,17 @@ internal sealed class FirmwareRun
     // The same as in the lab, on a host with a complete KVM.
     private static async Task<LabJob> LocalAsync(string script)
     {
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-firmware-");
-        try
+        using TemporaryFolder folder = new();
+        ProcessStartInfo start = new("timeout", ["-k", "5", $"{Limit.TotalSeconds}", "/bin/bash", "-c", script])
         {
-            ProcessStartInfo start = new("timeout", ["-k", "5", $"{Limit.TotalSeconds}", "/bin/bash", "-c", script])
-            {
-                RedirectStandardError = true,
-                Environment = { ["out"] = folder.FullName },
-            };
-            using Process child = Process.Start(start)!;
-            string error = await child.StandardError.ReadToEndAsync();
-            await child.WaitForExitAsync();
-            return new LabJob(child.ExitCode, "", error, folder.GetFiles().ToDictionary(f => f.Name, f => File.ReadAllText(f.FullName)), "");
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+            RedirectStandardError = true,
+            Environment = { ["out"] = folder.Path },
+        };
+        using Process child = Process.Start(start)!;
+        string error = await child.StandardError.ReadToEndAsync();
+        await child.WaitForExitAsync();
+        FileInfo[] left = new DirectoryInfo(folder.Path).GetFiles();
+        return new LabJob(child.ExitCode, "", error, left.ToDictionary(f => f.Name, f => File.ReadAllText(f.FullName)), "");
     }
 
     private static string Tail(string text) => text[Math.Max(0, text.Length - 800)..];

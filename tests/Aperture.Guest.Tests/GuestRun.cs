@@ -88,35 +88,28 @@ internal sealed class GuestRun
 
     private static async Task<GuestRun?> TryAsync(string[] arguments)
     {
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-guest-");
+        using TemporaryFolder folder = new();
+        string serial = Path.Combine(folder.Path, "serial.txt");
+        string events = Path.Combine(folder.Path, "events.jsonl");
+        using Process child = Start([.. arguments, "--serial", $"file={serial}", "--events", events]);
+        Task<string> error = child.StandardError.ReadToEndAsync();
+        using CancellationTokenSource limit = new(Limit);
         try
         {
-            string serial = Path.Combine(folder.FullName, "serial.txt");
-            string events = Path.Combine(folder.FullName, "events.jsonl");
-            using Process child = Start([.. arguments, "--serial", $"file={serial}", "--events", events]);
-            Task<string> error = child.StandardError.ReadToEndAsync();
-            using CancellationTokenSource limit = new(Limit);
-            try
-            {
-                await child.WaitForExitAsync(limit.Token);
-            }
-            catch (OperationCanceledException)
-            {
-                child.Kill(entireProcessTree: true);
-                await child.WaitForExitAsync();
-                return null;
-            }
-
-            return new GuestRun(
-                child.ExitCode,
-                File.Exists(serial) ? await File.ReadAllTextAsync(serial) : "",
-                Parse(File.Exists(events) ? await File.ReadAllTextAsync(events) : ""),
-                await error);
+            await child.WaitForExitAsync(limit.Token);
         }
-        finally
+        catch (OperationCanceledException)
         {
-            folder.Delete(recursive: true);
+            child.Kill(entireProcessTree: true);
+            await child.WaitForExitAsync();
+            return null;
         }
+
+        return new GuestRun(
+            child.ExitCode,
+            File.Exists(serial) ? await File.ReadAllTextAsync(serial) : "",
+            Parse(File.Exists(events) ? await File.ReadAllTextAsync(events) : ""),
+            await error);
     }
 
     private static JsonElement[] Parse(string lines) =>

@@ -27,34 +27,27 @@ public sealed class LabDiskTests
         Assert.SkipUnless(File.Exists(FirmwareRun.SeaBios), $"{FirmwareRun.SeaBios} is not installed (package seabios)");
         Assert.SkipUnless(LabArtifacts.Locate().HasOuter, "the lab's kernel is not there: run ./aperture lab prepare");
         await using IAsyncDisposable turn = await SharedLab.LendAsync();
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-disk,");
-        try
-        {
-            string image = Path.Combine(folder.FullName, "disk.img");
-            byte[] disk = new byte[1 << 20];
-            Sector.CopyTo(disk, 0);
-            (disk[510], disk[511]) = (0x55, 0xAA);
-            await File.WriteAllBytesAsync(image, disk, TestContext.Current.CancellationToken);
-            string config = Path.Combine(folder.FullName, "vm.json");
-            await File.WriteAllTextAsync(
-                config,
-                $$"""
-                { "firmware": "{{FirmwareRun.SeaBios}}", "memory": "64M", "serial": "null", "accel": "lab",
-                  "devices": [{ "type": "disk", "file": {{JsonSerializer.Serialize(image)}}, "bootindex": 0 }, { "type": "debug-exit" }] }
-                """,
-                TestContext.Current.CancellationToken);
-            using Process run = Process.Start(
-                new ProcessStartInfo(Checkout.Program, ["run", "--config", config]) { RedirectStandardError = true, RedirectStandardInput = true })!;
-            run.StandardInput.Close();
-            Task<string> error = run.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-            Assert.True(run.WaitForExit(Limit), "the guest did not end");
-            Assert.True(run.ExitCode == Written, $"exit code {run.ExitCode}: {await error}");
-            byte[] after = await File.ReadAllBytesAsync(image, TestContext.Current.CancellationToken);
-            Assert.Equal(after[..512], after[512..1024]);
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        using TemporaryFolder folder = new("disk,");
+        string image = Path.Combine(folder.Path, "disk.img");
+        byte[] disk = new byte[1 << 20];
+        Sector.CopyTo(disk, 0);
+        (disk[510], disk[511]) = (0x55, 0xAA);
+        await File.WriteAllBytesAsync(image, disk, TestContext.Current.CancellationToken);
+        string config = Path.Combine(folder.Path, "vm.json");
+        await File.WriteAllTextAsync(
+            config,
+            $$"""
+            { "firmware": "{{FirmwareRun.SeaBios}}", "memory": "64M", "serial": "null", "accel": "lab",
+              "devices": [{ "type": "disk", "file": {{JsonSerializer.Serialize(image)}}, "bootindex": 0 }, { "type": "debug-exit" }] }
+            """,
+            TestContext.Current.CancellationToken);
+        using Process run = Process.Start(
+            new ProcessStartInfo(Checkout.Program, ["run", "--config", config]) { RedirectStandardError = true, RedirectStandardInput = true })!;
+        run.StandardInput.Close();
+        Task<string> error = run.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        Assert.True(run.WaitForExit(Limit), "the guest did not end");
+        Assert.True(run.ExitCode == Written, $"exit code {run.ExitCode}: {await error}");
+        byte[] after = await File.ReadAllBytesAsync(image, TestContext.Current.CancellationToken);
+        Assert.Equal(after[..512], after[512..1024]);
     }
 }

@@ -3,6 +3,7 @@ using System.IO.Pipelines;
 using System.Text;
 using Aperture.Lab;
 using Aperture.Lab.Hardware;
+using Aperture.Linux;
 
 namespace Aperture.Guest.Tests;
 
@@ -24,7 +25,7 @@ internal sealed class LabSession : IAsyncDisposable
     // What giving devices back to their drivers and the look at the machine's state may take.
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(60);
 
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("aperture-session-");
+    private readonly ScratchFolder _folder = new("aperture-session-");
     private readonly CancellationTokenSource _end = new();
     private readonly Pipe _input = new();
     private readonly Printed _output = new();
@@ -40,14 +41,14 @@ internal sealed class LabSession : IAsyncDisposable
             environment["DOTNET_ROOT"] = root;
         }
 
-        File.WriteAllBytes(Path.Combine(_folder.FullName, "own.rom"), RomImage.Own);
-        File.WriteAllBytes(Path.Combine(_folder.FullName, "given.rom"), RomImage.Given);
-        LabRun run = new("/bin/bash", [Checkout.Script("serve"), _folder.FullName])
+        File.WriteAllBytes(Path.Combine(_folder.Path, "own.rom"), RomImage.Own);
+        File.WriteAllBytes(Path.Combine(_folder.Path, "given.rom"), RomImage.Given);
+        LabRun run = new("/bin/bash", [Checkout.Script("serve"), _folder.Path])
         {
-            Hardware = Hardware(Path.Combine(_folder.FullName, "own.rom")),
+            Hardware = Hardware(Path.Combine(_folder.Path, "own.rom")),
             Environment = environment,
             WorkingDirectory = "/",
-            WritableDirectories = [_folder.FullName],
+            WritableDirectories = [_folder.Path],
         };
         LabStreams streams = new(_input.Reader.AsStream(), _output, _error);
         _run = Task.Run(() => new LabRunner(artifacts, Console.Error).RunAsync(run, streams, _end.Token));
@@ -75,7 +76,7 @@ internal sealed class LabSession : IAsyncDisposable
     public async Task<LabJob?> RunAsync(string script, TimeSpan limit)
     {
         int number = ++_jobs;
-        DirectoryInfo folder = _folder.CreateSubdirectory(number.ToString(CultureInfo.InvariantCulture));
+        DirectoryInfo folder = Directory.CreateDirectory(Path.Combine(_folder.Path, number.ToString(CultureInfo.InvariantCulture)));
         await File.WriteAllTextAsync(Path.Combine(folder.FullName, "command"), script);
         await _input.Writer.WriteAsync(Encoding.ASCII.GetBytes($"{number} {(int)limit.TotalSeconds}\n"));
         string mark = $"@@done {number} ";
@@ -108,7 +109,7 @@ internal sealed class LabSession : IAsyncDisposable
         }
 
         _end.Dispose();
-        _folder.Delete(recursive: true);
+        _folder.Dispose();
     }
 
     // The documented devices, and beside them at 0000:07:00.0 a network controller with an expansion ROM, and below a root port of their own two functions of

@@ -38,16 +38,10 @@ internal sealed record OvmfImage(string Code, string Variables)
     /// <summary>Runs it as one image, which is what the two banks are one after the other.</summary>
     public async Task<FirmwareRun> BootUnifiedAsync(string last, params string[] arguments)
     {
-        string file = Path.GetTempFileName();
-        try
-        {
-            await File.WriteAllBytesAsync(file, [.. await File.ReadAllBytesAsync(Variables), .. await File.ReadAllBytesAsync(Code)]);
-            return await StartAsync(file, last, arguments);
-        }
-        finally
-        {
-            File.Delete(file);
-        }
+        using TemporaryFile scratch = new([]);
+        string file = scratch.Path;
+        await File.WriteAllBytesAsync(file, [.. await File.ReadAllBytesAsync(Variables), .. await File.ReadAllBytesAsync(Code)]);
+        return await StartAsync(file, last, arguments);
     }
 
     // The 64-bit build makes page tables for all addresses that the processor has; without 1 GiB pages those of 48 bits fill more than all of this RAM.

@@ -24,17 +24,11 @@ public class KvmSystemTests
     [Fact]
     public void A_file_that_may_not_be_opened_is_a_sentence_too()
     {
-        string path = Path.GetTempFileName();
-        try
-        {
-            File.SetUnixFileMode(path, UnixFileMode.None);
-            Unprivileged.Run(() =>
-                Assert.Contains("group kvm", Assert.Throws<ApertureException>(() => KvmSystem.Open(path)).Message, StringComparison.Ordinal));
-        }
-        finally
-        {
-            File.Delete(path);
-        }
+        using TemporaryFile scratch = new([]);
+        string path = scratch.Path;
+        File.SetUnixFileMode(path, UnixFileMode.None);
+        Unprivileged.Run(() =>
+            Assert.Contains("group kvm", Assert.Throws<ApertureException>(() => KvmSystem.Open(path)).Message, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -76,18 +70,11 @@ public class KvmSystemTests
     [InlineData("processor\t: 0\n", false)]
     public void Kvm_pvm_counts_only_where_the_processor_shows_no_virtualisation(string cpuInfo, bool softwareOnly)
     {
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-probe");
-        try
-        {
-            string file = Path.Combine(folder.FullName, "cpuinfo");
-            File.WriteAllText(file, cpuInfo);
-            Assert.Equal(softwareOnly, AbilityProbe.IsSoftwareOnly(folder.FullName, file));
-            Assert.False(AbilityProbe.IsSoftwareOnly(Path.Combine(folder.FullName, "absent"), file));
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        using TemporaryFolder folder = new();
+        string file = Path.Combine(folder.Path, "cpuinfo");
+        File.WriteAllText(file, cpuInfo);
+        Assert.Equal(softwareOnly, AbilityProbe.IsSoftwareOnly(folder.Path, file));
+        Assert.False(AbilityProbe.IsSoftwareOnly(Path.Combine(folder.Path, "absent"), file));
     }
 
     [Fact]

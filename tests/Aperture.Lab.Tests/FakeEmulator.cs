@@ -5,11 +5,11 @@ namespace Aperture.Lab.Tests;
 /// <summary>A shell script in the emulator's place, in a folder of its own together with artefacts and a lock file.</summary>
 internal sealed class FakeEmulator : IDisposable
 {
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("aperture-fake-");
+    private readonly TemporaryFolder _folder = new();
 
     public FakeEmulator(string body)
     {
-        Program = Path.Combine(_folder.FullName, "emulator");
+        Program = Path.Combine(_folder.Path, "emulator");
         // Every fake records its id, so that a test sees whether it still runs, and the folder it was given.
         File.WriteAllText(Program,
             $"#!/bin/sh\necho $$ >>'{PidFile}'\nfor a; do case $a in *lab.run=*) echo \"${{a#*lab.run=}}\" >>'{RunFile}';; esac; done\n{body}\n");
@@ -20,15 +20,15 @@ internal sealed class FakeEmulator : IDisposable
 
     public string Program { get; }
 
-    public LabArtifacts Artifacts => new(_folder.FullName);
+    public LabArtifacts Artifacts => new(_folder.Path);
 
     public StringWriter Progress { get; } = new();
 
-    public string LockPath => Path.Combine(_folder.FullName, "lock");
+    public string LockPath => Path.Combine(_folder.Path, "lock");
 
-    private string PidFile => Path.Combine(_folder.FullName, "pids");
+    private string PidFile => Path.Combine(_folder.Path, "pids");
 
-    private string RunFile => Path.Combine(_folder.FullName, "runs");
+    private string RunFile => Path.Combine(_folder.Path, "runs");
 
     public LabRunner Runner(StartLimits? limits = null) =>
         new(Artifacts, Progress) { Emulator = Program, LockPath = LockPath, Limits = limits ?? StartLimits.Default };
@@ -59,6 +59,6 @@ internal sealed class FakeEmulator : IDisposable
     public void Dispose()
     {
         Progress.Dispose();
-        _folder.Delete(recursive: true);
+        _folder.Dispose();
     }
 }

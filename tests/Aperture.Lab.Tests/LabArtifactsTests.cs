@@ -9,19 +9,12 @@ public sealed class LabArtifactsTests
     [Fact]
     public void The_checkout_that_holds_the_program_has_the_artefacts()
     {
-        DirectoryInfo checkout = Directory.CreateTempSubdirectory("aperture-checkout-");
-        try
-        {
-            File.WriteAllText(Path.Combine(checkout.FullName, "aperture"), "");
-            checkout.CreateSubdirectory("lab");
-            File.WriteAllText(Path.Combine(checkout.FullName, "lab", "prepare"), "");
-            string program = checkout.CreateSubdirectory("src/Aperture.Cli/bin/Release/net10.0").FullName + "/";
-            Assert.Equal(Path.Combine(checkout.FullName, ".cache", "lab"), LabArtifacts.Locate(null, program, "/elsewhere").Folder);
-        }
-        finally
-        {
-            checkout.Delete(recursive: true);
-        }
+        using TemporaryFolder checkout = new();
+        File.WriteAllText(Path.Combine(checkout.Path, "aperture"), "");
+        Directory.CreateDirectory(checkout.In("lab"));
+        File.WriteAllText(Path.Combine(checkout.Path, "lab", "prepare"), "");
+        string program = Directory.CreateDirectory(checkout.In("src/Aperture.Cli/bin/Release/net10.0")).FullName + "/";
+        Assert.Equal(Path.Combine(checkout.Path, ".cache", "lab"), LabArtifacts.Locate(null, program, "/elsewhere").Folder);
     }
 
     [Fact]

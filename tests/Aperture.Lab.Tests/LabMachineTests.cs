@@ -39,31 +39,24 @@ public sealed class LabMachineTests
     public async Task The_Lab_passes_every_byte_of_input_and_output_and_writes_only_to_exports()
     {
         SkipUnlessReady();
-        DirectoryInfo scratch = Directory.CreateTempSubdirectory("aperture lab,test-");
-        try
+        using TemporaryFolder scratch = new(" lab,test");
+        string export = Directory.CreateDirectory(Path.Combine(scratch.Path, "export")).FullName;
+        string other = Directory.CreateDirectory(Path.Combine(scratch.Path, "other")).FullName;
+        byte[] input = new byte[300_000];
+        new Random(1).NextBytes(input);
+        using MemoryStream source = new(input);
+        using MemoryStream output = new();
+        using MemoryStream error = new();
+        LabRun run = Shell("""cat; echo kept >"$1/file"; echo lost >"$2/file" && cat "$2/file" >&2""", export, other) with
         {
-            string export = Directory.CreateDirectory(Path.Combine(scratch.FullName, "export")).FullName;
-            string other = Directory.CreateDirectory(Path.Combine(scratch.FullName, "other")).FullName;
-            byte[] input = new byte[300_000];
-            new Random(1).NextBytes(input);
-            using MemoryStream source = new(input);
-            using MemoryStream output = new();
-            using MemoryStream error = new();
-            LabRun run = Shell("""cat; echo kept >"$1/file"; echo lost >"$2/file" && cat "$2/file" >&2""", export, other) with
-            {
-                WritableDirectories = [export],
-            };
-            int code = await Runner().RunAsync(run, new LabStreams(source, output, error), TestContext.Current.CancellationToken);
-            Assert.Equal(0, code);
-            Assert.True(output.ToArray().AsSpan().SequenceEqual(input), $"{output.Length} bytes came back of {input.Length}");
-            Assert.Equal("kept\n", File.ReadAllText(Path.Combine(export, "file")));
-            Assert.Equal("lost\n", System.Text.Encoding.UTF8.GetString(error.ToArray()));
-            Assert.False(File.Exists(Path.Combine(other, "file")));
-        }
-        finally
-        {
-            scratch.Delete(recursive: true);
-        }
+            WritableDirectories = [export],
+        };
+        int code = await Runner().RunAsync(run, new LabStreams(source, output, error), TestContext.Current.CancellationToken);
+        Assert.Equal(0, code);
+        Assert.True(output.ToArray().AsSpan().SequenceEqual(input), $"{output.Length} bytes came back of {input.Length}");
+        Assert.Equal("kept\n", File.ReadAllText(Path.Combine(export, "file")));
+        Assert.Equal("lost\n", System.Text.Encoding.UTF8.GetString(error.ToArray()));
+        Assert.False(File.Exists(Path.Combine(other, "file")));
     }
 
     [Fact]

@@ -43,21 +43,14 @@ internal static class CProbe
         }
 
         program.Append("    return 0;\n}\n");
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-abi");
-        try
-        {
-            string source = Path.Combine(folder.FullName, "probe.c");
-            string binary = Path.Combine(folder.FullName, "probe");
-            File.WriteAllText(source, program.ToString());
-            Run(FindCompiler()!, "-Wall", "-Werror", "-o", binary, source);
-            string[] lines = Run(binary).Split('\n', StringSplitOptions.RemoveEmptyEntries);
-            Assert.Equal(all.Length, lines.Length);
-            return all.Zip(lines).ToDictionary(pair => pair.First, pair => ulong.Parse(pair.Second, CultureInfo.InvariantCulture));
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        using TemporaryFolder folder = new();
+        string source = Path.Combine(folder.Path, "probe.c");
+        string binary = Path.Combine(folder.Path, "probe");
+        File.WriteAllText(source, program.ToString());
+        Run(FindCompiler()!, "-Wall", "-Werror", "-o", binary, source);
+        string[] lines = Run(binary).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(all.Length, lines.Length);
+        return all.Zip(lines).ToDictionary(pair => pair.First, pair => ulong.Parse(pair.Second, CultureInfo.InvariantCulture));
     }
 
     private static string? FindCompiler() =>

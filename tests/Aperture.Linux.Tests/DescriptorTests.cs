@@ -19,25 +19,19 @@ public class DescriptorTests
     [Fact]
     public void What_was_written_is_read_back()
     {
-        string path = Path.GetTempFileName();
-        try
+        using TemporaryFile scratch = new([]);
+        string path = scratch.Path;
+        using (SafeFileDescriptor file = FileDescriptors.Open(path, OpenFlags.ReadWrite))
         {
-            using (SafeFileDescriptor file = FileDescriptors.Open(path, OpenFlags.ReadWrite))
-            {
-                Assert.Equal(5, FileDescriptors.TryWrite(file, "hello"u8));
-            }
+            Assert.Equal(5, FileDescriptors.TryWrite(file, "hello"u8));
+        }
 
-            using SafeFileDescriptor again = FileDescriptors.Open(path, OpenFlags.ReadOnly);
-            byte[] buffer = new byte[16];
-            Assert.Equal(5, FileDescriptors.TryRead(again, buffer));
-            Assert.Equal("hello", Encoding.ASCII.GetString(buffer, 0, 5));
-            Assert.Equal(0, FileDescriptors.TryRead(again, buffer));
-            Assert.Equal(-Errno.EBADF, FileDescriptors.TryWrite(again, buffer));
-        }
-        finally
-        {
-            File.Delete(path);
-        }
+        using SafeFileDescriptor again = FileDescriptors.Open(path, OpenFlags.ReadOnly);
+        byte[] buffer = new byte[16];
+        Assert.Equal(5, FileDescriptors.TryRead(again, buffer));
+        Assert.Equal("hello", Encoding.ASCII.GetString(buffer, 0, 5));
+        Assert.Equal(0, FileDescriptors.TryRead(again, buffer));
+        Assert.Equal(-Errno.EBADF, FileDescriptors.TryWrite(again, buffer));
     }
 
     [Fact]

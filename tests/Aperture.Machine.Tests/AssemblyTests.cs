@@ -2,6 +2,7 @@ using Aperture.Configuration;
 using Aperture.Hypervisor;
 using Aperture.Machine.Control;
 using Aperture.Machine.Tests.Fakes;
+using Aperture.Watch;
 
 namespace Aperture.Machine.Tests;
 
@@ -14,11 +15,11 @@ public sealed class AssemblyTests : IDisposable
     private const byte TestDevice = 4;
     private const uint BarAddress = 0xE000_0000;
     private const uint Scratch = 0x10;
-    private readonly string _folder = Directory.CreateTempSubdirectory("aperture-assembly-tests").FullName;
+    private readonly TemporaryFolder _folder = new();
 
-    private string Events => Path.Join(_folder, "events");
+    private string Events => Path.Join(_folder.Path, "events");
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     [Fact]
     public void A_backend_without_vCPUs_and_slots_answers_a_guest_that_another_runs()
@@ -90,7 +91,7 @@ public sealed class AssemblyTests : IDisposable
     public void What_is_wrong_with_the_command_line_is_told_before_what_is_wrong_with_the_host()
     {
         FakeHypervisor hypervisor = new(FakeHypervisor.Kind.Whole, (_, _) => { }) { Refusal = "the fake refuses." };
-        ApertureException wrong = Assert.Throws<ApertureException>(() => Create(hypervisor, "--firmware", Path.Join(_folder, "absent.rom")));
+        ApertureException wrong = Assert.Throws<ApertureException>(() => Create(hypervisor, "--firmware", Path.Join(_folder.Path, "absent.rom")));
         Assert.Contains("absent.rom", wrong.Message, StringComparison.Ordinal);
         Assert.True(hypervisor.IsDisposed);
         hypervisor = new(FakeHypervisor.Kind.Whole, (_, _) => { }) { Refusal = "the fake refuses." };
@@ -108,6 +109,30 @@ public sealed class AssemblyTests : IDisposable
         Assert.True(hypervisor.IsDisposed);
     }
 
+    [Theory]
+    [InlineData("--serial file=", "")]
+    [InlineData("--events ", "")]
+    [InlineData("--device debugcon,file=", "")]
+    [InlineData("--device vga,rom=none,text=", "")]
+    [InlineData("--screenshot ", "--device vga,rom=none")]
+    public void A_pipe_that_nobody_reads_is_waited_for_with_a_sentence_until_the_user_ends_the_wait(string output, string device)
+    {
+        using TemporaryFolder folder = new();
+        using CancellationTokenSource end = new();
+        EventHub hub = new(TimeProvider.System);
+        Person person = new(end.Cancel);
+        hub.Subscribe(person);
+        FakeHypervisor hypervisor = new(FakeHypervisor.Kind.Whole, (cpu, _) => cpu.PortWrite(ExitPort, 1, 1));
+        string[] wanted = [output + folder.Pipe("pipe"), .. device.Length > 0 ? new[] { device } : []];
+        Assert.ThrowsAny<OperationCanceledException>(() =>
+        {
+            using VirtualMachine machine = Create(hypervisor, hub, wanted, end.Token);
+            machine.Run();
+        });
+        Assert.Equal([$"{folder.In("pipe")} is a pipe that nobody reads: waiting for a reader."], person.Heard);
+        Assert.True(hypervisor.IsDisposed);
+    }
+
     [Fact]
     public void A_request_made_before_there_are_vCPUs_is_not_lost()
     {
@@ -120,22 +145,25 @@ public sealed class AssemblyTests : IDisposable
         Assert.Equal("early", requests.Current().Reason);
     }
 
-    private VirtualMachine Create(FakeHypervisor hypervisor, params string[] option)
+    private VirtualMachine Create(FakeHypervisor hypervisor, params string[] option) =>
+        Create(hypervisor, null, option.Length == 2 ? [string.Join(" ", option)] : [], CancellationToken.None);
+
+    private VirtualMachine Create(FakeHypervisor hypervisor, EventHub? hub, string[] others, CancellationToken cancellation)
     {
-        string firmware = Path.Join(_folder, "firmware.rom");
+        string firmware = Path.Join(_folder.Path, "firmware.rom");
         File.WriteAllBytes(firmware, new byte[0x1_0000]);
         List<Setting> options =
         [
             new("--firmware", firmware), new("--serial", "null"), new("--memory", "16M"), new("--device", "debug-exit"), new("--events", Events),
             new("--device", "test,id=t0,addr=04.0,bar0=mem32:4K:trap"),
         ];
-        if (option.Length == 2)
+        foreach (string[] option in others.Select(o => o.Split(' ', 2)))
         {
             options.RemoveAll(o => o.Name == option[0] && option[0] != "--device");
             options.Add(new(option[0], option[1]));
         }
 
-        return VirtualMachine.Create(ConfigReader.Read(options), TimeProvider.System, hypervisor);
+        return VirtualMachine.Create(ConfigReader.Read(options), TimeProvider.System, hypervisor, hub, cancellation);
     }
 
     private static uint ReadConfig(IVcpuExits cpu, byte device, uint offset)
@@ -150,6 +178,24 @@ public sealed class AssemblyTests : IDisposable
         cpu.PortWrite(ConfigData, 4, BarAddress);
         cpu.PortWrite(ConfigAddress, 4, 0x8000_0004 | TestDevice << 11);
         cpu.PortWrite(ConfigData, 2, 2);
+    }
+
+    /// <summary>Hears notices, and does something about each.</summary>
+    private sealed class Person(Action acts) : IEventSubscriber
+    {
+        public List<string> Heard { get; } = [];
+
+        public bool TakesEvents => false;
+
+        public void Take(in WatchedEvent happened)
+        {
+            Heard.Add(happened.Notice!);
+            acts();
+        }
+
+        public void Flush()
+        {
+        }
     }
 
     private sealed class Stoppable : IVcpus

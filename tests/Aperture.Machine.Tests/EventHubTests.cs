@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Aperture.Linux;
 using Aperture.Watch;
 
 namespace Aperture.Machine.Tests;
@@ -74,7 +75,7 @@ public class EventHubTests
         EventHub hub = new(TimeProvider.System);
         Listener person = new(false);
         hub.Subscribe(person);
-        using (hub.Subscribe(EventLog.Open("/dev/full", hub)))
+        using (hub.Subscribe(EventLog.Open("/dev/full", new OutputFiles(Assert.Fail), hub)))
         {
             for (int i = 0; i < 10; i++)
             {

@@ -1,5 +1,7 @@
+using Aperture.Board.Pc;
 using Aperture.Machine.Tests.Fakes;
 using Aperture.Machine.Verification;
+using Aperture.Memory;
 
 namespace Aperture.Machine.Tests;
 
@@ -205,6 +207,46 @@ public sealed class MapVerifierTests
             ["x bar0: x.bar0", "x.bar0 bar0: x.bar0.bar0", "x.bar0 bar1: x.bar0.bar1"],
             found.Functions.SelectMany(f => f.Bars.Select(b => $"{f.Name} bar{b.Index}: {string.Join(' ', b.Owners)}")));
         Assert.Empty(MapVerifier.Compare(MapPromise.Of(board.Map, isDirect: true), found));
+    }
+
+    [Fact]
+    public void A_map_that_is_collected_while_flash_changes_its_mode_has_slots_that_fit_its_view()
+    {
+        using TemporaryFile variables = new(new byte[0x2_0000]);
+        using TestBoard board = TestBoard.WithFlash(VariableBank.Open(variables.Path, null, snapshot: true, Assert.Fail));
+        MapCollector collector = new(board.Board, board.Slots, new WriteHistory(TimeProvider.System, board.Events), null);
+        MapPromise promise = MapPromise.Of(board.Map, isDirect: false);
+        ulong flash = GuestRam.HighBase.Value - board.Firmware!.Size - 0x2_0000;
+        Assert.Equal("flash-variables", board.Answers(flash));
+
+        // Somebody looks at the map in the middle of each change.
+        bool over = false;
+        List<MapDifference> differences = [];
+        using SemaphoreSlim changing = new(0);
+        Thread looker = new(() =>
+        {
+            while (changing.Wait(Timeout.Infinite) && !Volatile.Read(ref over))
+            {
+                differences.AddRange(MapVerifier.Compare(promise, collector.Collect()));
+            }
+        });
+        looker.Start();
+        board.Host.Inside = () =>
+        {
+            changing.Release();
+            Thread.Yield();
+        };
+        for (int i = 0; i < 2000; i++)
+        {
+            board.Store(flash, 0x70, 1);
+            board.Store(flash, 0xFF, 1);
+        }
+
+        board.Host.Inside = null;
+        Volatile.Write(ref over, true);
+        changing.Release();
+        looker.Join();
+        Assert.Empty(differences);
     }
 
     private static MapFindings WithBar(Func<FoundBar, FoundBar> change) =>

@@ -94,25 +94,19 @@ public class MirrorTests
         }
 
         // lspci prints a VF BAR's address; its size is known from the kernel's list only, so the tree stands on disk.
-        string root = Directory.CreateTempSubdirectory("aperture-mirror-").FullName;
-        try
-        {
-            string place = Path.Join(root, "sys/bus/pci/devices/0000:00:02.0");
-            Directory.CreateDirectory(place);
-            File.WriteAllBytes(Path.Join(place, "config"), config);
-            const string Empty = "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
-            string vf = $"0x{0x3A00_0000_0000:x16} 0x{0x3A00_0000_0000 + 8 * (2 << 20) - 1:x16} 0x000000000014220c\n";
-            File.WriteAllText(Path.Join(place, "resource"), string.Concat(Enumerable.Repeat(Empty, 7)) + vf + string.Concat(Enumerable.Repeat(Empty, 5)));
-            MirrorPlan plan = Check.Plan(HostReader.Read(root));
-            Assert.Empty(plan.Result.Conflicts);
-            Assert.True(plan.Result.Require().TryGetFunction("0000:00:02.0", out FunctionPlacement? placed));
-            BarPlacement bar = Assert.Single(placed.Bars);
-            Assert.Equal((BarIndex.Vf0, 0x3A00_0000_0000UL, 16UL << 20), (bar.Demand.Index, bar.Address.Value, bar.Range.Size));
-        }
-        finally
-        {
-            Directory.Delete(root, recursive: true);
-        }
+        using TemporaryFolder scratch = new();
+        string root = scratch.Path;
+        string place = Path.Join(root, "sys/bus/pci/devices/0000:00:02.0");
+        Directory.CreateDirectory(place);
+        File.WriteAllBytes(Path.Join(place, "config"), config);
+        const string Empty = "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
+        string vf = $"0x{0x3A00_0000_0000:x16} 0x{0x3A00_0000_0000 + 8 * (2 << 20) - 1:x16} 0x000000000014220c\n";
+        File.WriteAllText(Path.Join(place, "resource"), string.Concat(Enumerable.Repeat(Empty, 7)) + vf + string.Concat(Enumerable.Repeat(Empty, 5)));
+        MirrorPlan plan = Check.Plan(HostReader.Read(root));
+        Assert.Empty(plan.Result.Conflicts);
+        Assert.True(plan.Result.Require().TryGetFunction("0000:00:02.0", out FunctionPlacement? placed));
+        BarPlacement bar = Assert.Single(placed.Bars);
+        Assert.Equal((BarIndex.Vf0, 0x3A00_0000_0000UL, 16UL << 20), (bar.Demand.Index, bar.Address.Value, bar.Range.Size));
     }
 
     [Fact]

@@ -5,7 +5,7 @@ namespace Aperture.Vfio.Tests;
 /// <summary>A host's sysfs and device nodes in a temporary folder.</summary>
 internal sealed class FakeHost : IDisposable
 {
-    private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("aperture-vfio");
+    private readonly TemporaryFolder _root = new();
 
     public FakeHost()
     {
@@ -54,11 +54,11 @@ internal sealed class FakeHost : IDisposable
         }
     }
 
-    public string InSys(string path) => Path.Combine(_root.FullName, "sys", path);
+    public string InSys(string path) => Path.Combine(_root.Path, "sys", path);
 
-    public void Dispose() => _root.Delete(recursive: true);
+    public void Dispose() => _root.Dispose();
 
-    private string InDev(string path) => Path.Combine(_root.FullName, "dev", path);
+    private string InDev(string path) => Path.Combine(_root.Path, "dev", path);
 
     private static void Touch(string path) => File.WriteAllText(path, "");
 }

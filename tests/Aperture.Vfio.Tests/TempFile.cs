@@ -3,14 +3,15 @@ namespace Aperture.Vfio.Tests;
 /// <summary>A file of zeros that stands for a device's regions.</summary>
 internal sealed class TempFile : IDisposable
 {
+    private readonly TemporaryFile _file = new([]);
+
     public TempFile(long size)
     {
-        Path = System.IO.Path.GetTempFileName();
         using FileStream file = File.OpenWrite(Path);
         file.SetLength(size);
     }
 
-    public string Path { get; }
+    public string Path => _file.Path;
 
-    public void Dispose() => File.Delete(Path);
+    public void Dispose() => _file.Dispose();
 }

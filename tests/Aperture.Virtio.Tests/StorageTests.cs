@@ -4,15 +4,15 @@ namespace Aperture.Virtio.Tests;
 
 public sealed class StorageTests : IDisposable
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("aperture-storage-").FullName;
+    private readonly TemporaryFolder _folder = new();
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     private string Image(int size, int seed = 1)
     {
         byte[] bytes = new byte[size];
         new Random(seed).NextBytes(bytes);
-        string path = Path.Combine(_folder, $"{size}-{seed}.img");
+        string path = Path.Combine(_folder.Path, $"{size}-{seed}.img");
         File.WriteAllBytes(path, bytes);
         return path;
     }
@@ -61,7 +61,7 @@ public sealed class StorageTests : IDisposable
         using RawImage first = RawImage.Open(path, readOnly: true);
         using RawImage second = RawImage.Open(path, readOnly: true);
         Assert.False(first.Write(0, [1]));
-        Assert.Throws<ApertureException>(() => RawImage.Open(Path.Combine(_folder, "none"), readOnly: true));
+        Assert.Throws<ApertureException>(() => RawImage.Open(Path.Combine(_folder.Path, "none"), readOnly: true));
     }
 
     [Fact]
@@ -123,10 +123,10 @@ public sealed class StorageTests : IDisposable
     [Fact]
     public void A_snapshots_file_has_no_name_while_it_is_used()
     {
-        string folder = Directory.CreateDirectory(Path.Combine(_folder, "snapshots")).FullName;
+        string folder = Directory.CreateDirectory(Path.Combine(_folder.Path, "snapshots")).FullName;
         using SnapshotOverlay disk = SnapshotOverlay.Create(RawImage.Open(Image(512), readOnly: true), folder);
         Assert.True(disk.Write(0, new byte[512]));
         Assert.Empty(Directory.GetFileSystemEntries(folder));
-        Assert.Throws<ApertureException>(() => SnapshotOverlay.Create(disk, Path.Combine(_folder, "missing")));
+        Assert.Throws<ApertureException>(() => SnapshotOverlay.Create(disk, Path.Combine(_folder.Path, "missing")));
     }
 }

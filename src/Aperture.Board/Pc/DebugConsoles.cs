@@ -1,4 +1,5 @@
 using Aperture.Devices.Serial;
+using Aperture.Linux;
 
 namespace Aperture.Board.Pc;
 
@@ -22,22 +23,29 @@ public sealed class DebugConsoles : IDisposable
     /// Opens the files, which start empty. <paramref name="stalls"/> gets one sentence when one takes nothing and bytes are lost; any thread.
     /// </summary>
     /// <exception cref="ApertureException">A file cannot be written.</exception>
-    public static DebugConsoles Open(IReadOnlyList<(ushort Port, string Path)> consoles, Action<string>? stalls = null)
+    /// <exception cref="OperationCanceledException">The wait for a pipe's reader was cancelled.</exception>
+    public static DebugConsoles Open(IReadOnlyList<(ushort Port, string Path)> consoles, OutputFiles files, Action<string>? stalls = null)
     {
         ArgumentNullException.ThrowIfNull(consoles);
+        ArgumentNullException.ThrowIfNull(files);
         DebugConsoles opened = new();
         try
         {
             foreach ((ushort port, string path) in consoles)
             {
                 StreamSerialBackend file = new(
-                    new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0),
+                    files.Create(path, FileShare.ReadWrite),
                     stalls: () => stalls?.Invoke($"{path} takes nothing: what the guest writes to its debug console is left out until it does."));
                 opened._files.Add(file);
                 opened._ports.Add(new DebugConsolePort(port, file));
             }
 
             return opened;
+        }
+        catch (OperationCanceledException)
+        {
+            opened.Dispose();
+            throw;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

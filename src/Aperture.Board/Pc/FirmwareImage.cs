@@ -29,10 +29,9 @@ public static class FirmwareImage
     {
         try
         {
-            FileInfo file = new(path);
-            if (file.Exists && file.Length is 0 or > MaxSize)
+            if (UserFile.Length(path) is { } length and (0 or > MaxSize))
             {
-                throw new ApertureException($"--firmware {path} has {file.Length} bytes; a firmware image has 1 byte to 16 MiB.");
+                throw new ApertureException($"--firmware {path} has {length} bytes; a firmware image has 1 byte to 16 MiB.");
             }
 
             return File.ReadAllBytes(path);

@@ -2,6 +2,7 @@ using Aperture.Devices.FwCfg;
 using Aperture.Devices.Pc;
 using Aperture.Devices.Serial;
 using Aperture.Memory;
+using Aperture.Pci;
 
 namespace Aperture.Board.Pc;
 
@@ -51,6 +52,9 @@ public sealed class PcBoard : IDisposable
 
     /// <summary>The register by which the operating system takes the machine over, for the tables; null without firmware.</summary>
     public AddressRange? HandoverPorts => _platform.HasFirmware ? new AddressRange(new GuestAddress(HandoverPort.Port), HandoverPort.Length) : null;
+
+    /// <summary>What the host bridge forwards now, and what wins over BARs. With the hierarchy's lock held.</summary>
+    public DecodeLimits DecodeLimits => _platform.Limits;
 
     /// <inheritdoc/>
     public void Dispose() => Board.Dispose();

@@ -32,18 +32,12 @@ public sealed class VariableBank : IDisposable
     /// <exception cref="ApertureException">It does not fit, or is not there.</exception>
     public static void Check(string path, string source, ulong codeSize)
     {
-        FileInfo file = new(source);
-        if (!file.Exists)
-        {
-            throw new ApertureException(
-                $"--firmware vars={path} does not exist; template=FILE makes it as a copy of what the firmware came with (such as OVMF_VARS_4M.fd).");
-        }
-
-        ulong size = (ulong)file.Length;
+        ulong size = LengthOf(path, source) ?? throw new ApertureException(
+            $"--firmware vars={path} does not exist; template=FILE makes it as a copy of what the firmware came with (such as OVMF_VARS_4M.fd).");
         if (size == 0 || size % PflashDevice.BlockSize != 0 || codeSize >= FlashWindow || size > FlashWindow - codeSize)
         {
             throw new ApertureException(
-                $"--firmware vars={file} has {ByteSize.Format(size)}; with {ByteSize.Format(codeSize)} of code it must be "
+                $"--firmware vars={source} has {ByteSize.Format(size)}; with {ByteSize.Format(codeSize)} of code it must be "
                 + $"a multiple of {ByteSize.Format(PflashDevice.BlockSize)} and both at most {ByteSize.Format(FlashWindow)}.");
         }
     }
@@ -78,6 +72,18 @@ public sealed class VariableBank : IDisposable
             file?.Dispose();
             content?.Dispose();
             throw e as ApertureException ?? new ApertureException($"--firmware vars={path} cannot be read: {e.Message}", innerException: e);
+        }
+    }
+
+    private static ulong? LengthOf(string path, string source)
+    {
+        try
+        {
+            return UserFile.Length(source);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ApertureException($"--firmware vars={path} cannot be read: {e.Message}", innerException: e);
         }
     }
 

@@ -1,20 +1,29 @@
+using Aperture.Linux;
+
 namespace Aperture.Cli.Demo;
 
 /// <summary>Where the demo's guests write: the user's directory, or one that goes with the demo.</summary>
 internal sealed class DemoFolder : IDisposable
 {
-    private readonly DirectoryInfo _directory;
-    private readonly bool _keep;
+    private readonly string _directory;
+    private readonly ScratchFolder? _temporary;
 
-    private DemoFolder(DirectoryInfo directory, bool keep) => (_directory, _keep) = (directory, keep);
+    private DemoFolder(string directory, ScratchFolder? temporary) => (_directory, _temporary) = (directory, temporary);
 
     /// <summary>Makes the folder: <paramref name="kept"/>, or a temporary one when that is null.</summary>
-    public static DemoFolder Make(string? kept) =>
-        kept is null ? new DemoFolder(Directory.CreateTempSubdirectory("aperture-demo-"), keep: false)
-            : new DemoFolder(Directory.CreateDirectory(kept), keep: true);
+    public static DemoFolder Make(string? kept)
+    {
+        if (kept is not null)
+        {
+            return new DemoFolder(Directory.CreateDirectory(kept).FullName, null);
+        }
+
+        ScratchFolder temporary = new("aperture-demo-");
+        return new DemoFolder(temporary.Path, temporary);
+    }
 
     /// <summary>The path of a file in it.</summary>
-    public string File(string name) => Path.Combine(_directory.FullName, name);
+    public string File(string name) => Path.Combine(_directory, name);
 
     /// <summary>The lines of a file in it; none when the guest never made it.</summary>
     public string[] Lines(string name) => System.IO.File.Exists(File(name)) ? System.IO.File.ReadAllLines(File(name)) : [];
@@ -33,11 +42,5 @@ internal sealed class DemoFolder : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        if (!_keep)
-        {
-            _directory.Delete(recursive: true);
-        }
-    }
+    public void Dispose() => _temporary?.Dispose();
 }

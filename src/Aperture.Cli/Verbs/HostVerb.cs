@@ -4,6 +4,7 @@ using Aperture.Host.Analysis;
 using Aperture.Host.Capture;
 using Aperture.Host.Model;
 using Aperture.Host.Reports;
+using Aperture.Linux;
 
 namespace Aperture.Cli.Verbs;
 
@@ -117,10 +118,23 @@ internal static class HostVerb
             throw new ApertureException(file.Length == 0 ? "--save needs a file name." : $"--save captures this machine, so {Description} cannot go with it.");
         }
 
-        HostCaptureSummary saved = HostCapture.Save("/", file);
+        HostCaptureSummary saved = OutputFiles.IsPipe(file) ? SaveToPipe(file) : HostCapture.Save("/", file);
         Console.Out.Write($"{file}: {saved.Functions} functions, {saved.FullConfigs} of them with all of their configuration space, {saved.IommuGroups} IOMMU "
             + "groups\n");
         return 0;
+    }
+
+    private static HostCaptureSummary SaveToPipe(string path)
+    {
+        try
+        {
+            using FileStream pipe = new OutputFiles(sentence => Console.Error.WriteLine($"aperture: {sentence}")).Create(path, FileShare.ReadWrite);
+            return HostCapture.Write("/", pipe);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new ApertureException($"{path}: cannot be written: {error.Message}", ApertureException.ConfigurationError, error);
+        }
     }
 
     private static PciAddress Address(string option, string text) => PciAddress.TryParse(text, out PciAddress address)

@@ -1,6 +1,7 @@
 using Aperture.Cli.CommandLine;
 using Aperture.Configuration;
 using Aperture.Emission;
+using Aperture.Linux;
 using Aperture.Placement.Map;
 using Aperture.Report;
 
@@ -103,9 +104,11 @@ internal static class PlanVerb
     {
         foreach (string note in notes)
         {
-            Console.Error.WriteLine($"aperture: note: {note}");
+            Tell($"note: {note}");
         }
     }
+
+    private static void Tell(string sentence) => Console.Error.WriteLine($"aperture: {sentence}");
 
     private static void Write(ParsedArguments arguments, string text)
     {
@@ -117,7 +120,8 @@ internal static class PlanVerb
 
         try
         {
-            File.WriteAllText(path, text);
+            using StreamWriter file = new(new OutputFiles(Tell).Create(path, FileShare.Read));
+            file.Write(text);
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {

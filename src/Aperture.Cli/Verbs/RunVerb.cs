@@ -45,10 +45,12 @@ internal static class RunVerb
     {
         VirtualMachine? running = null;
         int signal = 0;
+        using CancellationTokenSource waits = new();
         void OnSignal(PosixSignalContext context)
         {
             context.Cancel = true;
             signal = context.Signal switch { PosixSignal.SIGHUP => 1, PosixSignal.SIGINT => 2, _ => 15 };
+            waits.Cancel();
             Volatile.Read(ref running)?.Stop($"{context.Signal} was received");
         }
 
@@ -58,20 +60,32 @@ internal static class RunVerb
         using PosixSignalRegistration hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnSignal);
         EventHub events = new(TimeProvider.System);
         using IDisposable notices = events.Subscribe(new NoticePrinter(Program.Streams.Error));
-        using VirtualMachine machine = VirtualMachine.Create(config, TimeProvider.System, events);
-        Volatile.Write(ref running, machine);
-        if (Volatile.Read(ref signal) != 0)
+        try
         {
-            machine.Stop("a signal was received");
+            return RunToEnd();
+        }
+        catch (OperationCanceledException) when (Volatile.Read(ref signal) != 0)
+        {
+            return 128 + signal;
         }
 
-        MachineOutcome outcome = machine.Run();
-        if (outcome.Failed)
+        int RunToEnd()
         {
-            throw new ApertureException(outcome.Reason, ApertureException.HostFailure);
-        }
+            using VirtualMachine machine = VirtualMachine.Create(config, TimeProvider.System, events, waits.Token);
+            Volatile.Write(ref running, machine);
+            if (Volatile.Read(ref signal) != 0)
+            {
+                machine.Stop("a signal was received");
+            }
 
-        return signal != 0 ? 128 + signal : outcome.ExitCode;
+            MachineOutcome outcome = machine.Run();
+            if (outcome.Failed)
+            {
+                throw new ApertureException(outcome.Reason, ApertureException.HostFailure);
+            }
+
+            return signal != 0 ? 128 + signal : outcome.ExitCode;
+        }
     }
 
     private static bool UseLab(MachineConfig config, out string? notice)
@@ -148,7 +162,8 @@ internal static class RunVerb
 
     private static string DirectoryOf(string path)
     {
-        string directory = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
+        // A link stays; what it leads to is written.
+        string directory = Path.GetDirectoryName(Path.GetFullPath(UserFile.Behind(path))) ?? "/";
         return Directory.Exists(directory)
             ? directory
             : throw new ApertureException($"{path} cannot be written: the folder {directory} does not exist.");

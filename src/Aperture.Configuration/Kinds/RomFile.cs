@@ -14,9 +14,21 @@ internal static class RomFile
     /// </summary>
     public static uint SizeFor(string path)
     {
-        FileInfo file = new(path);
-        return file.Exists && file.Length > 0 && (ulong)file.Length <= Largest
-            ? Math.Max(BitOperations.RoundUpToPowerOf2((uint)file.Length), (uint)BarRules.SmallestSize(BarKind.Rom))
+        return LengthOf(path) is > 0 and { } length && length <= Largest
+            ? Math.Max(BitOperations.RoundUpToPowerOf2((uint)length), (uint)BarRules.SmallestSize(BarKind.Rom))
             : 0;
+    }
+
+    private static ulong? LengthOf(string path)
+    {
+        try
+        {
+            return UserFile.Length(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Whoever reads the file says why it cannot be read.
+            return null;
+        }
     }
 }

@@ -1,3 +1,5 @@
+using Aperture.Linux;
+
 namespace Aperture.Devices.Display;
 
 /// <summary>A picture of a screen.</summary>
@@ -11,11 +13,12 @@ public sealed record ScreenImage(int Width, int Height, byte[] Pixels)
 
     /// <summary>Writes the picture as a PNG file, replacing what was there.</summary>
     /// <exception cref="ApertureException">The file cannot be written.</exception>
-    public void SavePng(string path)
+    /// <exception cref="OperationCanceledException">The wait for a pipe's reader was cancelled.</exception>
+    public void SavePng(string path, OutputFiles files)
     {
         try
         {
-            using FileStream file = File.Create(path);
+            using FileStream file = files.Create(path, FileShare.None);
             PngWriter.Write(file, this);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

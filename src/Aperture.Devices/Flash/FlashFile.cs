@@ -65,9 +65,9 @@ public sealed class FlashFile : IFlashStore, IDisposable
         SafeFileHandle? handle = null;
         try
         {
-            if (template is not null && !File.Exists(path))
+            if (template is not null && !UserFile.Exists(path))
             {
-                CopyTemplate(template, path);
+                MakeFrom(template, path);
             }
 
             // No sharing: an advisory lock that keeps a second machine away from the same variables.
@@ -192,6 +192,18 @@ public sealed class FlashFile : IFlashStore, IDisposable
             _closed = true;
             _handle.Dispose();
         }
+    }
+
+    // Where a link is that leads nowhere yet, the file is made where it leads.
+    private static void MakeFrom(string template, string path)
+    {
+        string target = UserFile.Behind(path);
+        if (target != path && !Directory.Exists(System.IO.Path.GetDirectoryName(target)))
+        {
+            throw new ApertureException($"flash variables {path} cannot be made: it is a link to {target}, whose folder does not exist");
+        }
+
+        CopyTemplate(template, target);
     }
 
     // Under a name of its own first, so that a copy that broke off is never taken for the variables; one that nobody can have prepared a link at.

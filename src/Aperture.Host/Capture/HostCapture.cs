@@ -24,7 +24,7 @@ public static class HostCapture
     {
         try
         {
-            string target = Behind(path);
+            string target = UserFile.Behind(path);
             using SafeFileHandle? there = Path.Exists(target) ? File.OpenHandle(target, FileMode.Open, FileAccess.Write, FileShare.ReadWrite) : null;
             if (there is null || IsOrdinary(there))
             {
@@ -47,13 +47,6 @@ public static class HostCapture
         using GZipStream packed = new(output, CompressionLevel.Optimal, leaveOpen: true);
         using TarWriter tar = new(packed, TarEntryFormat.Gnu, leaveOpen: true);
         return new TreeCopy(new DirectoryTree(root), tar).Copy();
-    }
-
-    // Where the links end; the file there need not exist.
-    private static string Behind(string path)
-    {
-        FileInfo file = new(path);
-        return file.LinkTarget is null ? path : file.ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? path;
     }
 
     // Of what a user can name here, only an ordinary file has a length that can be set (ftruncate(2)). The runtime tells no more of a file's kind.

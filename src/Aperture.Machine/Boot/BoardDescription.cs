@@ -7,6 +7,7 @@ using Aperture.Firmware.Platform;
 using Aperture.Pci;
 using Aperture.Pci.Ports;
 using Aperture.Pci.Registers;
+using Aperture.Placement;
 using Aperture.Placement.Map;
 using Aperture.Placement.Platforms;
 
@@ -64,14 +65,14 @@ internal static class BoardDescription
     }
 
     /// <summary>
-    /// The board as firmware has programmed it; <paramref name="map"/> has the 64-bit window that it gets when firmware used none.
+    /// The board as firmware has programmed it; <paramref name="map"/> has the 64-bit windows that it gets in any case.
     /// </summary>
     private static PlatformDescription Programmed(MachineConfig config, PcBoard pc, PlacementMap map)
     {
         PciBoard board = pc.Board;
         AddressRange? ecam = board.Chipset.Ecam;
         byte lastBus = ecam is { } window ? (byte)((window.Size >> 20) - 1) : byte.MaxValue;
-        HostBridgeWindows windows = new(0, lastBus, HostBridgeWindows.StandardIo, Low(board, ecam), High(board, map));
+        HostBridgeWindows windows = new(0, lastBus, HostBridgeWindows.StandardIo, Low(board, ecam), High(pc, map));
         PlatformDescription platform = Of(config, board.Ram, windows);
         return platform with { Ecam = ecam is { } range ? new EcamRegion(range, 0, 0, lastBus) : null };
     }
@@ -106,9 +107,11 @@ internal static class BoardDescription
         }
     }
 
-    // Around everything that firmware put above 4 GiB, BARs and bridge windows alike; where it put nothing, the plan's.
-    private static List<AddressRange> High(PciBoard board, PlacementMap map)
+    // Around everything that firmware put above 4 GiB, BARs and bridge windows alike, joined with the plan's windows: what lost its place to a pin needs room
+    // that no BAR decodes yet. Only what the host bridge forwards, and nothing that wins over BARs.
+    private static IReadOnlyList<AddressRange> High(PcBoard pc, PlacementMap map)
     {
+        PciBoard board = pc.Board;
         ulong ramEnd = board.Ram.Max(r => r.Last.Value) + 1;
         ulong floor = Math.Max(PlatformLimits.FourGiB, ramEnd);
         ulong first = ulong.MaxValue;
@@ -119,13 +122,16 @@ internal static class BoardDescription
             last = Math.Max(last, range.Last.Value);
         }
 
-        if (first > last)
+        List<AddressRange> windows = [.. map.HostBridges[0].Mmio64Windows];
+        if (first <= last)
         {
-            return [.. map.HostBridges[0].Mmio64Windows.Where(w => w.Start.Value >= floor)];
+            windows.Add(AddressRange.FromBounds(new GuestAddress(first & ~(HighGranule - 1)), new GuestAddress(last | (HighGranule - 1))));
         }
 
-        first = Math.Max(first & ~(HighGranule - 1), floor);
-        return [AddressRange.FromBounds(new GuestAddress(first), new GuestAddress(last | (HighGranule - 1)))];
+        AddressRange above = AddressRange.FromBounds(new GuestAddress(floor), new GuestAddress(ulong.MaxValue));
+        DecodeLimits limits = pc.DecodeLimits;
+        IEnumerable<AddressRange> forwarded = windows.SelectMany(window => limits.MemoryWindows.Select(window.Intersect)).Select(above.Intersect);
+        return new FreeRanges(forwarded, limits.ReservedMemory.Select(r => r.Range)).Ranges;
     }
 
     private static IEnumerable<AddressRange> HighRanges(PciBoard board)

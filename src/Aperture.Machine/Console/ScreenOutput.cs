@@ -1,6 +1,7 @@
 using Aperture.Configuration;
 using Aperture.Configuration.Kinds;
 using Aperture.Devices.Display;
+using Aperture.Linux;
 using Aperture.Watch;
 
 namespace Aperture.Machine.Console;
@@ -9,6 +10,7 @@ namespace Aperture.Machine.Console;
 internal sealed class ScreenOutput : IDisposable
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(50);
+    private readonly OutputFiles _files;
     private readonly string? _picture;
     private readonly StandardVga? _display;
     private readonly TextLog? _text;
@@ -19,26 +21,29 @@ internal sealed class ScreenOutput : IDisposable
     /// what the guest has written; called before every look at it, from any thread.
     /// </summary>
     /// <exception cref="ApertureException">A file cannot be written.</exception>
-    public ScreenOutput(MachineConfig config, StandardVga? display, TimeProvider clock, Action catchUp)
+    /// <exception cref="OperationCanceledException">The wait for a pipe's reader was cancelled.</exception>
+    public ScreenOutput(MachineConfig config, StandardVga? display, OutputFiles files, TimeProvider clock, Action catchUp)
     {
+        _files = files;
         _picture = config.ScreenshotPath;
         _display = display;
         _catchUp = catchUp;
         if (display is not null && config.Devices.OfType<VgaSpec>().FirstOrDefault()?.TextFile is { } path)
         {
-            _text = new TextLog(Read, new QueueWriter(new OutputQueue(Open(path))), clock, Interval);
+            _text = new TextLog(Read, new QueueWriter(new OutputQueue(Open(path, files))), clock, Interval);
         }
     }
 
     /// <summary>Writes the picture.</summary>
     /// <exception cref="ApertureException">The file cannot be written.</exception>
+    /// <exception cref="OperationCanceledException">The wait for a pipe's reader was cancelled.</exception>
     public void Capture()
     {
         _text?.Look();
         _catchUp();
         if (_picture is { } path)
         {
-            _display?.Capture().SavePng(path);
+            _display?.Capture().SavePng(path, _files);
         }
     }
 
@@ -51,11 +56,11 @@ internal sealed class ScreenOutput : IDisposable
         return _display!.ReadText();
     }
 
-    private static FileStream Open(string path)
+    private static FileStream Open(string path, OutputFiles files)
     {
         try
         {
-            return new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+            return files.Create(path, FileShare.ReadWrite);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -38,11 +38,12 @@ internal sealed class SerialConnection : IDisposable
 
     /// <summary>Opens what <paramref name="config"/> asks for.</summary>
     /// <exception cref="ApertureException">The file cannot be written.</exception>
-    public static SerialConnection Open(MachineConfig config, IEventSink events) => config.Serial switch
+    /// <exception cref="OperationCanceledException">The wait for a pipe's reader was cancelled.</exception>
+    public static SerialConnection Open(MachineConfig config, OutputFiles files, IEventSink events) => config.Serial switch
     {
         SerialKind.Tty => new SerialConnection(events, StandardOutput(), reads: StandardDescriptors.IsInherited(0), RawTerminal()),
         SerialKind.Stdio => new SerialConnection(events, StandardOutput(), reads: StandardDescriptors.IsInherited(0), null),
-        SerialKind.File => new SerialConnection(events, OpenFile(config.SerialPath!), reads: false, null),
+        SerialKind.File => new SerialConnection(events, OpenFile(config.SerialPath!, files), reads: false, null),
         _ => new SerialConnection(events, null, reads: false, null),
     };
 
@@ -80,11 +81,11 @@ internal sealed class SerialConnection : IDisposable
         return Terminal.IsTerminal(input) ? Terminal.EnterRawMode(input) : null;
     }
 
-    private static FileStream OpenFile(string path)
+    private static FileStream OpenFile(string path, OutputFiles files)
     {
         try
         {
-            return new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0);
+            return files.Create(path, FileShare.Read);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -188,12 +188,20 @@ internal sealed class AssignedResolver(HostMachine host)
 
     private static ulong FileSize(string path)
     {
-        const long Largest = 16 << 20;
-        FileInfo file = new(path);
-        return file.Exists && file.Length is > 0 and <= Largest
-            ? (ulong)file.Length
-            : throw new ApertureException(
-                file.Exists ? $"rom={path} has {file.Length} bytes; an expansion ROM has 1 byte to 16 MiB." : $"rom={path} does not exist.");
+        const ulong Largest = 16 << 20;
+        try
+        {
+            return UserFile.Length(path) switch
+            {
+                null => throw new ApertureException($"rom={path} does not exist."),
+                (0 or > Largest) and { } length => throw new ApertureException($"rom={path} has {length} bytes; an expansion ROM has 1 byte to 16 MiB."),
+                { } length => length,
+            };
+        }
+        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+        {
+            throw new ApertureException($"rom={path} cannot be read: {fault.Message}", innerException: fault);
+        }
     }
 
     // What is pinned without an address of the user's goes to the host's.

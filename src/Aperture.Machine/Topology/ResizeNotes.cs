@@ -1,5 +1,6 @@
 using Aperture.Host.Model;
 using Aperture.Pci;
+using Aperture.Placement;
 using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Topology;
@@ -39,38 +40,10 @@ internal static class ResizeNotes
             return false;
         }
 
-        List<AddressRange> taken = [.. host.Functions.Where(function => function.Address != part.Host.Address && function.Bridge is null)
-            .SelectMany(function => function.AllBars).Select(bar => bar.Range).OfType<AddressRange>().Where(range => range.Overlaps(room))];
+        FreeRanges free = new([room], host.Functions.Where(function => function.Address != part.Host.Address && function.Bridge is null)
+            .SelectMany(function => function.AllBars).Select(bar => bar.Range).OfType<AddressRange>());
         IEnumerable<ulong> sizes = part.Host.Bars.Where(bar => bar.Index == resized.Index || (bar.Address is { } at && room.Contains(at)))
             .Select(bar => part.Spec.Resizes.FirstOrDefault(r => r.Key == bar.Index) is { Value: > 0 } wanted ? wanted.Value : bar.Size);
-        foreach (ulong size in sizes.OrderDescending())
-        {
-            if (Lowest(room, size, taken) is not { } place)
-            {
-                return false;
-            }
-
-            taken.Add(place);
-        }
-
-        return true;
-    }
-
-    private static AddressRange? Lowest(AddressRange room, ulong size, List<AddressRange> taken)
-    {
-        foreach (ulong start in taken.Select(range => range.Last.Value + 1).Prepend(room.Start.Value).Order())
-        {
-            ulong aligned = (start + size - 1) & ~(size - 1);
-            if (aligned >= start && size <= room.Size && aligned - room.Start.Value <= room.Size - size)
-            {
-                AddressRange place = new(new GuestAddress(aligned), size);
-                if (!taken.Exists(range => range.Overlaps(place)))
-                {
-                    return place;
-                }
-            }
-        }
-
-        return null;
+        return sizes.OrderDescending().All(free.TryTakeLowest);
     }
 }

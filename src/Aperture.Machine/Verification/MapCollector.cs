@@ -6,15 +6,16 @@ using Aperture.Pci.Registers;
 
 namespace Aperture.Machine.Verification;
 
-/// <summary>Takes the snapshot that verification compares: registers, views and slots as they are between two configuration writes.</summary>
+/// <summary>Takes the snapshot that verification compares: registers, view and slots as they are between two changes of either.</summary>
 internal sealed class MapCollector(PciBoard board, SlotListener? slots, WriteHistory history, IIommuMappings? iommu)
 {
     /// <summary>The snapshot. Any thread, also while the guest runs.</summary>
     public MapFindings Collect()
     {
-        // No configuration write, so no change of the map either, comes between the parts.
+        // No configuration write comes between the parts, and no change of the map, which need not be one: flash changes its mode by itself.
         lock (board.Pci.Sync)
         {
+            using AddressChange still = board.Memory.Begin();
             DecodeMap decode = board.Decode;
             ILookup<Bar, string> owners = Owners();
             return new MapFindings

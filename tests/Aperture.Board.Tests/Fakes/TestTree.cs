@@ -1,10 +1,9 @@
 using Aperture.Board.Pc;
-using Aperture.Configuration;
-using Aperture.Configuration.Kinds;
 using Aperture.Devices.TestDevice;
 using Aperture.Memory;
 using Aperture.Pci;
 using Aperture.Placement.Request;
+using Aperture.TestKit.Parts.Devices;
 
 namespace Aperture.Board.Tests.Fakes;
 
@@ -52,18 +51,7 @@ internal sealed class TestTree
     private static TestDeviceSpec Spec(TestOption device)
     {
         string options = string.Join(',', device.Items.Where(i => i.Key is not ("bars" or "policy")).Select(i => $"{i.Key}={i.Value}"));
-        TestSpec spec = (TestSpec)ConfigReader.ReadDevice($"test,{options}");
-        return new TestDeviceSpec
-        {
-            Id = spec.Id!,
-            Port = spec.Port,
-            Bars = [.. spec.Registers.Select(bar => new TestBarSpec(bar.Index, bar.Kind, bar.Size, bar.IsRam ? TestBacking.Ram : TestBacking.Trap))],
-            RomSize = spec.RomSize,
-            Vendor = TestFunction.TestVendor,
-            Device = TestFunction.TestDevice,
-            MsiVectors = spec.MsiVectors,
-            MsixVectors = spec.MsixVectors,
-        };
+        return TestSpecs.Parse(options);
     }
 
     private static List<BarPin> Pins(TestOption device)

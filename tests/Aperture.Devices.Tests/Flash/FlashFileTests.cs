@@ -8,18 +8,18 @@ public sealed class FlashFileTests : IDisposable
 {
     private const int Size = 2 * PflashDevice.BlockSize;
 
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("aperture-flash-");
+    private readonly TemporaryFolder _folder = new();
     private readonly RamBlock _memory = RamBlock.Create("vars", Size);
     private readonly List<string> _reports = [];
 
-    private string Vars => Path.Combine(_folder.FullName, "vars.fd");
+    private string Vars => Path.Combine(_folder.Path, "vars.fd");
 
-    private string Template => Path.Combine(_folder.FullName, "template.fd");
+    private string Template => Path.Combine(_folder.Path, "template.fd");
 
     public void Dispose()
     {
         _memory.Dispose();
-        _folder.Delete(recursive: true);
+        _folder.Dispose();
     }
 
     private byte[] WriteTemplate()
@@ -78,14 +78,14 @@ public sealed class FlashFileTests : IDisposable
 
         using FlashFile again = FlashFile.Open(Vars, Template);
         Assert.Equal(expected[5], Bank(again).In(5));
-        Assert.Equal([Template, Vars], Directory.GetFiles(_folder.FullName).Order());
+        Assert.Equal([Template, Vars], Directory.GetFiles(_folder.Path).Order());
     }
 
     [Fact]
     public void A_link_at_the_name_that_a_partial_copy_once_had_is_not_followed()
     {
         byte[] template = WriteTemplate();
-        string victim = Path.Combine(_folder.FullName, "victim");
+        string victim = Path.Combine(_folder.Path, "victim");
         File.WriteAllText(victim, "mine");
         File.CreateSymbolicLink(Vars + ".part", victim);
         FlashFile.Open(Vars, Template).Dispose();

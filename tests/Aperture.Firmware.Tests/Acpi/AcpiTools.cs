@@ -7,7 +7,7 @@ internal sealed class AcpiTools : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("aperture-acpi-");
+    private readonly TemporaryFolder _folder = new();
 
     public static bool Have(string tool) => (Environment.GetEnvironmentVariable("PATH") ?? "")
         .Split(':')
@@ -15,19 +15,19 @@ internal sealed class AcpiTools : IDisposable
 
     public string Save(string name, ReadOnlySpan<byte> bytes)
     {
-        string path = Path.Combine(_folder.FullName, name);
+        string path = Path.Combine(_folder.Path, name);
         File.WriteAllBytes(path, bytes);
         return path;
     }
 
-    public string Folder => _folder.FullName;
+    public string Folder => _folder.Path;
 
     /// <summary>Standard output and error together, and the exit code.</summary>
     public (int ExitCode, string Output) Run(string tool, params IEnumerable<string> arguments)
     {
         var start = new ProcessStartInfo(tool)
         {
-            WorkingDirectory = _folder.FullName,
+            WorkingDirectory = _folder.Path,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             RedirectStandardInput = true,
@@ -50,5 +50,5 @@ internal sealed class AcpiTools : IDisposable
         return (process.ExitCode, output.Result + error.Result);
     }
 
-    public void Dispose() => _folder.Delete(recursive: true);
+    public void Dispose() => _folder.Dispose();
 }

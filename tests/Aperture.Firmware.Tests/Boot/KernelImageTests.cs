@@ -76,21 +76,15 @@ public class KernelImageTests
     {
         byte[] bytes = SyntheticKernels.BzImage();
         (bytes[at], bytes[at + 1]) = (low, high);
-        string path = Path.GetTempFileName();
-        try
-        {
-            File.WriteAllBytes(path, bytes);
-            Assert.Throws<ApertureException>(() => KernelImage.Open(path));
-            using KernelImage kernel = KernelImage.Open(path, byFirmware: true);
-            Assert.Equal(5u * 512, Assert.IsType<BzImage>(kernel).PayloadOffset);
-            bytes[0x206] = 0x03;
-            File.WriteAllBytes(path, bytes);
-            AssertSentence(Assert.Throws<ApertureException>(() => KernelImage.Open(path, byFirmware: true)), path, "2.04 or newer");
-        }
-        finally
-        {
-            File.Delete(path);
-        }
+        using TemporaryFile scratch = new([]);
+        string path = scratch.Path;
+        File.WriteAllBytes(path, bytes);
+        Assert.Throws<ApertureException>(() => KernelImage.Open(path));
+        using KernelImage kernel = KernelImage.Open(path, byFirmware: true);
+        Assert.Equal(5u * 512, Assert.IsType<BzImage>(kernel).PayloadOffset);
+        bytes[0x206] = 0x03;
+        File.WriteAllBytes(path, bytes);
+        AssertSentence(Assert.Throws<ApertureException>(() => KernelImage.Open(path, byFirmware: true)), path, "2.04 or newer");
     }
 
     public static TheoryData<string, int, byte[], string> ElfFaults => new()

@@ -179,17 +179,10 @@ public class FirmwareItemsTests
     [Fact]
     public void The_option_ROM_beside_the_firmware_comes_before_the_installed_one()
     {
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("aperture-rom-");
-        try
-        {
-            string rom = Path.Combine(folder.FullName, LinuxBootRom.Name);
-            System.IO.File.WriteAllBytes(rom, [0x55, 0xAA]);
-            Assert.Equal(rom, LinuxBootRom.Find(Path.Combine(folder.FullName, "bios.bin")));
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        using TemporaryFolder folder = new();
+        string rom = Path.Combine(folder.Path, LinuxBootRom.Name);
+        System.IO.File.WriteAllBytes(rom, [0x55, 0xAA]);
+        Assert.Equal(rom, LinuxBootRom.Find(Path.Combine(folder.Path, "bios.bin")));
     }
 
     private static uint U32(byte[] bytes, int at) =>

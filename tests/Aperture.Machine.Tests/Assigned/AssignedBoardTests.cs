@@ -176,7 +176,7 @@ public sealed class AssignedBoardTests : IDisposable
     private TestBoard Make(string options, FakeDevice? device = null, params string[] more)
     {
         TestBoard board = TestBoard.WithHost(
-            _host.Read(), events => new AssignedFunctionMaker(_ => device ?? _device, _guest, new AssignedNotices(events, _ => { }), events),
+            _host.Read(), events => new AssignedFunctionMaker(_ => device ?? _device, _guest, new AssignedNotices(events, _ => { }, Assert.Fail), events),
             ["--root-port id=rp0", $"--device vfio,host={SysfsHost.Nvme},id={Name},port=rp0,{options}", .. more]);
         board.Board.Memory.AddListener(_listener);
         return board;

@@ -162,6 +162,20 @@ public class AssignedPlanTests
         Assert.Contains(part, Refusal(() => Plan(host, "--device " + device)), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_ROM_behind_a_link_has_the_size_of_its_file()
+    {
+        using SysfsHost host = new();
+        using TemporaryFolder folder = new();
+        string rom = folder.In("own.rom");
+        File.WriteAllBytes(rom, new byte[40_000]);
+        string link = folder.Link("link.rom", rom);
+        MachineTopology plan = Plan(host, $"--device vfio,host={SysfsHost.Gpu},id=gpu,rom={link}", "--phys-bits 46");
+        Assert.Equal(65536UL, Bars(plan, "gpu").Single(b => b.Demand.Index == BarKinds.RomIndex).Demand.Size);
+        File.WriteAllBytes(rom, []);
+        Assert.Contains($"rom={link} has 0 bytes", Refusal(() => Plan(host, $"--device vfio,host={SysfsHost.Gpu},rom={link}")), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("64G", false)]
     [InlineData("128G", false)]

@@ -10,12 +10,12 @@ namespace Aperture.Machine.Tests.Assigned;
 public sealed class BarResizerTests : IDisposable
 {
     private const string Name = "0000:01:00.0";
-    private readonly string _sys = Directory.CreateTempSubdirectory("aperture-resize-").FullName;
+    private readonly TemporaryFolder _sys = new();
 
     public BarResizerTests()
     {
-        Directory.CreateDirectory(Path.Join(_sys, "bus/pci/devices", Name));
-        Directory.CreateDirectory(Path.Join(_sys, "bus/pci/drivers/vfio-pci"));
+        Directory.CreateDirectory(Path.Join(_sys.Path, "bus/pci/devices", Name));
+        Directory.CreateDirectory(Path.Join(_sys.Path, "bus/pci/drivers/vfio-pci"));
         Touch("bus/pci/drivers/vfio-pci/unbind");
         Touch("bus/pci/drivers/vfio-pci/bind");
         Bound("vfio-pci");
@@ -25,7 +25,7 @@ public sealed class BarResizerTests : IDisposable
     public void The_size_is_written_as_the_capability_counts_it_between_unbinding_and_binding()
     {
         string resize = Touch($"bus/pci/devices/{Name}/resource1_resize");
-        Assert.True(new BarResizer(_sys).Apply(Part(256UL << 20, 16UL << 30)));
+        Assert.True(new BarResizer(_sys.Path).Apply(Part(256UL << 20, 16UL << 30)));
         Assert.Equal("14", File.ReadAllText(resize));
         Assert.Equal((Name, Name), (Read("unbind"), Read("bind")));
     }
@@ -36,7 +36,7 @@ public sealed class BarResizerTests : IDisposable
     public void The_driver_that_had_the_device_has_it_again_whichever_it_is(bool offered)
     {
         const string Variant = "nvgrace-gpu-vfio-pci";
-        Directory.CreateDirectory(Path.Join(_sys, "bus/pci/drivers", Variant));
+        Directory.CreateDirectory(Path.Join(_sys.Path, "bus/pci/drivers", Variant));
         Touch($"bus/pci/drivers/{Variant}/unbind");
         Touch($"bus/pci/drivers/{Variant}/bind");
         Bound(Variant);
@@ -46,7 +46,7 @@ public sealed class BarResizerTests : IDisposable
         }
 
         AssignedPart part = Part(256UL << 20, 16UL << 30);
-        Assert.Equal(offered, Record.Exception(() => new BarResizer(_sys).Apply(part)) is null);
+        Assert.Equal(offered, Record.Exception(() => new BarResizer(_sys.Path).Apply(part)) is null);
         Assert.Equal((Name, Name), (Read("unbind", Variant), Read("bind", Variant)));
         Assert.Equal(("", ""), (Read("unbind"), Read("bind")));
     }
@@ -54,9 +54,9 @@ public sealed class BarResizerTests : IDisposable
     [Fact]
     public void A_device_without_a_driver_is_not_resized()
     {
-        File.Delete(Path.Join(_sys, "bus/pci/devices", Name, "driver"));
+        File.Delete(Path.Join(_sys.Path, "bus/pci/devices", Name, "driver"));
         string resize = Touch($"bus/pci/devices/{Name}/resource1_resize");
-        ApertureException fault = Assert.Throws<ApertureException>(() => new BarResizer(_sys).Apply(Part(256UL << 20, 16UL << 30)));
+        ApertureException fault = Assert.Throws<ApertureException>(() => new BarResizer(_sys.Path).Apply(Part(256UL << 20, 16UL << 30)));
         Assert.Contains("it has no driver now", fault.Message, StringComparison.Ordinal);
         Assert.Equal("", File.ReadAllText(resize));
     }
@@ -64,14 +64,14 @@ public sealed class BarResizerTests : IDisposable
     [Fact]
     public void A_bar_of_that_size_is_left_alone()
     {
-        Assert.False(new BarResizer(_sys).Apply(Part(16UL << 30, 16UL << 30)));
+        Assert.False(new BarResizer(_sys.Path).Apply(Part(16UL << 30, 16UL << 30)));
         Assert.Equal("", Read("unbind"));
     }
 
     [Fact]
     public void A_refusal_gives_the_device_back_to_vfio_pci_and_is_one_sentence()
     {
-        ApertureException fault = Assert.Throws<ApertureException>(() => new BarResizer(_sys).Apply(Part(256UL << 20, 16UL << 30)));
+        ApertureException fault = Assert.Throws<ApertureException>(() => new BarResizer(_sys.Path).Apply(Part(256UL << 20, 16UL << 30)));
         Assert.StartsWith("gpu: the kernel did not resize bar1 to 16G (", fault.Message, StringComparison.Ordinal);
         Assert.Equal(Name, Read("bind"));
     }
@@ -87,7 +87,7 @@ public sealed class BarResizerTests : IDisposable
             StringComparison.Ordinal);
     }
 
-    public void Dispose() => Directory.Delete(_sys, recursive: true);
+    public void Dispose() => _sys.Dispose();
 
     private static AssignedPart Part(ulong size, ulong wanted)
     {
@@ -107,17 +107,17 @@ public sealed class BarResizerTests : IDisposable
 
     private string Touch(string place)
     {
-        string path = Path.Join(_sys, place);
+        string path = Path.Join(_sys.Path, place);
         File.WriteAllText(path, "");
         return path;
     }
 
     private void Bound(string driver)
     {
-        string link = Path.Join(_sys, "bus/pci/devices", Name, "driver");
+        string link = Path.Join(_sys.Path, "bus/pci/devices", Name, "driver");
         File.Delete(link);
         File.CreateSymbolicLink(link, $"../../drivers/{driver}");
     }
 
-    private string Read(string file, string driver = "vfio-pci") => File.ReadAllText(Path.Join(_sys, "bus/pci/drivers", driver, file));
+    private string Read(string file, string driver = "vfio-pci") => File.ReadAllText(Path.Join(_sys.Path, "bus/pci/drivers", driver, file));
 }

@@ -7,11 +7,11 @@ namespace Aperture.Machine.Tests.Control;
 
 public sealed class ControlServerTests : IDisposable
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("aperture-control-").FullName;
+    private readonly TemporaryFolder _folder = new();
 
-    private string Path => System.IO.Path.Combine(_folder, "vm.sock");
+    private string Path => System.IO.Path.Combine(_folder.Path, "vm.sock");
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     [Fact]
     public void A_request_gets_its_answer_and_only_this_user_may_ask()

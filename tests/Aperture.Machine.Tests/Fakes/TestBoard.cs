@@ -1,4 +1,5 @@
 using Aperture.Board;
+using Aperture.Board.Pc;
 using Aperture.Configuration;
 using Aperture.Host.Model;
 using Aperture.Hypervisor;
@@ -36,6 +37,9 @@ internal sealed class TestBoard : BoardHarness
     /// <summary>As a firmware image finds it: reset state.</summary>
     public static TestBoard Raw(params string[] options) => Make(false, null, options);
 
+    /// <summary>Raw, with <paramref name="variables"/>, which ends with the board.</summary>
+    public static TestBoard WithFlash(VariableBank variables, params string[] options) => Make(false, null, options, variables: variables);
+
     /// <summary>Direct, with devices of <paramref name="host"/> that <paramref name="maker"/> makes.</summary>
     public static TestBoard WithHost(HostMachine host, Func<IEventSink, IFunctionMaker> maker, params string[] options) =>
         Make(true, null, options, host, maker);
@@ -43,7 +47,8 @@ internal sealed class TestBoard : BoardHarness
     /// <summary>Direct, with its events written to <paramref name="events"/>.</summary>
     public static TestBoard WithEvents(Stream events, params string[] options) => Make(true, events, options);
 
-    private static TestBoard Make(bool direct, Stream? stream, string[] options, HostMachine? host = null, Func<IEventSink, IFunctionMaker>? maker = null)
+    private static TestBoard Make(
+        bool direct, Stream? stream, string[] options, HostMachine? host = null, Func<IEventSink, IFunctionMaker>? maker = null, VariableBank? variables = null)
     {
         MachineConfig config = ConfigReader.Read(
         [
@@ -64,6 +69,7 @@ internal sealed class TestBoard : BoardHarness
             Direct = direct,
             Kind = config.Board,
             DebugExits = DebugExitPorts.Read(config),
+            Variables = variables,
         };
         return new TestBoard(setup, config, nodes, events);
     }

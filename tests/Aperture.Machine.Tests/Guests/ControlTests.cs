@@ -10,7 +10,8 @@ public sealed class ControlTests
     [Fact]
     public async Task A_running_machine_is_verified_changed_and_ended_from_outside()
     {
-        string path = Path.Combine(Path.GetTempPath(), $"aperture-control-{Environment.ProcessId}.sock");
+        using TemporaryFolder folder = new();
+        string path = folder.In("control.sock");
         using (Guest guest = new(Payload.Build(Payload.Spin), "--root-port id=rp0", $"--control {path}"))
         {
             Task<MachineOutcome> run = Task.Run(guest.Run, TestContext.Current.CancellationToken);

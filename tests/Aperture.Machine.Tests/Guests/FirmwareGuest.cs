@@ -10,7 +10,7 @@ internal sealed class FirmwareGuest : IDisposable
     public const string SeaBios = "/usr/share/seabios/bios-256k.bin";
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
-    private readonly string _folder = Directory.CreateTempSubdirectory("aperture-firmware-tests").FullName;
+    private readonly TemporaryFolder _folder = new();
 
     private FirmwareGuest(string firmware, string[] options)
     {
@@ -36,9 +36,9 @@ internal sealed class FirmwareGuest : IDisposable
     /// <summary>The events.</summary>
     public IReadOnlyList<JsonElement> Events { get; private set; } = [];
 
-    private string LogPath => Path.Combine(_folder, "debugcon");
+    private string LogPath => Path.Combine(_folder.Path, "debugcon");
 
-    private string EventsPath => Path.Combine(_folder, "events");
+    private string EventsPath => Path.Combine(_folder.Path, "events");
 
     /// <summary>Runs <paramref name="firmware"/> until it prints <paramref name="last"/>; then the log and the events are complete.</summary>
     public static FirmwareGuest RunUntil(string firmware, string last, params string[] options)
@@ -59,7 +59,7 @@ internal sealed class FirmwareGuest : IDisposable
     public void Dispose()
     {
         Machine.Dispose();
-        Directory.Delete(_folder, recursive: true);
+        _folder.Dispose();
     }
 
     private void RunUntil(string last)

@@ -15,12 +15,12 @@ internal sealed class Guest : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
-    private readonly string _folder = Directory.CreateTempSubdirectory("aperture-machine-tests").FullName;
+    private readonly TemporaryFolder _folder = new();
 
     public Guest(byte[] image, params string[] options)
     {
         RequireKvm();
-        string path = Path.Combine(_folder, "payload.rom");
+        string path = Path.Combine(_folder.Path, "payload.rom");
         File.WriteAllBytes(path, image);
         try
         {
@@ -28,14 +28,14 @@ internal sealed class Guest : IDisposable
         }
         catch
         {
-            Directory.Delete(_folder, recursive: true);
+            _folder.Dispose();
             throw;
         }
     }
 
     public VirtualMachine Machine { get; }
 
-    public string EventsPath => Path.Combine(_folder, "events");
+    public string EventsPath => Path.Combine(_folder.Path, "events");
 
     public IReadOnlyList<string> Events => File.ReadAllLines(EventsPath);
 
@@ -76,6 +76,6 @@ internal sealed class Guest : IDisposable
     public void Dispose()
     {
         Machine.Dispose();
-        Directory.Delete(_folder, recursive: true);
+        _folder.Dispose();
     }
 }

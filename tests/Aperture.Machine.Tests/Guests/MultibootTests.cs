@@ -160,28 +160,22 @@ public class MultibootTests
     private static void Succeeds(Action<Assembler> program, params string[] options)
     {
         Guest.RequireKvm();
-        string folder = Directory.CreateTempSubdirectory("aperture-machine-tests").FullName;
-        try
-        {
-            string kernel = Path.Combine(folder, "kernel");
-            string module = Path.Combine(folder, "module");
-            File.WriteAllBytes(kernel, Kernel(program));
-            File.WriteAllBytes(module, "MODUL"u8);
-            using VirtualMachine machine = VirtualMachine.Create(
-                ConfigReader.Read(
-                [
-                    new("--kernel", kernel), new("--initramfs", module), new("--cmdline", "one"), new("--serial", "null"), new("--memory", "64M"),
-                    new("--device", "debug-exit"), new("--device", "pc-testdev"),
-                    .. options.Select(o => o.Split(' ', 2)).Select(o => new Setting(o[0], o[1])),
-                ]),
-                TimeProvider.System);
-            using Timer watchdog = new(_ => machine.Stop("the guest was not done in time"), null, Patience, Timeout.InfiniteTimeSpan);
-            Assert.Equal(new MachineOutcome(Payload.Success, "the guest wrote the debug-exit port"), machine.Run());
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
+        using TemporaryFolder scratch = new();
+        string folder = scratch.Path;
+        string kernel = Path.Combine(folder, "kernel");
+        string module = Path.Combine(folder, "module");
+        File.WriteAllBytes(kernel, Kernel(program));
+        File.WriteAllBytes(module, "MODUL"u8);
+        using VirtualMachine machine = VirtualMachine.Create(
+            ConfigReader.Read(
+            [
+                new("--kernel", kernel), new("--initramfs", module), new("--cmdline", "one"), new("--serial", "null"), new("--memory", "64M"),
+                new("--device", "debug-exit"), new("--device", "pc-testdev"),
+                .. options.Select(o => o.Split(' ', 2)).Select(o => new Setting(o[0], o[1])),
+            ]),
+            TimeProvider.System);
+        using Timer watchdog = new(_ => machine.Stop("the guest was not done in time"), null, Patience, Timeout.InfiniteTimeSpan);
+        Assert.Equal(new MachineOutcome(Payload.Success, "the guest wrote the debug-exit port"), machine.Run());
     }
 
     // ELF32: one program header, the Multiboot header behind it, then the code; 64 KiB of zeros behind that.

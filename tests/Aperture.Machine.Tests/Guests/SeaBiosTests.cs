@@ -95,33 +95,27 @@ public partial class SeaBiosTests
     [InlineData("i440fx")]
     public void SeaBIOS_runs_its_video_BIOS_and_starts_the_boot_sector_of_a_disk(string machine)
     {
-        string folder = Directory.CreateTempSubdirectory("aperture-disk-test").FullName;
-        try
+        using TemporaryFolder scratch = new();
+        string folder = scratch.Path;
+        string disk = Path.Combine(folder, "disk.img");
+        byte[] image = new byte[1 << 20];
+        Assembler code = new(16);
+        code.mov(dx, 0x402);
+        foreach (byte letter in "sector ran\n"u8)
         {
-            string disk = Path.Combine(folder, "disk.img");
-            byte[] image = new byte[1 << 20];
-            Assembler code = new(16);
-            code.mov(dx, 0x402);
-            foreach (byte letter in "sector ran\n"u8)
-            {
-                code.mov(al, letter);
-                code.@out(dx, al);
-            }
+            code.mov(al, letter);
+            code.@out(dx, al);
+        }
 
-            code.hlt();
-            RomImage.Assemble(code, 0x7C00).CopyTo(image, 0);
-            (image[510], image[511]) = (0x55, 0xAA);
-            File.WriteAllBytes(disk, image);
-            using FirmwareGuest guest = FirmwareGuest.RunUntil(
-                FirmwareGuest.SeaBios, "sector ran", $"--machine {machine}", "--device vga", $"--device disk,file={disk},bootindex=0,readonly=on");
-            Assert.Contains(guest.Log, line => line.StartsWith("Start SeaVGABIOS", StringComparison.Ordinal));
-            Assert.Contains(guest.Log, line => line.StartsWith("VBE DISPI: bdf", StringComparison.Ordinal));
-            Assert.Contains("Booting from Hard Disk...", guest.Log);
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
+        code.hlt();
+        RomImage.Assemble(code, 0x7C00).CopyTo(image, 0);
+        (image[510], image[511]) = (0x55, 0xAA);
+        File.WriteAllBytes(disk, image);
+        using FirmwareGuest guest = FirmwareGuest.RunUntil(
+            FirmwareGuest.SeaBios, "sector ran", $"--machine {machine}", "--device vga", $"--device disk,file={disk},bootindex=0,readonly=on");
+        Assert.Contains(guest.Log, line => line.StartsWith("Start SeaVGABIOS", StringComparison.Ordinal));
+        Assert.Contains(guest.Log, line => line.StartsWith("VBE DISPI: bdf", StringComparison.Ordinal));
+        Assert.Contains("Booting from Hard Disk...", guest.Log);
     }
 
     private static string Said(Match line)

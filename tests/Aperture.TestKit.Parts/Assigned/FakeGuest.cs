@@ -172,7 +172,14 @@ public sealed class RecordingEvents : IAssignedEvents
         }
     }
 
-    public void UnplugRequested(AssignedFunction function) => Add("unplug");
+    /// <summary>Done when the host asks for the device, on the device's thread.</summary>
+    public Action? OnUnplug { get; set; }
+
+    public void UnplugRequested(AssignedFunction function)
+    {
+        OnUnplug?.Invoke();
+        Add("unplug");
+    }
 
     public void ErrorReported(AssignedFunction function) => Add("error");
 
@@ -181,6 +188,8 @@ public sealed class RecordingEvents : IAssignedEvents
     public void ResetFailed(AssignedFunction function, int errno) => Add($"reset failed {errno}");
 
     public void InterruptsFailed(AssignedFunction function, int index, int errno) => Add($"interrupts {index} failed {errno}");
+
+    public void ThreadFailed(AssignedFunction function, Exception fault) => Add($"thread failed: {fault.Message}");
 
     private void Add(string what)
     {

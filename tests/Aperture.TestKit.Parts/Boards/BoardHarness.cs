@@ -20,6 +20,9 @@ public sealed record BoardSetup(PlacementMap Map, IReadOnlyList<BoardNode> Root,
     public PinTiming Pins { get; init; }
 
     public IReadOnlyList<ushort> DebugExits { get; init; } = [];
+
+    /// <summary>The firmware's flash, which ends with the board.</summary>
+    public VariableBank? Variables { get; init; }
 }
 
 /// <summary>A PC with fakes at its edges: a slot table with KVM's rules, interrupt lines, a message sink, machine control.</summary>
@@ -30,7 +33,7 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
     /// <summary>What a hypervisor keeps for itself.</summary>
     public static readonly ReservedRange HypervisorPages = new(new AddressRange(new GuestAddress(0xFEFF_C000), 0x4000), "the pages that KVM keeps for itself");
 
-    private readonly PcBoard _pc;
+    private readonly VariableBank? _variables;
     private readonly PinTiming _pins;
 
     protected BoardHarness(BoardSetup setup, Func<PciBoard, ITestCpu> cpu)
@@ -39,10 +42,13 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
         _pins = setup.Pins;
         Ram = GuestRam.Create(RamLayout.Planned(Map.Ram));
         Firmware = setup.Direct ? null : RamBlock.Create("firmware", 0x2_0000);
-        _pc = new PcBoard(new BoardParts(Map, setup.Root, this, setup.Events) { Pins = setup.Pins }, new PcParts(Ram, AddressBits, Line, this, TimeProvider.System)
+        _variables = setup.Variables;
+        BoardParts parts = new(Map, setup.Root, this, setup.Events) { Pins = setup.Pins };
+        Pc = new PcBoard(parts, new PcParts(Ram, AddressBits, Line, this, TimeProvider.System)
         {
             Kind = setup.Kind,
             Firmware = Firmware,
+            Variables = _variables,
             DebugExitPorts = setup.DebugExits,
             Reserved = [HypervisorPages],
         });
@@ -57,7 +63,9 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
 
     public RamBlock? Firmware { get; }
 
-    public PciBoard Board => _pc.Board;
+    public PcBoard Pc { get; }
+
+    public PciBoard Board => Pc.Board;
 
     public FakeSlots Host { get; } = new();
 
@@ -127,7 +135,8 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
 
     public virtual void Dispose()
     {
-        _pc.Dispose();
+        Pc.Dispose();
+        _variables?.Dispose();
         Firmware?.Dispose();
         Ram.Dispose();
         GC.SuppressFinalize(this);

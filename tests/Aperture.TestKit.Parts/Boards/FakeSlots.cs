@@ -12,10 +12,14 @@ public sealed class FakeSlots : IMemorySlotBackend
     /// <summary>Calls that KVM would have refused.</summary>
     public int Refusals { get; private set; }
 
+    /// <summary>Called inside every call, before it takes effect.</summary>
+    public Action? Inside { get; set; }
+
     public int MaxSlots => 128;
 
     public int Set(int id, in MemorySlot slot)
     {
+        Inside?.Invoke();
         AddressRange range = slot.Range;
         bool pages = ((range.Start.Value | range.Size | slot.Host.Value) & 0xFFF) == 0 && !range.IsEmpty;
         if (id < 0 || id >= MaxSlots || Table.ContainsKey(id) || !pages || Table.Values.Any(other => other.Range.Overlaps(range)))
@@ -30,6 +34,7 @@ public sealed class FakeSlots : IMemorySlotBackend
 
     public int Delete(int id)
     {
+        Inside?.Invoke();
         if (Table.Remove(id))
         {
             return 0;

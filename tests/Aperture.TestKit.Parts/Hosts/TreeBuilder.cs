@@ -8,14 +8,15 @@ namespace Aperture.TestKit.Parts.Hosts;
 /// <summary>Lays a sysfs tree out in a folder of its own, and removes it.</summary>
 public sealed class TreeBuilder : IDisposable
 {
+    private readonly TemporaryFolder _folder = new();
+
     public TreeBuilder(string sys = "sys")
     {
-        Root = Directory.CreateTempSubdirectory("aperture-host-").FullName;
         Sys = sys.Length == 0 ? Root : Path.Join(Root, sys);
         Directory.CreateDirectory(Path.Join(Sys, "bus/pci/devices"));
     }
 
-    public string Root { get; }
+    public string Root => _folder.Path;
 
     public string Sys { get; }
 
@@ -51,7 +52,7 @@ public sealed class TreeBuilder : IDisposable
 
     public HostMachine Read() => HostReader.Read(Root);
 
-    public void Dispose() => Directory.Delete(Root, recursive: true);
+    public void Dispose() => _folder.Dispose();
 
     /// <summary>A line of a resource file.</summary>
     public static string Line(ulong start, ulong size, ulong flags) =>

@@ -2,10 +2,10 @@ using Aperture.Configuration;
 using Aperture.Configuration.Kinds;
 using Aperture.Devices.TestDevice;
 
-namespace Aperture.Devices.Tests;
+namespace Aperture.TestKit.Parts.Devices;
 
 /// <summary>Test devices in the words of <c>--device test</c>.</summary>
-internal static class TestSpecs
+public static class TestSpecs
 {
     public static TestDeviceSpec Parse(string text)
     {
