@@ -34,7 +34,7 @@ public sealed class HotplugTogetherTests : IDisposable
     {
         _board = TestBoard.WithHost(
             _host.Read(),
-            events => new AssignedFunctionMaker(_ => _devices.Dequeue(), new FakeGuest(), new AssignedNotices(events, _ => { }), events),
+            events => new AssignedFunctionMaker(_ => _devices.Dequeue(), new FakeGuest(), new AssignedNotices(events, _ => { }, Assert.Fail), events),
             "--root-port id=rp0,memory=0xe8000000:16M", "--root-port id=rp1", "--device test,id=cold,port=rp1,bar0=mem32:1M:trap");
         _board.Events.Subscribe(Watch.EventLog.To(_log));
         _hotplug = new HotplugController(_board.Board, _board.Nodes, _board.Config, _board.Events, host: _host.Read())
