@@ -26,6 +26,29 @@ public sealed class LabHandoverTests
     }
 
     [Fact]
+    public async Task A_pinned_64_GiB_BAR_is_in_64_bit_OVMF_s_window_first_and_at_its_pin_for_Linux()
+    {
+        OvmfImage ovmf = OvmfImage.Find(OvmfImage.For64Bit);
+        FirmwareRun run = await FirmwareRun.UntilAsync(
+            "APERTURE done",
+            [
+                "--firmware", $"{ovmf.Code},vars={ovmf.Variables},snapshot=on", "--phys-bits", "46", "--memory", "512M",
+                "--device", "test,id=big,addr=05.0,bar0=mem32:1M:trap,bar2=mem64p:64G:trap,bars=bar2@0x1000000000",
+                "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"),
+                "--cmdline", PinnedMachine.KernelOptions,
+            ]);
+        JsonElement bar = Assert.Single(
+            Assert.Single(run.EventsOf("handover")).GetProperty("bars").EnumerateArray(), b => b.GetProperty("bar").GetString() == "bar2");
+        ulong firmware = Convert.ToUInt64(bar.GetProperty("firmware").GetString(), 16);
+        Assert.True(firmware >= 1UL << 32 && firmware != 0x1000000000, $"OVMF put it at 0x{firmware:x}");
+        Assert.Contains(run.EventsOf("bar.decoded"), e => e.GetProperty("bar").GetString() == "bar2"
+            && e.GetProperty("address").GetString() == $"0x{firmware:x}");
+        string seen = Assert.Single(run.Lines("bar"), b => b[1] == "0000:00:05.0" && b[2] == "2")[3];
+        Assert.Equal("0x0000001000000000", seen);
+        Assert.Equal("0", Assert.Single(run.Lines("touched"))[2]);
+    }
+
+    [Fact]
     public async Task An_operating_system_without_ACPI_takes_nothing_over_and_the_map_stays_the_firmware_s()
     {
         FirmwareRun run = await FirmwareRun.UntilAsync(
