@@ -78,7 +78,7 @@ internal sealed class EcamWindow(PciHierarchy hierarchy, Func<AddressRange?> wan
         {
             if (bar.Kind.IsMemory() && bar.Pin is { } pin && bar.PinPolicy != BarPinPolicy.Follow)
             {
-                yield return new AddressRange(pin, bar.Size);
+                yield return new AddressRange(pin, bar.FullSize);
             }
         }
 

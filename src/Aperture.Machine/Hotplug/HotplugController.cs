@@ -312,7 +312,7 @@ internal sealed class HotplugController : IConfigWriteSink
                 continue;
             }
 
-            AddressRange range = new(pin, bar.Size);
+            AddressRange range = new(pin, bar.FullSize);
             BridgeWindow[] windows = bar.Kind == BarKind.Io ? [BridgeWindow.Io] : [BridgeWindow.Memory, BridgeWindow.Prefetchable];
             if (!windows.Any(w => port.Window(w) is { } window && window.Contains(range)))
             {
