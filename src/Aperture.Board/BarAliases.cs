@@ -23,7 +23,8 @@ internal sealed class BarAliases(Func<DecodeLimits> limits, IEventSink events)
     /// <summary>A BAR came to the board, with its pin if it has one.</summary>
     public void Add(Bar bar)
     {
-        if (bar.Pin is not null)
+        // No firmware drives virtual functions.
+        if (bar.Pin is not null && bar.Sriov is null)
         {
             _pinned.Add(bar);
         }
@@ -87,7 +88,7 @@ internal sealed class BarAliases(Func<DecodeLimits> limits, IEventSink events)
             BarRegion alias = piece with { Region = piece.Region.ShownAgain($"{piece.Region.Name} at firmware's address") };
             shown.Add(alias);
             _owners.Add(alias.Region, alias);
-            Space(change, bar).TryPlace(alias.Region, address + alias.Offset, RegionPriority.Alias);
+            Space(change, bar).TryPlace(alias.Region, address + alias.Place, RegionPriority.Alias);
         }
 
         _placed.Add(bar, (address, shown));

@@ -114,7 +114,11 @@ internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limit
             {
                 foreach (BarRegion piece in pieces)
                 {
-                    change.TryPlace(piece.Region, bar.Range.Start + piece.Offset, RegionPriority.Bar);
+                    // VFs that there are not have no place.
+                    if (piece.Place < bar.Range.Size)
+                    {
+                        change.TryPlace(piece.Region, bar.Range.Start + piece.Place, RegionPriority.Bar);
+                    }
                 }
 
                 Report("bar.decoded", bar, pieces);

@@ -77,7 +77,7 @@ internal sealed class ConfigWriteEvents(IEventSink events)
     }
 
     // A pinned BAR that follows the guest is not refused its move.
-    private static bool Refuses(Bar bar) => bar.Pin is not null && bar.PinPolicy != BarPinPolicy.Follow;
+    private static bool Refuses(Bar bar) => bar.HeldPin is not null;
 
     private void WriteBar(string kind, PciFunction function, Bar bar) => events.Write(kind, json =>
     {

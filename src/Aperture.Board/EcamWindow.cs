@@ -78,7 +78,7 @@ internal sealed class EcamWindow(PciHierarchy hierarchy, Func<AddressRange?> wan
         {
             if (bar.Kind.IsMemory() && bar.HeldPin is { } pin)
             {
-                yield return new AddressRange(pin, bar.Size);
+                yield return new AddressRange(pin, bar.FullSize);
             }
         }
 

@@ -19,7 +19,14 @@ public sealed record FixedRange(Region Region, GuestAddress Start, bool IsPorts)
 /// <param name="Bar">The BAR.</param>
 /// <param name="Region">What answers.</param>
 /// <param name="Offset">Bytes from the BAR's start.</param>
-public sealed record BarRegion(Bar Bar, Region Region, ulong Offset = 0);
+public sealed record BarRegion(Bar Bar, Region Region, ulong Offset = 0)
+{
+    /// <summary>For a piece of a VF BAR which VF it is, the first being 0.</summary>
+    public int Vf { get; init; }
+
+    /// <summary>Bytes from the BAR's start by the size that each VF has now.</summary>
+    public ulong Place => Offset + ((ulong)Vf * Bar.Size);
+}
 
 /// <summary>A function with what answers behind its BARs.</summary>
 /// <param name="Function">The function.</param>

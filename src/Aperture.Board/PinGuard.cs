@@ -1,5 +1,4 @@
 using Aperture.Pci;
-using Aperture.Pci.Registers;
 
 namespace Aperture.Board;
 
@@ -40,8 +39,7 @@ public sealed class PinGuard(Func<DecodeMap> decode, IEventSink events, Action<s
     {
         foreach (Bar bar in function.Bars)
         {
-            PciCommand decoding = bar.Kind == BarKind.Io ? PciCommand.IoSpace : PciCommand.MemorySpace;
-            if (bar is { PinPolicy: BarPinPolicy.Stop, IsMoved: true } && (function.Command & decoding) != 0 && !_stopped)
+            if (bar is { PinPolicy: BarPinPolicy.Stop, IsMoved: true, IsSpaceEnabled: true } && !_stopped)
             {
                 _stopped = true;
                 stop(Sentence(function, bar));

@@ -41,7 +41,7 @@ internal static class PinnedWindows
     private static IEnumerable<AddressRange> Pinned(PciBridge bridge, bool isIo) =>
         PciHierarchy.FunctionsBelow(bridge.Secondary).SelectMany(f => f.Bars).Where(b => (b.Kind == BarKind.Io) == isIo).Select(Pinned).OfType<AddressRange>();
 
-    private static AddressRange? Pinned(Bar bar) => bar.HeldPin is { } pin ? new AddressRange(pin, bar.Size) : null;
+    private static AddressRange? Pinned(Bar bar) => bar.HeldPin is { } pin ? new AddressRange(pin, bar.FullSize) : null;
 
     private static void Lock(PciBridge bridge, BridgeWindow window, AddressRange? planned, List<AddressRange> pinned)
     {

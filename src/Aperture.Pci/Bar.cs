@@ -1,3 +1,4 @@
+using Aperture.Pci.Capabilities;
 using Aperture.Pci.Registers;
 
 namespace Aperture.Pci;
@@ -10,7 +11,7 @@ public sealed class Bar
 {
     private readonly ConfigSpace _config;
     private readonly int _register;
-    private readonly ulong _addressMask;
+    private ulong _addressMask;
 
     // What the guest last wrote to a pinned BAR, which is not what the register shows.
     private ulong _requested;
@@ -23,26 +24,36 @@ public sealed class Bar
         Size = size;
         _config = function.Config;
         _register = register;
-        _addressMask = ~(size - 1) & (kind.Is64Bit() ? ulong.MaxValue : uint.MaxValue);
-        uint enable = kind == BarKind.Rom ? 1u : 0u;
-        _config.Define(register, 4, TypeBits(kind), (uint)_addressMask | enable);
-        if (kind.Is64Bit())
-        {
-            _config.Define(register + 4, 4, 0, (uint)(_addressMask >> 32));
-        }
+        DefineRegisters();
     }
 
     /// <summary>The function that has it.</summary>
     public PciFunction Function { get; }
 
-    /// <summary>0 to 5, or <see cref="BarKinds.RomIndex"/>.</summary>
+    /// <summary>0 to 5, <see cref="BarKinds.RomIndex"/>, or <see cref="BarKinds.Vf0"/> and up for a VF BAR.</summary>
     public int Index { get; }
 
     /// <summary>Its kind.</summary>
     public BarKind Kind { get; }
 
-    /// <summary>Bytes decoded: a power of two.</summary>
-    public ulong Size { get; }
+    /// <summary>Bytes decoded, of a VF BAR those of each VF: a power of two, and the alignment.</summary>
+    public ulong Size { get; private set; }
+
+    /// <summary>The capability of a VF BAR; null for every other.</summary>
+    public SriovCapability? Sriov { get; internal init; }
+
+    /// <summary>Bytes that it can ever take: for a VF BAR those of all VFs that there can be.</summary>
+    public ulong FullSize => Sriov is null ? Size : Size * (ulong)Sriov.TotalVfs;
+
+    /// <summary>Bytes that it takes while it decodes: for a VF BAR those of the VFs that there are.</summary>
+    public ulong DecodeSize => Sriov is null ? Size : Size * (ulong)Math.Max(Sriov.Enabled, 1);
+
+    /// <summary>
+    /// The guest has decoding on for its space: by the command register, for VF BARs by the SR-IOV capability. A ROM has its own bit besides.
+    /// </summary>
+    public bool IsSpaceEnabled => Sriov is null
+        ? (Function.Command & (Kind == BarKind.Io ? PciCommand.IoSpace : PciCommand.MemorySpace)) != 0
+        : Sriov.IsMemoryEnabled;
 
     /// <summary>How messages call it: <c>bar2</c> or <c>rom</c>.</summary>
     public string Name => BarKinds.BarName(Index);
@@ -116,6 +127,15 @@ public sealed class Bar
 
         _requested = address.Value;
         WriteAddress(address.Value);
+    }
+
+    /// <summary>Gives a VF BAR another share, a power of two: the address keeps what is a multiple of it.</summary>
+    internal void Resize(ulong size)
+    {
+        ulong address = ReadRegister();
+        Size = size;
+        DefineRegisters();
+        WriteAddress(address);
     }
 
     /// <summary>After a reset of the registers, or once pins come into force: a pinned BAR shows its pin.</summary>
@@ -194,10 +214,20 @@ public sealed class Bar
         bool locked = HeldPin is not null;
         bool enableChanged = Kind == BarKind.Rom && ((before ^ after) & 1) != 0;
         bool moves = enableChanged || (!locked && IsEnabled);
-        PciCommand decode = Kind == BarKind.Io ? PciCommand.IoSpace : PciCommand.MemorySpace;
-        return moves && (Function.Command & decode) != 0
+        return moves && IsSpaceEnabled
             ? ConfigChange.BarProgrammed | ConfigChange.DecodeMap
             : ConfigChange.BarProgrammed;
+    }
+
+    private void DefineRegisters()
+    {
+        _addressMask = ~(Size - 1) & (Kind.Is64Bit() ? ulong.MaxValue : uint.MaxValue);
+        uint enable = Kind == BarKind.Rom ? 1u : 0u;
+        _config.Define(_register, 4, TypeBits(Kind), (uint)_addressMask | enable);
+        if (Kind.Is64Bit())
+        {
+            _config.Define(_register + 4, 4, 0, (uint)(_addressMask >> 32));
+        }
     }
 
     private ulong ReadRegister() => Kind.Is64Bit()

@@ -28,6 +28,9 @@ public static class BarKinds
     /// <summary>The index that stands for the expansion ROM where BARs are numbered 0 to 5.</summary>
     public const int RomIndex = 6;
 
+    /// <summary>The index that stands for VF BAR 0 of an SR-IOV capability (PCI Express 5.0, section 9.3.3.14); VF BAR n is this plus n.</summary>
+    public const int Vf0 = 7;
+
     /// <summary>True for everything but I/O.</summary>
     public static bool IsMemory(this BarKind kind) => kind != BarKind.Io;
 
@@ -62,6 +65,6 @@ public static class BarKinds
         return false;
     }
 
-    /// <summary>How a BAR is called in messages: <c>bar2</c>, or <c>rom</c>.</summary>
-    public static string BarName(int index) => index == RomIndex ? "rom" : $"bar{index}";
+    /// <summary>How a BAR is called in messages and options: <c>bar2</c>, <c>rom</c>, <c>vf-bar0</c>.</summary>
+    public static string BarName(int index) => index == RomIndex ? "rom" : index >= Vf0 ? $"vf-bar{index - Vf0}" : $"bar{index}";
 }

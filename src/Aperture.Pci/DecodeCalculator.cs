@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using Aperture.Pci.Ports;
-using Aperture.Pci.Registers;
 
 namespace Aperture.Pci;
 
@@ -24,11 +23,10 @@ internal static class DecodeCalculator
     {
         bool io = bar.Kind == BarKind.Io;
         GuestAddress start = bar.DecodeAddress;
-        AddressRange? range = AddressRange.Fits(start, bar.Size) ? new AddressRange(start, bar.Size) : null;
-        PciCommand needed = io ? PciCommand.IoSpace : PciCommand.MemorySpace;
+        AddressRange? range = AddressRange.Fits(start, bar.DecodeSize) ? new AddressRange(start, bar.DecodeSize) : null;
         RefusedBar Refuse(DecodeRefusal reason, string? obstacle = null) => new(function, bar, range, reason, null, obstacle);
 
-        if ((function.Command & needed) == 0)
+        if (!bar.IsSpaceEnabled)
         {
             return Refuse(DecodeRefusal.NotEnabled);
         }
@@ -119,7 +117,7 @@ internal static class DecodeCalculator
                 }
 
                 bool io = entry.Bar.Kind == BarKind.Io;
-                DecodedBar decoded = new(entry.Function, entry.Bar, new AddressRange(entry.Bar.DecodeAddress, entry.Bar.Size));
+                DecodedBar decoded = new(entry.Function, entry.Bar, new AddressRange(entry.Bar.DecodeAddress, entry.Bar.DecodeSize));
                 if (!chosen(entry, previous.Find(entry.Bar) == decoded.Range))
                 {
                     continue;

@@ -68,7 +68,7 @@ internal static class DecodeUpdate
         /// <summary>Takes a BAR out of where it decodes no more, and notes why it decodes nowhere if that is so.</summary>
         public void TakeOut(Bar bar, RefusedBar? refusal)
         {
-            if (_places.TryGetValue(bar, out AddressRange place) && (refusal is not null || place.Start != bar.DecodeAddress))
+            if (_places.TryGetValue(bar, out AddressRange place) && (refusal is not null || place.Start != bar.DecodeAddress || place.Size != bar.DecodeSize))
             {
                 ref ImmutableList<DecodedBar> entries = ref Entries(bar);
                 entries = entries.RemoveAt(entries.BinarySearch(new DecodedBar(bar.Function, bar, place), DecodeMap.ByStart));
@@ -91,7 +91,7 @@ internal static class DecodeUpdate
         public bool TryInsert(Bar bar)
         {
             ref ImmutableList<DecodedBar> entries = ref Entries(bar);
-            DecodedBar decoded = new(bar.Function, bar, new AddressRange(bar.DecodeAddress, bar.Size));
+            DecodedBar decoded = new(bar.Function, bar, new AddressRange(bar.DecodeAddress, bar.DecodeSize));
             int at = entries.BinarySearch(decoded, DecodeMap.ByStart);
             int place = at < 0 ? ~at : at;
             bool taken = (place < entries.Count && entries[place].Range.Overlaps(decoded.Range))

@@ -16,6 +16,9 @@ public sealed class PciBus
     private readonly PciFunction?[] _slots = new PciFunction?[256];
     private readonly PciHierarchy? _owner;
     private List<PciFunction> _functions = [];
+
+    // The functions' SR-IOV capabilities: their VFs answer on this bus, and on the numbers that follow it.
+    private SriovCapability[] _sriov = [];
     private int _answering = 256;
 
     internal PciBus(PciHierarchy owner) => _owner = owner;
@@ -95,10 +98,51 @@ public sealed class PciBus
         });
     }
 
-    /// <summary>The function that answers at <paramref name="deviceFunction"/>, or null.</summary>
-    public PciFunction? Find(byte deviceFunction) => deviceFunction < _answering ? _slots[deviceFunction] : null;
+    /// <summary>The function that answers at <paramref name="deviceFunction"/>, a VF included, or null.</summary>
+    public PciFunction? Find(byte deviceFunction) => FindAt(deviceFunction);
+
+    /// <summary>
+    /// The function that answers to a routing id, which is <paramref name="place"/> above that of this bus's device 0, function 0; or null. From 256 on those
+    /// are VFs that reach into the bus numbers behind this one (PCI Express 5.0, section 9.2.1.2).
+    /// </summary>
+    internal PciFunction? FindAt(int place)
+    {
+        if (place < _answering && _slots[place] is { } function)
+        {
+            return function;
+        }
+
+        return _sriov.Length == 0 || (place >= _answering && place < _slots.Length) ? null : FindVirtual(place);
+    }
+
+    /// <summary>True when a VF of this bus may be on bus <paramref name="number"/>.</summary>
+    internal bool ReachesInto(int number)
+    {
+        foreach (SriovCapability sriov in _sriov)
+        {
+            if (sriov.LastPlace >> 8 >= number - Number)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     internal void SetAriForwarding(bool enabled) => _answering = !IsLink || enabled ? 256 : 8;
+
+    private VirtualFunction? FindVirtual(int place)
+    {
+        foreach (SriovCapability sriov in _sriov)
+        {
+            if (sriov.FindAt(place) is { } function)
+            {
+                return function;
+            }
+        }
+
+        return null;
+    }
 
     private void Change(Action change)
     {
@@ -129,6 +173,7 @@ public sealed class PciBus
         change();
         _functions = [.. _slots.OfType<PciFunction>()];
         Bridges = [.. _functions.OfType<PciBridge>()];
+        _sriov = [.. _functions.Select(f => f.Find<SriovCapability>()).OfType<SriovCapability>()];
         for (int i = 0; i < _functions.Count; i++)
         {
             PciFunction function = _functions[i];

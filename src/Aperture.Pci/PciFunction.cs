@@ -70,9 +70,9 @@ public class PciFunction
     public byte DeviceFunction { get; internal set; }
 
     /// <summary>Its routing id by the bus number that is programmed now; bus 0 while it is on none.</summary>
-    public Bdf Bdf => new((ushort)((Bus?.Number ?? 0) << 8 | DeviceFunction));
+    public virtual Bdf Bdf => new((ushort)((Bus?.Number ?? 0) << 8 | DeviceFunction));
 
-    /// <summary>The BARs in order of index; the ROM, if any, is last.</summary>
+    /// <summary>The BARs in order of index: those of the header, the ROM, the VF BARs.</summary>
     public IReadOnlyList<Bar> Bars => _bars;
 
     /// <summary>The capabilities in the order they were added.</summary>
@@ -141,9 +141,15 @@ public class PciFunction
             _barByWord[(register >> 2) + i] = bar;
         }
 
+        AddBar(bar);
+        return bar;
+    }
+
+    /// <summary>Takes in a BAR whose registers a capability has.</summary>
+    internal void AddBar(Bar bar)
+    {
         _bars.Add(bar);
         _bars.Sort((a, b) => a.Index.CompareTo(b.Index));
-        return bar;
     }
 
     /// <summary>The BAR with this index, or null.</summary>

@@ -89,7 +89,7 @@ public sealed class PciHierarchy
         int before = Volatile.Read(ref _changes);
         if ((before & 1) == 0 && !_routesStale)
         {
-            PciFunction? function = _routes[bdf.Bus]?.Find(bdf.DeviceFunction);
+            PciFunction? function = Routed(bdf);
             if (function is null || !function.Config.HasReadEffect(offset, size))
             {
                 uint value = Read(function, offset, size);
@@ -343,8 +343,10 @@ public sealed class PciHierarchy
             RebuildRoutes();
         }
 
-        return _routes[bdf.Bus]?.Find(bdf.DeviceFunction);
+        return Routed(bdf);
     }
+
+    private PciFunction? Routed(Bdf bdf) => _routes[bdf.Bus] is { } bus ? bus.FindAt((byte)(bdf.Bus - bus.Number) << 8 | bdf.DeviceFunction) : null;
 
     private void RebuildRoutes()
     {
@@ -372,8 +374,13 @@ public sealed class PciHierarchy
                 }
             }
 
-            bus = taker?.Secondary;
-            if (bus is not null && taker!.SecondaryBus == number)
+            if (taker is null)
+            {
+                return bus.ReachesInto(number) ? bus : null;
+            }
+
+            bus = taker.Secondary;
+            if (taker.SecondaryBus == number)
             {
                 return bus;
             }

@@ -80,7 +80,7 @@ public class KindTests
         Prop.ForAll(cases.ToArbitrary(), drawn =>
         {
             // A BAR's value never is a number alone: it says the kind first.
-            string text = drawn.Entry.Shape == OptionShape.Bar ? "mem32:" + drawn.Text : drawn.Text;
+            string text = drawn.Entry.Shape == OptionShape.Bar || drawn.Entry.Shape == OptionShape.VfBar ? "mem32:" + drawn.Text : drawn.Text;
             OptionList list = OptionList.Parse("--device", $"{drawn.Word},{drawn.Pins}={drawn.List},{drawn.Entry.Key}={text},id=last");
             Assert.Equal([(drawn.Pins, drawn.List), (drawn.Entry.Key, text), ("id", "last")], list.Items.Select(i => (i.Key, i.Text)));
         }).Holds(2000);

@@ -205,6 +205,14 @@ public class SpellingTests
                 Add(items, "ids", $"{both.Item1:x4}:{both.Item2:x4}");
             }
 
+            ushort vfs = (ushort)(Maybe ? _random.Next(1, 257) : 0);
+            if (vfs != 0)
+            {
+                items.Add(("vfs", $"0x{vfs:x}", $"{vfs}"));
+                items.Add(("vf-bar1", "mem32p:16K", "\"mem32p:0x4000\""));
+                items.Add(("vf-stride", "2", "\"2\""));
+            }
+
             return new TestSpec
             {
                 Id = pci.Id,
@@ -213,6 +221,9 @@ public class SpellingTests
                 Pins = pci.Pins,
                 Policy = pci.Policy,
                 Ids = ids,
+                Vfs = vfs,
+                VfRegisters = vfs == 0 ? [] : [new TestBar(BarIndex.Vf0 + 1, BarKind.Memory32Prefetchable, 16 << 10, false)],
+                VfStride = (ushort)(vfs == 0 ? 1 : 2),
                 MsiVectors = msi,
                 MsixVectors = msix,
                 RomSize = 64 << 10,

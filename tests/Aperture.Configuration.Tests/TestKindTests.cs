@@ -1,5 +1,6 @@
 using Aperture.Configuration.Kinds;
 using Aperture.Pci;
+using Aperture.Placement.Request;
 
 namespace Aperture.Configuration.Tests;
 
@@ -35,6 +36,24 @@ public class TestKindTests
                 new TestBar(4, BarKind.Io, 256, false),
             ],
             spec.Registers);
+    }
+
+    [Fact]
+    public void VFs_and_their_BARs_are_demanded_beside_the_devices_own()
+    {
+        TestSpec spec = Parse("id=nic,vf-bar2=mem64p:16K,bar0=mem32:1M,rom=2K,vfs=8,vf-bar0=mem32:512,vf-offset=128,vf-stride=2,bars=vf-bar2@0x100000000000");
+        Assert.Equal(new SriovDemand(8) { FirstOffset = 128, Stride = 2 }, spec.Sriov);
+        Assert.Equal(
+            [
+                new BarDemand(0, BarKind.Memory32, 1 << 20),
+                new BarDemand(BarKinds.RomIndex, BarKind.Rom, 2048),
+                new BarDemand(BarIndex.Vf0, BarKind.Memory32, 512),
+                new BarDemand(BarIndex.Vf0 + 2, BarKind.Memory64Prefetchable, 16 << 10, new GuestAddress(0x1000_0000_0000)),
+            ],
+            spec.Demands);
+        Assert.Null(Parse("id=x").Sriov);
+        Assert.Contains(
+            "has no vf-bar1 to pin", Assert.Throws<ApertureException>(() => Parse("id=x,vfs=1,bars=vf-bar1@0x1000")).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -85,6 +104,18 @@ public class TestKindTests
     [InlineData("id=x,bar0=mem32:1M:ram,msix=1", "8K")]
     [InlineData("id=x,bar0=io:256,msix=1", "8K")]
     [InlineData("id=x,bar0=mem32:8K,msix=129", "16K")]
+    [InlineData("id=x,vfs=0", "from 1 to 256")]
+    [InlineData("id=x,vfs=257", "from 1 to 256")]
+    [InlineData("id=x,vfs=2,vf-offset=0", "from 1 to 65535")]
+    [InlineData("id=x,vfs=2,vf-stride=65536", "from 1 to 65535")]
+    [InlineData("id=x,vf-bar0=mem32:4K", "add vfs=N")]
+    [InlineData("id=x,vf-stride=2", "add vfs=N")]
+    [InlineData("id=x,vfs=2,vf-bar0=io:16", "mem32, mem32p, mem64 or mem64p")]
+    [InlineData("id=x,vfs=2,vf-bar0=mem32:4K:ram", "every access to it exits")]
+    [InlineData("id=x,vfs=2,vf-bar0=mem32:3K", "power of two from 16 to 2G")]
+    [InlineData("id=x,vfs=2,vf-bar5=mem64:4K", "vf-bar0 to vf-bar4")]
+    [InlineData("id=x,vfs=2,vf-bar1=mem32:4K,vf-bar0=mem64:4K", "vf-bar1 is the upper half of the 64-bit vf-bar0")]
+    [InlineData("id=x,vfs=256,vf-bar0=mem64:1048576T", "4194304T in all")]
     public void What_is_not_legal_is_refused_in_one_sentence_that_says_what_is(string text, string says)
     {
         string error = Assert.Throws<ApertureException>(() => Parse(text)).Message.TrimEnd('.');

@@ -30,10 +30,11 @@ public static class SchemaWriter
         new("hostFunction", """{ "type": "string", "pattern": "^([0-9a-fA-F]{1,8}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]$" }"""),
         new("serial", """{ "type": "string", "pattern": "^(tty|stdio|null|off|file=.+)$" }"""),
         new("bar", """{ "type": "string", "pattern": "^(io|mem32p?|mem64p?):[0-9a-zA-Z]+(:(trap|ram))?$" }"""),
+        new("vfBar", """{ "type": "string", "pattern": "^mem(32|64)p?:[0-9a-zA-Z]+$" }"""),
         new("pins",
             """
             { "type": "object", "minProperties": 1, "additionalProperties": false,
-              "patternProperties": { "^(bar[0-5]|rom)$": { "$ref": "#/$defs/number" } } }
+              "patternProperties": { "^((vf-)?bar[0-5]|rom)$": { "$ref": "#/$defs/number" } } }
             """),
         new("hostPins",
             """

@@ -34,6 +34,9 @@ public abstract record PciDeviceSpec : DeviceSpec
     /// <summary>The BARs that it asks the address map for, pinned ones with their address; empty for a device whose BARs only its host knows.</summary>
     public IReadOnlyList<BarDemand> Demands => [.. Bars.Select(bar => bar with { Pin = PinOf(bar.Index) })];
 
+    /// <summary>What its SR-IOV capability asks for besides VF BARs; null without one.</summary>
+    public virtual SriovDemand? Sriov => null;
+
     /// <summary>The same without pins, the ROM among them.</summary>
     protected virtual IEnumerable<BarDemand> Bars => [];
 

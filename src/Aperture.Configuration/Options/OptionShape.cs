@@ -41,6 +41,9 @@ public sealed record OptionShape(string? Definition, IReadOnlyList<string> Words
     /// <summary>A BAR of a test device.</summary>
     public static OptionShape Bar { get; } = new("bar", ["io:", "mem32:", "mem32p:", "mem64:", "mem64p:"]);
 
+    /// <summary>A VF BAR of a test device.</summary>
+    public static OptionShape VfBar { get; } = new("vfBar", ["mem32:", "mem32p:", "mem64:", "mem64p:"]);
+
     /// <summary>BARs and their addresses.</summary>
     public static OptionShape Pins { get; } = new("pins", []);
 

@@ -39,6 +39,9 @@ public sealed class TestDeviceCore : IResettable
     /// <summary>What the device was made from.</summary>
     public TestDeviceSpec Spec { get; }
 
+    /// <summary>Counts the accesses to BARs, those of VFs among them.</summary>
+    internal TestAccessCounter Accesses => _accesses;
+
     /// <summary>How many accesses reached the trapped BARs since the last reset, the MSI-X structures not counted.</summary>
     public long AccessCount => _accesses.Total;
 

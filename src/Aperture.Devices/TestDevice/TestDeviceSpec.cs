@@ -13,7 +13,7 @@ public enum TestBacking : byte
 }
 
 /// <summary>One BAR of a test device.</summary>
-/// <param name="Index">Register index, 0 to 5; a 64-bit BAR also takes the next one.</param>
+/// <param name="Index">Register index, 0 to 5, of a VF BAR from <see cref="BarKinds.Vf0"/> on; a 64-bit BAR also takes the next one.</param>
 /// <param name="Kind">What kind of BAR; never <see cref="BarKind.Rom"/>.</param>
 /// <param name="Size">Bytes, a power of two.</param>
 /// <param name="Backing">What answers; always <see cref="TestBacking.Trap"/> for I/O.</param>
@@ -63,6 +63,18 @@ public sealed record TestDeviceSpec
 
     /// <summary>MSI-X vectors, 0 to 2048; 0 for no MSI-X capability.</summary>
     public int MsixVectors { get; init; }
+
+    /// <summary>VFs that there can be; 0 for no SR-IOV capability.</summary>
+    public int Vfs { get; init; }
+
+    /// <summary>The VF BARs by rising index, each with one VF's share; always trapped.</summary>
+    public IReadOnlyList<TestBarSpec> VfBars { get; init; } = [];
+
+    /// <summary>First VF Offset.</summary>
+    public ushort VfOffset { get; init; } = 1;
+
+    /// <summary>VF Stride.</summary>
+    public ushort VfStride { get; init; } = 1;
 
     /// <summary>The BAR with the identification register, the first trapped one; null when all are RAM.</summary>
     public TestBarSpec? RegisterBar => First(bar => bar.Backing == TestBacking.Trap);

@@ -40,6 +40,7 @@ public sealed class TestFunction : PciFunction
         SetInterruptPin(IntA);
         Core = new TestDeviceCore(spec, new MasterGate(this, dmaFor(this)), new Interrupts(this, msi, msix));
         AddBars(msix);
+        VirtualFunctions = spec.Vfs == 0 ? [] : AddVirtualFunctions();
     }
 
     /// <summary>What it was made from.</summary>
@@ -50,6 +51,9 @@ public sealed class TestFunction : PciFunction
 
     /// <summary>The ROM, or null.</summary>
     public TestRom? Rom { get; private set; }
+
+    /// <summary>The VFs that there can be, by number.</summary>
+    public IReadOnlyList<TestVirtualFunction> VirtualFunctions { get; }
 
     /// <summary>
     /// What answers BAR <paramref name="index"/> (<see cref="BarKinds.RomIndex"/> for the ROM) with offsets from its start; null when there is no such BAR
@@ -106,6 +110,25 @@ public sealed class TestFunction : PciFunction
             Rom = Spec.RomFile is { } file ? new TestRom(file, Spec.RomSize) : new TestRom(Spec.Id, Identity, Spec.RomSize);
             _handlers[BarKinds.RomIndex] = Rom;
         }
+    }
+
+    // Behind a link VFs may have numbers above 7, which only ARI reaches (PCI Express 5.0, section 9.2.1.2).
+    private TestVirtualFunction[] AddVirtualFunctions()
+    {
+        TestVirtualFunction[] functions = [.. Enumerable.Range(0, Spec.Vfs).Select(number => new TestVirtualFunction(this, number))];
+        if (Spec.Port is not null)
+        {
+            AddCapability(new AriCapability());
+        }
+
+        SriovCapability sriov = new(functions, (ushort)(Identity.Device + 1), Spec.VfOffset, Spec.VfStride);
+        AddCapability(sriov);
+        foreach (TestBarSpec bar in Spec.VfBars)
+        {
+            sriov.AddBar(bar.Index - BarKinds.Vf0, bar.Kind, bar.Size);
+        }
+
+        return functions;
     }
 
     /// <summary>Routes the MSI-X structures' places to the capability and the rest of the BAR to the device.</summary>

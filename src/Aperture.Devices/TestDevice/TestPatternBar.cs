@@ -3,9 +3,9 @@ namespace Aperture.Devices.TestDevice;
 /// <summary>
 /// A trapped BAR without registers. The word at offset o reads as <see cref="Pattern"/> XOR a stored word; 16 stored words are mirrored every 64
 /// bytes, and a write stores what was written. So every word of an untouched BAR differs from its neighbours and from other
-/// BARs, and whatever the BAR's size the device keeps 64 bytes.
+/// BARs, and whatever the BAR's size the device keeps 64 bytes. A VF's BAR has the pattern of its place in the VF BAR, which is at <paramref name="from"/>.
 /// </summary>
-internal sealed class TestPatternBar(TestBarSpec bar, TestAccessCounter accesses) : IAccessHandler, IWordRegisters
+internal sealed class TestPatternBar(TestBarSpec bar, TestAccessCounter accesses, ulong from = 0) : IAccessHandler, IWordRegisters
 {
     private const int StoredWords = 16;
 
@@ -34,7 +34,7 @@ internal sealed class TestPatternBar(TestBarSpec bar, TestAccessCounter accesses
     /// <summary>Forgets what was written.</summary>
     public void Reset() => Array.Clear(_stored);
 
-    uint IWordRegisters.ReadWord(ulong offset, uint lanes) => Pattern(bar.Index, offset) ^ Volatile.Read(ref Stored(offset));
+    uint IWordRegisters.ReadWord(ulong offset, uint lanes) => Pattern(bar.Index, unchecked(from + offset)) ^ Volatile.Read(ref Stored(offset));
 
     void IWordRegisters.WriteWord(ulong offset, uint value, uint lanes)
     {

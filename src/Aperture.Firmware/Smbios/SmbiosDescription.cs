@@ -15,6 +15,9 @@ public sealed record SmbiosDescription
     /// <summary>Its serial number; empty for none.</summary>
     public string Serial { get; init; } = "";
 
+    /// <summary>The release date of what stands for firmware, MM/DD/YYYY. Guests take an early one, or none, for an old machine's faults.</summary>
+    public string FirmwareDate { get; init; } = "01/01/2026";
+
     /// <summary>Who made the processors and what they are called.</summary>
     public string Processor { get; init; } = "Virtual processor";
 }

@@ -1,15 +1,21 @@
+using System.Buffers.Binary;
+using Aperture.Firmware.Acpi;
 using Aperture.Firmware.Platform;
 
 namespace Aperture.Firmware.Smbios;
 
 /// <summary>
-/// The SMBIOS structures that firmware copies into guest memory, in the form of SMBIOS 2.8, which every firmware and guest takes. There is no type 0: it
-/// describes the firmware, and each firmware adds its own.
+/// The SMBIOS structures that firmware copies into guest memory, in the form of SMBIOS 2.8, which every firmware and guest takes. Type 0 describes the
+/// firmware, and each firmware adds its own; it is there for guests that none starts.
 /// </summary>
-/// <param name="Anchor">The entry point.</param>
+/// <param name="Anchor">The entry point, without the structures' address.</param>
 /// <param name="Structures">The structures, types 1, 3, 4, 16, 17, 19, 32 and 127.</param>
 public sealed record SmbiosTables(ReadOnlyMemory<byte> Anchor, ReadOnlyMemory<byte> Structures)
 {
+    /// <summary>Where guests look for the entry point, at multiples of 16 (SMBIOS 3.7, 5.2.1).</summary>
+    public static readonly AddressRange SearchArea = new(new GuestAddress(0xF_0000), 0x1_0000);
+
+    private const ushort FirmwareHandle = 0;
     private const ushort SystemHandle = 0x100;
     private const ushort ChassisHandle = 0x300;
     private const ushort ProcessorHandle = 0x400;
@@ -26,16 +32,29 @@ public sealed record SmbiosTables(ReadOnlyMemory<byte> Anchor, ReadOnlyMemory<by
     private const byte Safe = 3;
     private const int MostMappedRanges = 64;
 
+    // Of the entry point: its checksum, that of its second half with where the half starts, and the structures' address (5.2.1).
+    private const int AnchorChecksum = 4;
+    private const int Intermediate = 16;
+    private const int IntermediateChecksum = 21;
+    private const int StructuresAddress = 24;
+    private const int Paragraph = 16;
+
     /// <summary>Builds the structures.</summary>
     /// <param name="description">Names.</param>
     /// <param name="uuid">The machine's UUID.</param>
     /// <param name="platform">Its processors and RAM.</param>
+    /// <param name="isWhole">No firmware will add structures of its own.</param>
     /// <exception cref="ApertureException">A name is too long or not ASCII.</exception>
-    public static SmbiosTables Build(SmbiosDescription description, Guid uuid, PlatformDescription platform)
+    public static SmbiosTables Build(SmbiosDescription description, Guid uuid, PlatformDescription platform, bool isWhole = false)
     {
         ArgumentNullException.ThrowIfNull(description);
         ArgumentNullException.ThrowIfNull(platform);
         var writer = new SmbiosWriter();
+        if (isWhole)
+        {
+            WriteFirmware(writer, description);
+        }
+
         WriteSystem(writer, description, uuid, platform.Board);
         WriteChassis(writer, description);
         WriteProcessor(writer, description, platform.ApicIds.Count);
@@ -45,6 +64,34 @@ public sealed record SmbiosTables(ReadOnlyMemory<byte> Anchor, ReadOnlyMemory<by
         writer.Begin(32, 11, BootHandle).U32(0).U16(0).U8(0).End();
         writer.Begin(127, 4, EndHandle).End();
         return new SmbiosTables(writer.EntryPoint(), writer.ToArray());
+    }
+
+    /// <summary>What goes to guest memory at <paramref name="start"/>, a multiple of 16: the entry point, and the structures behind it.</summary>
+    public byte[] At(GuestAddress start)
+    {
+        byte[] bytes = new byte[((Anchor.Length + Paragraph - 1) & ~(Paragraph - 1)) + Structures.Length];
+        Span<byte> anchor = bytes.AsSpan(0, Anchor.Length);
+        Anchor.Span.CopyTo(anchor);
+        Structures.Span.CopyTo(bytes.AsSpan(bytes.Length - Structures.Length));
+        BinaryPrimitives.WriteUInt32LittleEndian(anchor[StructuresAddress..], (uint)start.Value + (uint)(bytes.Length - Structures.Length));
+        (anchor[AnchorChecksum], anchor[IntermediateChecksum]) = (0, 0);
+        anchor[IntermediateChecksum] = AcpiTableBuilder.Checksum(anchor[Intermediate..]);
+        anchor[AnchorChecksum] = AcpiTableBuilder.Checksum(anchor);
+        return bytes;
+    }
+
+    /// <summary>Type 0 (7.1): the monitor stands for the firmware. No characteristic is told but that the machine is a virtual one.</summary>
+    private static void WriteFirmware(SmbiosWriter writer, SmbiosDescription description)
+    {
+        const ushort Segment = 0xF000;
+        const ulong CharacteristicsNotSupported = 1 << 3;
+        const ushort VirtualMachine = 1 << 12;
+        const byte NoNumber = 0xFF;
+        writer.Begin(0, 24, FirmwareHandle)
+            .Text(description.Manufacturer).Text(description.Version).U16(Segment).Text(description.FirmwareDate)
+            .U8(0).U64(CharacteristicsNotSupported).U16(VirtualMachine)
+            .U8(NoNumber).U8(NoNumber).U8(NoNumber).U8(NoNumber)
+            .End();
     }
 
     /// <summary>Type 1 (7.2). A UUID's first three fields are little-endian there.</summary>

@@ -5,6 +5,7 @@ using Aperture.Firmware.Boot;
 using Aperture.Firmware.Boot.X86;
 using Aperture.Firmware.Memory;
 using Aperture.Firmware.Platform;
+using Aperture.Firmware.Smbios;
 using Aperture.Hypervisor.X86;
 using Aperture.Memory;
 using Aperture.Placement.Map;
@@ -23,6 +24,7 @@ internal sealed class DirectBoot
 
     private readonly PlacementMap _map;
     private readonly BootPlan _plan;
+    private readonly BootSegment _smbios;
 
     /// <summary>
     /// Decides where <paramref name="files"/>, which must stay open, and all tables go; the guest is told to leave <paramref name="reserved"/> alone.
@@ -33,6 +35,8 @@ internal sealed class DirectBoot
         _map = map;
         PlatformDescription platform = BoardDescription.Planned(config, [.. map.Ram.Pieces], map);
         Tables = AcpiTables.Build(platform, TablesAddress);
+        GuestAddress smbios = SmbiosAddress(Tables.Area);
+        _smbios = new BootSegment("SMBIOS tables", smbios, SmbiosTables.Build(new SmbiosDescription(), Guid.Empty, platform, isWhole: true).At(smbios));
         _plan = LinuxBoot.Plan(files.Kernel, new BootRequest
         {
             MemoryMap = MemoryMap.For(platform, Tables.Area, [.. reserved.Select(r => new MemoryMapEntry(r.Range, MemoryKind.Reserved))]),
@@ -56,12 +60,21 @@ internal sealed class DirectBoot
             ram.Block.Write(table.Address.Value, table.Bytes.Span);
         }
 
-        foreach (BootSegment segment in _plan.Segments)
+        // The kernel last: where it asks to be at one of their places, it is there.
+        foreach (BootSegment segment in (IEnumerable<BootSegment>)[.. BiosData.Segments, _smbios, .. _plan.Segments])
         {
             Load(segment, ram);
         }
 
         return State(_plan.Entry);
+    }
+
+    // Behind the ACPI tables where those reach into the area.
+    private static GuestAddress SmbiosAddress(AddressRange acpi)
+    {
+        const ulong Paragraph = 16;
+        GuestAddress first = SmbiosTables.SearchArea.Start;
+        return acpi.Last < first ? first : new GuestAddress((acpi.Last.Value + Paragraph) & ~(Paragraph - 1));
     }
 
     private static BootState State(BootEntry entry)

@@ -23,13 +23,16 @@ internal sealed class TestFunctionMaker : IFunctionMaker
         List<IDisposable> owned = [];
         foreach (Bar bar in function.Bars)
         {
-            Region region = Behind(function, bar, owned);
-            own.Add(region);
-            regions.Add(new BarRegion(bar, region));
+            regions.AddRange(bar.Sriov is null ? [new BarRegion(bar, Behind(function, bar, owned))] : Shares(function, bar));
         }
 
+        own.UnionWith(regions.Select(piece => piece.Region));
         return new MadeFunction(function, regions, owned);
     }
+
+    // One for each VF that there can be; the board places those that there are.
+    private static IEnumerable<BarRegion> Shares(TestFunction function, Bar bar) => function.VirtualFunctions.Select(vf =>
+        new BarRegion(bar, Region.Trapped($"{vf.Name}.{BarKinds.BarName(bar.Index - BarKinds.Vf0)}", bar.Size, vf.Handler(bar.Index))) { Vf = vf.Number });
 
     private static Region Behind(TestFunction function, Bar bar, List<IDisposable> owned)
     {
@@ -55,5 +58,9 @@ internal sealed class TestFunctionMaker : IFunctionMaker
         Device = spec.Ids?.Device ?? TestFunction.TestDevice,
         MsiVectors = spec.MsiVectors,
         MsixVectors = spec.MsixVectors,
+        Vfs = spec.Vfs,
+        VfBars = [.. spec.VfRegisters.Select(bar => new TestBarSpec(bar.Index, bar.Kind, bar.Size, TestBacking.Trap))],
+        VfOffset = spec.VfOffset,
+        VfStride = spec.VfStride,
     };
 }

@@ -44,7 +44,7 @@ internal static class PortCapacity
     private static string? Part(AddressRange? window, List<Bar> bars, string name, out string option)
     {
         option = "";
-        ulong need = bars.Aggregate(0UL, static (sum, bar) => sum + bar.Size);
+        ulong need = bars.Aggregate(0UL, static (sum, bar) => sum + bar.FullSize);
         if (bars.Count == 0 || (window is { } range && Fits(range, bars)))
         {
             return null;
@@ -54,7 +54,7 @@ internal static class PortCapacity
         ulong wanted = window is { } unaligned && unaligned.Size >= need ? need + bars.Max(static bar => bar.Size) - Granule : need;
         option = $",{name}={ByteSize.Format((wanted + Granule - 1) & ~(Granule - 1))}";
         string sizes = string.Join(" and ", bars.GroupBy(bar => bar.Function.Name).Select(static of =>
-            $"{of.Key} {string.Join(" and ", of.Select(static bar => $"{bar.Name} ({ByteSize.Format(bar.Size)})"))}"));
+            $"{of.Key} {string.Join(" and ", of.Select(static bar => $"{bar.Name} ({ByteSize.Format(bar.FullSize)})"))}"));
         return $"{sizes} do{(bars.Count == 1 ? "es" : "")} not fit {(bars.DistinctBy(bar => bar.Function).Count() == 1 ? "its" : "their")} port's "
             + $"{name} window{(window is { } there ? $", {there} ({ByteSize.Format(there.Size)})" : ", which is closed")}";
     }
@@ -63,9 +63,9 @@ internal static class PortCapacity
     private static bool Fits(AddressRange window, List<Bar> bars)
     {
         UInt128 at = window.Start.Value;
-        foreach (ulong size in bars.Select(static bar => bar.Size).OrderDescending())
+        foreach (Bar bar in bars.OrderByDescending(static bar => bar.Size))
         {
-            at = ((at + size - 1) & ~((UInt128)size - 1)) + size;
+            at = ((at + bar.Size - 1) & ~((UInt128)bar.Size - 1)) + bar.FullSize;
         }
 
         return at - 1 <= window.Last.Value;

@@ -66,6 +66,7 @@ public static class PlacementInput
             MemoryWindow = node.Room?.Memory,
             PrefetchableWindow = node.Room?.Prefetchable,
         },
+        Sriov = node.Device?.Sriov,
     };
 
     private static IReadOnlyList<BarDemand> Bars(TopologyNode node) => node.Assigned?.Bars ?? node.Device?.Demands ?? [];

@@ -50,11 +50,20 @@ public sealed class TopologyBuilder
         }
 
         CheckFunctionZero(builder._root, "on the root bus");
+        CheckRoutingIds(builder._root, null);
         return builder._root;
     }
 
     private static void CheckExpress(MachineConfig config)
     {
+        PciDeviceSpec? shared = config.Devices.OfType<PciDeviceSpec>().FirstOrDefault(d => d.Sriov is not null);
+        if (config.Board != BoardKind.Q35 && shared is not null)
+        {
+            throw new ApertureException(
+                $"{shared.Id} cannot have VFs: --machine i440fx has conventional PCI, where no guest finds an SR-IOV capability; leave vfs= out, or use "
+                    + "--machine q35.");
+        }
+
         string? port = config.RootPorts.Select(p => $"--root-port id={p.Id}").Concat(config.Switches.Select(s => $"--switch id={s.Id}")).FirstOrDefault();
         if (config.Board != BoardKind.Q35 && port is not null)
         {
@@ -112,6 +121,27 @@ public sealed class TopologyBuilder
             }
 
             CheckFunctionZero(node.Children, BusName(node));
+        }
+    }
+
+    // Two functions at one routing id: a guest would reach one of them only.
+    private static void CheckRoutingIds(List<TopologyNode> bus, TopologyNode? parent)
+    {
+        Dictionary<int, string> taken = bus.ToDictionary(node => (int)node.DeviceFunction, node => node.Name);
+        foreach (TopologyNode node in bus)
+        {
+            for (int vf = 0; node.Device?.Sriov is { } sriov && vf < sriov.TotalVfs; vf++)
+            {
+                int place = node.DeviceFunction + sriov.FirstOffset + (vf * sriov.Stride);
+                string name = $"VF {vf} of {node.Name}";
+                if (!taken.TryAdd(place, name))
+                {
+                    throw new ApertureException($"{name} would be at {place >> 3 & 0x1F:x2}.{place & 7} {BusName(parent)}, where {taken[place]} is; "
+                        + "use fewer VFs, another vf-offset= or vf-stride=, or another place.");
+                }
+            }
+
+            CheckRoutingIds(node.Children, node);
         }
     }
 

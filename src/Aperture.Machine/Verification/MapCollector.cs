@@ -58,11 +58,10 @@ internal sealed class MapCollector(PciBoard board, SlotListener? slots, WriteHis
     private FoundBar Describe(PciFunction function, Bar bar, DecodeMap decode, ILookup<Bar, string> owners)
     {
         RefusedBar? refused = decode.RefusalOf(bar);
-        PciCommand needed = bar.Kind == BarKind.Io ? PciCommand.IoSpace : PciCommand.MemorySpace;
-        bool enabled = (function.Command & needed) != 0 && bar.IsEnabled;
+        bool enabled = bar.IsSpaceEnabled && bar.IsEnabled;
         return new FoundBar(
             bar.Index,
-            bar.Size,
+            decode.Find(bar)?.Size ?? bar.Size,
             bar.Programmed,
             enabled,
             decode.Find(bar)?.Start,

@@ -1,11 +1,10 @@
-using Aperture.Pci;
 using Aperture.Placement.Map;
 using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Verification;
 
 /// <summary>A BAR and the address that the plan gave it.</summary>
-/// <param name="Index">0 to 5, or <see cref="BarKinds.RomIndex"/>.</param>
+/// <param name="Index">As <see cref="BarDemand.Index"/>.</param>
 /// <param name="Address">The address.</param>
 /// <param name="IsPinned">The user chose it.</param>
 public sealed record PromisedBar(int Index, GuestAddress Address, bool IsPinned);
@@ -56,11 +55,8 @@ public sealed record MapPromise(IReadOnlyList<PromisedFunction> Functions, IRead
     private static PromisedFunction Of(FunctionPlacement function, bool isDirect) => new(
         function.Name,
         isDirect ? function.Address : null,
-        [.. function.Bars.Where(b => IsFunctionBar(b.Demand) && (isDirect || b.Demand.Pin is not null))
+        [.. function.Bars.Where(b => isDirect || b.Demand.Pin is not null)
             .Select(b => new PromisedBar(b.Demand.Index, b.Address, b.Demand.Pin is not null))],
         isDirect && function.Bridge is { } bridge
             ? new BridgeState(bridge.Secondary, bridge.Subordinate, bridge.Io, bridge.Memory, bridge.Prefetchable) : null);
-
-    // VF BARs have no register of their own to compare.
-    private static bool IsFunctionBar(BarDemand demand) => demand.Index is >= 0 and <= BarKinds.RomIndex;
 }

@@ -9,7 +9,7 @@ namespace Aperture.Machine.Verification;
 /// </summary>
 internal sealed class WriteHistory(TimeProvider clock, IEventSink events) : IConfigWriteSink
 {
-    // BARs, ROM and windows all lie in the header.
+    // BARs, ROM and windows all lie in the header; VF BARs in a capability.
     private const int HeaderEnd = PciRegisters.FirstCapability;
     private readonly Dictionary<(PciFunction Function, int Register), Write> _writes = [];
 
@@ -20,7 +20,7 @@ internal sealed class WriteHistory(TimeProvider clock, IEventSink events) : ICon
     public void Written(PciFunction function, ConfigChange change, int offset, int size, uint value)
     {
         LastWrite = clock.GetTimestamp();
-        if (offset is >= PciRegisters.Bar0 and < HeaderEnd)
+        if (offset is >= PciRegisters.Bar0 and < HeaderEnd || (change & (ConfigChange.BarProgrammed | ConfigChange.PinnedBarWrite)) != 0)
         {
             _writes[(function, offset & ~3)] = new Write(offset, value, events.Elapsed);
         }

@@ -8,7 +8,7 @@ namespace Aperture.Placement.Request;
 public static class BarIndex
 {
     /// <summary>The index of VF BAR 0 (PCIe 5.0, 9.3.3.14); VF BAR n is this plus n.</summary>
-    public const int Vf0 = 7;
+    public const int Vf0 = BarKinds.Vf0;
 
     /// <summary>One past the highest index.</summary>
     public const int End = Vf0 + 6;
@@ -19,7 +19,7 @@ public static class BarIndex
     public static bool IsVf(int index) => index is >= Vf0 and < End;
 
     /// <summary>How messages and options call it: <c>bar2</c>, <c>rom</c>, <c>vf-bar0</c>.</summary>
-    public static string Name(int index) => IsVf(index) ? $"{VfPrefix}{index - Vf0}" : BarKinds.BarName(index);
+    public static string Name(int index) => BarKinds.BarName(index);
 
     /// <summary>Reads what <see cref="Name"/> writes; nothing else.</summary>
     public static bool TryParse(ReadOnlySpan<char> text, out int index)

@@ -97,6 +97,23 @@ public class SmbiosTests
     }
 
     [Fact]
+    public void Where_no_firmware_adds_type_0_the_tables_bring_one_and_lie_behind_their_entry_point()
+    {
+        SmbiosTables tables = SmbiosTables.Build(new SmbiosDescription(), Uuid, SamplePlatforms.Get("large"), isWhole: true);
+        List<Structure> found = Parse(tables);
+        Structure firmware = found[0];
+        Assert.Equal([0, 1, 3], found.Take(3).Select(static structure => (int)structure.Type));
+        Assert.Equal(("Aperture", "1", "01/01/2026"), (firmware.Text(4), firmware.Text(5), firmware.Text(8)));
+
+        // Characteristics not supported (bit 3); the machine is a virtual one (extension byte 2, bit 4).
+        Assert.Equal((8UL, (byte)0x10), (firmware.U64(10), firmware.Formatted[0x13]));
+        byte[] memory = tables.At(new GuestAddress(0xF_1230));
+        Assert.Equal(0xF_1250, BinaryPrimitives.ReadInt32LittleEndian(memory.AsSpan(24)));
+        Assert.Equal(tables.Structures.ToArray(), memory[0x20..]);
+        Assert.Equal((0, 0), (Sum(memory.AsSpan(0, 31)), Sum(memory.AsSpan(16, 15))));
+    }
+
+    [Fact]
     public void RAM_that_32_bit_fields_cannot_say_is_said_by_the_extended_ones()
     {
         PlatformDescription platform = SamplePlatforms.Get("no-ecam") with

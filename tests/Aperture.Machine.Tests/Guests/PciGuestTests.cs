@@ -56,6 +56,46 @@ public class PciGuestTests
     }
 
     [Fact]
+    public void VFs_come_and_go_with_the_guests_write_of_the_SR_IOV_control()
+    {
+        const uint Ecam = 0xB000_0000;
+        const uint Function = Ecam + (4u << 15);
+        const uint Sriov = Function + 0x100;
+        const uint Share = 0x4000;
+
+        // Revision 1 of a class that nobody defined; the ids of a VF read as ones.
+        const uint ClassWord = 0xFF00_0001;
+
+        // What a pattern BAR says (docs/test-device.md): VF 2's share is the third of the VF BAR, whose index is 7.
+        uint pattern = unchecked((uint)(((2 * (ulong)Share) >> 2) * 0x9E37_79B9_7F4A_7C15 >> 32) + (7 * 0x85EB_CA6B));
+        Guest.Succeeds(
+            Payload.Build(code =>
+            {
+                Payload.ConfigWrite(code, 0, 0x60, Ecam + 1);
+                Payload.ExpectMemory(code, Sriov, 0x0001_0010, 1);
+                Payload.Store(code, Sriov + 0x24, uint.MaxValue);
+                Payload.ExpectMemory(code, Sriov + 0x24, ~(Share - 1), 2);
+                Payload.Store(code, Sriov + 0x24, Other);
+                Payload.Store(code, Sriov + 0x10, 3);
+                Payload.ExpectMemory(code, Other + (2 * Share), uint.MaxValue, 3);
+                Payload.ExpectMemory(code, Function + (3u << 12) + 8, uint.MaxValue, 4);
+                Payload.Store(code, Sriov + 8, 9);
+                Payload.ExpectMemory(code, Function + (3u << 12) + 8, ClassWord, 5);
+                Payload.ExpectMemory(code, Function + (3u << 12), uint.MaxValue, 6);
+                Payload.ExpectMemory(code, Function + (4u << 12) + 8, uint.MaxValue, 7);
+                Payload.ExpectMemory(code, Other + (2 * Share), pattern, 8);
+                Payload.ExpectMemory(code, Other + (3 * Share), uint.MaxValue, 9);
+                Payload.Store(code, Other + (2 * Share), 0);
+                Payload.Store(code, Sriov + 8, 0);
+                Payload.ExpectMemory(code, Other + (2 * Share), uint.MaxValue, 10);
+                Payload.ExpectMemory(code, Function + (3u << 12) + 8, uint.MaxValue, 11);
+                Payload.Store(code, Sriov + 8, 9);
+                Payload.ExpectMemory(code, Other + (2 * Share), pattern, 12);
+            }),
+            "--device test,id=a,addr=04.0,vfs=4,vf-bar0=mem32:16K");
+    }
+
+    [Fact]
     public void Bytes_written_behind_a_RAM_backed_BAR_move_with_it()
     {
         using Guest guest = new(
