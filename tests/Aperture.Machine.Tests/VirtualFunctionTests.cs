@@ -185,7 +185,7 @@ public class VirtualFunctionTests
     {
         using TestBoard board = TestBoard.Direct("--root-port id=rp0,memory=2M,prefetchable=2M", "--device test,id=x,addr=05.0,vfs=64,vf-bar0=mem32:1M");
         PciBridge port = (PciBridge)board.Function("rp0");
-        string? shortage = PortCapacity.Shortage(board.Function("x"), port);
+        string? shortage = PortCapacity.Shortage([board.Function("x")], port);
         Assert.Contains("vf-bar0 (64M) does not fit", shortage, StringComparison.Ordinal);
         Assert.Contains("id=rp0,memory=64M", shortage, StringComparison.Ordinal);
     }

@@ -69,21 +69,22 @@ internal sealed class SlotInsertion(PciBoard board, BoardNodes nodes, MachineCon
     {
         foreach (BarDemand bar in node.Assigned?.Bars ?? node.Device?.Demands ?? [])
         {
-            // VF BARs are the PF's, and go with its registers.
-            if (bar.Pin is not { } pin || bar.Index > BarKinds.RomIndex)
+            if (bar.Pin is not { } pin)
             {
                 continue;
             }
 
+            // A VF BAR is aligned to one VF's share and takes that for each VF.
+            ulong whole = bar.Index > BarKinds.RomIndex ? Math.Max(bar.Size, 4096) * (ulong)(node.Device?.Sriov?.TotalVfs ?? 1) : bar.Size;
             ulong last = bar.Kind.Is64Bit() ? (ulong)long.MaxValue : uint.MaxValue;
-            if (!pin.IsAligned(bar.Size) || pin.Value > last || last - pin.Value < bar.Size - 1)
+            if (!pin.IsAligned(bar.Size) || pin.Value > last || last - pin.Value < whole - 1)
             {
                 throw new ApertureException(
                     $"{node.Name} {BarKinds.BarName(bar.Index)} cannot be pinned at {pin}: the address of a {bar.Kind.Keyword()} BAR of "
                         + $"{ByteSize.Format(bar.Size)} is a multiple of its size, and the BAR ends at or below 0x{last:x}.");
             }
 
-            CheckForwarded($"{node.Name} {BarKinds.BarName(bar.Index)}", new AddressRange(pin, bar.Size), bar.Kind, port);
+            CheckForwarded($"{node.Name} {BarKinds.BarName(bar.Index)}", new AddressRange(pin, whole), bar.Kind, port);
         }
     }
 
