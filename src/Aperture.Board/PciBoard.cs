@@ -85,6 +85,9 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     /// <summary>Where RAM is, by rising address.</summary>
     public IReadOnlyList<AddressRange> Ram => _platform.Ram;
 
+    /// <summary>The part of it that only system management mode sees; null when there is none.</summary>
+    public AddressRange? HiddenRam => _platform.HiddenRam;
+
     /// <summary>The BAR that <paramref name="region"/> answers for; null when it is none's. With the hierarchy's lock held.</summary>
     public BarRegion? OwnerOf(Region region) => _bars.OwnerOf(region);
 

@@ -1,3 +1,4 @@
+using Aperture.Board.Pc;
 using Aperture.Devices.Pc;
 using Aperture.Placement;
 using Aperture.Placement.Map;
@@ -24,6 +25,10 @@ internal sealed class TestBoard : BoardHarness
 
     /// <summary>As a firmware image finds it: reset state.</summary>
     public static TestBoard Raw(params string[] options) => new(Setup(NoEvents.Instance, options));
+
+    /// <summary>As a firmware image finds it, with system management mode and perhaps a flash bank.</summary>
+    public static TestBoard Managed(VariableBank? variables, params string[] options) =>
+        new(Setup(NoEvents.Instance, options) with { HasManagementMode = true, Variables = variables });
 
     /// <summary>Direct, with its events written to <paramref name="events"/>.</summary>
     public static TestBoard WithEvents(RecordedEvents events, params string[] options) => new(Setup(events, options) with { Direct = true });

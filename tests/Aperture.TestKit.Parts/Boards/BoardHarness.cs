@@ -1,5 +1,6 @@
 using Aperture.Board;
 using Aperture.Board.Pc;
+using Aperture.Firmware.FwCfg;
 using Aperture.Memory;
 using Aperture.Pci;
 using Aperture.Pci.Registers;
@@ -18,6 +19,12 @@ public sealed record BoardSetup(PlacementMap Map, IReadOnlyList<BoardNode> Root,
     public BoardKind Kind { get; init; }
 
     public IReadOnlyList<ushort> DebugExits { get; init; } = [];
+
+    /// <summary>With system management mode.</summary>
+    public bool HasManagementMode { get; init; }
+
+    /// <summary>The flash bank below the firmware.</summary>
+    public VariableBank? Variables { get; init; }
 }
 
 /// <summary>A PC with fakes at its edges: a slot table with KVM's rules, interrupt lines, a message sink, machine control.</summary>
@@ -40,10 +47,13 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
             Kind = setup.Kind,
             Firmware = Firmware,
             DebugExitPorts = setup.DebugExits,
+            Variables = setup.Variables,
+            Management = setup.HasManagementMode ? new ManagementMode(Smis.Add, Features) : null,
             Reserved = [HypervisorPages],
         });
         Slots = new SlotListener(Host);
         Board.Memory.AddListener(Slots);
+        Management?.AddListener(ManagementSlots = new SlotListener(ManagementHost));
         Cpu = cpu(Board);
     }
 
@@ -58,6 +68,20 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
     public FakeSlots Host { get; } = new();
 
     public SlotListener Slots { get; }
+
+    /// <summary>What system management mode sees; null without that mode.</summary>
+    public OverlaidMemory? Management => _pc.Management;
+
+    /// <summary>Its slots at the hypervisor.</summary>
+    public FakeSlots ManagementHost { get; } = new();
+
+    public SlotListener? ManagementSlots { get; }
+
+    /// <summary>The SMIs that were raised: true at every processor.</summary>
+    public List<bool> Smis { get; } = [];
+
+    /// <summary>What firmware and machine agreed on about SMIs.</summary>
+    public SmiFeatures Features { get; } = new();
 
     public Dictionary<uint, FakeLine> Lines { get; } = [];
 
