@@ -73,7 +73,8 @@ public sealed class OverlaidMemory : IDisposable
                 return;
             }
 
-            using IDisposable? still = diff.ReplacesLiveMemory ? _below.Barrier?.StopVcpus() : null;
+            // A handler in the place of memory answers from the moment that the slot is gone: the flash changes so with every command.
+            using IDisposable? still = diff.ReplacesMemoryByMemory ? _below.Barrier?.StopVcpus() : null;
             _view = next;
             foreach (IFlatViewListener listener in _listeners)
             {

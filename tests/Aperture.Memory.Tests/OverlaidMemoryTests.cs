@@ -69,6 +69,10 @@ public sealed class OverlaidMemoryTests : IDisposable
         Place(memory.Above, Region.ForRam("high", _ram, 8 * Unit, Unit), Unit);
         Assert.Equal([false, false, true], stopped);
         Assert.False(barrier.IsStopped);
+
+        // A handler is there at once.
+        Place(memory.Above, Region.Trapped("registers", Unit, new ByteDevice((int)Unit)), Unit);
+        Assert.Equal((3, 1), (stopped.Count(s => !s), barrier.Stops));
     }
 
     private static void Place(AddressSpace space, Region region, ulong offset = 0)
