@@ -112,8 +112,11 @@ public sealed class AssemblyTests : IDisposable
         Assert.Equal([uint.MaxValue, 0x1234_5678, 0x0A], seen);
         Assert.Equal(("tseg", null), (vm.ManagementTable.At(Tseg)!.Value.Region.Name, vm.Table.At(Tseg)));
         Assert.Equal(["reset", "resume", "SMI", "stop"], vm.OwnVcpus.Calls);
-        string verified = Assert.Single(File.ReadAllLines(Events), line => line.Contains("\"map.verified\",\"when\":\"end\"", StringComparison.Ordinal));
+        string[] events = File.ReadAllLines(Events);
+        string verified = Assert.Single(events, line => line.Contains("\"map.verified\",\"when\":\"end\"", StringComparison.Ordinal));
         Assert.Contains("\"count\":0", verified, StringComparison.Ordinal);
+        string added = Assert.Single(events, line => line.Contains("\"slot.added\",\"region\":\"tseg\"", StringComparison.Ordinal));
+        Assert.Contains("\"mode\":\"smm\"", added, StringComparison.Ordinal);
     }
 
     [Fact]
