@@ -36,8 +36,8 @@ public sealed class LabSecureBootTests
         Assert.DoesNotContain("UEFI Interactive Shell", run.Serial, StringComparison.Ordinal);
     }
 
-    // Each interrupt brings both processors into the mode, where they wait for each other on the one processor that the lab's machine has: slow, and all there is
-    // to see here.
+    // Each interrupt brings both processors into the mode, where they wait for each other on the one processor that the lab's machine has: slow, so no further
+    // than the shell.
     [Fact]
     public async Task Two_processors_take_its_interrupts_together()
     {
@@ -54,6 +54,19 @@ public sealed class LabSecureBootTests
             "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"), "--cmdline", PinnedMachine.KernelOptions);
         Assert.Contains(run.Lines("bar"), b => b[1] == "0000:00:05.0");
         Assert.Equal("0", Assert.Single(run.Lines("touched"))[2]);
+    }
+
+    [Fact]
+    public async Task SeaBIOS_fills_the_modes_window_closes_it_and_goes_on()
+    {
+        FirmwareRun run = await FirmwareRun.UntilAsync(
+            "No bootable device", "--smm", "on", "--cpus", "2", "--firmware", FirmwareRun.SeaBios, "--memory", "256M");
+        JsonElement[] window = [.. run.Events.Where(e => Text(e, "region") == "smram")];
+
+        // Open to everybody while the handler is written; then it is the mode's alone.
+        Assert.Contains(window, e => Text(e, "event") == "slot.added" && Text(e, "mode") is null);
+        Assert.Equal("slot.removed", Text(window.Last(e => Text(e, "mode") is null), "event"));
+        Assert.Equal("slot.added", Text(window.Last(e => Text(e, "mode") == "smm"), "event"));
     }
 
     [Fact]
