@@ -8,6 +8,8 @@ namespace Aperture.Machine;
 /// <summary>Decides whether a machine has system management mode.</summary>
 internal static class ManagementModeChoice
 {
+    private const string HostHasNone = "this host's KVM has none (KVM_CAP_X86_SMM)";
+
     /// <summary>True when <paramref name="config"/> asks for the mode, or leaves it open and the <paramref name="firmware"/> does not start without.</summary>
     /// <exception cref="ApertureException">It is needed and cannot be had: one sentence with what is missing and what to do.</exception>
     public static bool Make(MachineConfig config, RamBlock? firmware, HypervisorLimits limits)
@@ -23,10 +25,11 @@ internal static class ManagementModeChoice
             return true;
         }
 
-        throw new ApertureException(isNeeded
+        string sentence = isNeeded
             ? $"--firmware {config.Firmware} is a build of OVMF that starts only with system management mode, where it guards Secure Boot's variables, and "
                 + $"{what}; {remedy}, or use a build without Secure Boot, such as OVMF_CODE_4M.fd."
-            : $"--smm on asks for system management mode, and {what}; {remedy}.");
+            : $"--smm on asks for system management mode, and {what}; {remedy}.";
+        throw new ApertureException(sentence, what == HostHasNone ? ApertureException.HostFailure : ApertureException.ConfigurationError);
     }
 
     private static (string What, string Remedy)? Missing(MachineConfig config, HypervisorLimits limits, bool isNeeded)
@@ -43,7 +46,7 @@ internal static class ManagementModeChoice
 
         if (!limits.HasManagementMode)
         {
-            return ("this host's KVM has none (KVM_CAP_X86_SMM)", "use a kernel that was built with CONFIG_KVM_SMM");
+            return (HostHasNone, "use a kernel that was built with CONFIG_KVM_SMM");
         }
 
         return isNeeded && config.Variables is null

@@ -47,6 +47,7 @@ public sealed class ManagementModeTests : IDisposable
         string start = $"--firmware {_secure.Path} is a build of OVMF that starts only with system management mode";
         Assert.StartsWith(start, refused.Message, StringComparison.Ordinal);
         Assert.Contains(sentence, refused.Message, StringComparison.Ordinal);
+        Assert.Equal(!hasMode, refused.ExitCode == ApertureException.HostFailure);
     }
 
     [Theory]
