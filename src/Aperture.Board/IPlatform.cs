@@ -21,6 +21,9 @@ public interface IPlatform : IResettable, IDisposable
     /// <summary>Where RAM shows, by rising address. A new list whenever that changes.</summary>
     IReadOnlyList<AddressRange> Ram { get; }
 
+    /// <summary>The part of RAM, as of the last update, that only system management mode sees; null when there is none.</summary>
+    AddressRange? HiddenRam => null;
+
     /// <summary>What a BAR may decode, with RAM and the ECAM window where they are as of the last update.</summary>
     DecodeLimits Limits { get; }
 

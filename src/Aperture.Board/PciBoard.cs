@@ -90,6 +90,9 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
     /// <summary>Where RAM is, by rising address.</summary>
     public IReadOnlyList<AddressRange> Ram => _platform.Ram;
 
+    /// <summary>The part of it that only system management mode sees; null when there is none.</summary>
+    public AddressRange? HiddenRam => _platform.HiddenRam;
+
     /// <summary>
     /// True once the operating system has the machine: it said so under firmware (<see cref="HandOver"/>); without firmware it has it from the start.
     /// </summary>

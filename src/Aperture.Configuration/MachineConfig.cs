@@ -32,6 +32,19 @@ public enum AccelKind : byte
     Lab,
 }
 
+/// <summary>Whether a machine has system management mode.</summary>
+public enum ManagementModeKind : byte
+{
+    /// <summary>When its firmware does not start without.</summary>
+    Auto,
+
+    /// <summary>It does.</summary>
+    On,
+
+    /// <summary>It does not.</summary>
+    Off,
+}
+
 /// <summary>A virtual machine as the user asked for it: everything that <c>run</c> takes, checked for form but not yet against the host.</summary>
 public sealed record MachineConfig
 {
@@ -61,6 +74,9 @@ public sealed record MachineConfig
 
     /// <summary>Where <see cref="Firmware"/> keeps its variables: a flash bank below it; null for none.</summary>
     public FirmwareVariables? Variables { get; init; }
+
+    /// <summary>System management mode.</summary>
+    public ManagementModeKind ManagementMode { get; init; }
 
     /// <summary>Whether firmware offers its boot menu, and how long it waits there; null for no menu.</summary>
     public TimeSpan? BootMenu { get; init; }

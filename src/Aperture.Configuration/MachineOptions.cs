@@ -73,6 +73,11 @@ public static class MachineOptions
         {
             Shape = OptionShape.OneOf("q35", "i440fx"),
         },
+        new("--smm", "auto|on|off", OptionGroup.Machine, "system management mode, of a q35 (default auto: when the firmware does not start without)",
+            (c, s) => c with { ManagementMode = ManagementMode(s.Text) })
+        {
+            Shape = OptionShape.OneOf("auto", "on", "off"),
+        },
         new("--device", "KIND[,KEY=VALUE,...]", OptionGroup.Devices, "a device of one of these kinds",
             (c, s) => c with { Devices = [.. c.Devices, DeviceKinds.Read(s.List(hasHead: true))] })
         {
@@ -175,6 +180,14 @@ public static class MachineOptions
         "q35" => BoardKind.Q35,
         "i440fx" => BoardKind.I440Fx,
         _ => throw new ApertureException($"--machine {value} is not a board that can be built; write q35 or i440fx."),
+    };
+
+    private static ManagementModeKind ManagementMode(string value) => value switch
+    {
+        "auto" => ManagementModeKind.Auto,
+        "on" => ManagementModeKind.On,
+        "off" => ManagementModeKind.Off,
+        _ => throw new ApertureException($"--smm {value} is not a choice for system management mode; write auto, on or off."),
     };
 
     private static MachineConfig Serial(MachineConfig config, string value) => value switch

@@ -11,10 +11,14 @@ public interface IHypervisor : IDisposable
     IVm CreateVm();
 }
 
-/// <summary>What a hypervisor says of its guests' physical address space.</summary>
+/// <summary>What a hypervisor says of its guests.</summary>
 /// <param name="PhysicalAddressBits">Its width.</param>
 /// <param name="Kept">Ranges that the hypervisor keeps for itself: neither memory nor a device may be there.</param>
-public sealed record HypervisorLimits(int PhysicalAddressBits, IReadOnlyList<KeptRange> Kept);
+public sealed record HypervisorLimits(int PhysicalAddressBits, IReadOnlyList<KeptRange> Kept)
+{
+    /// <summary>Its vCPUs have system management mode, with memory that only this mode sees.</summary>
+    public bool HasManagementMode { get; init; }
+}
 
 /// <summary>A range that a hypervisor keeps for itself.</summary>
 /// <param name="Range">The guest addresses.</param>

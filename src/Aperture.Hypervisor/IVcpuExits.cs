@@ -6,6 +6,9 @@ namespace Aperture.Hypervisor;
 /// </summary>
 public interface IVcpuExits
 {
+    /// <summary>What answers instead while the vCPU is in system management mode. Asked for once.</summary>
+    IVcpuExits InManagementMode => this;
+
     /// <summary>A read of <paramref name="size"/> (1, 2 or 4) bytes from <paramref name="port"/>; the value is taken at that width.</summary>
     uint PortRead(ushort port, int size);
 

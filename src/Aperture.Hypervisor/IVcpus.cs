@@ -13,6 +13,14 @@ public interface IVcpus : IViewBarrier
     /// <exception cref="ApertureException">The host refused a register.</exception>
     void Reset(BootState boot);
 
+    /// <summary>
+    /// Raises a system management interrupt: at all vCPUs, or at the one whose exit the calling thread answers (on another thread: the boot processor). Each
+    /// takes it before its next instruction. Any thread, with any lock held; without such a mode it does nothing.
+    /// </summary>
+    void RaiseSmi(bool all)
+    {
+    }
+
     /// <summary>Lets all vCPUs run.</summary>
     /// <exception cref="InvalidOperationException">They are not all stopped.</exception>
     void Resume();

@@ -12,6 +12,9 @@ public interface IVm : IMsiSink, IDisposable
     /// <summary>Memory slots; null where the hypervisor, not this process, gives the guest its memory.</summary>
     IMemorySlotBackend? Slots { get; }
 
+    /// <summary>Memory slots that only vCPUs in system management mode see, instead of <see cref="Slots"/>; null where there is no such mode.</summary>
+    IMemorySlotBackend? ManagementSlots => null;
+
     /// <summary>Where the backend has to be told which addresses exit to this process; null where all do that are in no slot.</summary>
     IExitRanges? ExitRanges { get; }
 

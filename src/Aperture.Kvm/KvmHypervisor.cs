@@ -13,7 +13,7 @@ public sealed class KvmHypervisor : IHypervisor
     {
         _system = system;
         _vcpus = vcpus;
-        Limits = LimitsOf(vcpus.Cpuid.PhysicalAddressBits);
+        Limits = LimitsOf(vcpus.Cpuid.PhysicalAddressBits) with { HasManagementMode = system.HasManagementMode };
     }
 
     /// <inheritdoc/>
@@ -37,9 +37,9 @@ public sealed class KvmHypervisor : IHypervisor
         }
     }
 
-    /// <summary>The limits of a guest with <paramref name="physicalAddressBits"/> on any KVM; nothing is opened.</summary>
+    /// <summary>The limits of a guest with <paramref name="physicalAddressBits"/> on a complete KVM; nothing is opened.</summary>
     public static HypervisorLimits LimitsOf(int physicalAddressBits) =>
-        new(physicalAddressBits, [new KeptRange(KvmVmOptions.KeptPages, "the pages that KVM keeps for itself")]);
+        new(physicalAddressBits, [new KeptRange(KvmVmOptions.KeptPages, "the pages that KVM keeps for itself")]) { HasManagementMode = true };
 
     /// <inheritdoc/>
     public IVm CreateVm() => _system.CreateVm(new KvmVmOptions { Vcpus = _vcpus });

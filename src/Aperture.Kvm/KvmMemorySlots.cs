@@ -16,11 +16,17 @@ public sealed class KvmMemorySlots : IMemorySlotBackend
     private const uint ReadOnly = 2;
     private const ulong PageSize = 4096;
 
-    private readonly SafeFileDescriptor _vm;
+    // Where the number of the address space is in a slot's number (KVM API 4.35).
+    private const int AddressSpaceShift = 16;
 
-    internal KvmMemorySlots(SafeFileDescriptor vm)
+    private readonly SafeFileDescriptor _vm;
+    private readonly uint _addressSpace;
+
+    // Address space 0 is what vCPUs see, 1 what they see in system management mode.
+    internal KvmMemorySlots(SafeFileDescriptor vm, uint addressSpace = 0)
     {
         _vm = vm;
+        _addressSpace = addressSpace << AddressSpaceShift;
         MaxSlots = Math.Max(32, KvmIoctl.CheckExtension(vm, KvmCapability.MemorySlots));
         CanBeReadOnly = KvmIoctl.CheckExtension(vm, KvmCapability.ReadOnlyMemory) != 0;
     }
@@ -69,7 +75,7 @@ public sealed class KvmMemorySlots : IMemorySlotBackend
         ArgumentOutOfRangeException.ThrowIfZero(size);
         return -KvmIoctl.TrySetMemoryRegion(_vm, new KvmMemoryRegion
         {
-            Slot = (uint)slot,
+            Slot = _addressSpace | (uint)slot,
             Flags = (readOnly ? ReadOnly : 0) | (logDirty ? LogDirty : 0),
             GuestPhysicalAddress = address.Value,
             MemorySize = size,
@@ -81,7 +87,7 @@ public sealed class KvmMemorySlots : IMemorySlotBackend
     public int TryDelete(int slot)
     {
         CheckSlot(slot);
-        return -KvmIoctl.TrySetMemoryRegion(_vm, new KvmMemoryRegion { Slot = (uint)slot });
+        return -KvmIoctl.TrySetMemoryRegion(_vm, new KvmMemoryRegion { Slot = _addressSpace | (uint)slot });
     }
 
     int IMemorySlotBackend.Set(int id, in MemorySlot slot) => TrySet(id, slot.Range.Start, slot.Range.Size, slot.Host, slot.IsReadOnly, logDirty: false);

@@ -30,6 +30,9 @@ public sealed class KvmSystem : IDisposable
     /// <summary>The device file that was opened.</summary>
     public string Path { get; }
 
+    /// <summary>True when vCPUs have system management mode, with memory slots of its own.</summary>
+    public bool HasManagementMode => Check(KvmCapability.ManagementMode) != 0 && Check(KvmCapability.AddressSpaces) > 1;
+
     internal SafeFileDescriptor Device { get; }
 
     internal int VcpuMapSize { get; }

@@ -44,6 +44,7 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
             KvmIoctl.SetIdentityMapAddress(_vm, KvmVmOptions.KeptPages.Start.Value);
             KvmIoctl.SetTssAddress(_vm, checked((uint)(KvmVmOptions.KeptPages.Start.Value + 0x1000)));
             Memory = new KvmMemorySlots(_vm);
+            ManagementMemory = system.HasManagementMode ? new KvmMemorySlots(_vm, addressSpace: 1) : null;
             PostedWrites = new PostedWrites(_vm);
             Routes = new MsiRoutes(
                 options.InterruptControllers ? KvmIoctl.CheckExtension(_vm, KvmCapability.IrqRouting) : 0,
@@ -70,6 +71,9 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
     /// <summary>The memory slots.</summary>
     public KvmMemorySlots Memory { get; }
 
+    /// <summary>The memory slots of vCPUs in system management mode, a table of its own; null where this KVM has no such mode.</summary>
+    public KvmMemorySlots? ManagementMemory { get; }
+
     /// <summary>Writes that the kernel collects; it can once the vCPUs are made.</summary>
     public PostedWrites PostedWrites { get; }
 
@@ -83,6 +87,8 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
     public long DroppedMessages => Interlocked.Read(ref _droppedMessages);
 
     IMemorySlotBackend IVm.Slots => Memory;
+
+    IMemorySlotBackend? IVm.ManagementSlots => ManagementMemory;
 
     IExitRanges? IVm.ExitRanges => null;
 

@@ -22,6 +22,7 @@ public sealed unsafe class Vcpu : IDisposable
     private readonly int _descriptor;
     private readonly EntryGate.Seat _seat;
     private readonly IVcpuExits _exits;
+    private readonly IVcpuExits _managementExits;
     private readonly PostedWrites _posted;
     private readonly Thread _thread;
 
@@ -31,11 +32,16 @@ public sealed unsafe class Vcpu : IDisposable
     // Written by the vCPU's thread only; others may read an older value.
     private long _exitCount;
 
+    // 1 from a system management interrupt's request until it is given to the kernel: set by any thread, which then sees to it that this vCPU leaves the guest
+    // (the gate's barrier orders the two); taken by the vCPU's thread after it entered the gate.
+    private int _smi;
+
     internal Vcpu(PreparedVcpu prepared, PostedWrites posted, EntryGate gate, IVcpuExits exits)
     {
         Index = prepared.Index;
         _prepared = prepared;
         _exits = exits;
+        _managementExits = exits.InManagementMode;
         _posted = posted;
         _vcpu = prepared.Descriptor;
         _run = (byte*)prepared.Page.Start.Value;
@@ -72,6 +78,9 @@ public sealed unsafe class Vcpu : IDisposable
     /// <summary>Frees the descriptor; <see cref="VcpuGroup.Dispose"/> does so after the thread has ended.</summary>
     public void Dispose() => _prepared.Dispose();
 
+    /// <summary>Has the vCPU take a system management interrupt when it next enters the guest.</summary>
+    internal void NoteSmi() => Volatile.Write(ref _smi, 1);
+
     internal void Start() => _thread.Start();
 
     internal void Join() => _thread.Join();
@@ -82,6 +91,7 @@ public sealed unsafe class Vcpu : IDisposable
     internal void Reset(BootState? boot)
     {
         CompletePendingAccess();
+        Volatile.Write(ref _smi, 0);
         _prepared.ResetState.Restore(_vcpu);
         boot?.Apply(_vcpu, _prepared.ResetState.HasLapic);
     }
@@ -145,6 +155,11 @@ public sealed unsafe class Vcpu : IDisposable
                 continue;
             }
 
+            if (Volatile.Read(ref _smi) != 0)
+            {
+                GiveSmi();
+            }
+
             int result = KvmIoctl.Run(_descriptor);
             _seat.Leave();
             if (_posted.IsPending)
@@ -173,6 +188,15 @@ public sealed unsafe class Vcpu : IDisposable
                     OtherExit();
                     break;
             }
+        }
+    }
+
+    // A kernel without the mode refuses; such a machine has nothing that asks for it.
+    private void GiveSmi()
+    {
+        if (Interlocked.Exchange(ref _smi, 0) != 0)
+        {
+            _ = KvmIoctl.TryRaiseSmi(_descriptor);
         }
     }
 
@@ -206,9 +230,10 @@ public sealed unsafe class Vcpu : IDisposable
         GuestAddress address = new(*(ulong*)(_run + KvmRunLayout.MmioAddress));
         int length = *(int*)(_run + KvmRunLayout.MmioLength);
         bool isWrite = _run[KvmRunLayout.MmioIsWrite] != 0;
+        IVcpuExits exits = (*(ushort*)(_run + KvmRunLayout.Flags) & KvmRunLayout.InManagementMode) == 0 ? _exits : _managementExits;
         if (length == 4 && !isWrite)
         {
-            *(uint*)data = (uint)_exits.MmioRead(address, 4);
+            *(uint*)data = (uint)exits.MmioRead(address, 4);
             return;
         }
 
@@ -218,11 +243,11 @@ public sealed unsafe class Vcpu : IDisposable
             int size = PieceOf(length - offset);
             if (isWrite)
             {
-                _exits.MmioWrite(address + (ulong)offset, size, Load(data + offset, size));
+                exits.MmioWrite(address + (ulong)offset, size, Load(data + offset, size));
             }
             else
             {
-                Store(data + offset, size, _exits.MmioRead(address + (ulong)offset, size));
+                Store(data + offset, size, exits.MmioRead(address + (ulong)offset, size));
             }
 
             offset += size;

@@ -68,6 +68,25 @@ public sealed class VcpuGroup : IVcpus, IExits
         }
     }
 
+    /// <inheritdoc/>
+    public void RaiseSmi(bool all)
+    {
+        Vcpu mine = Array.Find(_vcpus, vcpu => vcpu.IsThisThread) ?? _vcpus[0];
+        foreach (Vcpu vcpu in _vcpus)
+        {
+            if (all || vcpu == mine)
+            {
+                vcpu.NoteSmi();
+            }
+        }
+
+        // Whoever is in the guest has to come out to take it; one that answers an exit takes it on its way back.
+        if ((all && _vcpus.Length > 1) || !mine.IsThisThread)
+        {
+            PauseOthers().Dispose();
+        }
+    }
+
     /// <summary>Lets all vCPUs run.</summary>
     /// <exception cref="InvalidOperationException">They are not all stopped.</exception>
     public void Resume() => _gate.Resume();

@@ -3,6 +3,7 @@ using Aperture.Board;
 using Aperture.Board.Pc;
 using Aperture.Configuration;
 using Aperture.Devices.Display;
+using Aperture.Firmware.FwCfg;
 using Aperture.Hypervisor;
 using Aperture.Linux;
 using Aperture.Machine.Assigned;
@@ -87,6 +88,7 @@ internal static class MachineAssembly
             new PcDeviceMaker(sentence => events.Write("disk.failed", json => json.WriteString("reason", sentence)), requests.Fail),
             devices,
         ]);
+        SmiFeatures? smi = plan.HasManagementMode ? new SmiFeatures() : null;
         PcBoard pc = parts.Own(new PcBoard(
             new BoardParts(plan.Map, nodes.Of(plan.Root), vm, events) { Pins = plan.Pins },
             new PcParts(ram, plan.Limits.PhysicalAddressBits, vm.Line, requests, clock)
@@ -95,8 +97,9 @@ internal static class MachineAssembly
                 Firmware = plan.Firmware,
                 Variables = OpenVariables(config, events, parts),
                 Configuration = plan.FirmwareBoot is { } firmware
-                    ? board => firmware.Items(board, sentence => events.Write("firmware.tables", json => json.WriteString("note", sentence)))
+                    ? board => firmware.Items(board, smi, sentence => events.Write("firmware.tables", json => json.WriteString("note", sentence)))
                     : null,
+                Management = smi is null ? null : new ManagementMode(requests.RaiseSmi, smi),
                 Cpus = config.Cpus,
                 Serial = serial.Backend,
                 DebugConsoles = consoles.Ports,
@@ -109,7 +112,7 @@ internal static class MachineAssembly
 
         // Between the end of the exits and the devices' closing: nothing may reach a device that is given back.
         parts.Own(new Quiescence(board, devices));
-        IExits exits = parts.Own(start.TakeExits().Begin(_ => new CpuBus(board, requests.Stopped)));
+        IExits exits = parts.Own(start.TakeExits().Begin(_ => new CpuBus(board, requests.Stopped, pc.Management)));
         if (exits.Vcpus is { } vcpus)
         {
             requests.Stops(vcpus);
@@ -117,6 +120,13 @@ internal static class MachineAssembly
         }
 
         SlotListener? slots = FollowBoard(vm, board, events);
+        if (pc.Management is { } management && vm.ManagementSlots is { } table)
+        {
+            SlotListener own = new(table);
+            management.AddListener(own);
+            management.AddListener(new SlotEvents(own, events, "smm"));
+        }
+
         devices.Follow(board.Memory);
         Supervision supervision = parts.Own(new Supervision(board, nodes, slots, plan, events, clock, requests, new AssignedMappings(() => devices.Iommu)));
         supervision.Hotplug.Made = devices.ResetNew;

@@ -37,6 +37,7 @@ public sealed class MachinePlan : IDisposable
                 VariableBank.Check(variables.Path, variables.Source, Firmware.Size);
             }
 
+            HasManagementMode = ManagementModeChoice.Make(config, Firmware, limits);
             Map = Topology.Result.Require();
             Boot = files is null || Firmware is not null ? null : new DirectBoot(config, Map, files, Reserved);
 
@@ -82,6 +83,8 @@ public sealed class MachinePlan : IDisposable
     internal bool HasTestDevice { get; }
 
     internal RamBlock? Firmware { get; }
+
+    internal bool HasManagementMode { get; }
 
     internal DirectBoot? Boot { get; }
 

@@ -18,6 +18,51 @@ public sealed class FlatView
     /// <summary>The runs in address order.</summary>
     public ReadOnlySpan<FlatRange> Ranges => _ranges;
 
+    /// <summary>The view in which the runs of <paramref name="upper"/> hide what <paramref name="lower"/> has at their addresses.</summary>
+    public static FlatView Over(FlatView upper, FlatView lower)
+    {
+        ArgumentNullException.ThrowIfNull(upper);
+        ArgumentNullException.ThrowIfNull(lower);
+        if (upper._ranges.Length == 0)
+        {
+            return lower;
+        }
+
+        List<FlatRange> runs = new(upper._ranges.Length + lower._ranges.Length + 1);
+        int next = 0;
+        foreach (ref readonly FlatRange run in lower.Ranges)
+        {
+            GuestAddress first = run.Range.Start;
+            bool hidden = false;
+            for (; next < upper._ranges.Length && upper._ranges[next].Range.Start <= run.Range.Last; next++)
+            {
+                AddressRange above = upper._ranges[next].Range;
+                if (first < above.Start)
+                {
+                    runs.Add(Cut(run, first, above.Start - 1));
+                }
+
+                // One that reaches past this run may hide some of the following ones as well.
+                if (above.Last >= run.Range.Last)
+                {
+                    hidden = true;
+                    break;
+                }
+
+                runs.Add(upper._ranges[next]);
+                first = above.Last < first ? first : above.Last + 1;
+            }
+
+            if (!hidden)
+            {
+                runs.Add(Cut(run, first, run.Range.Last));
+            }
+        }
+
+        runs.AddRange(upper.Ranges[next..]);
+        return new FlatView([.. runs]);
+    }
+
     /// <summary>The index of the run that holds <paramref name="address"/>, or -1.</summary>
     public int IndexOf(GuestAddress address)
     {
@@ -62,6 +107,9 @@ public sealed class FlatView
     }
 
     internal ref readonly FlatRange At(int index) => ref _ranges[index];
+
+    private static FlatRange Cut(in FlatRange run, GuestAddress first, GuestAddress last) =>
+        new(AddressRange.FromBounds(first, last), run.Region, run.OffsetOf(first));
 
     private int SearchInto(GuestAddress address, ref LookupCache cache)
     {

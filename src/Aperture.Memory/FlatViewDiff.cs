@@ -49,27 +49,13 @@ public sealed class FlatViewDiff
     /// True when memory that a vCPU may be using goes away and something else, or the same memory resized, comes at an address of it: between
     /// the two steps the guest would see a hole, so it has to stand still meanwhile.
     /// </summary>
-    public bool ReplacesLiveMemory
-    {
-        get
-        {
-            int added = 0;
-            foreach (FlatRange gone in Removed)
-            {
-                while (added < Added.Length && Added[added].Range.Last < gone.Range.Start)
-                {
-                    added++;
-                }
+    public bool ReplacesLiveMemory => Replaces(static _ => true);
 
-                if (gone.Region.Block is not null && added < Added.Length && Added[added].Range.Overlaps(gone.Range))
-                {
-                    return true;
-                }
-            }
-
-            return false;
-        }
-    }
+    /// <summary>
+    /// True when memory goes away and memory comes at an address of it. A vCPU that meets neither slot between the two steps finds nobody to answer as memory
+    /// would; where a handler takes the place of memory it finds that.
+    /// </summary>
+    public bool ReplacesMemoryByMemory => Replaces(static region => region.Block is not null);
 
     /// <summary>True when RAM or device memory comes, goes or moves: memory slots have to follow.</summary>
     internal bool TouchesRam => Holds(Removed) || Holds(Added);
@@ -110,6 +96,28 @@ public sealed class FlatViewDiff
             i += order <= 0 ? 1 : 0;
             j += order >= 0 ? 1 : 0;
         }
+    }
+
+    private bool Replaces(Func<Region, bool> counts)
+    {
+        int added = 0;
+        foreach (FlatRange gone in Removed)
+        {
+            while (added < Added.Length && Added[added].Range.Last < gone.Range.Start)
+            {
+                added++;
+            }
+
+            for (int at = added; gone.Region.Block is not null && at < Added.Length && Added[at].Range.Overlaps(gone.Range); at++)
+            {
+                if (counts(Added[at].Region))
+                {
+                    return true;
+                }
+            }
+        }
+
+        return false;
     }
 
     private static bool Holds(ImmutableArray<FlatRange> runs)

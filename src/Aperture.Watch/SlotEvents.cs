@@ -4,7 +4,10 @@ using Aperture.Memory;
 namespace Aperture.Watch;
 
 /// <summary>Reports memory slots as they come and go. Added after the listener that drives them, so that what it reports is done.</summary>
-public sealed class SlotEvents(SlotListener slots, IEventSink events) : IFlatViewListener
+/// <param name="slots">That listener.</param>
+/// <param name="events">Where to report.</param>
+/// <param name="mode">The processor mode that alone sees these slots; null when every other does.</param>
+public sealed class SlotEvents(SlotListener slots, IEventSink events, string? mode = null) : IFlatViewListener
 {
     private IReadOnlyList<MemorySlot> _known = [];
     private IReadOnlyList<TrappedRange> _trapped = [];
@@ -36,6 +39,7 @@ public sealed class SlotEvents(SlotListener slots, IEventSink events) : IFlatVie
                 json.WriteString("region", range.Region.Name);
                 json.WriteRange(range.Range);
                 json.WriteString("reason", range.Reason);
+                WriteMode(json);
             });
         }
 
@@ -43,10 +47,19 @@ public sealed class SlotEvents(SlotListener slots, IEventSink events) : IFlatVie
         _trapped = trapped;
     }
 
-    private static void Describe(Utf8JsonWriter json, MemorySlot slot)
+    private void Describe(Utf8JsonWriter json, MemorySlot slot)
     {
         json.WriteString("region", slot.Region.Name);
         json.WriteRange(slot.Range);
         json.WriteBoolean("readonly", slot.IsReadOnly);
+        WriteMode(json);
+    }
+
+    private void WriteMode(Utf8JsonWriter json)
+    {
+        if (mode is not null)
+        {
+            json.WriteString("mode", mode);
+        }
     }
 }

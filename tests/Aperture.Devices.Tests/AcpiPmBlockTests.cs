@@ -218,4 +218,56 @@ public class AcpiPmBlockTests
         Assert.Equal(0x20u, block.In32(0x30));
         Assert.Equal(0, _clock.ArmedTimers);
     }
+
+    [Fact]
+    public void Without_system_management_mode_SMI_EN_starts_as_if_a_handler_stood_and_no_command_raises_anything()
+    {
+        using AcpiPmBlock block = Make();
+        Assert.Equal(0x20u, block.In32(0x30));
+        block.Out32(0x30, 0x21);
+        Assert.False(block.NoteApmSmi());
+        Assert.Equal(0u, block.In32(0x34));
+    }
+
+    [Theory]
+    [InlineData(0x00u, false)]
+    [InlineData(0x01u, false)]
+    [InlineData(0x20u, false)]
+    [InlineData(0x21u, true)]
+    [InlineData(0xFFFF_FFFFu, true)]
+    public void A_command_raises_an_SMI_when_SMI_EN_enables_all_and_this_one(uint enables, bool raised)
+    {
+        using AcpiPmBlock block = new(_clock, _sci, _machine, raisesSmi: true);
+        int smis = 0;
+        PmCommandPort port = new(block, () => smis++);
+        Assert.Equal(0u, block.In32(0x30));
+        block.Out32(0x30, enables);
+        port.Out(0, 0x77);
+        Assert.Equal((raised ? 1 : 0, raised ? 0x20u : 0), (smis, block.In32(0x34)));
+
+        // The two that switch ACPI mode need no handler.
+        port.Out(0, PmCommandPort.AcpiEnable);
+        port.Out(0, PmCommandPort.AcpiDisable);
+        port.Out(1, 0x77);
+        Assert.Equal(raised ? 1 : 0, smis);
+        block.Out32(0x34, 0x20);
+        Assert.Equal(0u, block.In32(0x34));
+    }
+
+    [Fact]
+    public void Once_locked_the_global_enable_stays_until_a_reset_and_the_others_do_not()
+    {
+        using AcpiPmBlock block = new(_clock, _sci, _machine, raisesSmi: true);
+        block.Out32(0x30, 0x21);
+        block.LockGlobalSmi();
+        block.Out32(0x30, 0);
+        Assert.Equal(0x01u, block.In32(0x30));
+        block.Out32(0x30, 0x30);
+        Assert.Equal(0x31u, block.In32(0x30));
+        block.Reset();
+        Assert.Equal(0u, block.In32(0x30));
+        block.Out32(0x30, 0x21);
+        block.Out32(0x30, 0x20);
+        Assert.Equal(0x20u, block.In32(0x30));
+    }
 }

@@ -26,7 +26,7 @@ internal sealed class KvmGuest : IDisposable
         CpuidTable cpuid = new(_system.SupportedCpuid(), new CpuidPolicy { Cpus = cpus, InterruptControllers = interruptControllers });
         Vcpus = Vm.CreateVcpus(cpus, cpuid, index =>
         {
-            ScriptedExits exits = new() { Done = code => Finish(code) };
+            ScriptedExits exits = new() { Done = code => Finish(code), Management = new ScriptedExits() };
             AllExits.Add(exits);
             return exits;
         });

@@ -20,6 +20,11 @@ internal sealed class ScriptedExits : IVcpuExits
 
     public Func<VcpuStop, VcpuAction>? Stops { get; set; }
 
+    /// <summary>Answers memory exits of system management mode.</summary>
+    public ScriptedExits? Management { get; init; }
+
+    public IVcpuExits InManagementMode => Management ?? this;
+
     public bool Recording { get; set; } = true;
 
     /// <summary>Set by <see cref="KvmGuest"/>: stops all vCPUs, with what was written to the port or the stop's sentence.</summary>

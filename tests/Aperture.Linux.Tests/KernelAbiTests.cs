@@ -76,6 +76,7 @@ public class KernelAbiTests
     [
         ("immediate_exit", KvmRunLayout.ImmediateExit),
         ("exit_reason", KvmRunLayout.ExitReason),
+        ("flags", KvmRunLayout.Flags),
         ("io.direction", KvmRunLayout.IoDirection),
         ("io.size", KvmRunLayout.IoSize),
         ("io.port", KvmRunLayout.IoPort),
@@ -138,6 +139,8 @@ public class KernelAbiTests
         ("KVM_CAP_DEBUGREGS", (long)KvmCapability.DebugRegisters), ("KVM_CAP_XCRS", (long)KvmCapability.Xcrs),
         ("KVM_CAP_MAX_VCPUS", (long)KvmCapability.MaximumVcpus), ("KVM_CAP_TSC_DEADLINE_TIMER", (long)KvmCapability.TscDeadlineTimer),
         ("KVM_CAP_SIGNAL_MSI", (long)KvmCapability.SignalMsi), ("KVM_CAP_READONLY_MEM", (long)KvmCapability.ReadOnlyMemory),
+        ("KVM_SMI", (long)KvmRequest.RaiseSmi), ("KVM_CAP_X86_SMM", (long)KvmCapability.ManagementMode),
+        ("KVM_CAP_MULTI_ADDRESS_SPACE", (long)KvmCapability.AddressSpaces), ("KVM_RUN_X86_SMM", KvmRunLayout.InManagementMode),
         ("KVM_CAP_IRQFD_RESAMPLE", (long)KvmCapability.IrqfdResample), ("KVM_CAP_IMMEDIATE_EXIT", (long)KvmCapability.ImmediateExit),
         ("KVM_EXIT_UNKNOWN", (long)KvmExitReason.Unknown), ("KVM_EXIT_EXCEPTION", (long)KvmExitReason.Exception), ("KVM_EXIT_IO", (long)KvmExitReason.Io),
         ("KVM_EXIT_HYPERCALL", (long)KvmExitReason.Hypercall), ("KVM_EXIT_DEBUG", (long)KvmExitReason.Debug), ("KVM_EXIT_HLT", (long)KvmExitReason.Halt),

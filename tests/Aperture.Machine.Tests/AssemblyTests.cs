@@ -88,6 +88,39 @@ public sealed class AssemblyTests : IDisposable
     }
 
     [Fact]
+    public void A_vCPU_in_system_management_mode_sees_what_others_do_not_and_commands_reach_it_as_interrupts()
+    {
+        const uint Tseg = (16 << 20) - (1 << 20);
+        ulong[] seen = new ulong[3];
+        FakeHypervisor hypervisor = new(FakeHypervisor.Kind.Whole, (cpu, _) =>
+        {
+            cpu.PortWrite(ConfigAddress, 4, 0x8000_009C);
+            cpu.PortWrite(0xCFE, 1, 1);
+            cpu.PortWrite(0xCFD, 1, 0x08);
+            IVcpuExits mode = cpu.InManagementMode;
+            mode.MmioWrite(new GuestAddress(Tseg), 4, 0x1234_5678);
+            cpu.MmioWrite(new GuestAddress(Tseg), 4, 0x5555_5555);
+            seen = [cpu.MmioRead(new GuestAddress(Tseg), 4) & uint.MaxValue, mode.MmioRead(new GuestAddress(Tseg), 4), mode.PortRead(0xCFD, 1) & 0xFF];
+            PlaceAcpi(cpu);
+            cpu.PortWrite(0x630, 4, 0x21);
+            cpu.PortWrite(0xB2, 1, 0x77);
+            cpu.PortWrite(ExitPort, 1, 0);
+        });
+        using VirtualMachine machine = Create(hypervisor, "--smm", "on");
+        FakeVm vm = hypervisor.Vm!;
+        Assert.Equal("ram-low", vm.ManagementTable.At(Tseg)!.Value.Region.Name);
+        machine.Run();
+        Assert.Equal([uint.MaxValue, 0x1234_5678, 0x0A], seen);
+        Assert.Equal(("tseg", null), (vm.ManagementTable.At(Tseg)!.Value.Region.Name, vm.Table.At(Tseg)));
+        Assert.Equal(["reset", "resume", "SMI", "stop"], vm.OwnVcpus.Calls);
+        string[] events = File.ReadAllLines(Events);
+        string verified = Assert.Single(events, line => line.Contains("\"map.verified\",\"when\":\"end\"", StringComparison.Ordinal));
+        Assert.Contains("\"count\":0", verified, StringComparison.Ordinal);
+        string added = Assert.Single(events, line => line.Contains("\"slot.added\",\"region\":\"tseg\"", StringComparison.Ordinal));
+        Assert.Contains("\"mode\":\"smm\"", added, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_is_wrong_with_the_command_line_is_told_before_what_is_wrong_with_the_host()
     {
         FakeHypervisor hypervisor = new(FakeHypervisor.Kind.Whole, (_, _) => { }) { Refusal = "the fake refuses." };
@@ -170,6 +203,14 @@ public sealed class AssemblyTests : IDisposable
     {
         cpu.PortWrite(ConfigAddress, 4, 0x8000_0000 | (uint)device << 11 | offset);
         return cpu.PortRead(ConfigData, 4);
+    }
+
+    private static void PlaceAcpi(IVcpuExits cpu)
+    {
+        cpu.PortWrite(ConfigAddress, 4, 0x8000_F840);
+        cpu.PortWrite(ConfigData, 4, 0x600);
+        cpu.PortWrite(ConfigAddress, 4, 0x8000_F844);
+        cpu.PortWrite(ConfigData, 1, 0x80);
     }
 
     private static void PlaceBar(IVcpuExits cpu)

@@ -104,6 +104,20 @@ public sealed class MapVerifierTests
     }
 
     [Fact]
+    public void RAM_that_only_system_management_mode_sees_is_not_missed_and_other_RAM_is()
+    {
+        MapFindings found = AsPromised with
+        {
+            View = [.. AsPromised.View.Select(r => r.Range.Start == At(0x10_0000) ? r with { Range = Range(0x10_0000, 0x6F0_0000) } : r)],
+            Slots = null,
+            HiddenRam = Range(0x700_0000, 0x100_0000),
+        };
+        Assert.Empty(MapVerifier.Compare(Promise, found));
+        MapDifference difference = Assert.Single(MapVerifier.Compare(Promise, found with { HiddenRam = Range(0x740_0000, 0xC0_0000) }));
+        Assert.Equal((DifferenceKind.Ram, "nothing"), (difference.Kind, difference.Found));
+    }
+
+    [Fact]
     public void A_function_that_is_gone_or_elsewhere_is_told()
     {
         Assert.Equal("gpu: promised at 01:00.0, found nothing.",

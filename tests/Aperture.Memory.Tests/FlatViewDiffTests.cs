@@ -36,6 +36,20 @@ public sealed class FlatViewDiffTests : IDisposable
     }
 
     [Fact]
+    public void Memory_is_replaced_by_memory_exactly_when_removed_RAM_shares_an_address_with_added_RAM()
+    {
+        int handlers = 0;
+        ForEachPairOfViews((_, _, diff) =>
+        {
+            bool expected = diff.Removed.Any(gone =>
+                gone.Region.Ram is not null && diff.Added.Any(come => come.Region.Ram is not null && come.Range.Overlaps(gone.Range)));
+            Assert.Equal(expected, diff.ReplacesMemoryByMemory);
+            handlers += diff.ReplacesLiveMemory && !expected ? 1 : 0;
+        });
+        Assert.True(handlers > 0, "RAM was never replaced by a handler alone");
+    }
+
+    [Fact]
     public void A_view_differs_in_nothing_from_itself()
     {
         ForEachPairOfViews((_, next, _) => Assert.True(FlatViewDiff.Between(next, next).IsEmpty));

@@ -21,8 +21,8 @@ public static class Chipsets
         : [I440fxHostBridge.Place, PiixIsaBridge.Place, PiixPowerManagement.Place];
 
     /// <summary>The chipset of a <paramref name="board"/>, its memory size registers at <paramref name="memory"/> after a reset.</summary>
-    internal static IPcChipset Make(BoardKind board, MemoryRegisters memory, PciHierarchy hierarchy, IEventSink events) =>
-        board == BoardKind.Q35 ? new Q35Chipset(memory, hierarchy, events) : new I440fxChipset();
+    internal static IPcChipset Make(BoardKind board, MemoryRegisters memory, PciHierarchy hierarchy, IEventSink events, bool hasManagementMode) =>
+        board == BoardKind.Q35 ? new Q35Chipset(memory, hierarchy, events, hasManagementMode) : new I440fxChipset();
 
     /// <summary>One of a chipset's functions, whose BARs, if any, answer nothing.</summary>
     internal static BoardNode Node(ChipsetPlace place, PciFunction function) =>

@@ -6,6 +6,15 @@ namespace Aperture.Board.Pc;
 /// </summary>
 internal static class HubMemoryRegisters
 {
+    /// <summary>
+    /// The size of TSEG beyond the three that ESMRAMC can say, 16 bits, MiB; not of the chipset but of the virtual machines that its firmware is written for:
+    /// after <see cref="ExtendedTsegQuery"/> was written it holds the size, and TSEG_SZ 3, reserved on the chipset, means it (OvmfPkg, Q35MchIch9.h).
+    /// </summary>
+    public const int ExtendedTseg = 0x50;
+
+    /// <summary>Asks for the size.</summary>
+    public const ushort ExtendedTsegQuery = 0xFFFF;
+
     /// <summary>REMAPBASE, 16 bits: address bits 35:26.</summary>
     public const int RemapBase = 0x98;
 

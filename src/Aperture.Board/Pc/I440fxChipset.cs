@@ -33,6 +33,11 @@ internal sealed class I440fxChipset : IPcChipset
 
     public MemoryRegisters? MemorySize => null;
 
+    // No SMM on this board.
+    public SmramControl Smram => default;
+
+    public bool IsSmiLocked => false;
+
     public PamAttribute Pam(int segment) => _bridge.PamOf(segment);
 
     public PirqRoute RouteOf(int pirq) => _isa.RouteOf(pirq);

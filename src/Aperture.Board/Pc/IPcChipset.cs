@@ -23,6 +23,12 @@ internal interface IPcChipset : IChipset
     /// <summary>What the memory size registers say; null on a board without them.</summary>
     MemoryRegisters? MemorySize { get; }
 
+    /// <summary>What the registers say of the RAM that only system management mode sees.</summary>
+    SmramControl Smram { get; }
+
+    /// <summary>Firmware has locked SMIs: they cannot be switched off any more.</summary>
+    bool IsSmiLocked { get; }
+
     /// <summary>How piece <paramref name="segment"/> of C0000-FFFFF is routed (<see cref="PamRegisters"/>).</summary>
     PamAttribute Pam(int segment);
 }

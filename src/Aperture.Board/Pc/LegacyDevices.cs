@@ -22,11 +22,11 @@ internal sealed class LegacyDevices : IResettable, IDisposable
     public LegacyDevices(PcParts parts, PciHierarchy hierarchy, SharedLines lines)
     {
         Serial = new Serial16550(lines.Source(SerialInterrupt), parts.Serial);
-        PowerManagement = new AcpiPmBlock(parts.Clock, lines.Source(SciInterrupt), parts.Control);
+        PowerManagement = new AcpiPmBlock(parts.Clock, lines.Source(SciInterrupt), parts.Control, raisesSmi: parts.Management is not null);
         _resettable.AddRange([Serial, PowerManagement]);
         _disposable.Add(PowerManagement);
         Config = Resets(new ConfigPorts(new Cf8Mechanism(hierarchy), new ResetControl(parts.Control)));
-        Apm = Resets(new PmCommandPort(PowerManagement));
+        Apm = Resets(new PmCommandPort(PowerManagement, parts.Management is { } management ? management.Raise : null));
         Port92 = Resets(new Port92(parts.Control));
         Keyboard = Resets(new I8042(parts.Control, lines.Source(KeyboardInterrupt)));
         Cmos = Resets(new Cmos(parts.Clock, lines.Source(ClockInterrupt), new CmosMemorySize(parts.Ram.LowSize, parts.Ram.HighSize), new CmosBoot(parts.Cpus)));

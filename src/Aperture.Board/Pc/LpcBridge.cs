@@ -27,8 +27,14 @@ internal sealed class LpcBridge : PciFunction
     private const int RouteE = 0x68;
     private const int RootComplexBase = 0xF0;
 
+    // GEN_PMCON_1 and its SMI_LOCK, which only a reset clears (section 13.8.1.1).
+    private const int PowerManagement1 = 0xA0;
+    private const ushort SmiLock = 1 << 4;
+    private readonly bool _hasManagementMode;
+
     /// <summary>Makes the bridge.</summary>
-    public LpcBridge()
+    /// <param name="hasManagementMode">There are SMIs, which can be locked.</param>
+    public LpcBridge(bool hasManagementMode = false)
         : base(Place.Name, new PciIdentity(PcIds.IntelVendor, PcIds.Ich9LpcBridge, PcIds.IsaBridgeClass, Revision: 2), ConfigSpace.ConventionalSize)
     {
         Config.Define(PmBaseRegister, 4, 1, writable: PmBaseBits);
@@ -40,6 +46,11 @@ internal sealed class LpcBridge : PciFunction
         }
 
         Config.Define(RootComplexBase, 4, 0, writable: RootComplexBits);
+        _hasManagementMode = hasManagementMode;
+        if (hasManagementMode)
+        {
+            Config.Define(PowerManagement1, 2, 0, writable: SmiLock);
+        }
     }
 
     /// <summary>Its place on the root bus: 1f.0.</summary>
@@ -49,6 +60,9 @@ internal sealed class LpcBridge : PciFunction
     public ushort? PmBase => (Config.Read(AcpiControlRegister, 1) & AcpiEnable) != 0 && Config.Read(PmBaseRegister, 2) is > 1 and uint value
         ? (ushort)(value & PmBaseBits)
         : null;
+
+    /// <summary>SMI_LOCK: GBL_SMI_EN is to stay as it is.</summary>
+    public bool IsSmiLocked => _hasManagementMode && (Config.Read(PowerManagement1, 2) & SmiLock) != 0;
 
     /// <summary>Where PIRQA (0) to PIRQH (7) goes.</summary>
     public PirqRoute RouteOf(int pirq) => new((byte)Config.Read((pirq < 4 ? RouteA : RouteE - 4) + pirq, 1));
@@ -61,6 +75,17 @@ internal sealed class LpcBridge : PciFunction
     }
 
     /// <inheritdoc/>
+    protected override bool OnConfigWriting(int offset, int size, ref uint value)
+    {
+        if (IsSmiLocked && offset == PowerManagement1)
+        {
+            value |= SmiLock;
+        }
+
+        return true;
+    }
+
+    /// <inheritdoc/>
     protected override ConfigChange OnConfigWritten(int offset, int size, uint value) =>
-        offset is >= PmBaseRegister and < RouteE + 4 ? ConfigChange.DeviceSpecific : ConfigChange.None;
+        offset is >= PmBaseRegister and < RouteE + 4 || (_hasManagementMode && offset == PowerManagement1) ? ConfigChange.DeviceSpecific : ConfigChange.None;
 }

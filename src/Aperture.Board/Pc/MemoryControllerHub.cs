@@ -21,9 +21,13 @@ internal sealed class MemoryControllerHub : PciFunction
     private const uint PamToRamHigh = 0x0033_3333;
     private const uint PamHighBytes = 0x00FF_FFFF;
     private readonly SmramRegister _smram;
+    private readonly bool _hasManagementMode;
 
-    /// <summary>Makes the hub in reset state: ECAM off, C0000-FFFFF routed to the ROM, RAM split as <paramref name="memory"/> says.</summary>
-    public MemoryControllerHub(MemoryRegisters memory)
+    /// <summary>
+    /// Makes the hub in reset state: ECAM off, C0000-FFFFF routed to the ROM, RAM split as <paramref name="memory"/> says. With system management mode SMRAM's
+    /// lock locks where RAM is, too: whoever can move RAM can move what SMRAM hides.
+    /// </summary>
+    public MemoryControllerHub(MemoryRegisters memory, bool hasManagementMode = false)
         : base(Place.Name, HostBridgeIdentity.For(PcIds.MemoryControllerHub, revision: 2), ConfigSpace.ConventionalSize)
     {
         Config.Define(PciExBar.Offset, 4, (uint)PciExBar.ResetValue, writable: PciExBar.LowWritableMask);
@@ -36,7 +40,15 @@ internal sealed class MemoryControllerHub : PciFunction
 
         Config.Define(HubMemoryRegisters.RemapBase, 2, HubMemoryRegisters.RemapBaseReset, writable: HubMemoryRegisters.Bits35To26);
         Config.Define(HubMemoryRegisters.RemapLimit, 2, 0, writable: HubMemoryRegisters.Bits35To26);
-        _smram = new SmramRegister(Config, HubMemoryRegisters.Smram);
+        _hasManagementMode = hasManagementMode;
+        _smram = hasManagementMode
+            ? new SmramRegister(Config, HubMemoryRegisters.Smram, (RemapWord, 4), (TopWord, 4), (HubMemoryRegisters.TsegBase, 4), (HubMemoryRegisters.Tolud, 2))
+            : new SmramRegister(Config, HubMemoryRegisters.Smram);
+        if (hasManagementMode)
+        {
+            Config.Define(HubMemoryRegisters.ExtendedTseg, 2, 0, writable: ushort.MaxValue);
+        }
+
         Config.Define(
             HubMemoryRegisters.ExtendedSmram, 1, HubMemoryRegisters.ExtendedSmramReset, writable: HubMemoryRegisters.ExtendedSmramWritable);
         Config.Define(HubMemoryRegisters.Tom, 2, HubMemoryRegisters.TomReset, writable: HubMemoryRegisters.Bits35To26);
@@ -93,6 +105,10 @@ internal sealed class MemoryControllerHub : PciFunction
         }
     }
 
+    /// <summary>What the registers say of SMRAM.</summary>
+    public SmramControl Smram => new(
+        (byte)Config.Read(HubMemoryRegisters.Smram, 1), (byte)Config.Read(HubMemoryRegisters.ExtendedSmram, 1));
+
     // What those registers hold now and after every reset: how RAM is split until a guest changes it.
     private void SetMemorySize(MemoryRegisters registers)
     {
@@ -118,8 +134,14 @@ internal sealed class MemoryControllerHub : PciFunction
     protected override ConfigChange OnConfigWritten(int offset, int size, uint value)
     {
         _smram.Settle();
+        if (_hasManagementMode && Config.Read(HubMemoryRegisters.ExtendedTseg, 2) == HubMemoryRegisters.ExtendedTsegQuery)
+        {
+            Config.Set(HubMemoryRegisters.ExtendedTseg, (uint)(SmramControl.ExtendedTsegSize >> 20), ushort.MaxValue);
+        }
+
         bool routes = Touches(offset, size, PciExBar.Offset, 8) || Touches(offset, size, PamRegisters.Offset, PamRegisters.Count)
-            || Touches(offset, size, RemapWord, 4) || Touches(offset, size, TopWord, 4) || Touches(offset, size, HubMemoryRegisters.Tolud, 2);
+            || Touches(offset, size, RemapWord, 4) || Touches(offset, size, TopWord, 4) || Touches(offset, size, HubMemoryRegisters.Tolud, 2)
+            || (_hasManagementMode && Touches(offset, size, HubMemoryRegisters.Smram, 2));
         return routes ? ConfigChange.DeviceSpecific : ConfigChange.None;
     }
 

@@ -41,6 +41,9 @@ public sealed class PcBoard : IDisposable
     /// <summary>The board.</summary>
     public PciBoard Board { get; }
 
+    /// <summary>Guest physical memory as system management mode sees it; null on a machine without that mode.</summary>
+    public OverlaidMemory? Management => _platform.Management;
+
     /// <summary>The first serial port.</summary>
     public Serial16550 Serial => _platform.Devices.Serial;
 

@@ -25,6 +25,9 @@ public sealed record PcParts(GuestRam Ram, int PhysicalAddressBits, Func<uint, I
     /// <summary>What firmware learns of its machine, worked out once the board stands; null for no configuration device.</summary>
     public Func<PcBoard, FwCfgItems>? Configuration { get; init; }
 
+    /// <summary>System management mode, which only a Q35 can have; null for a machine without.</summary>
+    public ManagementMode? Management { get; init; }
+
     /// <summary>Processors.</summary>
     public int Cpus { get; init; } = 1;
 

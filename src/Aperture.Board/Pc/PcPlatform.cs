@@ -1,4 +1,5 @@
 using Aperture.Devices.FwCfg;
+using Aperture.Devices.Pc;
 using Aperture.Memory;
 using Aperture.Pci;
 
@@ -11,6 +12,7 @@ internal sealed class PcPlatform : IPlatform
     private readonly RamRouting _ram;
     private readonly PcLimits _limits;
     private readonly VariableWindow? _variables;
+    private readonly SmramRouting? _smram;
 
     /// <summary>Makes the platform in its reset state; nothing is placed yet.</summary>
     public PcPlatform(PcParts parts, BoardSite site)
@@ -18,11 +20,14 @@ internal sealed class PcPlatform : IPlatform
         IEventSink events = site.Parts.Events;
         SharedLines lines = new(parts.Line);
         _parts = parts;
-        PcChipset = Chipsets.Make(parts.Kind, site.Parts.Map.Ram.Registers, site.Pci, events);
+        PcChipset = Chipsets.Make(parts.Kind, site.Parts.Map.Ram.Registers, site.Pci, events, parts.Management is not null);
         Devices = new LegacyDevices(parts, site.Pci, lines);
         _ram = new RamRouting(parts.Ram, site.Parts.Map.Ram, () => PcChipset.MemorySize, events);
         _limits = new PcLimits(parts, site.Parts.Map);
-        _variables = parts is { Firmware: { } firmware, Variables: { } bank } ? new VariableWindow(bank, site.Memory, FirmwareImage.Address(firmware)) : null;
+        Management = parts.Management is null ? null : new OverlaidMemory("system management memory", site.Memory, site.MemoryDispatcher);
+        _variables = parts is { Firmware: { } firmware, Variables: { } bank }
+            ? new VariableWindow(bank, Management?.Above ?? site.Memory, FirmwareImage.Address(firmware))
+            : null;
         PirqRouter pirqs = new(PcChipset, lines);
         Intx = pirqs;
 
@@ -37,12 +42,21 @@ internal sealed class PcPlatform : IPlatform
             new PmWindow(Devices.PowerManagement, PcChipset),
             pirqs,
         ];
+        if (Management is not null)
+        {
+            // After RAM, at whose end a part of it is.
+            _smram = new SmramRouting(Management.Above, _ram, PcChipset);
+            Map = [.. Map, _smram, new SmiLock(Devices.PowerManagement, PcChipset)];
+        }
     }
 
     public IChipset Chipset => PcChipset;
 
     /// <summary>The chipset as a PC's.</summary>
     public IPcChipset PcChipset { get; }
+
+    /// <summary>Guest physical memory as system management mode sees it; null on a machine without that.</summary>
+    public OverlaidMemory? Management { get; }
 
     /// <summary>The devices at fixed ports.</summary>
     public LegacyDevices Devices { get; }
@@ -52,6 +66,8 @@ internal sealed class PcPlatform : IPlatform
     public IReadOnlyList<IMapPart> Map { get; }
 
     public IReadOnlyList<AddressRange> Ram => _ram.Ranges;
+
+    public AddressRange? HiddenRam => _smram?.Tseg;
 
     public DecodeLimits Limits => _limits.With(_ram.Ranges, PcChipset.Ecam);
 
@@ -64,7 +80,7 @@ internal sealed class PcPlatform : IPlatform
         {
             Region image = Region.ForRom("firmware", firmware, 0, firmware.Size, mustBeMapped: true);
             change.Memory.Place(image, FirmwareImage.Address(firmware), RegionPriority.Firmware);
-            _variables?.Place(change.Memory);
+            PlaceVariables(change.Memory, FirmwareImage.Address(firmware));
         }
 
         Devices.Place(change, _parts);
@@ -97,6 +113,35 @@ internal sealed class PcPlatform : IPlatform
     {
         _variables?.Dispose();
         Devices.Dispose();
+        Management?.Dispose();
+    }
+
+    // Where there is a mode that can guard the bank, only that mode reaches its commands; everybody else reads it.
+    private void PlaceVariables(AddressChange memory, GuestAddress end)
+    {
+        if (Management is null || _parts.Variables is not { } bank)
+        {
+            _variables?.Place(memory);
+            return;
+        }
+
+        ulong size = bank.Content.Size;
+        memory.Place(Region.ForRom("flash-variables", bank.Content, 0, size, mustBeMapped: true), end - size, RegionPriority.Firmware);
+        using AddressChange above = Management.Above.Begin();
+        _variables!.Place(above);
+        above.Commit();
+    }
+
+    /// <summary>Once firmware has locked SMIs, they cannot be switched off.</summary>
+    private sealed class SmiLock(AcpiPmBlock block, IPcChipset chipset) : IMapPart
+    {
+        public void Update(MapChange change)
+        {
+            if (chipset.IsSmiLocked)
+            {
+                block.LockGlobalSmi();
+            }
+        }
     }
 
     /// <summary>Tells the guest, in the CMOS, how much RAM is where.</summary>

@@ -8,13 +8,14 @@ namespace Aperture.Board.Pc;
 internal sealed class Q35Chipset : IPcChipset
 {
     private readonly MemoryControllerHub _hub;
-    private readonly LpcBridge _lpc = new();
+    private readonly LpcBridge _lpc;
     private readonly EcamWindow _ecam;
 
     /// <summary>Makes the chipset in its reset state, with <paramref name="memory"/> in the memory size registers.</summary>
-    public Q35Chipset(MemoryRegisters memory, PciHierarchy hierarchy, IEventSink events)
+    public Q35Chipset(MemoryRegisters memory, PciHierarchy hierarchy, IEventSink events, bool hasManagementMode)
     {
-        _hub = new MemoryControllerHub(memory);
+        _hub = new MemoryControllerHub(memory, hasManagementMode);
+        _lpc = new LpcBridge(hasManagementMode);
         _ecam = new EcamWindow(hierarchy, () => _hub.PciExBar is { Enabled: true } window ? window.Range : null, events);
         Functions = [Chipsets.Node(MemoryControllerHub.Place, _hub), Chipsets.Node(LpcBridge.Place, _lpc)];
         Map = [_ecam];
@@ -35,6 +36,10 @@ internal sealed class Q35Chipset : IPcChipset
     public ushort? PmBase => _lpc.PmBase;
 
     public MemoryRegisters? MemorySize => _hub.MemorySize;
+
+    public SmramControl Smram => _hub.Smram;
+
+    public bool IsSmiLocked => _lpc.IsSmiLocked;
 
     public PamAttribute Pam(int segment) => _hub.Pam(segment);
 

@@ -32,6 +32,12 @@ internal sealed class RamRouting : IMapPart
     /// <summary>Where RAM shows, by rising address. A new list whenever that changes.</summary>
     public IReadOnlyList<AddressRange> Ranges { get; private set; } = [];
 
+    /// <summary>The memory.</summary>
+    public RamBlock Block => _ram.Block;
+
+    /// <summary>What shows at <see cref="Ranges"/>.</summary>
+    public IReadOnlyList<RamPiece> Pieces => _pieces;
+
     /// <inheritdoc/>
     public void Update(MapChange change)
     {

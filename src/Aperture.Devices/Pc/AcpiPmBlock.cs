@@ -13,8 +13,8 @@ namespace Aperture.Devices.Pc;
 /// 0x30  SMI_EN (32)         0x34  SMI_STS (32, W1C)
 /// </code>
 /// The SCI is a level: asserted while SCI_EN is set and any status bit meets its enable bit. Everything else in the block reads as zero.
-/// No SMI is ever raised. SMI_EN keeps what is written and starts with APMC_EN on: firmware takes it that an SMI handler is installed already, and
-/// installs none.
+/// SMI_EN keeps what is written. Without system management mode it starts with APMC_EN on: firmware takes it that an SMI handler is installed already, and
+/// installs none. With it, all of SMI_EN starts clear and <see cref="NoteApmSmi"/> says whether a command raises an SMI.
 /// </remarks>
 public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, IDisposable
 {
@@ -35,12 +35,15 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
     // Soft off on PIIX4 (82371AB datasheet, PMCNTRL), and what firmware for virtual PCs writes on every board; on ICH9 it would mean to stay on.
     private const byte PiixSoftOff = 0;
 
-    private const uint ApmSmiEnable = 1 << 5;
+    // SMI_EN's GBL_SMI_EN and APMC_EN (ICH9 datasheet, 13.8.3), and SMI_STS' APM_STS at the latter's place.
+    private const uint GlobalSmiEnable = 1 << 0;
+    private const uint ApmSmi = 1 << 5;
 
     private readonly Lock _gate = new();
     private readonly IInterruptLine _sci;
     private readonly IMachineControl _control;
     private readonly bool _alwaysAcpi;
+    private readonly bool _raisesSmi;
     private readonly PmTimer _timer;
     private readonly ITimer _carryAlarm;
 
@@ -50,6 +53,8 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
     private ulong _gpeStatus;
     private ulong _gpeEnable;
     private uint _smiEnable;
+    private uint _smiStatus;
+    private bool _globalSmiLocked;
     private ulong _carriesSeen;
     private bool _asserted;
 
@@ -62,7 +67,9 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
     /// starts clear and is set through <see cref="SetAcpiMode"/> or a write.
     /// </param>
     /// <param name="timerBits">Width of the PM timer, 32 or 24; the FADT's TMR_VAL_EXT flag must say the same.</param>
-    public AcpiPmBlock(TimeProvider clock, IInterruptLine sci, IMachineControl control, bool alwaysAcpi = true, int timerBits = 32)
+    /// <param name="raisesSmi">The machine has system management mode.</param>
+    public AcpiPmBlock(
+        TimeProvider clock, IInterruptLine sci, IMachineControl control, bool alwaysAcpi = true, int timerBits = 32, bool raisesSmi = false)
     {
         ArgumentNullException.ThrowIfNull(clock);
         if (timerBits is not (24 or 32))
@@ -73,6 +80,7 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
         _sci = sci;
         _control = control;
         _alwaysAcpi = alwaysAcpi;
+        _raisesSmi = raisesSmi;
         _timer = new PmTimer(clock, timerBits);
         _carryAlarm = clock.CreateTimer(static state => ((AcpiPmBlock)state!).OnCarry(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         ResetState();
@@ -116,6 +124,31 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
         }
     }
 
+    /// <summary>Until a reset the guest cannot change GBL_SMI_EN any more, as GEN_PMCON_1's SMI_LOCK asks for.</summary>
+    public void LockGlobalSmi()
+    {
+        lock (_gate)
+        {
+            _globalSmiLocked = true;
+        }
+    }
+
+    /// <summary>A command was written to the APM port: true when an SMI is due for it, which SMI_STS then shows.</summary>
+    public bool NoteApmSmi()
+    {
+        const uint Enabled = GlobalSmiEnable | ApmSmi;
+        lock (_gate)
+        {
+            if (!_raisesSmi || (_smiEnable & Enabled) != Enabled)
+            {
+                return false;
+            }
+
+            _smiStatus |= ApmSmi;
+            return true;
+        }
+    }
+
     /// <inheritdoc/>
     public void Reset()
     {
@@ -150,6 +183,7 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
                 PmRegisters.Gpe0Enable => (uint)_gpeEnable,
                 PmRegisters.Gpe0Enable + 4 => (uint)(_gpeEnable >> 32),
                 PmRegisters.SmiEnable => _smiEnable,
+                PmRegisters.SmiStatus => _smiStatus,
                 _ => 0,
             };
         }
@@ -182,7 +216,10 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
                     _gpeEnable = (ulong)Merge((uint)(_gpeEnable >> 32), value, lanes) << 32 | (uint)_gpeEnable;
                     break;
                 case PmRegisters.SmiEnable:
-                    _smiEnable = Merge(_smiEnable, value, lanes);
+                    _smiEnable = Merge(_smiEnable, value, _globalSmiLocked ? lanes & ~GlobalSmiEnable : lanes);
+                    break;
+                case PmRegisters.SmiStatus:
+                    _smiStatus &= ~(value & lanes);
                     break;
                 default:
                     break;
@@ -272,7 +309,8 @@ public sealed class AcpiPmBlock : IAccessHandler, IWordRegisters, IResettable, I
 
     private void ResetState()
     {
-        (_status, _enable, _gpeStatus, _gpeEnable, _smiEnable) = (0, 0, 0, 0, ApmSmiEnable);
+        (_status, _enable, _gpeStatus, _gpeEnable) = (0, 0, 0, 0);
+        (_smiEnable, _smiStatus, _globalSmiLocked) = (_raisesSmi ? 0 : ApmSmi, 0, false);
         _controlWord = _alwaysAcpi ? Pm1ControlWord.SciEnable : 0;
         _carriesSeen = _timer.Carries;
     }

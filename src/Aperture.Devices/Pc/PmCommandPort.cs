@@ -1,11 +1,12 @@
 namespace Aperture.Devices.Pc;
 
 /// <summary>
-/// The SMI command and status ports, 0xB2 and 0xB3 (ICH9 datasheet, APM_CNT and APM_STS). There is no system management mode behind
-/// them: the two commands that a FADT names switch ACPI mode directly, every other one is only kept.
+/// The SMI command and status ports, 0xB2 and 0xB3 (ICH9 datasheet, APM_CNT and APM_STS). The two commands that a FADT names switch ACPI mode directly;
+/// every other one is kept, and raises an SMI where the machine has that mode and SMI_EN says so.
 /// </summary>
-/// <param name="block">Whose SCI_EN the commands set.</param>
-public sealed class PmCommandPort(AcpiPmBlock block) : IAccessHandler, IByteRegisters, IResettable
+/// <param name="block">Whose SCI_EN the commands set, and whose SMI_EN decides.</param>
+/// <param name="smi">Raises an SMI; called on the thread of the vCPU that wrote, with no lock of this device held.</param>
+public sealed class PmCommandPort(AcpiPmBlock block, Action? smi = null) : IAccessHandler, IByteRegisters, IResettable
 {
     /// <summary>The command port; the status port follows.</summary>
     public const ushort Port = 0xB2;
@@ -49,6 +50,10 @@ public sealed class PmCommandPort(AcpiPmBlock block) : IAccessHandler, IByteRegi
         if (value is AcpiEnable or AcpiDisable)
         {
             block.SetAcpiMode(value == AcpiEnable);
+        }
+        else if (block.NoteApmSmi())
+        {
+            smi?.Invoke();
         }
     }
 }

@@ -9,6 +9,7 @@ internal static class PmRegisters
     public const uint Gpe0Status = 0x20;
     public const uint Gpe0Enable = 0x28;
     public const uint SmiEnable = 0x30;
+    public const uint SmiStatus = 0x34;
 }
 
 /// <summary>PM1 status and enable bits (ACPI 6.5, 4.8.3.1.1 and 4.8.3.1.2); both registers number them alike.</summary>

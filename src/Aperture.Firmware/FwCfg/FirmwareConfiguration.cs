@@ -54,6 +54,9 @@ public sealed record FirmwareConfiguration
     /// <summary>Option ROMs for <c>genroms/</c> by file name. With a kernel under SeaBIOS: <see cref="LinuxBootRom"/>.</summary>
     public IReadOnlyDictionary<string, BootFile> OptionRoms { get; init; } = new Dictionary<string, BootFile>();
 
+    /// <summary>How system management interrupts are agreed on; null on a machine without them.</summary>
+    public SmiFeatures? Smi { get; init; }
+
     /// <summary>What SMBIOS says about the machine.</summary>
     public SmbiosDescription Smbios { get; init; } = new();
 

@@ -66,6 +66,11 @@ public static class FirmwareItems
         };
         AddBootFiles(files, configuration);
         AddPciFiles(files, configuration);
+        foreach ((string name, IFirmwareItem item) in configuration.Smi?.Files ?? [])
+        {
+            files[name] = item;
+        }
+
         foreach ((string name, BootFile rom) in configuration.OptionRoms)
         {
             files["genroms/" + name] = new FileItem(rom);

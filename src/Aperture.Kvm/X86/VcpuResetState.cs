@@ -78,6 +78,12 @@ internal sealed class VcpuResetState
             _ = KvmIoctl.TrySetMsr(vcpu, msr.Index, msr.Data);
         }
 
+        if (_events is not null)
+        {
+            // A system management interrupt that KVM has only noted becomes one of the events when they are read, and is then overwritten with them.
+            _ = Take(vcpu, KvmStateSize.VcpuEvents, KvmIoctl.GetVcpuEvents);
+        }
+
         Put(vcpu, _events, KvmIoctl.SetVcpuEvents);
         Put(vcpu, _lapic, KvmIoctl.SetLapic);
         if (_mpState is { } state)

@@ -20,6 +20,16 @@ public static partial class KvmIoctl
         return result >= 0 ? result : -Marshal.GetLastSystemError();
     }
 
+    /// <summary>
+    /// KVM_SMI (KVM API 4.96) on a raw descriptor that the caller keeps open: a system management interrupt, taken when the vCPU next enters the guest. 0, or
+    /// minus the errno.
+    /// </summary>
+    public static int TryRaiseSmi(int vcpu)
+    {
+        int result = IoctlRaw(vcpu, (nuint)KvmRequest.RaiseSmi, 0);
+        return result >= 0 ? result : -Marshal.GetLastSystemError();
+    }
+
     /// <summary>KVM_SET_SIGNAL_MASK (KVM API 4.20): the signals blocked while the vCPU runs, bit n-1 for signal n.</summary>
     public static void SetSignalMask(SafeFileDescriptor vcpu, ulong mask)
     {

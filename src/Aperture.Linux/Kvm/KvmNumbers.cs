@@ -75,6 +75,12 @@ public enum KvmCapability
     /// <summary>KVM_CAP_IRQFD_RESAMPLE.</summary>
     IrqfdResample = 82,
 
+    /// <summary>KVM_CAP_X86_SMM: vCPUs have system management mode.</summary>
+    ManagementMode = 117,
+
+    /// <summary>KVM_CAP_MULTI_ADDRESS_SPACE: the number of tables of memory slots; 1 is the table that system management mode sees.</summary>
+    AddressSpaces = 118,
+
     /// <summary>KVM_CAP_IMMEDIATE_EXIT.</summary>
     ImmediateExit = 136,
 
@@ -143,11 +149,17 @@ public enum KvmExitReason : uint
 /// <summary>Byte offsets in the page that a vCPU shares with this process: struct kvm_run.</summary>
 public static class KvmRunLayout
 {
+    /// <summary>KVM_RUN_X86_SMM, in <see cref="Flags"/>: the vCPU left the guest in system management mode.</summary>
+    public const ushort InManagementMode = 1;
+
     /// <summary>u8: a non-zero value makes KVM_RUN return at once.</summary>
     public const int ImmediateExit = 1;
 
     /// <summary>u32: <see cref="KvmExitReason"/>.</summary>
     public const int ExitReason = 8;
+
+    /// <summary>u16: KVM_RUN_X86_*.</summary>
+    public const int Flags = 14;
 
     /// <summary>The union of the exits' details.</summary>
     public const int Details = 32;

@@ -60,4 +60,5 @@ internal enum KvmRequest : uint
     GetNestedState = 0xC080AEBE,
     SetNestedState = 0x4080AEBF,
     GetStatisticsFile = 0xAECE,
+    RaiseSmi = 0xAEB7,
 }

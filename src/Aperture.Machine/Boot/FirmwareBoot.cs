@@ -49,7 +49,7 @@ internal sealed class FirmwareBoot : IDisposable
 
     /// <summary>What firmware finds in the configuration device of <paramref name="board"/>, in its reset state.</summary>
     /// <exception cref="ApertureException">The machine cannot be described.</exception>
-    public FwCfgItems Items(PcBoard board, Action<string> report)
+    public FwCfgItems Items(PcBoard board, SmiFeatures? smi, Action<string> report)
     {
         FirmwareItemSet set = FirmwareItems.Build(new FirmwareConfiguration
         {
@@ -61,6 +61,7 @@ internal sealed class FirmwareBoot : IDisposable
             BootOrder = BootOrder(_root),
             Kernel = _kernel,
             OptionRoms = _kernelRom is null ? new Dictionary<string, BootFile>() : new Dictionary<string, BootFile> { [LinuxBootRom.Name] = _kernelRom },
+            Smi = smi,
             Report = report,
         });
         FwCfgItems items = new();

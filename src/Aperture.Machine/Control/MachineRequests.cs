@@ -34,6 +34,18 @@ internal sealed class MachineRequests(params StreamSerialBackend[] outputs) : IM
         }
     }
 
+    /// <summary>Raises a system management interrupt (<see cref="IVcpus.RaiseSmi"/>); there is no guest to take it before <see cref="Stops"/>.</summary>
+    public void RaiseSmi(bool all)
+    {
+        IVcpus? vcpus;
+        lock (_gate)
+        {
+            vcpus = _vcpus;
+        }
+
+        vcpus?.RaiseSmi(all);
+    }
+
     /// <inheritdoc/>
     public void Request(MachineRequest request, int exitCode, string reason) => Request(new PendingRequest(request, exitCode, reason, Failed: false));
 

@@ -56,6 +56,9 @@ public sealed record MapFindings
     /// <summary>RAM that is in no slot, with the reason.</summary>
     public required IReadOnlyList<FoundTrapped> Trapped { get; init; }
 
+    /// <summary>RAM that only system management mode sees, and nobody is to find; null when there is none.</summary>
+    public AddressRange? HiddenRam { get; init; }
+
     /// <summary>What the IOMMU maps for assigned devices; null when no device is assigned.</summary>
     public IReadOnlyList<IommuMapping>? Iommu { get; init; }
 }

@@ -137,6 +137,11 @@ public static class MapVerifier
         HashSet<string> ram = [.. found.View.Where(r => r.IsRam && r.Owner.StartsWith("ram-", StringComparison.Ordinal)).Select(r => r.Owner)];
         foreach (FoundRange other in Others(found.View, range, ram))
         {
+            if (found.HiddenRam is { } hidden && hidden.Contains(other.Range))
+            {
+                continue;
+            }
+
             yield return new(DifferenceKind.Ram, "RAM", $"at {other.Range}", other.Owner.Length == 0 ? "nothing" : other.Owner, null);
         }
     }

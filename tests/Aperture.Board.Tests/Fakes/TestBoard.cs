@@ -1,3 +1,4 @@
+using Aperture.Board.Pc;
 using Aperture.Devices.Pc;
 using Aperture.Pci;
 using Aperture.Placement;
@@ -28,6 +29,10 @@ internal sealed class TestBoard : BoardHarness
 
     /// <summary>As a firmware image finds it, with pins in force from <paramref name="pins"/> on and its events written to <paramref name="events"/>.</summary>
     public static TestBoard UnderFirmware(PinTiming pins, IEventSink events, params string[] options) => new(Setup(events, options) with { Pins = pins });
+
+    /// <summary>As a firmware image finds it, with system management mode and perhaps a flash bank.</summary>
+    public static TestBoard Managed(VariableBank? variables, params string[] options) =>
+        new(Setup(NoEvents.Instance, options) with { HasManagementMode = true, Variables = variables });
 
     /// <summary>Direct, with its events written to <paramref name="events"/>.</summary>
     public static TestBoard WithEvents(RecordedEvents events, params string[] options) => new(Setup(events, options) with { Direct = true });

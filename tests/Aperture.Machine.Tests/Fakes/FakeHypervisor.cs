@@ -20,7 +20,10 @@ internal sealed class FakeHypervisor(FakeHypervisor.Kind kind, Action<IVcpuExits
     }
 
     public HypervisorLimits Limits { get; } = new(
-        46, [new KeptRange(new AddressRange(new GuestAddress(0xFEFF_C000), 0x4000), "the pages that the fake keeps")]);
+        46, [new KeptRange(new AddressRange(new GuestAddress(0xFEFF_C000), 0x4000), "the pages that the fake keeps")])
+    {
+        HasManagementMode = kind == Kind.Whole,
+    };
 
     /// <summary>The VM, after it was made.</summary>
     public FakeVm? Vm { get; private set; }
@@ -48,6 +51,9 @@ internal sealed class FakeVm(FakeHypervisor.Kind kind, Action<IVcpuExits, int> g
 
     public FakeSlots Table { get; } = new();
 
+    /// <summary>What system management mode sees.</summary>
+    public FakeSlots ManagementTable { get; } = new();
+
     public FakeFollower Memory { get; } = new();
 
     public FakeFollower Ports { get; } = new();
@@ -59,6 +65,8 @@ internal sealed class FakeVm(FakeHypervisor.Kind kind, Action<IVcpuExits, int> g
     public FakeVcpus OwnVcpus => _vcpus!;
 
     IMemorySlotBackend? IVm.Slots => kind == FakeHypervisor.Kind.Whole ? Table : null;
+
+    IMemorySlotBackend? IVm.ManagementSlots => kind == FakeHypervisor.Kind.Whole ? ManagementTable : null;
 
     IExitRanges? IVm.ExitRanges => kind == FakeHypervisor.Kind.DeviceModel ? this : null;
 
@@ -154,6 +162,8 @@ internal sealed class FakeVcpus(IVcpuExits answers, Action<IVcpuExits, int> gues
         _thread = new Thread(() => guest(answers, _resets));
         _thread.Start();
     }
+
+    public void RaiseSmi(bool all) => Calls.Add(all ? "SMI at all" : "SMI");
 
     public bool RequestStop() => true;
 

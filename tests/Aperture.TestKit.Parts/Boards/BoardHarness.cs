@@ -1,5 +1,6 @@
 using Aperture.Board;
 using Aperture.Board.Pc;
+using Aperture.Firmware.FwCfg;
 using Aperture.Memory;
 using Aperture.Pci;
 using Aperture.Pci.Registers;
@@ -20,6 +21,9 @@ public sealed record BoardSetup(PlacementMap Map, IReadOnlyList<BoardNode> Root,
     public PinTiming Pins { get; init; }
 
     public IReadOnlyList<ushort> DebugExits { get; init; } = [];
+
+    /// <summary>With system management mode.</summary>
+    public bool HasManagementMode { get; init; }
 
     /// <summary>The firmware's flash, which ends with the board.</summary>
     public VariableBank? Variables { get; init; }
@@ -50,10 +54,12 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
             Firmware = Firmware,
             Variables = _variables,
             DebugExitPorts = setup.DebugExits,
+            Management = setup.HasManagementMode ? new ManagementMode(Smis.Add, Features) : null,
             Reserved = [HypervisorPages],
         });
         Slots = new SlotListener(Host);
         Board.Memory.AddListener(Slots);
+        Management?.AddListener(ManagementSlots = new SlotListener(ManagementHost));
         Cpu = cpu(Board);
     }
 
@@ -73,6 +79,20 @@ public abstract class BoardHarness : IDisposable, IMachineControl, IMsiSink
 
     /// <summary>Pins are in force: they always are, or the operating system has the machine, which register 0x51c tells.</summary>
     public bool PinsHold => _pins == PinTiming.Always || (Cpu.PortRead(0x51C, 4) & uint.MaxValue) == 1;
+
+    /// <summary>What system management mode sees; null without that mode.</summary>
+    public OverlaidMemory? Management => Pc.Management;
+
+    /// <summary>Its slots at the hypervisor.</summary>
+    public FakeSlots ManagementHost { get; } = new();
+
+    public SlotListener? ManagementSlots { get; }
+
+    /// <summary>The SMIs that were raised: true at every processor.</summary>
+    public List<bool> Smis { get; } = [];
+
+    /// <summary>What firmware and machine agreed on about SMIs.</summary>
+    public SmiFeatures Features { get; } = new();
 
     public Dictionary<uint, FakeLine> Lines { get; } = [];
 
