@@ -104,7 +104,7 @@ public static class MachineOptions
             (c, s) => c with { MmioWindow = Window(s) }) { MemberForm = MemberForm.Window },
         new("--mmio32-window", "BASE:SIZE", OptionGroup.Map, "the host bridge's 32-bit window (default: chosen)",
             (c, s) => c with { Mmio32Window = Window(s) }) { MemberForm = MemberForm.Window },
-        new("--phys-bits", "N", OptionGroup.Map, "the guest's physical address bits, 32 to 52 (default: the host's)",
+        new("--phys-bits", "N", OptionGroup.Map, "the guest's physical address bits, 32 to 52 (default: the host's, fewer under some firmware)",
             (c, s) => c with { PhysicalAddressBits = new OptionValue("", new OptionItem("--phys-bits", s.Text)).Number(32, 52) })
         {
             MemberForm = MemberForm.Number,
