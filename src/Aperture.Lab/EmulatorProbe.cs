@@ -59,8 +59,10 @@ public sealed record EmulatorProbe(bool Sound, string Finding)
         string[] complaints = complained.GetAwaiter().GetResult().Split('\n', StringSplitOptions.RemoveEmptyEntries);
         return printed.GetAwaiter().GetResult().Trim() == "sound" && run.ExitCode == 0
             ? new EmulatorProbe(true, $"64-bit OVMF runs in {emulator.Program}: a guest of its guest wrote CR8 while a virtual interrupt waited.")
-            : new EmulatorProbe(false, $"64-bit OVMF does not run in {emulator.Program}, which ended with code {run.ExitCode} when a guest of its guest wrote CR8 "
-                + $"while a virtual interrupt waited ({complaints.LastOrDefault("it said nothing")}); ./aperture lab prepare qemu builds one in which it does.");
+            : new EmulatorProbe(
+                false,
+                $"64-bit OVMF does not run in {emulator.Program}, which ended with code {run.ExitCode} when a guest of its guest wrote CR8 while a "
+                    + $"virtual interrupt waited ({complaints.LastOrDefault("it said nothing")}); ./aperture lab prepare qemu builds one in which it does.");
     }
 
     private static EmulatorProbe Unknown(LabEmulator emulator, string why) =>

@@ -5,8 +5,8 @@ using Aperture.Lab;
 namespace Aperture.Guest.Tests;
 
 /// <summary>
-/// One of Debian's builds of OVMF. The 64-bit one restores CR8 after each interrupt, which ends QEMU as it is (docs/lab.md), so it runs where this host's KVM is
-/// complete and where the lab's emulator bears it; the 32-bit one runs in any.
+/// One of Debian's builds of OVMF. The 64-bit one restores CR8 after each interrupt, which ends QEMU as it is (docs/lab.md), so it runs where this host's KVM
+/// is complete and where the lab's emulator bears it; the 32-bit one runs in any.
 /// </summary>
 /// <param name="Code">The bank with the code.</param>
 /// <param name="Variables">The bank with the variables, as delivered.</param>
@@ -39,8 +39,8 @@ internal sealed record OvmfImage(string Code, string Variables)
     {
         OvmfImage installed = new("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd");
         Assert.SkipUnless(File.Exists(installed.Code), $"{installed.Code} is not installed (package ovmf)");
-        Assert.SkipUnless(
-            SecurityCore.MachineOf(File.ReadAllBytes(installed.Code)) == SecurityCore.Ia32, $"{installed.Code} begins in 64-bit code, so it maps by pages of 1 GiB");
+        bool small = SecurityCore.MachineOf(File.ReadAllBytes(installed.Code)) == SecurityCore.Ia32;
+        Assert.SkipUnless(small, $"{installed.Code} begins in 64-bit code, so it maps by pages of 1 GiB");
         SkipWhereItEndsTheLab();
         return installed;
     }
