@@ -86,6 +86,7 @@ ensure_lab_packages() {
     ensure "qemu-system-x86_64=qemu-system-x86=emulates the machine in which KVM is complete" \
         "/bin/busybox=busybox-static=the emulated machine's first process" \
         "cpio=cpio=packs the guests' initial file systems" \
+        "as=binutils=assembles the emulator's probe" \
         "xz=xz-utils=unpacks a prepared lab kernel"
 }
 

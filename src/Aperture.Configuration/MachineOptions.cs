@@ -116,7 +116,7 @@ public static class MachineOptions
         {
             Shape = OptionShape.OneOf("handover", "always"),
         },
-        new("--phys-bits", "N", OptionGroup.Map, "the guest's physical address bits, 32 to 52 (default: the host's)",
+        new("--phys-bits", "N", OptionGroup.Map, "the guest's physical address bits, 32 to 52 (default: the host's, fewer under some firmware)",
             (c, s) => c with { PhysicalAddressBits = new OptionValue("", new OptionItem("--phys-bits", s.Text)).Number(32, 52) })
         {
             MemberForm = MemberForm.Number,

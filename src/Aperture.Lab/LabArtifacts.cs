@@ -27,6 +27,9 @@ public sealed record LabArtifacts(string Folder)
     /// <summary>Its initial file system: the guest's with modules that the kernel needs and the programs of lab/guest/*.c.</summary>
     public string PassthroughInitramfs => Path.Combine(Folder, "passthrough-initramfs.cpio.gz");
 
+    /// <summary>The ROM that shows whether an emulator runs 64-bit OVMF (<see cref="Lab.EmulatorProbe"/>).</summary>
+    public string EmulatorProbe => Path.Combine(Folder, "cr8-probe.bin");
+
     /// <summary>OVMF for 32-bit processors, the bank with its code.</summary>
     public string Ovmf32Code => Path.Combine(Folder, "OVMF32_CODE_4M.fd");
 

@@ -35,9 +35,11 @@ public sealed record LabEmulator(string Program)
             })!;
             query.ErrorDataReceived += (_, _) => { };
             query.BeginErrorReadLine();
-            query.StandardOutput.ReadToEnd();
+            string properties = query.StandardOutput.ReadToEnd();
             query.WaitForExit();
-            return query.ExitCode == 0;
+
+            // Of a device that it does not know, QEMU 10 says so and ends without an error.
+            return query.ExitCode == 0 && properties.Length > 0;
         }
         catch (Win32Exception)
         {

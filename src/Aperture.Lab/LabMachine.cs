@@ -9,6 +9,10 @@ namespace Aperture.Lab;
 internal sealed class LabMachine : IAsyncDisposable
 {
     private const int ErrorLimit = 8192;
+
+    // What QEMU's assertion says (EmulatorProbe).
+    private const string UnlockedInterrupt = "assertion failed: (bql_locked())";
+
     private readonly LabFolder _folder;
     private readonly Process _process;
     private readonly Dictionary<string, Socket> _ports = [];
@@ -207,7 +211,9 @@ internal sealed class LabMachine : IAsyncDisposable
         string console = _folder.ConsoleTail(5);
         if (errors.Length > 0)
         {
-            return new ApertureException($"QEMU ended: {errors}", ApertureException.HostFailure);
+            string remedy = errors.Contains(UnlockedInterrupt, StringComparison.Ordinal)
+                ? ": a guest wrote CR8 while an interrupt waited, as 64-bit OVMF does; `./aperture lab prepare qemu` builds a QEMU that bears it." : "";
+            return new ApertureException($"QEMU ended: {errors}{remedy}", ApertureException.HostFailure);
         }
 
         return new LabHangException(

@@ -2,6 +2,7 @@ using Aperture.Configuration;
 using Aperture.Hypervisor;
 using Aperture.Kvm;
 using Aperture.Kvm.X86;
+using Aperture.Machine.Boot;
 
 namespace Aperture.Machine;
 
@@ -12,16 +13,18 @@ public static class Hypervisors
     /// This host's KVM. Where it cannot be had, one that has its limits and says so when the VM is made: what the user got wrong is told even where there is no
     /// KVM.
     /// </summary>
+    /// <exception cref="ApertureException">As <see cref="FirmwareAddressBits.Most"/>.</exception>
     public static IHypervisor Open(MachineConfig config)
     {
         ArgumentNullException.ThrowIfNull(config);
+        int? bits = FirmwareAddressBits.Most(config, HostCpu.PhysicalAddressBits());
         try
         {
-            return KvmHypervisor.Open(config.Cpus, config.PhysicalAddressBits);
+            return KvmHypervisor.Open(config.Cpus, bits);
         }
         catch (ApertureException missing)
         {
-            return new Missing(KvmHypervisor.LimitsOf(HostCpu.PhysicalAddressBits(config.PhysicalAddressBits)), missing);
+            return new Missing(KvmHypervisor.LimitsOf(HostCpu.PhysicalAddressBits(bits)), missing);
         }
     }
 

@@ -113,6 +113,23 @@ public sealed class LabOvmfTests
         Assert.Contains("APERTURE up ", run.Serial, StringComparison.Ordinal);
     }
 
+    // The highest eighth of 39 bits, of which OVMF believes so few on this processor only because CPUID says them twice (0x80000008 EAX 7:0 and 23:16).
+    [Fact]
+    public async Task A_64_GiB_BAR_lies_where_the_window_of_64_bit_OVMF_begins()
+    {
+        FirmwareRun run = await OvmfImage.Find(OvmfImage.For64Bit)
+            .BootAsync("Shell>", "--phys-bits", "39", "--device", "test,id=b,addr=06.0,bar0=mem64p:64G:ram");
+        Assert.Equal("0x7000000000", Text(run.EventsOf("bar.decoded").Last(e => Text(e, "function") == "b"), "address"));
+    }
+
+    // With the 48 bits of the lab's processor it would need half a GiB of page tables, which is all there is.
+    [Fact]
+    public async Task OVMF_that_maps_in_small_pages_reaches_its_shell_with_little_RAM_and_holds_a_64_GiB_BAR()
+    {
+        FirmwareRun run = await OvmfImage.FindInSmallPages().BootAsync("Shell>", "--device", "test,id=b,addr=06.0,bar0=mem64p:64G:ram");
+        Assert.Equal("0x1c000000000", Text(run.EventsOf("bar.decoded").Last(e => Text(e, "function") == "b"), "address"));
+    }
+
     private static Task<FirmwareRun> LinuxAsync(string build, params string[] arguments) => OvmfImage.Find(build).BootAsync(
         "APERTURE done",
         [.. arguments, "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"), "--cmdline",

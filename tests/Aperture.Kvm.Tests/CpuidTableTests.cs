@@ -136,7 +136,33 @@ public class CpuidTableTests
     {
         CpuidTable table = new(Parse(recorded), new CpuidPolicy { PhysicalAddressBits = asked });
         Assert.Equal(shown, table.PhysicalAddressBits);
-        Assert.Equal(0x3000u | (uint)shown, Leaf(table.ForVcpu(0), 0x8000_0008).Eax);
+        Assert.Equal((uint)shown << 16 | 0x3000u | (uint)shown, Leaf(table.ForVcpu(0), 0x8000_0008).Eax);
+    }
+
+    // EDX 26 of leaf 0x80000001: without it firmware covers 40 bits at most, or in small pages (docs/firmware.md).
+    [Theory]
+    [InlineData(0x2C10_0800u, true)]
+    [InlineData(0x2810_0800u, false)]
+    public void Pages_of_1_GiB_are_offered_where_KVM_offers_them(uint supported, bool offered)
+    {
+        KvmCpuidEntry[] entries = [new() { Function = 0x8000_0001, Edx = supported }];
+        uint shown = Leaf(new CpuidTable(entries, new CpuidPolicy { MaskXsave = true, PhysicalAddressBits = 40 }).ForVcpu(0), 0x8000_0001).Edx;
+        Assert.Equal(offered, (shown & 1 << 26) != 0);
+    }
+
+    // EAX 23:16, 15:8 and 7:0 of leaf 0x80000008: what KVM supports, what a guest sees of it, and what it can use.
+    [Theory]
+    [InlineData(0x0030_3934u, null, 0x0030_3934u, 48)]
+    [InlineData(0x0030_3934u, 40, 0x0028_3928u, 40)]
+    [InlineData(0x0030_3934u, 50, 0x0030_3932u, 48)]
+    [InlineData(0x0034_3934u, null, 0x0034_3934u, 52)]
+    [InlineData(0x0000_3934u, null, 0x0030_3934u, 52)]
+    public void The_guest_s_own_address_bits_are_those_that_nested_page_tables_reach(uint supported, int? asked, uint shown, int usable)
+    {
+        KvmCpuidEntry[] entries = [new() { Function = 0x8000_0008, Eax = supported }];
+        CpuidTable table = new(entries, new CpuidPolicy { PhysicalAddressBits = asked });
+        Assert.Equal(usable, table.PhysicalAddressBits);
+        Assert.Equal(shown, Leaf(table.ForVcpu(0), 0x8000_0008).Eax);
     }
 
     [Fact]

@@ -31,6 +31,18 @@ public sealed class LabRunnerTests
         fake.AssertNothingLeft();
     }
 
+    [Theory]
+    [InlineData("ERROR:tcg-accel-ops.c:95:tcg_handle_interrupt: assertion failed: (bql_locked())", true)]
+    [InlineData("assertion failed: (ret == 0)", false)]
+    public async Task An_emulator_that_ends_on_a_write_of_CR8_is_reported_with_what_to_do(string said, bool remedy)
+    {
+        using FakeEmulator fake = new($"echo '{said}' >&2; kill -ABRT $$");
+        ApertureException failure = await Assert.ThrowsAnyAsync<ApertureException>(
+            () => fake.Runner().RunAsync(True, NoStreams, TestContext.Current.CancellationToken));
+        Assert.Contains(said, failure.Message, StringComparison.Ordinal);
+        Assert.Equal(remedy, failure.Message.Contains("`./aperture lab prepare qemu`", StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task A_machine_that_ends_while_it_starts_is_started_again_and_its_panic_reported()
     {

@@ -135,6 +135,8 @@ public sealed class AssignedTests : IDisposable
         {
         }
 
+        public void ThreadFailed(AssignedFunction function, Exception fault) => Assert.Fail($"{function.Name}: {fault}");
+
         public void InterruptsFailed(AssignedFunction function, int index, int errno) => Assert.Fail($"interrupts {index} failed: {Errno.Name(errno)}");
     }
 }

@@ -3,6 +3,7 @@ using Aperture.Host;
 using Aperture.Host.Model;
 using Aperture.Machine;
 using Aperture.Machine.Assigned;
+using Aperture.Machine.Boot;
 using Aperture.Machine.Topology;
 using Aperture.Mirror;
 using Aperture.Placement.Map;
@@ -146,6 +147,8 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         HostAddressBits host = HostAddressBits.Read();
         return config.PhysicalAddressBits switch
         {
+            null when FirmwareAddressBits.Most(config, host.Bits) is { } fewer => new HostAddressBits(
+                fewer, $"as few as hold everything, because {config.Firmware} maps all of them in small pages; this host has {host.Bits}"),
             null => host,
             { } given when given > host.Bits && config.HostPath is null =>
                 new HostAddressBits(given, $"as given; this host has {host.Bits}, and a guest run here gets no more"),

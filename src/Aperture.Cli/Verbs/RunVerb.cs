@@ -8,6 +8,7 @@ using Aperture.Kvm.X86;
 using Aperture.Lab;
 using Aperture.Lab.Hardware;
 using Aperture.Machine;
+using Aperture.Machine.Boot;
 using Aperture.Watch;
 
 namespace Aperture.Cli.Verbs;
@@ -110,7 +111,8 @@ internal static class RunVerb
 
     private static void CheckForLab(MachineConfig config)
     {
-        int bits = Math.Min(LabRunner.PhysicalAddressBits, config.PhysicalAddressBits ?? LabRunner.PhysicalAddressBits);
+        int bits = Math.Min(
+            LabRunner.PhysicalAddressBits, FirmwareAddressBits.Most(config, LabRunner.PhysicalAddressBits) ?? LabRunner.PhysicalAddressBits);
         MachinePlan.Create(config, Hypervisors.LimitsOf(bits)).Dispose();
     }
 

@@ -13,10 +13,14 @@ public sealed class CpuidTable
     private const uint SignificantIndex = 1;
     private const int FallbackPhysicalBits = 36;
 
+    // What nested page tables of four levels translate.
+    private const int FourLevelBits = 48;
+
     private readonly KvmCpuidEntry[] _common;
     private readonly CpuidPolicy _policy;
     private readonly bool _hasTopology;
     private readonly bool _hasDies;
+    private readonly int _shownBits;
 
     /// <summary>Corrects <paramref name="supported"/>, which KVM gave, by <paramref name="policy"/>.</summary>
     public CpuidTable(IReadOnlyList<KvmCpuidEntry> supported, CpuidPolicy policy)
@@ -26,7 +30,7 @@ public sealed class CpuidTable
         ArgumentOutOfRangeException.ThrowIfLessThan(policy.Cpus, 1, nameof(policy));
         _policy = policy;
         Vendor = ReadVendor(supported);
-        PhysicalAddressBits = BoundBits(supported, policy);
+        (_shownBits, PhysicalAddressBits) = BoundBits(supported, policy);
         List<KvmCpuidEntry> common = new(supported.Count);
         foreach (KvmCpuidEntry entry in supported)
         {
@@ -47,7 +51,10 @@ public sealed class CpuidTable
     /// <summary>The processor's vendor, twelve letters, as leaf 0 says it.</summary>
     public string Vendor { get; }
 
-    /// <summary>The physical address bits that the guest sees (0x80000008 EAX 7:0): its whole address space has 2^this bytes.</summary>
+    /// <summary>
+    /// The physical address bits that the guest can use: its whole address space has 2^this bytes. Those that it sees (0x80000008 EAX 7:0), or what this host's
+    /// nested page tables reach (EAX 23:16 of what KVM supports) where that is less.
+    /// </summary>
     public int PhysicalAddressBits { get; }
 
     /// <summary>The table for guests on this host.</summary>
@@ -131,11 +138,15 @@ public sealed class CpuidTable
         return System.Text.Encoding.ASCII.GetString(MemoryMarshal.AsBytes(words));
     }
 
-    private static int BoundBits(IReadOnlyList<KvmCpuidEntry> supported, CpuidPolicy policy)
+    // What the processor is to show, and how much of it the host's nested page tables reach; KVM tells the latter since Linux 6.10.
+    private static (int Shown, int Reached) BoundBits(IReadOnlyList<KvmCpuidEntry> supported, CpuidPolicy policy)
     {
-        int host = (int)(Find(supported, 0x8000_0008).Eax & 0xFF);
+        uint widths = Find(supported, 0x8000_0008).Eax;
+        int host = (int)(widths & 0xFF);
+        int reached = (int)(widths >> 16 & 0xFF);
         host = host == 0 ? FallbackPhysicalBits : host;
-        return Math.Min(host, policy.PhysicalAddressBits ?? host);
+        int shown = Math.Min(host, policy.PhysicalAddressBits ?? host);
+        return (shown, reached == 0 ? shown : Math.Min(shown, reached));
     }
 
     // Leaves that describe what this monitor gives no guest: SGX (0x12), processor trace (0x14), and with XSAVE hidden its state (0xD) and AMX (0x1D, 0x1E) and
@@ -172,7 +183,9 @@ public sealed class CpuidTable
                 entry.Ecx &= ~Bits(23, 24, 28) & (_policy.MaskXsave ? ~Bits(11, 15, 16) : uint.MaxValue);
                 break;
             case 0x8000_0008:
-                entry.Eax = (entry.Eax & 0xFF00) | (uint)PhysicalAddressBits;
+                // EAX 23:16, by which OVMF knows that the bits above are meant (docs/firmware.md): never more than is sure to be reached.
+                uint reached = (uint)((entry.Eax >> 16 & 0xFF) != 0 ? PhysicalAddressBits : Math.Min(PhysicalAddressBits, FourLevelBits));
+                entry.Eax = (reached << 16) | (entry.Eax & 0xFF00) | (uint)_shownBits;
                 entry.Ecx = IsAmd ? ((uint)IdBits << 12) | (uint)(_policy.Cpus - 1) : 0;
                 break;
             case 0x8000_0022:

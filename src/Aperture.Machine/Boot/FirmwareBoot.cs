@@ -25,6 +25,7 @@ internal sealed class FirmwareBoot : IDisposable
     private readonly IReadOnlyList<ReservedRange> _reserved;
     private readonly FirmwareKernel? _kernel;
     private readonly BootFile? _kernelRom;
+    private readonly bool _isLegacy;
 
     /// <summary>
     /// Prepares the parts that need no board. <paramref name="files"/>, if any, must stay open; the guest is told to leave <paramref name="reserved"/> alone,
@@ -40,10 +41,11 @@ internal sealed class FirmwareBoot : IDisposable
         _config = config;
         _map = map;
         _takesPlan = pins == PinTiming.Handover;
+        _isLegacy = imageSize <= LargestLegacyImage;
         if (files is not null)
         {
             _kernel = new FirmwareKernel(files.Kernel, files.Initramfs, config.CommandLine);
-            _kernelRom = imageSize <= LargestLegacyImage ? LinuxBootRom.Open(config.Firmware!) : null;
+            _kernelRom = _isLegacy ? LinuxBootRom.Open(config.Firmware!) : null;
         }
     }
 
@@ -59,6 +61,10 @@ internal sealed class FirmwareBoot : IDisposable
             BootMenu = _config.BootMenu is not null,
             BootMenuWait = _config.BootMenu,
             BootOrder = BootOrder(_root),
+
+            // OVMF's window is the highest part of the address space, wherever this is, unless it leaves no room for that: then OVMF falls back to 32 GiB.
+            // And pins that wait for the handover are in no firmware's way.
+            ReservedMemoryEnd = _isLegacy && !_takesPlan ? ClearOfPins.From(_map) : null,
             Kernel = _kernel,
             OptionRoms = _kernelRom is null ? new Dictionary<string, BootFile>() : new Dictionary<string, BootFile> { [LinuxBootRom.Name] = _kernelRom },
             Smi = smi,

@@ -90,6 +90,17 @@ public partial class SeaBiosTests
         Assert.DoesNotContain(guest.Events, e => e.GetProperty("event").GetString() is "bar.move_refused" or "bar.refused" or "handover");
     }
 
+    [Fact]
+    public void SeaBIOS_puts_BARs_above_4_GiB_behind_pins_that_always_hold()
+    {
+        using FirmwareGuest guest = FirmwareGuest.RunUntil(
+            FirmwareGuest.SeaBios, NoDisk, "--boot menu=on,wait=100", "--pins always",
+            "--device test,id=a,addr=05.0,bar2=mem64p:256M:ram,bars=bar2@0x100000000",
+            "--device test,id=b,addr=06.0,bar2=mem64p:4G:ram");
+        Assert.Superset(new HashSet<string> { "00:05.0 bar2 0x100000000 0x10000000", "00:06.0 bar2 0x200000000 0x100000000" }, Decoded(guest.Events));
+        Assert.DoesNotContain(guest.Events, e => e.GetProperty("event").GetString() == "bar.refused");
+    }
+
     [Theory]
     [InlineData("q35")]
     [InlineData("i440fx")]
