@@ -172,8 +172,9 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
                 KeepFramebuffers(moved);
             }
 
-            Apply();
+            // Before the decoding that follows from it.
             ReportHandover(moved);
+            Apply();
             HandedOver?.Invoke();
         }
     }

@@ -67,7 +67,7 @@ public sealed class LabHandoverTests
     private static Task<PassthroughLab> BootDriveAsync(OvmfImage ovmf) => PassthroughLab.RunAsync(
         $$"""
         boot() {
-            "$aperture" run --accel kvm --firmware {{ovmf.Code}},vars={{ovmf.Variables}},snapshot=on --phys-bits 40 --memory 512M --no-reboot \
+            "$aperture" run --accel kvm --firmware {{ovmf.Code}},vars={{ovmf.Variables}},snapshot=on --memory 512M --no-reboot \
                 --serial file=$scratch/serial --events $scratch/handover --root-port id=rp0 \
                 --device vfio,host=0000:05:00.0,port=rp0,bars=bar0=host </dev/null &
             guest=$!

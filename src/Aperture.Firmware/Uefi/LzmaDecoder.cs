@@ -14,6 +14,9 @@ internal static class LzmaDecoder
     private const int DictionaryOffset = 1;
     private const int SizeOffset = 5;
 
+    // What is read at once is lost where damage begins in it.
+    private const int Piece = 256;
+
     /// <summary>
     /// The first <paramref name="most"/> bytes, at most, of what <paramref name="source"/> holds from <paramref name="start"/> on; fewer where it ends or is no
     /// LZMA. Never throws.
@@ -26,7 +29,8 @@ internal static class LzmaDecoder
         }
 
         ReadOnlySpan<byte> header = source.AsSpan(start, HeaderSize);
-        byte[] output = new byte[(int)Math.Min(BinaryPrimitives.ReadUInt64LittleEndian(header[SizeOffset..]), (ulong)most)];
+        ulong size = BinaryPrimitives.ReadUInt64LittleEndian(header[SizeOffset..]);
+        byte[] output = new byte[(int)Math.Min(size, (ulong)most)];
 
         // Nothing that is wanted refers back further than its own length, whatever dictionary is asked for.
         byte[] properties = header[..SizeOffset].ToArray();
@@ -35,10 +39,12 @@ internal static class LzmaDecoder
         int done = 0;
         try
         {
-            using MemoryStream packed = new(source, start + HeaderSize, source.Length - start - HeaderSize, writable: false);
-            using LzmaStream stream = LzmaStream.Create(properties, packed, packed.Length, output.Length, leaveOpen: false);
+            using PackedBytes packed = new(source, start + HeaderSize, source.Length - start - HeaderSize);
+
+            // The whole is not always said; its end is then marked.
+            using LzmaStream stream = LzmaStream.Create(properties, packed, packed.Length, size > long.MaxValue ? -1 : (long)size, leaveOpen: false);
             int read;
-            while (done < output.Length && (read = stream.Read(output, done, output.Length - done)) > 0)
+            while (done < output.Length && (read = stream.Read(output, done, Math.Min(Piece, output.Length - done))) > 0)
             {
                 done += read;
             }
@@ -49,5 +55,16 @@ internal static class LzmaDecoder
         }
 
         return output[..done];
+    }
+
+    // The library goes on with bytes of its own where the packed ones end.
+    private sealed class PackedBytes(byte[] bytes, int start, int length) : MemoryStream(bytes, start, length, writable: false)
+    {
+        public override int ReadByte() => base.ReadByte() is >= 0 and int value ? value : throw new EndOfStreamException();
+
+        public override int Read(byte[] buffer, int offset, int count) =>
+            base.Read(buffer, offset, count) is > 0 and int read ? read : throw new EndOfStreamException();
+
+        public override int Read(Span<byte> buffer) => base.Read(buffer) is > 0 and int read ? read : throw new EndOfStreamException();
     }
 }
