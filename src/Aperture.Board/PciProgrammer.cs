@@ -31,7 +31,7 @@ public static class PciProgrammer
     internal static PciFunction? Find(PciBus bus, FunctionPlacement placement) =>
         bus.Functions.FirstOrDefault(f => f.DeviceFunction == placement.Address.DeviceFunction && f.Name == placement.Name);
 
-    /// <summary>The registers of <paramref name="function"/> that say where it and what is behind it are; neither the command register nor what is below.</summary>
+    /// <summary>The registers of <paramref name="function"/> that say where it and what is behind it are; not the command register.</summary>
     internal static void ProgramPlaces(PciFunction function, FunctionPlacement placement)
     {
         foreach (BarPlacement bar in placement.Bars)

@@ -117,7 +117,8 @@ public class GuestNoiseTests
         int decoded = 0;
         Prop.ForAll(Steps.ListOf(120).ToArbitrary(), steps =>
         {
-            using TestBoard board = direct ? TestBoard.Direct([.. Options, "--memory 16M"]) : TestBoard.UnderFirmware(pins, NoEvents.Instance, [.. Options, "--memory 16M"]);
+            string[] options = [.. Options, "--memory 16M"];
+            using TestBoard board = direct ? TestBoard.Direct(options) : TestBoard.UnderFirmware(pins, NoEvents.Instance, options);
             if (!direct)
             {
                 PciProgrammer.Program(board.Board, board.Map);

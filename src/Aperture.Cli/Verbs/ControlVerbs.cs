@@ -63,7 +63,7 @@ internal static class ControlVerbs
             // An older machine than this program does not say.
             bool waits = answer.RootElement.TryGetProperty("pins_held", out JsonElement held) && !held.GetBoolean();
             Console.Out.WriteLine(waits
-                ? "RAM is as planned. Firmware still has the machine: pins, and the rest of the plan, hold once the operating system takes over (docs/firmware.md)."
+                ? "RAM is as planned. Firmware still has the machine: the rest of the plan holds once the operating system takes over (docs/firmware.md)."
                 : "Everything is as planned.");
         }
         else

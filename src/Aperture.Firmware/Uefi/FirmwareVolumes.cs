@@ -2,7 +2,9 @@ using System.Buffers.Binary;
 
 namespace Aperture.Firmware.Uefi;
 
-/// <summary>What a UEFI image holds, in volumes inside volumes too, compressed or not (UEFI PI 1.8, volume 3, sections 2 and 3). The image may be anything.</summary>
+/// <summary>
+/// What a UEFI image holds, in volumes inside volumes too, compressed or not (UEFI PI 1.8, volume 3, sections 2 and 3). The image may be anything.
+/// </summary>
 public static class FirmwareVolumes
 {
     // EDK II, OvmfPkg/SmmAccess/SmmAccessPei.inf: the module that sets SMRAM up and stops the machine when it cannot. Only builds that need the mode have it.

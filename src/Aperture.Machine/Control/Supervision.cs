@@ -136,7 +136,7 @@ internal sealed class Supervision : IDisposable
 
 /// <summary>What a comparison of a machine with its plan gave.</summary>
 /// <param name="Differences">Where they differ.</param>
-/// <param name="HoldsPins">Pins are in force; false while firmware has the machine and they wait for the handover, when of the plan only RAM is promised.</param>
+/// <param name="HoldsPins">Pins are in force; false while they wait for the handover, when of the plan only RAM is promised.</param>
 internal sealed record Comparison(IReadOnlyList<MapDifference> Differences, bool HoldsPins);
 
 /// <summary>How differences look in events and answers.</summary>
