@@ -67,7 +67,7 @@ public sealed class Bar
     /// <summary>True while the pin is in force: <see cref="PciHierarchy.HoldsPins"/> says so, or the function is on no bus yet.</summary>
     public bool IsPinHeld => Pin is not null && (Function.Bus?.Hierarchy?.HoldsPins ?? true);
 
-    /// <summary>The pin that nothing the guest writes moves the BAR from; null without one, while it waits for the handover, or if it follows the guest.</summary>
+    /// <summary>The pin from which nothing moves the BAR; null without one, while it waits for the handover, or if it follows the guest.</summary>
     public GuestAddress? HeldPin => PinPolicy != BarPinPolicy.Follow && IsPinHeld ? Pin : null;
 
     /// <summary>The BAR has a pin in force and moves with the guest all the same (<see cref="BarPinPolicy.Follow"/>).</summary>
