@@ -77,7 +77,7 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         return new PlanInput(topology.Request, topology.Result, bits.Origin)
         {
             Origins = [.. topology.Assigned.SelectMany(OriginsOf)],
-            HostAddresses = topology.Assigned.ToDictionary(part => part.Name, part => part.Host.Address.ToString()),
+            HostAddresses = topology.Assigned.ToDictionary(part => part.Name, part => part.HostName),
             Notes = topology.Notes,
             Peers = PeersOf(topology),
         };
@@ -97,8 +97,8 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         }
 
         List<PeerDevice> devices =
-            [.. topology.Assigned.Select(
-                part => new PeerDevice(part.Name, part.Host, map.TryGetFunction(part.Name, out FunctionPlacement? place) ? place.Bars : []))];
+            [.. topology.Assigned.Where(part => part.Host is not null).Select(
+                part => new PeerDevice(part.Name, part.Host!, map.TryGetFunction(part.Name, out FunctionPlacement? place) ? place.Bars : []))];
         int? bits = host.Origin.Kind == HostOriginKind.LiveSysfs ? IommuWidth.Read() : null;
         return [.. PeerForecast.All(host, devices, bits).Select(f => new PeerRow(f.From.Name, f.To.Name, f.Bar, f.Range, f.Reaches, f.Why, f.Distance.Text))];
     }
