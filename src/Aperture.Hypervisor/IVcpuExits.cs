@@ -60,8 +60,8 @@ public enum VcpuStopKind : byte
     HostError,
 
     /// <summary>
-    /// The guest touched memory that the host cannot provide (KVM: KVM_RUN answers EFAULT, with no address): a page of a device's BAR that the device's driver has
-    /// not. The instruction was not carried out; <see cref="VcpuAction.Continue"/> carries it out again.
+    /// The guest touched memory that the host cannot provide (KVM: KVM_RUN answers EFAULT, with no address): a page of a device's BAR that the device's driver
+    /// has not. The instruction was not carried out; <see cref="VcpuAction.Continue"/> carries it out again.
     /// </summary>
     MemoryFault,
 

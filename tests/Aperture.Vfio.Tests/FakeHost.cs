@@ -64,7 +64,8 @@ internal sealed class FakeHost : IDisposable
         File.CreateSymbolicLink(InSys($"bus/mdev/devices/{uuid}"), $"../../../devices/virtual/sample/parent/{uuid}");
         if (group is { } number)
         {
-            File.CreateSymbolicLink(Path.Combine(real, "iommu_group"), string.Create(CultureInfo.InvariantCulture, $"../../../../../kernel/iommu_groups/{number}"));
+            string target = string.Create(CultureInfo.InvariantCulture, $"../../../../../kernel/iommu_groups/{number}");
+            File.CreateSymbolicLink(Path.Combine(real, "iommu_group"), target);
         }
 
         if (cdev is not null)

@@ -8,14 +8,18 @@ using Aperture.Memory;
 namespace Aperture.Vfio.Tests;
 
 /// <summary>
-/// What the real kernel does when a guest touches a device's memory past its end: the sample mbochs gives pages as they are touched, lets more be mapped than it
-/// has, and refuses what is behind. Explicit, because only the lab has it: LabMediatedTests in Aperture.Guest.Tests runs it there.
+/// What the real kernel does when a guest touches a device's memory past its end: the sample mbochs gives pages as they are touched, and raises SIGBUS for
+/// those that it has not, in a mapping that was made longer than its memory. Explicit, because only the lab has it: LabMediatedTests in Aperture.Guest.Tests
+/// runs it there.
 /// </summary>
 public sealed class LabMissingMemoryTests
 {
     private const ulong Page = 4096;
     private const ulong Window = 0x8000;
     private const uint IoExit = 2;
+
+    // MREMAP_MAYMOVE of linux/mman.h.
+    private const int MayMove = 1;
 
     // mov ax, [0x8000]; out 0x10, ax; mov ax, [0x9000]; out 0x11, ax; in 16 bits. The second read is behind the end.
     private static readonly byte[] Program = [0xA1, 0x00, 0x80, 0xE7, 0x10, 0xA1, 0x00, 0x90, 0xE7, 0x11];
@@ -30,8 +34,11 @@ public sealed class LabMissingMemoryTests
         using VfioDevice device = host.Open(address);
         ulong end = device.Regions[VfioRegionIndex.Bar0].Size;
         Assert.True(VfioIoctl.TryGetRegionInfo(device.File, VfioRegionIndex.Bar0, out VfioRegionReply reply) >= 0);
-        Assert.Equal(0, MemoryMap.Reserve(end + Page, out HostAddress mapped));
-        Assert.Equal(0, MemoryMap.MapOver(mapped, device.File, reply.Offset, end + Page, readable: true, writable: true));
+        Assert.Equal(0, MemoryMap.Reserve(end, out HostAddress room));
+        Assert.Equal(0, MemoryMap.MapOver(room, device.File, reply.Offset, end, readable: true, writable: true));
+        nint longer = Remap((nint)room.Value, (nuint)end, (nuint)(end + Page), MayMove);
+        Assert.NotEqual(-1, longer);
+        HostAddress mapped = new((ulong)longer);
         DeviceMappings mappings = new();
         mappings.Add(new DeviceMapping(mapped, end + Page, device.File, VfioRegionIndex.Bar0, 0) { Name = "mbochs", IsReadable = true });
 
@@ -61,6 +68,9 @@ public sealed class LabMissingMemoryTests
         Assert.Empty(mappings.ReplaceMissing());
         _ = MemoryMap.Unmap(mapped, end + Page);
     }
+
+    [DllImport("libc", EntryPoint = "mremap")]
+    private static extern nint Remap(nint address, nuint size, nuint newSize, int flags);
 
     private static int Enter(SafeFileDescriptor vcpu)
     {

@@ -10,7 +10,10 @@ internal sealed class FirstResets(IEventSink events)
 {
     private readonly List<(string Name, PciAddress? Host, IVfioDevice Device)> _waiting = [];
 
-    /// <summary>Notes a device that was opened, by its address on the host, which a mediated one has not. One of the same name that was opened earlier and is still waiting was given back unused.</summary>
+    /// <summary>
+    /// Notes a device that was opened, by its address on the host, which a mediated one has not. One of the same name that was opened earlier and is still
+    /// waiting was given back unused.
+    /// </summary>
     public void Add(string name, PciAddress? host, IVfioDevice device)
     {
         _waiting.RemoveAll(each => each.Name == name);

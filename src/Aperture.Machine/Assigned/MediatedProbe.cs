@@ -22,13 +22,14 @@ internal static class MediatedProbe
         try
         {
             using VfioHost host = VfioHost.Open(path, [address]);
-            using VfioDevice opened = host.Open(address);
+            using IVfioDevice opened = host.Open(address);
             return DeviceBars.Read(opened);
         }
         catch (ApertureException fault)
         {
             throw new ApertureException(
-                $"The BARs of the mediated device {device.Name} are known only while it is open, and it cannot be opened: {fault.Message}", fault.ExitCode, fault);
+                $"The BARs of the mediated device {device.Name} are known only while it is open, and it cannot be opened: {fault.Message}",
+                fault.ExitCode, fault);
         }
     }
 }

@@ -5,8 +5,8 @@ using Aperture.Vfio;
 namespace Aperture.Machine.Assigned;
 
 /// <summary>
-/// Lets guests live that touch a page of an assigned device's BAR for which the device's driver has no memory: they find all-ones there. Thread-safe; vCPUs call
-/// it. It ends: each page is replaced once, and a vCPU goes on only when one was since it last asked.
+/// Lets guests live that touch a page of an assigned device's BAR for which the device's driver has no memory: they find all-ones there. Thread-safe; vCPUs
+/// call it. It ends: each page is replaced once, and a vCPU goes on only when one was since it last asked.
 /// </summary>
 /// <param name="replace">Replaces what is missing, and tells what that was.</param>
 /// <param name="events">Told of it.</param>
@@ -28,8 +28,8 @@ internal sealed class MissingMemoryHandler(Func<IReadOnlyList<MissingMemory>> re
             {
                 _replaced++;
                 events.Notice("vfio.memory-missing", string.Create(CultureInfo.InvariantCulture,
-                    $"{missing.Region} has no memory at 0x{missing.Offset:x}-0x{missing.Offset + missing.Size - 1:x}: the guest reads all-ones there, and what it "
-                        + $"writes there reaches no device."));
+                    $"{missing.Region} has no memory at 0x{missing.Offset:x}-0x{missing.Offset + missing.Size - 1:x}: the guest reads all-ones there, and what "
+                        + $"it writes there reaches no device."));
             }
 
             bool isNew = _seen.GetValueOrDefault(vcpu) != _replaced;

@@ -31,8 +31,8 @@ internal static class SysfsDevice
             return device.SysfsPath is not null
                 ? new NamedDevice(null, new MediatedDevice(Path.GetFileName(folder), folder))
                 : throw new ApertureException(
-                    $"--device vfio,{device}: descriptor {device.Descriptor} is of the mediated device {Path.GetFileName(folder)}, which has to be opened twice; "
-                        + $"write sysfs=/sys/bus/mdev/devices/{Path.GetFileName(folder)}.");
+                    $"--device vfio,{device}: descriptor {device.Descriptor} is of the mediated device {Path.GetFileName(folder)}, which has to be opened "
+                        + $"twice; write sysfs=/sys/bus/mdev/devices/{Path.GetFileName(folder)}.");
         }
 
         throw new ApertureException(device.SysfsPath switch

@@ -49,11 +49,18 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
     }
 
     private static IReadOnlyList<string> NotesOf(IReadOnlyList<TopologyNode> own, HostMachine? host) =>
-        host is null ? [] : [.. AssignmentNotes.For(host, [.. PartsOf(own).Select(part => part.Host).OfType<HostFunction>()]), .. ResizeNotes.For(host, PartsOf(own)), .. MediatedNotes(own)];
+        host is null
+            ? []
+            :
+            [
+                .. AssignmentNotes.For(host, [.. PartsOf(own).Select(part => part.Host).OfType<HostFunction>()]),
+                .. ResizeNotes.For(host, PartsOf(own)), .. MediatedNotes(own),
+            ];
 
     private static IEnumerable<string> MediatedNotes(IReadOnlyList<TopologyNode> own) =>
         PartsOf(own).Where(part => part.Mediated is not null).Select(part =>
-            $"{part.Name} is {(part.Name == part.HostName ? "" : $"{part.HostName}, ")}a mediated device without addresses on the host; it was opened to read its BARs");
+            $"{part.Name} is {(part.Name == part.HostName ? "" : $"{part.HostName}, ")}a mediated device without addresses on the host; it was opened to read "
+                + "its BARs");
 
     private static IEnumerable<AssignedPart> PartsOf(IReadOnlyList<TopologyNode> own) => Walk(own).Select(n => n.Assigned).OfType<AssignedPart>();
 
