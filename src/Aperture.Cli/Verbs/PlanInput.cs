@@ -21,7 +21,7 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
     /// <summary>Host addresses of mirrored BARs.</summary>
     public IReadOnlyList<BarOrigin> Origins { get; init; } = [];
 
-    /// <summary>The host's function behind each mirrored or passed one, by the guest's name for it.</summary>
+    /// <summary>The host's function behind each mirrored or passed one, by the guest's name for it; a mediated device has none.</summary>
     public IReadOnlyDictionary<string, string> HostAddresses { get; init; } = new Dictionary<string, string>();
 
     /// <summary>What a reader must know beyond the map.</summary>
@@ -77,7 +77,8 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         return new PlanInput(topology.Request, topology.Result, bits.Origin)
         {
             Origins = [.. topology.Assigned.SelectMany(OriginsOf)],
-            HostAddresses = topology.Assigned.ToDictionary(part => part.Name, part => part.HostName),
+            HostAddresses = topology.Assigned.Where(part => part.Host is not null)
+                .ToDictionary(part => part.Name, part => part.Host!.Address.ToString()),
             Notes = topology.Notes,
             Peers = PeersOf(topology),
         };
