@@ -90,6 +90,11 @@ public sealed class LabMediatedRun : IAsyncLifetime
         }
         step past past
         step missing env APERTURE_TEST_MBOCHS=$mdevs/$video "$runner" -noLogo -noColor -explicit only -class Aperture.Vfio.Tests.LabMissingMemoryTests
+        used() (
+            exec 8<>/dev/vfio/$(basename "$(readlink $mdevs/$port/iommu_group)")
+            $aperture plan --memory 256M --vfio container --device vfio,sysfs=$mdevs/$port
+        )
+        step used used
         step twice vm x --device vfio,sysfs=$mdevs/$port,id=a --device vfio,sysfs=$mdevs/$port,id=b
         step holders holders
 
@@ -192,6 +197,16 @@ public sealed class LabMediatedTests(LabMediatedRun run) : IClassFixture<LabMedi
         Assert.All(["port0", "frame0", Video], name => Assert.Matches($@"{name} +bar0 ", plan.Output));
 
         Assert.Contains($"{Video} is a mediated device without addresses on the host; it was opened to read its BARs", plan.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Mediated_devices_of_the_lab_that_another_process_uses_cannot_be_planned_which_is_said()
+    {
+        PassthroughStep used = Step("used");
+        Assert.True(used.ExitCode == 3, used.Output);
+        const string Port = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
+        Assert.Contains($"The BARs of the mediated device {Port} are known only while it is open, and it cannot be opened: {Port} is in use by another process",
+            used.Output, StringComparison.Ordinal);
     }
 
     [Fact]
