@@ -60,6 +60,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
             _physical.Quiesce();
             AddHeader(config);
             BarLayout.AddTo(this, device, config, _notes);
+            NoteOtherRegions();
             _rom = RomContents.Make(device, options, _physical, _notes);
             if (_rom is not null)
             {
@@ -297,6 +298,15 @@ public sealed class AssignedFunction : PciFunction, IDisposable
             raw[PciRegisters.Revision],
             BinaryPrimitives.ReadUInt16LittleEndian(raw[PciRegisters.SubsystemVendorId..]),
             BinaryPrimitives.ReadUInt16LittleEndian(raw[(PciRegisters.SubsystemVendorId + 2)..]));
+    }
+
+    // Of its driver's own kind, or for migration (VFIO_REGION_INFO_CAP_TYPE): what such a region means, only that driver's own monitors know.
+    private void NoteOtherRegions()
+    {
+        foreach (VfioRegion region in _device.Regions.Where(static r => r.Index > VfioRegionIndex.Vga && r.Size > 0))
+        {
+            _notes.Add($"region {region.Index} of {ByteSize.Format(region.Size)} is left out: it is of its driver's own kind, or for migration");
+        }
     }
 
     private static int PowerRegister(byte[] config)

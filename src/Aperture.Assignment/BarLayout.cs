@@ -13,6 +13,16 @@ internal static class BarLayout
     /// <summary>Adds what the device has; a BAR that no function could have is left out, with a note.</summary>
     public static void AddTo(PciFunction function, IVfioDevice device, ReadOnlySpan<byte> config, List<string> notes)
     {
+        foreach (DeviceBar bar in Read(device, config, notes))
+        {
+            function.AddBar(bar.Index, bar.Kind, bar.Size);
+        }
+    }
+
+    /// <summary>What the device has, in order; a BAR that no function could have is left out, with a note.</summary>
+    public static List<DeviceBar> Read(IVfioDevice device, ReadOnlySpan<byte> config, List<string> notes)
+    {
+        List<DeviceBar> bars = [];
         for (int index = 0; index < Registers; index++)
         {
             ulong size = device.Regions.FirstOrDefault(r => r.Index == index)?.Size ?? 0;
@@ -30,9 +40,11 @@ internal static class BarLayout
                 continue;
             }
 
-            function.AddBar(index, kind, size);
+            bars.Add(new DeviceBar(index, kind, size));
             index += kind.Is64Bit() ? 1 : 0;
         }
+
+        return bars;
     }
 
     private static BarKind KindOf(uint register)

@@ -12,8 +12,12 @@ namespace Aperture.Assignment;
 /// </summary>
 internal sealed class PhysicalConfig
 {
+    // The registers that every function has (PCI Local Bus 3.0, section 6.1).
+    private const ulong HeaderSize = 64;
+
     private readonly IVfioDevice _device;
     private readonly int _powerRegister;
+    private readonly ulong _size;
     private PciCommand _command;
     private bool _asleep;
     private int _gone;
@@ -25,6 +29,7 @@ internal sealed class PhysicalConfig
     {
         _device = device;
         _powerRegister = powerRegister;
+        _size = Math.Min(device.Regions.FirstOrDefault(r => r.Index == VfioRegionIndex.Config)?.Size ?? 0, ConfigSpace.ExtendedSize);
     }
 
     /// <summary>Told once, with the errno, when the device stops answering.</summary>
@@ -33,13 +38,18 @@ internal sealed class PhysicalConfig
     /// <summary>True once the device stopped answering.</summary>
     public bool IsGone => Volatile.Read(ref _gone) != 0;
 
-    /// <summary>Reads the whole configuration space: 4096 or 256 bytes.</summary>
+    /// <summary>
+    /// Reads the whole configuration space: 4096 or 256 bytes. What a device does not have of the latter is zero: drivers of mediated devices may have a few
+    /// bytes less, but none less than the header.
+    /// </summary>
     /// <exception cref="ApertureException">The device does not answer.</exception>
     public static byte[] Snapshot(IVfioDevice device)
     {
         VfioRegion? region = device.Regions.FirstOrDefault(r => r.Index == VfioRegionIndex.Config);
         byte[] config = new byte[region?.Size >= ConfigSpace.ExtendedSize ? ConfigSpace.ExtendedSize : ConfigSpace.ConventionalSize];
-        int errno = region is null || region.Size < ConfigSpace.ConventionalSize ? Errno.ENXIO : device.Read(VfioRegionIndex.Config, 0, config);
+        int errno = region is null || region.Size < HeaderSize
+            ? Errno.ENXIO
+            : device.Read(VfioRegionIndex.Config, 0, config.AsSpan(0, (int)Math.Min(region.Size, (ulong)config.Length)));
         return errno == 0
             ? config
             : throw new ApertureException($"{device.Name}: its configuration space cannot be read: {Errno.Name(errno)}", ApertureException.HostFailure);
@@ -50,7 +60,13 @@ internal sealed class PhysicalConfig
     {
         Span<byte> bytes = stackalloc byte[4];
         bytes.Fill(0xFF);
-        ReadRegion(VfioRegionIndex.Config, (ulong)offset, bytes[..size]);
+        int there = There(offset, size);
+        bytes[there..].Clear();
+        if (there > 0)
+        {
+            ReadRegion(VfioRegionIndex.Config, (ulong)offset, bytes[..there]);
+        }
+
         return BinaryPrimitives.ReadUInt32LittleEndian(bytes) & (uint)AccessWidth.AllOnes(size);
     }
 
@@ -59,7 +75,10 @@ internal sealed class PhysicalConfig
     {
         Span<byte> bytes = stackalloc byte[4];
         BinaryPrimitives.WriteUInt32LittleEndian(bytes, value);
-        WriteRegion(VfioRegionIndex.Config, (ulong)offset, bytes[..size]);
+        if (There(offset, size) is > 0 and int there)
+        {
+            WriteRegion(VfioRegionIndex.Config, (ulong)offset, bytes[..there]);
+        }
     }
 
     /// <summary>Reads from a region; all-ones when the device does not answer.</summary>
@@ -127,6 +146,9 @@ internal sealed class PhysicalConfig
         Write(PciRegisters.Command, 2, 0);
         WritePower(false);
     }
+
+    // How many of these bytes the device has.
+    private int There(int offset, int size) => (int)Math.Clamp((long)_size - offset, 0, size);
 
     // An access failed: finds out whether the device is gone, and says so once.
     private void Failed(int errno)

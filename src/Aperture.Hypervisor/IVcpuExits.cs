@@ -62,6 +62,12 @@ public enum VcpuStopKind : byte
     /// <summary>The host could not run the vCPU.</summary>
     HostError,
 
+    /// <summary>
+    /// The guest touched memory that the host cannot provide (KVM: KVM_RUN answers EFAULT, with no address): a page of a device's BAR that the device's driver
+    /// has not. The instruction was not carried out; <see cref="VcpuAction.Continue"/> carries it out again.
+    /// </summary>
+    MemoryFault,
+
     /// <summary>An exit that this monitor does not know.</summary>
     UnknownExit,
 

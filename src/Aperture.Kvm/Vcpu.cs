@@ -217,7 +217,7 @@ public sealed unsafe class Vcpu : IDisposable
             case Errno.EAGAIN:
                 break;
             default:
-                Stop(VcpuExitText.HostError(Index, -result, *(uint*)(_run + KvmRunLayout.ExitReason)));
+                Stop(VcpuExitText.HostError(Index, -result));
                 break;
         }
     }

@@ -39,12 +39,13 @@ internal static class VcpuExitText
     }
 
     /// <summary>KVM_RUN failed with <paramref name="errno"/>.</summary>
-    public static VcpuStop HostError(int index, int errno, uint exitReason)
+    public static VcpuStop HostError(int index, int errno)
     {
-        string why = errno == Errno.EFAULT && exitReason == (uint)KvmExitReason.MemoryFault
+        // Whatever the exit reason: x86 fills KVM_EXIT_MEMORY_FAULT in for private memory only.
+        string why = errno == Errno.EFAULT
             ? $"vCPU {index} touched guest memory that KVM cannot reach in this process"
             : $"KVM could not run vCPU {index}";
-        return new VcpuStop(VcpuStopKind.HostError, index, new LinuxException(why, errno).Message);
+        return new VcpuStop(errno == Errno.EFAULT ? VcpuStopKind.MemoryFault : VcpuStopKind.HostError, index, new LinuxException(why, errno).Message);
     }
 
     private static string SystemEvent(int index, uint type) => type switch

@@ -18,6 +18,12 @@ public enum MemoryAdvice
     /// <summary>Leave the range out of core dumps (MADV_DONTDUMP).</summary>
     DoNotDump = 16,
 
+    /// <summary>
+    /// Take all of the range's pages now, for reading (MADV_POPULATE_READ, since Linux 5.14): EFAULT where a touch would raise SIGBUS, EINVAL for registers of
+    /// devices, which are not touched.
+    /// </summary>
+    PopulateRead = 22,
+
     /// <summary>Take all of the range's pages now, for writing, as if each were touched (MADV_POPULATE_WRITE, since Linux 5.14; EINVAL before).</summary>
     PopulateWrite = 23,
 }

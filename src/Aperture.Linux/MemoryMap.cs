@@ -22,6 +22,10 @@ public static partial class MemoryMap
     private const int MapHugeTlb = 0x40000;
     private const int MapHugeShift = 26;
 
+    // linux/mman.h
+    private const int MremapMayMove = 1;
+    private const int MremapFixed = 2;
+
     /// <summary>
     /// Takes <paramref name="length"/> zero bytes that are this process's own, where the kernel likes. <paramref name="hugePageBits"/> is the base-2 logarithm
     /// of the size of the reserved huge pages to take them from at once (21 for 2 MiB, 30 for 1 GiB), or 0 for ordinary pages, taken when they are touched.
@@ -77,6 +81,30 @@ public static partial class MemoryMap
         return mmap((nint)address.Value, (nuint)length, protection, MapSharedFlag | MapFixed, device, (long)offset) == -1 ? Marshal.GetLastPInvokeError() : 0;
     }
 
+    /// <summary>
+    /// Puts memory of this process's own, all ones, over what is mapped at <paramref name="address"/>, which the caller must own; whole pages. Whoever touches
+    /// the range meanwhile finds the one or the other.
+    /// </summary>
+    public static unsafe int ReplaceByOnes(HostAddress address, ulong length)
+    {
+        int errno = MapPrivateMemory(length, 0, out HostAddress ones);
+        if (errno != 0)
+        {
+            return errno;
+        }
+
+        // SAFETY: the memory is this function's, length bytes long and writable.
+        System.Runtime.CompilerServices.Unsafe.InitBlockUnaligned((void*)ones.Value, 0xFF, checked((uint)length));
+        if (mremap((nint)ones.Value, (nuint)length, (nuint)length, MremapMayMove | MremapFixed, (nint)address.Value) != -1)
+        {
+            return 0;
+        }
+
+        errno = Marshal.GetLastPInvokeError();
+        _ = Unmap(ones, length);
+        return errno;
+    }
+
     /// <summary>Removes a mapping. Whoever still holds a pointer into it holds a dangling one.</summary>
     public static int Unmap(HostAddress address, ulong length) =>
         Check(munmap((nint)address.Value, (nuint)length));
@@ -95,6 +123,9 @@ public static partial class MemoryMap
 
     [LibraryImport(C, SetLastError = true)]
     private static partial nint mmap(nint address, nuint length, int protection, int flags, int file, long offset);
+
+    [LibraryImport(C, SetLastError = true)]
+    private static partial nint mremap(nint address, nuint length, nuint newLength, int flags, nint newAddress);
 
     [LibraryImport(C, SetLastError = true)]
     private static partial int munmap(nint address, nuint length);

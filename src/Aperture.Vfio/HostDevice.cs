@@ -44,6 +44,19 @@ internal sealed record HostDevice(string Name, string Folder, bool IsPci, string
     /// <exception cref="ApertureException">Not bound to a VFIO driver, or without an IOMMU.</exception>
     internal void Require()
     {
+        if (!IsPci)
+        {
+            // No IOMMU of the host's is behind it: its driver translates addresses itself. Its group, where the kernel has groups, is its own.
+            if (Group is null && Cdev is null)
+            {
+                throw VfioFailure.Make(
+                    $"{Name} has no VFIO device, because no driver of the host's serves it; load the module whose device it is, or make it anew below "
+                        + "/sys/class/mdev_bus");
+            }
+
+            return;
+        }
+
         // First: vfio-pci refuses a function without a group, so binding would not help.
         if (Group is null)
         {
@@ -53,7 +66,7 @@ internal sealed record HostDevice(string Name, string Folder, bool IsPci, string
                 + "intel_iommu=on (Intel) or amd_iommu=on (AMD)");
         }
 
-        if (IsPci && Driver?.Contains("vfio", StringComparison.Ordinal) != true)
+        if (Driver?.Contains("vfio", StringComparison.Ordinal) != true)
         {
             string sysfs = $"/sys/bus/pci/devices/{Name}";
             string unbind = Driver is null ? "" : $"echo {Name} > {sysfs}/driver/unbind; ";

@@ -119,7 +119,8 @@ internal sealed class VfioContainer : IIommuMap
     {
         lock (_gate)
         {
-            int number = device.Group!.Value;
+            int number = device.Group ?? throw VfioFailure.Make(
+                $"{device.Name} is in no VFIO group, because this kernel has none (CONFIG_VFIO_GROUP); give --vfio iommufd");
             if (!_groups.TryGetValue(number, out Group? group))
             {
                 group = Join(device, number);

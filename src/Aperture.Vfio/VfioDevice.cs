@@ -154,7 +154,7 @@ public sealed class VfioDevice : IVfioDevice
             throw VfioFailure.Make($"the kernel does not map {ByteSize.Format(area.Size)} of {name}: {MemoryMap.Describe(errno)}");
         }
 
-        DeviceMapping mapping = new(host, area.Size, _file, (uint)region, area.Offset);
+        DeviceMapping mapping = new(host, area.Size, _file, (uint)region, area.Offset) { Name = name, IsReadable = reply.Flags.HasFlag(VfioRegionFlags.Read) };
         _mappings.Add(mapping);
         return RamBlock.Foreign(name, host, area.Size, new Unmapper(_mappings, mapping));
     }

@@ -110,6 +110,13 @@ public sealed class VfioHost : IDisposable
         }
     }
 
+    /// <summary>
+    /// Puts all-ones where the drivers of mapped devices provide no memory: a vCPU that touches such a page cannot go on (KVM_RUN answers EFAULT), and this
+    /// process would be ended by SIGBUS. What was put there is the guest's alone; it keeps what the guest writes. Registers of PCI functions are not touched by
+    /// looking, and not replaced. Any thread.
+    /// </summary>
+    public IReadOnlyList<MissingMemory> ReplaceMissing() => _mappings.ReplaceMissing();
+
     /// <summary>Closes the way; devices that are still open lose their IOMMU.</summary>
     public void Dispose()
     {

@@ -37,6 +37,40 @@ public class AssignedBarTests
         Assert.Equal(2, bench.Function.Notes.Count);
     }
 
+    // As mtty has it: 255 bytes of configuration space, and a BAR of ports that is trapped.
+    [Fact]
+    public void A_device_with_a_few_bytes_less_of_configuration_space_is_taken_and_the_rest_is_zero()
+    {
+        byte[] config = SampleConfig.Header(0x4348, 0x3253, 0x070002, size: 255).Put32(0x10, 1).Bytes;
+        FakeDevice device = new FakeDevice(config).AddRegion(0, 8, mappable: false);
+        device.CanReset = false;
+        using Bench bench = new(device);
+        Bar bar = Assert.Single(bench.Function.Bars);
+        Assert.Equal((0, BarKind.Io, 8UL), (bar.Index, bar.Kind, bar.Size));
+        Assert.Equal(0x3253_4348U, bench.Function.ReadConfig(0, 4));
+        Assert.Equal(0U, bench.Function.ReadConfig(0xFC, 4));
+        Assert.Equal([new DeviceBar(0, BarKind.Io, 8)], DeviceBars.Read(device));
+        Assert.Throws<ApertureException>(() => new Bench(new FakeDevice(config[..63])));
+    }
+
+    [Fact]
+    public void Regions_of_the_driver_s_own_kind_are_passed_over_with_a_word()
+    {
+        FakeDevice device = SampleConfig.Teaching().AddRegion(9, 4096).AddRegion(10, 0);
+        using Bench bench = new(device);
+        Assert.Equal("region 9 of 4K is left out: it is of its driver's own kind, or for migration", Assert.Single(bench.Function.Notes));
+    }
+
+    [Fact]
+    public void What_an_open_device_has_is_what_its_function_gets_with_the_ROM_of_the_region_s_size()
+    {
+        FakeDevice device = SampleConfig.Network().AddRegion(6, 0x3_0000, mappable: false);
+        using Bench bench = new(device);
+        IReadOnlyList<DeviceBar> found = DeviceBars.Read(device);
+        Assert.Equal(bench.Function.Bars.Where(b => b.Kind != BarKind.Rom).Select(b => new DeviceBar(b.Index, b.Kind, b.Size)), found.SkipLast(1));
+        Assert.Equal(new DeviceBar(BarKinds.RomIndex, BarKind.Rom, 0x4_0000), found[^1]);
+    }
+
     [Fact]
     public void A_mappable_bar_is_one_mapped_piece_and_is_mapped_once()
     {

@@ -65,7 +65,9 @@ public class VcpuExitTextTests
     [Fact]
     public void A_failed_run_names_the_error()
     {
-        Assert.Equal("KVM could not run vCPU 1: EINVAL (Invalid argument)", VcpuExitText.HostError(1, Errno.EINVAL, 0).Sentence);
-        Assert.Contains("guest memory that KVM cannot reach", VcpuExitText.HostError(1, Errno.EFAULT, 39).Sentence, StringComparison.Ordinal);
+        Assert.Equal("KVM could not run vCPU 1: EINVAL (Invalid argument)", VcpuExitText.HostError(1, Errno.EINVAL).Sentence);
+        Assert.Equal(VcpuStopKind.HostError, VcpuExitText.HostError(1, Errno.EINVAL).Kind);
+        Assert.Equal(VcpuStopKind.MemoryFault, VcpuExitText.HostError(1, Errno.EFAULT).Kind);
+        Assert.Contains("guest memory that KVM cannot reach", VcpuExitText.HostError(1, Errno.EFAULT).Sentence, StringComparison.Ordinal);
     }
 }

@@ -54,6 +54,31 @@ internal sealed class FakeHost : IDisposable
         }
     }
 
+    /// <summary>Adds a mediated device as the kernel shows one: no PCI function, and a group of its own where the kernel has groups.</summary>
+    /// <returns>Its folder on the bus.</returns>
+    public string AddMediated(string uuid, int? group, string? cdev)
+    {
+        string real = InSys($"devices/virtual/sample/parent/{uuid}");
+        Directory.CreateDirectory(real);
+        Directory.CreateDirectory(InSys("bus/mdev/devices"));
+        File.CreateSymbolicLink(InSys($"bus/mdev/devices/{uuid}"), $"../../../devices/virtual/sample/parent/{uuid}");
+        if (group is { } number)
+        {
+            string target = string.Create(CultureInfo.InvariantCulture, $"../../../../../kernel/iommu_groups/{number}");
+            File.CreateSymbolicLink(Path.Combine(real, "iommu_group"), target);
+        }
+
+        if (cdev is not null)
+        {
+            Directory.CreateDirectory(Path.Combine(real, "vfio-dev", cdev));
+            Touch(Path.Combine(real, "vfio-dev", cdev, "dev"));
+            Directory.CreateDirectory(InDev("vfio/devices"));
+            Touch(InDev("iommu"));
+        }
+
+        return InSys($"bus/mdev/devices/{uuid}");
+    }
+
     public string InSys(string path) => Path.Combine(_root.Path, "sys", path);
 
     public void Dispose() => _root.Dispose();

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Aperture.Assignment;
 using Aperture.Linux;
 using Aperture.Linux.Vfio;
@@ -120,6 +121,41 @@ public sealed class VfioDeviceTests : IDisposable
         Assert.True(block.IsForeign);
         Assert.Equal(size, block.Size);
         Assert.Equal(size, MappedAt(block.HostAddress, _file.Path, 0x1000 + offset));
+    }
+
+    // A file that ends inside the region is a driver that has no memory behind its end: a touch there raises SIGBUS.
+    [Theory]
+    [InlineData(0x100_0000 - 0x4000, 0x8000, 0, 0x4000, 0x4000)]
+    [InlineData(0x100_0000 - 0x3000, 0x8000, 0x1000, 0x3000, 0x5000)]
+    [InlineData(0x100_0000, 0x1000, 0, 0, 0x1000)]
+    [InlineData(0x100_0000 - 0x10_0000, 0x80_0000, 0, 0x10_0000, 0x70_0000)]
+    public void Where_a_driver_has_no_memory_all_ones_are_put_once_and_elsewhere_the_device_stays(int at, int size, int areaAt, int missingAt, int missing)
+    {
+        _kernel.Regions[1] = new VfioRegionReply(All, (ulong)size, (ulong)at, null, false);
+        VfioDevice device = Open();
+        using RamBlock block = device.Map(1, new VfioArea((ulong)areaAt, (ulong)(size - areaAt)));
+        nint start = (nint)block.HostAddress.Value - areaAt;
+        Assert.Equal([new MissingMemory($"{Name} region 1", (ulong)missingAt, (ulong)missing)], _host!.ReplaceMissing());
+        Assert.All([missingAt, missingAt + (missing / 2), missingAt + missing - 1], each => Assert.Equal(0xFF, Marshal.ReadByte(start + each)));
+        Assert.Equal((ulong)(missingAt - areaAt), MappedAt(block.HostAddress, _file.Path, (ulong)(at + areaAt)));
+        Marshal.WriteByte(start + missingAt, 7);
+        Assert.Empty(_host.ReplaceMissing());
+        Assert.Equal(7, Marshal.ReadByte(start + missingAt));
+        if (missingAt > areaAt)
+        {
+            Assert.Equal(0, Marshal.ReadByte(start + missingAt - 1));
+        }
+    }
+
+    [Fact]
+    public void Where_every_driver_has_its_memory_nothing_is_replaced()
+    {
+        _kernel.Regions[1] = new VfioRegionReply(All, 0x40_0000, 0, null, false);
+        VfioDevice device = Open();
+        Assert.Empty(_host!.ReplaceMissing());
+        using RamBlock block = device.Map(1, new VfioArea(0, 0x40_0000));
+        Assert.Empty(_host.ReplaceMissing());
+        Assert.Equal(0x40_0000UL, MappedAt(block.HostAddress, _file.Path, 0));
     }
 
     [Fact]

@@ -9,6 +9,7 @@ namespace Aperture.Vfio.Tests;
 public sealed class VfioHostTests : IDisposable
 {
     private const string Nic = "0000:01:00.0";
+    private const string Uuid = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
     private const string Disk = "0000:02:00.0";
     private static readonly AddressRange Low = new(GuestAddress.Zero, 0x10_0000);
 
@@ -286,6 +287,31 @@ public sealed class VfioHostTests : IDisposable
             Assert.Equal(0, devices[0].Reset());
             Array.ForEach(devices, device => device.Dispose());
         }).Holds();
+    }
+
+    [Theory]
+    [InlineData(VfioPath.Container, 12, null)]
+    [InlineData(VfioPath.Iommufd, 12, "vfio5")]
+    [InlineData(VfioPath.Iommufd, null, "vfio5")]
+    public void A_mediated_device_needs_no_driver_of_the_PCI_bus_and_is_opened_by_its_UUID(VfioPath path, int? group, string? cdev)
+    {
+        string folder = _tree.AddMediated(Uuid, group, cdev);
+        using VfioHost host = Open(path);
+        using VfioDevice device = host.Open(VfioDeviceAddress.Sysfs(folder));
+        Assert.Equal(Uuid, device.Name);
+        Assert.Contains(path == VfioPath.Container ? $"GetDevice {Uuid}" : "Bind vfio/devices/vfio5", _kernel.Calls);
+    }
+
+    [Theory]
+    [InlineData(VfioPath.Container, null, null, "has no VFIO device, because no driver of the host's serves it")]
+    [InlineData(VfioPath.Container, null, "vfio5", "is in no VFIO group, because this kernel has none (CONFIG_VFIO_GROUP); give --vfio iommufd")]
+    [InlineData(VfioPath.Iommufd, 12, null, "has no character device below /dev/vfio/devices")]
+    public void A_mediated_device_that_cannot_be_had_this_way_is_refused_with_what_to_do(VfioPath path, int? group, string? cdev, string sentence)
+    {
+        string folder = _tree.AddMediated(Uuid, group, cdev);
+        using VfioHost host = Open(path);
+        Assert.Contains($"{Uuid} {sentence}", Assert.Throws<ApertureException>(() => host.Open(VfioDeviceAddress.Sysfs(folder))).Message,
+            StringComparison.Ordinal);
     }
 
     private VfioHost Open(VfioPath path, params VfioDeviceAddress[] devices) => VfioHost.Open(

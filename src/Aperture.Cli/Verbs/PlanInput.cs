@@ -22,7 +22,7 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
     /// <summary>Host addresses of mirrored BARs.</summary>
     public IReadOnlyList<BarOrigin> Origins { get; init; } = [];
 
-    /// <summary>The host's function behind each mirrored or passed one, by the guest's name for it.</summary>
+    /// <summary>The host's function behind each mirrored or passed one, by the guest's name for it; a mediated device has none.</summary>
     public IReadOnlyDictionary<string, string> HostAddresses { get; init; } = new Dictionary<string, string>();
 
     /// <summary>What a reader must know beyond the map.</summary>
@@ -78,7 +78,8 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         return new PlanInput(topology.Request, topology.Result, bits.Origin)
         {
             Origins = [.. topology.Assigned.SelectMany(OriginsOf)],
-            HostAddresses = topology.Assigned.ToDictionary(part => part.Name, part => part.Host.Address.ToString()),
+            HostAddresses = topology.Assigned.Where(part => part.Host is not null)
+                .ToDictionary(part => part.Name, part => part.Host!.Address.ToString()),
             Notes = topology.Notes,
             Peers = PeersOf(topology),
         };
@@ -98,8 +99,8 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         }
 
         List<PeerDevice> devices =
-            [.. topology.Assigned.Select(
-                part => new PeerDevice(part.Name, part.Host, map.TryGetFunction(part.Name, out FunctionPlacement? place) ? place.Bars : []))];
+            [.. topology.Assigned.Where(part => part.Host is not null).Select(
+                part => new PeerDevice(part.Name, part.Host!, map.TryGetFunction(part.Name, out FunctionPlacement? place) ? place.Bars : []))];
         int? bits = host.Origin.Kind == HostOriginKind.LiveSysfs ? IommuWidth.Read() : null;
         return [.. PeerForecast.All(host, devices, bits).Select(f => new PeerRow(f.From.Name, f.To.Name, f.Bar, f.Range, f.Reaches, f.Why, f.Distance.Text))];
     }

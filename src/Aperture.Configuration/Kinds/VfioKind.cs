@@ -8,7 +8,7 @@ namespace Aperture.Configuration.Kinds;
 
 /// <summary>Which device of the host is meant, as the user named it: exactly one member is given.</summary>
 /// <param name="Function">By its address.</param>
-/// <param name="SysfsPath">By a path below /sys that ends in its address, directly or through a link.</param>
+/// <param name="SysfsPath">By a path below /sys that ends in its address, or a mediated device's UUID, directly or through a link.</param>
 /// <param name="Descriptor">By the number of a descriptor that this process inherited: an opened <c>/dev/vfio/devices/vfioN</c>.</param>
 public readonly record struct HostDeviceName(PciAddress? Function, string? SysfsPath, int? Descriptor)
 {
@@ -71,11 +71,11 @@ public sealed record VfioSpec : PciDeviceSpec
         [
             new("host", "DDDD:BB:DD.F", OptionShape.HostFunction, "the function, as lspci -D names it; or sysfs= or fd=",
                 (s, v) => s with { Device = s.Device with { Function = AddressOf(v) } }),
-            new("sysfs", "PATH", OptionShape.File, "the function by a path below /sys",
+            new("sysfs", "PATH", OptionShape.File, "the function, or a mediated device, by a path below /sys",
                 (s, v) => s with { Device = s.Device with { SysfsPath = v.FileName() } }),
             new("fd", "N", OptionShape.Count, "the function by an inherited descriptor of /dev/vfio/devices/vfioN",
                 (s, v) => s with { Device = s.Device with { Descriptor = DescriptorOf(v) } }),
-            PciOptions.Id<VfioSpec>("its name, unique in the machine (default: its address on the host)"),
+            PciOptions.Id<VfioSpec>("its name, unique in the machine (default: its address, or UUID, on the host)"),
             .. PciOptions.Place<VfioSpec>(),
             .. PciOptions.Pins<VfioSpec>("all=host|barN=host|barN@ADDRESS,...", OptionShape.HostPins, Pin),
             new("rom", "off|PATH", OptionShape.File, "the expansion ROM that the guest finds (default: the device's)", WithRom),

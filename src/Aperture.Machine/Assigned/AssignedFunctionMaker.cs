@@ -109,7 +109,7 @@ internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open
     private static void Describe(System.Text.Json.Utf8JsonWriter json, AssignedPart part, IVfioDevice device, AssignedFunction function)
     {
         json.WriteString("function", part.Name);
-        json.WriteString("host", part.Host.Address.ToString());
+        json.WriteString("host", part.HostName);
         json.WriteBoolean("reset", device.CanReset);
         json.WriteStartArray("bars");
         foreach (Bar bar in function.Bars)

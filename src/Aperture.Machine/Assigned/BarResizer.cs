@@ -28,7 +28,7 @@ internal sealed class BarResizer(string sys = "/sys")
             return false;
         }
 
-        string name = part.Host.Address.ToString();
+        string name = part.HostName;
         string device = Path.Join(sys, "bus/pci/devices", name);
         string driverName = Path.GetFileName(new FileInfo(Path.Join(device, "driver")).LinkTarget)
             ?? throw new ApertureException(
@@ -70,7 +70,7 @@ internal sealed class BarResizer(string sys = "/sys")
     }
 
     private static IEnumerable<KeyValuePair<int, ulong>> Wanted(AssignedPart part) =>
-        part.Spec.Resizes.Where(r => part.Host.Bars.Any(b => b.Index == r.Key && b.Size != r.Value));
+        part.Spec.Resizes.Where(r => part.Host is { } host && host.Bars.Any(b => b.Index == r.Key && b.Size != r.Value));
 
     private static void Write(string path, string text, AssignedPart part, string what)
     {

@@ -8,10 +8,13 @@ namespace Aperture.Machine.Assigned;
 /// </summary>
 internal sealed class FirstResets(IEventSink events)
 {
-    private readonly List<(string Name, PciAddress Host, IVfioDevice Device)> _waiting = [];
+    private readonly List<(string Name, PciAddress? Host, IVfioDevice Device)> _waiting = [];
 
-    /// <summary>Notes a device that was opened. One of the same name that was opened earlier and is still waiting was given back unused.</summary>
-    public void Add(string name, PciAddress host, IVfioDevice device)
+    /// <summary>
+    /// Notes a device that was opened, by its address on the host, which a mediated one has not. One of the same name that was opened earlier and is still
+    /// waiting was given back unused.
+    /// </summary>
+    public void Add(string name, PciAddress? host, IVfioDevice device)
     {
         _waiting.RemoveAll(each => each.Name == name);
         if (!device.CanReset)
@@ -26,13 +29,16 @@ internal sealed class FirstResets(IEventSink events)
     /// <summary>As the other overload for those of <paramref name="names"/>; others are forgotten, which were given back unused.</summary>
     public void Run(IReadOnlyCollection<string> names)
     {
-        foreach ((string name, PciAddress host, IVfioDevice device) in _waiting.Where(each => names.Contains(each.Name)))
+        foreach ((string name, PciAddress? host, IVfioDevice device) in _waiting.Where(each => names.Contains(each.Name)))
         {
             if (device.Reset() != 0)
             {
                 events.Notice(
                     "vfio.no-reset",
-                    $"{host} cannot be reset (it has no reset of its own, and its bus has none either, or functions that are in use or not this machine's): "
+                    (host is { } function
+                        ? $"{function} cannot be reset (it has no reset of its own, and its bus has none either, or functions that are in use or not this "
+                            + "machine's): "
+                        : $"{device.Name} cannot be reset (its driver on the host offers none): ")
                         + "the guest finds it as its last user left it.",
                     json => json.WriteString("function", name));
             }

@@ -21,11 +21,11 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
     private readonly IEventSink _events;
     private readonly AssignedFunctionMaker _maker;
     private readonly FirstResets _resets;
-    private VfioHost? _host;
     private AddressSpace? _memory;
     private int _opened;
 
-    // Set once, with _host; read by whoever reports.
+    // Set once, together; read by whoever reports, and by vCPUs.
+    private volatile VfioHost? _host;
     private volatile IommuListener? _iommu;
 
     /// <summary>Opens VFIO for <paramref name="parts"/>, if there are any; the devices themselves are opened when the board makes their functions.</summary>
@@ -69,6 +69,9 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
         }
     }
 
+    /// <summary>Puts all-ones where drivers of devices provide no memory, and tells where. Any thread.</summary>
+    public IReadOnlyList<MissingMemory> ReplaceMissing() => _host?.ReplaceMissing() ?? [];
+
     /// <inheritdoc/>
     public void Dispose() => _host?.Dispose();
 
@@ -85,7 +88,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
 
         IVfioDevice device = host.Open(AddressOf(part));
         Interlocked.Increment(ref _opened);
-        _resets.Add(part.Name, part.Host.Address, device);
+        _resets.Add(part.Name, part.Host?.Address, device);
         return device;
     }
 
@@ -93,7 +96,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
     private static void Resize(AssignedPart part, VfioHost host)
     {
         host.Open(AddressOf(part)).Dispose();
-        if (new BarResizer().Apply(part) && HostReader.ReadLive().Find(part.Host.Address) is { } now)
+        if (new BarResizer().Apply(part) && part.Host is { } function && HostReader.ReadLive().Find(function.Address) is { } now)
         {
             BarResizer.CheckPins(part, now);
         }
@@ -135,8 +138,13 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
             return VfioDeviceAddress.Passed(descriptor);
         }
 
+        if (part.Host is not { } function)
+        {
+            return VfioDeviceAddress.Sysfs(part.Mediated!.Folder);
+        }
+
         // Domains behind a device, such as Intel's VMD, have numbers past 16 bits.
-        PciAddress address = part.Host.Address;
+        PciAddress address = function.Address;
         return address.Domain <= ushort.MaxValue
             ? VfioDeviceAddress.Pci((ushort)address.Domain, address.Bdf)
             : VfioDeviceAddress.Sysfs($"/sys/bus/pci/devices/{address}");

@@ -62,7 +62,7 @@ internal sealed record SlotPlan(string Port, IReadOnlyList<TopologyNode> Nodes)
 
         try
         {
-            SysfsDevice.AddressOf(device.Device);
+            SysfsDevice.Find(device.Device);
         }
         catch (ApertureException fault)
         {
@@ -97,9 +97,9 @@ internal sealed record SlotPlan(string Port, IReadOnlyList<TopologyNode> Nodes)
         List<(int Index, PciAddress Host)> open = [];
         for (int i = 0; i < devices.Length; i++)
         {
-            if (devices[i] is VfioSpec { DeviceFunction: null } assigned)
+            if (devices[i] is VfioSpec { DeviceFunction: null } assigned && SysfsDevice.Find(assigned.Device).Function is { } host)
             {
-                open.Add((i, SysfsDevice.AddressOf(assigned.Device)));
+                open.Add((i, host));
             }
         }
 
@@ -107,9 +107,9 @@ internal sealed record SlotPlan(string Port, IReadOnlyList<TopologyNode> Nodes)
 
         // A guest finds a device by its function 0: one of them, or what else has no place yet gets it.
         bool hasZero = taken.Contains(0) || open.Exists(static each => each.Host.Bdf.Function == 0) || places.Count(static place => place is null) > open.Count;
-        foreach ((int index, PciAddress host) in hasZero ? open : [])
+        foreach ((int index, PciAddress there) in hasZero ? open : [])
         {
-            byte function = (byte)host.Bdf.Function;
+            byte function = (byte)there.Bdf.Function;
             places[index] = taken.Add(function) ? function : null;
         }
     }

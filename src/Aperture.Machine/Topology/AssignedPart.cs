@@ -1,3 +1,4 @@
+using Aperture.Assignment;
 using Aperture.Configuration.Kinds;
 using Aperture.Host.Model;
 using Aperture.Machine.Assigned;
@@ -8,32 +9,46 @@ namespace Aperture.Machine.Topology;
 
 /// <summary>A device of the host at its place in the guest's tree: what the user asked for and what the host has.</summary>
 /// <param name="Spec">The user's wishes.</param>
-/// <param name="Host">The device.</param>
+/// <param name="Host">The device, when it is a PCI function.</param>
 /// <param name="Bars">The BARs that the guest will find, with the pins that follow from the wishes.</param>
-public sealed record AssignedPart(VfioSpec Spec, HostFunction Host, IReadOnlyList<BarDemand> Bars)
+public sealed record AssignedPart(VfioSpec Spec, HostFunction? Host, IReadOnlyList<BarDemand> Bars)
 {
+    /// <summary>The device, when it is a mediated one: it is the one or the other.</summary>
+    public MediatedDevice? Mediated { get; init; }
+
     /// <summary>Which of its AtomicOps reach the host's memory.</summary>
     public AtomicOps Atomics { get; init; }
 
     /// <summary>What messages and the map call it.</summary>
-    public string Name => Spec.Id ?? Host.Address.ToString();
+    public string Name => Spec.Id ?? HostName;
+
+    /// <summary>What the host calls it: its address, or its UUID.</summary>
+    public string HostName => Host?.Address.ToString() ?? Mediated!.Name;
 
     /// <summary>The host's address of a BAR, or null when it has none.</summary>
-    public GuestAddress? HostAddressOf(int index) => Host.AllBars.FirstOrDefault(b => b.Index == index)?.Address;
+    public GuestAddress? HostAddressOf(int index) => Host?.AllBars.FirstOrDefault(b => b.Index == index)?.Address;
 }
 
 /// <summary>Finds the devices that the user named on the host, and what they ask of the address map.</summary>
 /// <param name="host">The host, live or described.</param>
-internal sealed class AssignedResolver(HostMachine host)
+/// <param name="openMediated">Reads the BARs of a mediated device.</param>
+internal sealed class AssignedResolver(HostMachine host, Func<MediatedDevice, IReadOnlyList<DeviceBar>> openMediated)
 {
     private const int SmallestRom = 2048;
     private readonly Dictionary<PciAddress, string> _taken = [];
+    private readonly HashSet<string> _takenMediated = [];
 
     /// <summary>The part for <paramref name="spec"/>.</summary>
     /// <exception cref="ApertureException">The host has no such function, or it cannot be given to a guest as asked.</exception>
     public AssignedPart Resolve(VfioSpec spec)
     {
-        PciAddress address = SysfsDevice.AddressOf(spec.Device);
+        NamedDevice device = SysfsDevice.Find(spec.Device);
+        if (device.Mediated is { } mediated)
+        {
+            return Resolve(spec, mediated);
+        }
+
+        PciAddress address = device.Function!.Value;
         HostFunction function = host.Find(address) ?? throw Missing(spec, address);
         string name = spec.Id ?? address.ToString();
         if (!_taken.TryAdd(address, name))
@@ -42,7 +57,28 @@ internal sealed class AssignedResolver(HostMachine host)
         }
 
         Check(function);
-        return new AssignedPart(spec, function, Bars(name, spec, function)) { Atomics = AtomicPath.Of(host, function) };
+        HostBars bars = new(address.ToString(), function.Bars.Where(b => b.Size != 0 && !b.Fixed), function.Rom, function.ResizableBars);
+        return new AssignedPart(spec, function, Bars(name, spec, bars)) { Atomics = AtomicPath.Of(host, function) };
+    }
+
+    private AssignedPart Resolve(VfioSpec spec, MediatedDevice device)
+    {
+        string name = spec.Id ?? device.Name;
+        if (!_takenMediated.Add(device.Name))
+        {
+            throw new ApertureException($"{device.Name} is given to the guest twice; a mediated device can be passed once, so name it once in --device vfio.");
+        }
+
+        if (spec.AllAsHost)
+        {
+            throw new ApertureException(
+                $"{name} has no addresses on the host, which a mediated device's BARs never have; give them some with bars=barN@ADDRESS, or leave bars= out.");
+        }
+
+        List<HostBar> bars = [.. openMediated(device).Select(bar => new HostBar(bar.Index, bar.Kind, null, bar.Size, SizeOrigin.Known))];
+        HostBar? rom = bars.Find(bar => bar.Index == BarKinds.RomIndex);
+        HostBars found = new(device.Name, bars.Where(bar => bar.Index != BarKinds.RomIndex), rom, []);
+        return new AssignedPart(spec, null, Bars(name, spec, found)) { Mediated = device };
     }
 
     /// <summary>What to say of a function that is named twice.</summary>
@@ -119,21 +155,21 @@ internal sealed class AssignedResolver(HostMachine host)
         return null;
     }
 
-    private static List<BarDemand> Bars(string name, VfioSpec spec, HostFunction function)
+    private static List<BarDemand> Bars(string name, VfioSpec spec, HostBars host)
     {
         List<BarDemand> bars = [];
-        foreach (HostBar bar in function.Bars.Where(b => b.Size != 0 && !b.Fixed))
+        foreach (HostBar bar in host.Bars)
         {
-            ulong size = Size(name, spec, function, bar);
+            ulong size = Size(name, spec, host, bar);
             bars.Add(new BarDemand(bar.Index, bar.Kind, size, PinOf(name, spec, bar, size)) { PinIsHosts = IsHosts(spec, bar.Index) });
         }
 
-        if (Rom(spec, function) is { } rom)
+        if (Rom(spec, host) is { } rom)
         {
             bars.Add(rom with
             {
                 PinIsHosts = IsHosts(spec, BarKinds.RomIndex),
-                Pin = PinOf(name, spec, function.Rom ?? new HostBar(BarKinds.RomIndex, BarKind.Rom, null, 0, SizeOrigin.Unknown), rom.Size),
+                Pin = PinOf(name, spec, host.Rom ?? new HostBar(BarKinds.RomIndex, BarKind.Rom, null, 0, SizeOrigin.Unknown), rom.Size),
             });
         }
 
@@ -142,7 +178,7 @@ internal sealed class AssignedResolver(HostMachine host)
             if (!bars.Exists(b => b.Index == index))
             {
                 throw new ApertureException(
-                    $"{name} has no {BarIndex.Name(index)}; {function.Address} has "
+                    $"{name} has no {BarIndex.Name(index)}; {host.Name} has "
                         + $"{(bars.Count == 0 ? "no BAR" : string.Join(", ", bars.Select(b => BarIndex.Name(b.Index))))}.");
             }
         }
@@ -150,7 +186,7 @@ internal sealed class AssignedResolver(HostMachine host)
         return bars;
     }
 
-    private static ulong Size(string name, VfioSpec spec, HostFunction function, HostBar bar)
+    private static ulong Size(string name, VfioSpec spec, HostBars host, HostBar bar)
     {
         foreach ((int index, ulong size) in spec.Resizes)
         {
@@ -159,14 +195,14 @@ internal sealed class AssignedResolver(HostMachine host)
                 continue;
             }
 
-            HostResizableBar? offer = function.ResizableBars.FirstOrDefault(r => r.BarIndex == index);
+            HostResizableBar? offer = host.Resizable.FirstOrDefault(r => r.BarIndex == index);
             if (offer is null || !offer.Offers(size))
             {
                 string sizes = offer is null
                     ? "" : string.Join(", ", Enumerable.Range(20, 44).Select(bit => 1UL << bit).Where(offer.Offers).Select(s => ByteSize.Format(s)));
                 throw new ApertureException(
                     $"{name} {BarIndex.Name(index)} cannot be resized to {ByteSize.Format(size)}: "
-                        + $"{(offer is null ? $"{function.Address} has no resizable {BarIndex.Name(index)}" : $"it offers {sizes}")}.");
+                        + $"{(offer is null ? $"{host.Name} has no resizable {BarIndex.Name(index)}" : $"it offers {sizes}")}.");
             }
 
             return size;
@@ -175,16 +211,19 @@ internal sealed class AssignedResolver(HostMachine host)
         return bar.Size;
     }
 
-    private static BarDemand? Rom(VfioSpec spec, HostFunction function)
+    private static BarDemand? Rom(VfioSpec spec, HostBars host)
     {
         ulong size = spec.Rom switch
         {
             AssignedRom.Off => 0,
             AssignedRom.File => FileSize(spec.RomFile!),
-            _ => function.Rom?.Size ?? 0,
+            _ => host.Rom?.Size ?? 0,
         };
         return size == 0 ? null : new BarDemand(BarKinds.RomIndex, BarKind.Rom, Math.Max(SmallestRom, System.Numerics.BitOperations.RoundUpToPowerOf2(size)));
     }
+
+    // What the host tells of a device's BARs: those with a size of their own that can be elsewhere in the guest.
+    private sealed record HostBars(string Name, IEnumerable<HostBar> Bars, HostBar? Rom, IReadOnlyList<HostResizableBar> Resizable);
 
     private static ulong FileSize(string path)
     {

@@ -2,6 +2,7 @@ using Aperture.Configuration;
 using Aperture.Host;
 using Aperture.Host.Model;
 using Aperture.Hypervisor;
+using Aperture.Machine.Assigned;
 using Aperture.Mirror;
 using Aperture.Placement;
 using Aperture.Placement.Map;
@@ -9,7 +10,7 @@ using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Topology;
 
-/// <summary>A machine's PCI tree and where it goes, decided without a hypervisor and without opening a device.</summary>
+/// <summary>A machine's PCI tree and where it goes, decided without a hypervisor and without opening a device but a mediated one.</summary>
 /// <param name="Root">The functions on the root bus.</param>
 /// <param name="Request">What the solver was asked.</param>
 /// <param name="Result">The map, or the conflicts.</param>
@@ -48,7 +49,18 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
     }
 
     private static IReadOnlyList<string> NotesOf(IReadOnlyList<TopologyNode> own, HostMachine? host) =>
-        host is null ? [] : [.. AssignmentNotes.For(host, [.. PartsOf(own).Select(part => part.Host)]), .. ResizeNotes.For(host, PartsOf(own))];
+        host is null
+            ? []
+            :
+            [
+                .. AssignmentNotes.For(host, [.. PartsOf(own).Select(part => part.Host).OfType<HostFunction>()]),
+                .. ResizeNotes.For(host, PartsOf(own)), .. MediatedNotes(own),
+            ];
+
+    private static IEnumerable<string> MediatedNotes(IReadOnlyList<TopologyNode> own) =>
+        PartsOf(own).Where(part => part.Mediated is not null).Select(part =>
+            $"{part.Name} is {(part.Name == part.HostName ? "" : $"{part.HostName}, ")}a mediated device without addresses on the host; it was opened to read "
+                + "its BARs");
 
     private static IEnumerable<AssignedPart> PartsOf(IReadOnlyList<TopologyNode> own) => Walk(own).Select(n => n.Assigned).OfType<AssignedPart>();
 
@@ -66,13 +78,18 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
     {
         MirrorPlan plan = HostMirror.Plan(host, MirrorSelection.Parse(config.Mirror!), request, MirrorUse.Assign);
         Dictionary<string, TopologyNode> nodes = own.ToDictionary(n => n.Name);
-        AssignedResolver resolver = new(host);
+        AssignedResolver resolver = new(host, MediatedProbe.For(host, config.Vfio));
         foreach (AssignedPart part in PartsOf(own))
         {
-            resolver.Resolve(part.Spec);
-            if (plan.Bars.Any(bar => bar.Function == part.Host.Address))
+            if (part.Host is not { } function)
             {
-                throw AssignedResolver.Twice(part.Host.Address);
+                continue;
+            }
+
+            resolver.Resolve(part.Spec);
+            if (plan.Bars.Any(bar => bar.Function == function.Address))
+            {
+                throw AssignedResolver.Twice(function.Address);
             }
         }
 
@@ -80,7 +97,8 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
         return new MachineTopology(maker.Make(plan.Request.HostBridges[0].Functions), plan.Request, plan.Result)
         {
             Host = host,
-            Notes = [.. plan.Notes, .. ResizeNotes.For(host, PartsOf(own)), .. LeftOutBar.Sentences(plan.Result.Map?.LeftOut ?? [])],
+            Notes = [.. plan.Notes, .. ResizeNotes.For(host, PartsOf(own)), .. MediatedNotes(own),
+                .. LeftOutBar.Sentences(plan.Result.Map?.LeftOut ?? [])],
         };
     }
 

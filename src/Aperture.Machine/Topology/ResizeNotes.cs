@@ -1,3 +1,4 @@
+using Aperture.Configuration.Kinds;
 using Aperture.Host.Model;
 using Aperture.Pci;
 using Aperture.Placement;
@@ -15,9 +16,9 @@ internal static class ResizeNotes
         {
             foreach ((int index, ulong size) in part.Spec.Resizes)
             {
-                if (part.Host.Bars.FirstOrDefault(bar => bar.Index == index) is { } bar && bar.Size < size
-                    && part.Host.Parent is { } above && host.Find(above) is { Bridge: { } bridge }
-                    && !IsHeld(host, part, bar, WindowOf(bridge, bar)))
+                if (part.Host is { } function && function.Bars.FirstOrDefault(bar => bar.Index == index) is { } bar && bar.Size < size
+                    && function.Parent is { } above && host.Find(above) is { Bridge: { } bridge }
+                    && !IsHeld(host, function, part.Spec, bar, WindowOf(bridge, bar)))
                 {
                     string window = WindowOf(bridge, bar) is { } range ? $"{range} for it, {ByteSize.Format(range.Size)}" : "nothing for it";
                     yield return $"{part.Name} {BarIndex.Name(index)} of {ByteSize.Format(size)} has no room on the host, where {above} forwards {window}; "
@@ -33,17 +34,17 @@ internal static class ResizeNotes
             : bar.Kind.IsPrefetchable() ? bridge.Prefetchable ?? bridge.Memory : bridge.Memory;
 
     // The kernel takes all the device's BARs out of the window and puts them back, the largest first; what is others' stays where it is.
-    private static bool IsHeld(HostMachine host, AssignedPart part, HostBar resized, AddressRange? window)
+    private static bool IsHeld(HostMachine host, HostFunction owner, VfioSpec spec, HostBar resized, AddressRange? window)
     {
         if (window is not { } room)
         {
             return false;
         }
 
-        FreeRanges free = new([room], host.Functions.Where(function => function.Address != part.Host.Address && function.Bridge is null)
+        FreeRanges free = new([room], host.Functions.Where(function => function.Address != owner.Address && function.Bridge is null)
             .SelectMany(function => function.AllBars).Select(bar => bar.Range).OfType<AddressRange>());
-        IEnumerable<ulong> sizes = part.Host.Bars.Where(bar => bar.Index == resized.Index || (bar.Address is { } at && room.Contains(at)))
-            .Select(bar => part.Spec.Resizes.FirstOrDefault(r => r.Key == bar.Index) is { Value: > 0 } wanted ? wanted.Value : bar.Size);
+        IEnumerable<ulong> sizes = owner.Bars.Where(bar => bar.Index == resized.Index || (bar.Address is { } at && room.Contains(at)))
+            .Select(bar => spec.Resizes.FirstOrDefault(r => r.Key == bar.Index) is { Value: > 0 } wanted ? wanted.Value : bar.Size);
         return sizes.OrderDescending().All(free.TryTakeLowest);
     }
 }

@@ -1,8 +1,10 @@
+using Aperture.Assignment;
 using Aperture.Board.Pc;
 using Aperture.Configuration;
 using Aperture.Configuration.Kinds;
 using Aperture.Host;
 using Aperture.Host.Model;
+using Aperture.Machine.Assigned;
 
 namespace Aperture.Machine.Topology;
 
@@ -30,11 +32,16 @@ public sealed class TopologyBuilder
 
     /// <summary>The functions on the root bus, the board's own first; <paramref name="host"/> has the devices that are passed, null for this host.</summary>
     /// <exception cref="ApertureException">As the other overload; or a device cannot be passed.</exception>
-    public static IReadOnlyList<TopologyNode> Build(MachineConfig config, HostMachine? host)
+    public static IReadOnlyList<TopologyNode> Build(MachineConfig config, HostMachine? host) => Build(config, host, null);
+
+    /// <summary>As the other overload; <paramref name="openMediated"/> reads the BARs of mediated devices, null by opening them.</summary>
+    /// <exception cref="ApertureException">As there.</exception>
+    internal static IReadOnlyList<TopologyNode> Build(
+        MachineConfig config, HostMachine? host, Func<MediatedDevice, IReadOnlyList<DeviceBar>>? openMediated)
     {
         CheckExpress(config);
         TopologyBuilder builder = new(config.Board);
-        List<PluggedDevice> devices = [.. Own(config), .. Assigned(config, host)];
+        List<PluggedDevice> devices = [.. Own(config), .. Assigned(config, host, openMediated)];
         List<byte?> taken = [.. devices.Where(d => d.Device.Port is null).Select(d => d.Device.DeviceFunction)];
 
         // Given places first, so that a device without one never takes a place that a later option names.
@@ -96,7 +103,8 @@ public sealed class TopologyBuilder
         }
     }
 
-    private static IEnumerable<PluggedDevice> Assigned(MachineConfig config, HostMachine? host)
+    private static IEnumerable<PluggedDevice> Assigned(
+        MachineConfig config, HostMachine? host, Func<MediatedDevice, IReadOnlyList<DeviceBar>>? openMediated)
     {
         VfioSpec[] specs = [.. config.Devices.OfType<VfioSpec>()];
         if (specs.Length == 0)
@@ -104,7 +112,8 @@ public sealed class TopologyBuilder
             return [];
         }
 
-        AssignedResolver resolver = new(host ?? HostReader.ReadLive());
+        host ??= HostReader.ReadLive();
+        AssignedResolver resolver = new(host, openMediated ?? MediatedProbe.For(host, config.Vfio));
         return [.. specs.Select(resolver.Resolve).Select(part => new PluggedDevice(part.Name, part.Spec, part))];
     }
 

@@ -241,7 +241,7 @@ public class AssignedPlanTests
     private static IReadOnlyList<PeerForecast> Peers(SysfsHost host, int bits, params string[] options)
     {
         MachineTopology plan = Plan(host, options);
-        return PeerForecast.All(plan.Host!, [.. plan.Assigned.Select(p => new PeerDevice(p.Name, p.Host, Bars(plan, p.Name)))], bits);
+        return PeerForecast.All(plan.Host!, [.. plan.Assigned.Select(p => new PeerDevice(p.Name, p.Host!, Bars(plan, p.Name)))], bits);
     }
 
     private static IReadOnlyList<BarPlacement> Bars(MachineTopology plan, string name)

@@ -81,8 +81,8 @@ public sealed class BarResizerTests : IDisposable
     {
         AssignedPart part = Part(256UL << 20, 16UL << 30);
         part = part with { Bars = [new BarDemand(0, BarKind.Memory32, 1 << 20, new GuestAddress(0x9000_0000))] };
-        BarResizer.CheckPins(part, part.Host);
-        HostFunction moved = part.Host with { Bars = [part.Host.Bars[0] with { Address = new GuestAddress(0x9100_0000) }, part.Host.Bars[1]] };
+        BarResizer.CheckPins(part, part.Host!);
+        HostFunction moved = part.Host! with { Bars = [part.Host.Bars[0] with { Address = new GuestAddress(0x9100_0000) }, part.Host.Bars[1]] };
         Assert.Contains("the host moved bar0 from 0x90000000 to 0x91000000", Assert.Throws<ApertureException>(() => BarResizer.CheckPins(part, moved)).Message,
             StringComparison.Ordinal);
     }
