@@ -2,7 +2,9 @@ using System.Runtime.InteropServices;
 
 namespace Aperture.Linux;
 
-/// <summary>Files that are memory and can be given to other processes (memfd_create(2)), and what a file that came from another process is (fstat(2), fcntl(2)).</summary>
+/// <summary>
+/// Files that are memory and can be given to other processes (memfd_create(2)), and what a file that came from another process is (statx(2), fcntl(2)).
+/// </summary>
 public static partial class MemoryFile
 {
     // linux/memfd.h, linux/fcntl.h, asm-generic/fcntl.h, bits/stat.h

@@ -3,7 +3,9 @@ using Aperture.Linux;
 
 namespace Aperture.Memory;
 
-/// <summary>Where a part of a device's region is mapped into this process, so that host, IOMMU and guest can all use pages as large as the region allows.</summary>
+/// <summary>
+/// Where a part of a device's region is mapped into this process, so that host, IOMMU and guest can all use pages as large as the region allows.
+/// </summary>
 public static class ForeignMapping
 {
     private const ulong Page = 4096;

@@ -47,7 +47,9 @@ public sealed unsafe class PeerMemory : IDisposable
         return errno;
     }
 
-    /// <summary>Copies bytes out; false when they are not inside, or gone. 1, 2, 4 or 8 naturally aligned bytes of a file that never shrinks are one load.</summary>
+    /// <summary>
+    /// Copies bytes out; false when they are not inside, or gone. 1, 2, 4 or 8 naturally aligned bytes of a file that never shrinks are one load.
+    /// </summary>
     public bool Read(ulong offset, Span<byte> destination)
     {
         if (!IsInside(offset, destination.Length))

@@ -50,7 +50,8 @@ public sealed class ServerWireTests : IDisposable
     {
         // What QEMU 11.1 proposes.
         const string Proposal = """
-            {"capabilities":{"max_msg_fds":8,"max_data_xfer_size":1048576,"pgsizes":4096,"max_dma_maps":65535,"migration":{"pgsize":4096},"write_multiple":true}}
+            {"capabilities":{"max_msg_fds":8,"max_data_xfer_size":1048576,"pgsizes":4096,"max_dma_maps":65535,"migration":{"pgsize":4096},
+            "write_multiple":true}}
             """;
         byte[] command = Wire.Command(0x1234, Version, Wire.Version(0, 0, Proposal));
         byte[] reply = _peer.Ask(command);

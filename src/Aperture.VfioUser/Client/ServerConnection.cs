@@ -152,6 +152,11 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>Ends the connection and its thread. Not on that thread, and not with a lock that its actions take.</summary>
     public void Dispose()
     {
+        if (_closing)
+        {
+            return;
+        }
+
         _closing = true;
         _ = Interlocked.CompareExchange(ref _dead, Errno.ENODEV, 0);
         Shutdown();
@@ -217,7 +222,8 @@ internal sealed class ServerConnection : IDisposable
             return null;
         }
 
-        if (!_options.TwinSocket || twin.DescriptorIndex is not { } index || index >= (uint)descriptors.Count || UnixSocket.IsListening(descriptors[(int)index]) != 0)
+        bool good = _options.TwinSocket && twin.DescriptorIndex < (uint)descriptors.Count;
+        if (!good || twin.DescriptorIndex is not { } index || UnixSocket.IsListening(descriptors[(int)index]) != 0)
         {
             throw Refused($"the server at {_name} wants a second socket and gives none");
         }
@@ -254,7 +260,7 @@ internal sealed class ServerConnection : IDisposable
                 case Received.Message when header.IsReply && header.Id == request.Id && header.Command == request.Command:
                     reply = payload;
                     TellOfLeftOver();
-                    return !header.Flags.HasFlag(MessageFlags.Error) ? 0 : header.Errno is 0 or > 4095 ? Errno.EIO : (int)header.Errno;
+                    return (header.Flags & MessageFlags.Error) == 0 ? 0 : header.Errno is 0 or > 4095 ? Errno.EIO : (int)header.Errno;
                 case Received.Message when header.IsCommand:
                     if (!Memory.Answer(_socket, header, payload))
                     {

@@ -92,7 +92,9 @@ internal enum SetIrqsFlags : uint
     ActionMask = Mask | Unmask | Trigger,
 }
 
-/// <summary>What becomes of vectors (vfio-user protocol, "VFIO_USER_DEVICE_SET_IRQS"). Booleans follow when the flags say so; the reply has no payload.</summary>
+/// <summary>
+/// What becomes of vectors (vfio-user protocol, "VFIO_USER_DEVICE_SET_IRQS"). Booleans follow when the flags say so; the reply has no payload.
+/// </summary>
 /// <param name="ArgumentSize">Bytes of the payload, booleans included.</param>
 /// <param name="Flags">The data and the action.</param>
 /// <param name="Index">The kind of interrupt.</param>

@@ -40,7 +40,9 @@ internal sealed class ServerSession : IDeviceClient, IDisposable
     /// <inheritdoc/>
     public void SetIntx(bool asserted) => _irqs.SetIntx(asserted);
 
-    /// <summary>Serves the client until it goes. Null when it went between two messages; otherwise why the connection ended, as a sentence without a stop.</summary>
+    /// <summary>
+    /// Serves the client until it goes. Null when it went by itself; otherwise why the connection was ended, as a sentence without a stop.
+    /// </summary>
     public string? Run()
     {
         _main.Receiver = Thread.CurrentThread;

@@ -32,7 +32,8 @@ public sealed class VfioUserServer : IDisposable
     }
 
     /// <summary>
-    /// Listens at <paramref name="path"/> (<c>--socket-path</c>). A socket there that nobody listens at any more is replaced; the socket is taken away in the end.
+    /// Listens at <paramref name="path"/> (<c>--socket-path</c>). A socket there that nobody listens at any more is replaced; in the end the socket is taken
+    /// away.
     /// </summary>
     /// <exception cref="ApertureException">The path is too long, in use, not a socket, or not permitted.</exception>
     public static VfioUserServer Listen(string path, IServedDevice device, IEventSink events, ServerLimits? limits = null)
@@ -49,9 +50,10 @@ public sealed class VfioUserServer : IDisposable
         if (errno != 0)
         {
             socket.Dispose();
-            throw new LinuxException(
-                errno == Errno.EADDRINUSE ? $"somebody else uses {path}; give another path" : $"cannot listen at {path}; give a path of at most 107 bytes in a folder that can be written",
-                errno);
+            string sentence = errno == Errno.EADDRINUSE
+                ? $"somebody else uses {path}; give another path"
+                : $"cannot listen at {path}; give a path of at most 107 bytes in a folder that can be written";
+            throw new LinuxException(sentence, errno);
         }
 
         return new VfioUserServer(socket, listens: true, path, device, events, limits);
