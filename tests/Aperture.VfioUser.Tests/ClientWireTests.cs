@@ -207,6 +207,7 @@ public sealed class ClientWireTests : IDisposable
         Assert.Equal(Wire.Failure(3, 12, Errno.EFAULT), Peer.Ask(Wire.Command(3, 12, new Wire().U64(0x1FFF).U64(2).Raw(1, 1))));
         Assert.Equal(0, _ram.Read<byte>(0x1FFF));
         Assert.Equal(Wire.Failure(3, 11, Errno.EINVAL), Peer.Ask(Wire.Command(3, 11, new Wire().U64(0x1000).U64(0x10_0001))));
+        Assert.Equal(Wire.Failure(3, 11, Errno.EINVAL), Peer.Ask(Wire.Command(3, 11, new Wire().U64(ulong.MaxValue).U64(0))));
         Assert.Equal(Wire.Failure(3, 12, Errno.EINVAL), Peer.Ask(Wire.Command(3, 12, new Wire().U64(0x1000).U64(3).Raw(1, 1))));
         Assert.Equal(Wire.Failure(3, 9, Errno.ENOSYS), Peer.Ask(Wire.Command(3, 9, new Wire().U64(0).U32(0).U32(4))));
         Assert.False(_server!.Device.IsDead);

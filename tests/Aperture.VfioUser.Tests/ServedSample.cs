@@ -175,6 +175,10 @@ internal sealed class Reports : IEventSink
     public void Await(string kind, int times = 1) =>
         Assert.True(SpinWait.SpinUntil(() => Count(kind) >= times, 20_000), $"{kind} was not reported {times} times");
 
+    /// <summary>Waits until so many sessions ended, by themselves or not.</summary>
+    public void AwaitEnds(int times) => Assert.True(
+        SpinWait.SpinUntil(() => Count("vfio-user.disconnected") + Count("vfio-user.ended") >= times, 20_000), $"not {times} sessions ended");
+
     private int Count(string kind)
     {
         lock (_kinds)

@@ -97,7 +97,7 @@ internal sealed class ExportedMemory(IDma? memory, int mostData)
     private int Read(ReadOnlySpan<byte> payload, Span<byte> reply, out int length)
     {
         length = 0;
-        if (payload.Length != DmaAccess.Length || !DmaAccess.TryRead(payload, out DmaAccess access) || access.Count > (uint)mostData)
+        if (payload.Length != DmaAccess.Length || !DmaAccess.TryRead(payload, out DmaAccess access) || !MayBe(access))
         {
             return Errno.EINVAL;
         }
@@ -115,7 +115,7 @@ internal sealed class ExportedMemory(IDma? memory, int mostData)
 
     private int Write(ReadOnlySpan<byte> payload, Span<byte> reply)
     {
-        if (!DmaAccess.TryRead(payload, out DmaAccess access) || access.Count > (uint)mostData || (uint)(payload.Length - DmaAccess.Length) != access.Count)
+        if (!DmaAccess.TryRead(payload, out DmaAccess access) || !MayBe(access) || (uint)(payload.Length - DmaAccess.Length) != access.Count)
         {
             return Errno.EINVAL;
         }
@@ -128,6 +128,9 @@ internal sealed class ExportedMemory(IDma? memory, int mostData)
         access.Write(reply);
         return 0;
     }
+
+    // No bytes are nowhere, so nobody could say whether they were given.
+    private bool MayBe(DmaAccess access) => access.Count > 0 && access.Count <= (uint)mostData;
 
     // Every byte is in a run that the server has; runs may touch.
     private bool IsGiven(GuestAddress address, int count, bool write)

@@ -69,7 +69,12 @@ internal sealed class ServerConnection : IDisposable
     /// <exception cref="ApertureException">The server is none, or speaks another version.</exception>
     public static ServerConnection Open(SafeFileDescriptor socket, ClientOptions options, string name, IEventSink events, IDma? memory)
     {
-        MessageSocket messages = new(socket) { MostPayload = DmaAccess.Length + (int)VersionCapabilities.DefaultTransfer, MostDescriptors = 16 };
+        MessageSocket messages = new(socket)
+        {
+            MostPayload = DmaAccess.Length + (int)VersionCapabilities.DefaultTransfer,
+            MostDescriptors = 16,
+            MostPause = options.PatienceMilliseconds,
+        };
         try
         {
             _ = UnixSocket.SetTimeouts(socket, options.PatienceMilliseconds, options.PatienceMilliseconds);
@@ -230,7 +235,7 @@ internal sealed class ServerConnection : IDisposable
 
         SafeFileDescriptor socket = descriptors.Take((int)index);
         _ = UnixSocket.SetTimeouts(socket, _options.PatienceMilliseconds, _options.PatienceMilliseconds);
-        return new MessageSocket(socket) { MostPayload = _socket.MostPayload, MostDescriptors = 0 };
+        return new MessageSocket(socket) { MostPayload = _socket.MostPayload, MostDescriptors = 0, MostPause = _options.PatienceMilliseconds };
     }
 
     private int Send(
@@ -268,7 +273,7 @@ internal sealed class ServerConnection : IDisposable
                     }
 
                     break;
-                case Received.TimedOut when Environment.TickCount64 < deadline:
+                case Received.TimedOut when Environment.TickCount64 < deadline && !_socket.HasBuffered:
                     break;
                 case Received.TimedOut:
                     return Die(Errno.ETIMEDOUT, $"did not answer within {patienceMilliseconds} ms");
@@ -356,9 +361,9 @@ internal sealed class ServerConnection : IDisposable
         {
             Die(Errno.EPIPE, "ended the connection");
         }
-        else if (received != Received.TimedOut)
+        else
         {
-            Die(Errno.EPROTO, "sent what is no command");
+            Die(received == Received.TimedOut ? Errno.ETIMEDOUT : Errno.EPROTO, "sent what is no command");
         }
     }
 
@@ -393,7 +398,8 @@ internal sealed class ServerConnection : IDisposable
                         Die(Errno.EPIPE, "ended the connection");
                         break;
                     case Received.TimedOut:
-                        return;
+                        Die(Errno.ETIMEDOUT, "does not send the rest of a message");
+                        break;
                     default:
                         Die(Errno.EPROTO, "answered what nobody asked");
                         break;

@@ -14,7 +14,10 @@ public sealed record ServerLimits
     /// <summary>The most runs of memory at one time.</summary>
     public uint MaxDmaMaps { get; init; } = VersionCapabilities.DefaultDmaMaps;
 
-    /// <summary>How long a client may take to answer an access to its memory, or to take a reply, in milliseconds.</summary>
+    /// <summary>
+    /// How long a client may take to say its version, to finish a message, to take a reply and to answer an access to its memory, in milliseconds. A client
+    /// that says nothing otherwise is served for ever.
+    /// </summary>
     public int PatienceMilliseconds { get; init; } = 5000;
 }
 

@@ -24,7 +24,7 @@ internal sealed class ServerSession : IDeviceClient, IDisposable
     /// <summary>Takes over a connection.</summary>
     public ServerSession(SafeFileDescriptor connection, IServedDevice device, ServerLimits limits)
     {
-        _socket = new MessageSocket(connection);
+        _socket = new MessageSocket(connection) { MostPause = limits.PatienceMilliseconds };
         _device = device;
         _limits = limits;
         _irqs = new IrqTable(device.Irqs);
@@ -89,10 +89,17 @@ internal sealed class ServerSession : IDeviceClient, IDisposable
 
     private Agreement? Greet(out string? why)
     {
+        _socket.MostSilence = _limits.PatienceMilliseconds;
         Received received = _socket.Receive(out MessageHeader header, out ReadOnlySpan<byte> payload);
+        _socket.MostSilence = -1;
         if (received != Received.Message)
         {
-            why = received == Received.Closed ? null : "its first message has a size that no message has";
+            why = received switch
+            {
+                Received.Closed => null,
+                Received.TimedOut => $"its version did not come within {_limits.PatienceMilliseconds} ms",
+                _ => "its first message has a size that no message has",
+            };
             return null;
         }
 
@@ -174,10 +181,10 @@ internal sealed class ServerSession : IDeviceClient, IDisposable
                     return $"a message has the flags 0x{(uint)header.Flags:x}, which say neither command nor reply";
                 case Received.Malformed:
                     return $"a message of 0x{header.Size:x} bytes is none";
-                case Received.Closed:
-                    return null;
+                case Received.TimedOut:
+                    return $"the rest of a message did not come within {_limits.PatienceMilliseconds} ms";
                 default:
-                    break;
+                    return null;
             }
         }
     }

@@ -14,7 +14,7 @@ internal enum Received
     /// <summary>The other side is gone, or this one was shut down.</summary>
     Closed,
 
-    /// <summary>Nothing, or not the whole of a message, within the socket's timeout.</summary>
+    /// <summary>Nothing, or not the whole of a message, within the time that may pass.</summary>
     TimedOut,
 
     /// <summary>A size that no message may have. What follows cannot be told apart any more: only closing helps.</summary>
@@ -59,6 +59,15 @@ internal sealed class MessageSocket : IDisposable
     /// <summary>The most descriptors that may come with a message.</summary>
     public int MostDescriptors { get; set; } = 1;
 
+    /// <summary>
+    /// How long the rest of a message may be on its way, in milliseconds; -1: for ever. Descriptors wait with it, among which may be the other end of this very
+    /// connection: without a limit it would never be seen to end.
+    /// </summary>
+    public int MostPause { get; set; } = -1;
+
+    /// <summary>How long a message may be waited for before its first byte is there, in milliseconds; -1: for ever.</summary>
+    public int MostSilence { get; set; } = -1;
+
     /// <summary>Bytes of the buffer, for tests.</summary>
     internal int BufferLength => _buffer.Length;
 
@@ -71,6 +80,7 @@ internal sealed class MessageSocket : IDisposable
         Release();
         header = default;
         payload = default;
+        long started = 0;
         while (true)
         {
             int needed = MessageHeader.Length;
@@ -93,6 +103,11 @@ internal sealed class MessageSocket : IDisposable
             }
 
             MakeRoom(needed);
+            if (!MayWait(ref started))
+            {
+                return Received.TimedOut;
+            }
+
             Received? end = Fill();
             if (end is { } reason)
             {
@@ -197,6 +212,20 @@ internal sealed class MessageSocket : IDisposable
         _end -= _start;
         _start = 0;
         _buffer = buffer;
+    }
+
+    // False when the time is over. Only where there is a limit the wait is a call of its own.
+    private bool MayWait(ref long started)
+    {
+        int most = _end > _start ? MostPause : MostSilence;
+        if (most < 0)
+        {
+            return true;
+        }
+
+        started = started == 0 ? Environment.TickCount64 : started;
+        Span<PollItem> items = [new PollItem(_socket, PollEvents.Readable)];
+        return Poll.Wait(items, (int)Math.Max(0, started + most - Environment.TickCount64)) != 0;
     }
 
     private Received? Fill()
