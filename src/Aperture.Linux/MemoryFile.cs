@@ -8,24 +8,24 @@ namespace Aperture.Linux;
 public static partial class MemoryFile
 {
     // linux/memfd.h, linux/fcntl.h, asm-generic/fcntl.h, bits/stat.h
-    private const uint CloseOnExec = 1;
-    private const uint AllowSealing = 2;
-    private const uint HugeTlb = 4;
-    private const int HugeShift = 26;
-    private const int AddSeals = 1033;
-    private const int GetSeals = 1034;
-    private const int SealSeal = 1;
-    private const int SealShrink = 2;
-    private const int SealGrow = 4;
-    private const int GetFlags = 3;
-    private const int SetFlags = 4;
-    private const int NonBlock = 0x800;
-    private const int EmptyPath = 0x1000;
-    private const uint StatxType = 1;
-    private const uint StatxSize = 0x200;
-    private const int StatxLength = 256;
-    private const int TypeMask = 0xF000;
-    private const int RegularFile = 0x8000;
+    internal const uint CloseOnExec = 1;
+    internal const uint AllowSealing = 2;
+    internal const uint HugeTlb = 4;
+    internal const int HugeShift = 26;
+    internal const int AddSeals = 1033;
+    internal const int GetSeals = 1034;
+    internal const int SealSeal = 1;
+    internal const int SealShrink = 2;
+    internal const int SealGrow = 4;
+    internal const int GetFlags = 3;
+    internal const int SetFlags = 4;
+    internal const int NonBlock = 0x800;
+    internal const int EmptyPath = 0x1000;
+    internal const uint StatxType = 1;
+    internal const uint StatxSize = 0x200;
+    internal const int StatxLength = 256;
+    internal const int TypeMask = 0xF000;
+    internal const int RegularFile = 0x8000;
 
     /// <summary>
     /// Makes a file of <paramref name="length"/> zero bytes whose length never changes again. <paramref name="hugePageBits"/> is the base-2 logarithm of the

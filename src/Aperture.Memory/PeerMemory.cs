@@ -11,12 +11,11 @@ public sealed unsafe class PeerMemory : IDisposable
 {
     private readonly HostAddress _address;
     private readonly bool _isDirect;
+    private readonly bool _isWritable;
     private bool _isMapped = true;
 
-    private PeerMemory(HostAddress address, ulong size, bool isDirect)
-    {
-        (_address, Size, _isDirect) = (address, size, isDirect);
-    }
+    private PeerMemory(HostAddress address, ulong size, bool isWritable, bool isDirect) =>
+        (_address, Size, _isWritable, _isDirect) = (address, size, isWritable, isDirect);
 
     /// <summary>Bytes.</summary>
     public ulong Size { get; }
@@ -41,7 +40,7 @@ public sealed unsafe class PeerMemory : IDisposable
             // Best effort: a core dump should not hold another process's memory, nor a child map it.
             _ = MemoryMap.Advise(address, size, MemoryAdvice.DoNotDump);
             _ = MemoryMap.Advise(address, size, MemoryAdvice.DoNotFork);
-            memory = new PeerMemory(address, size, MemoryFile.NeverShrinks(file));
+            memory = new PeerMemory(address, size, writable, MemoryFile.NeverShrinks(file));
         }
 
         return errno;
@@ -69,11 +68,11 @@ public sealed unsafe class PeerMemory : IDisposable
 
     /// <summary>
     /// Copies bytes in; false when they are not inside, gone, or cannot be written. 1, 2, 4 or 8 naturally aligned bytes of a file that never shrinks are one
-    /// store. Only for memory that was mapped writable.
+    /// store.
     /// </summary>
     public bool Write(ulong offset, ReadOnlySpan<byte> source)
     {
-        if (!IsInside(offset, source.Length))
+        if (!_isWritable || !IsInside(offset, source.Length))
         {
             return false;
         }

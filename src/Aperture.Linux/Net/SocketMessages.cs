@@ -12,11 +12,11 @@ public static unsafe partial class SocketMessages
     public const int MostDescriptors = 253;
 
     // bits/socket.h, asm-generic/socket.h
-    private const int SocketLevel = 1;
-    private const int Rights = 1;
-    private const int NoSignal = 0x4000;
-    private const int ControlTruncated = 8;
-    private const int CloseOnExec = 0x40000000;
+    internal const int SocketLevel = 1;
+    internal const int Rights = 1;
+    internal const int NoSignal = 0x4000;
+    internal const int ControlTruncated = 8;
+    internal const int CloseOnExec = 0x40000000;
 
     /// <summary>
     /// Sends <paramref name="head"/>, then <paramref name="tail"/>, with <paramref name="descriptors"/> on their first byte. Of a blocking socket all is sent,

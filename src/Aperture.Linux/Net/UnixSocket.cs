@@ -10,17 +10,17 @@ namespace Aperture.Linux.Net;
 public static partial class UnixSocket
 {
     // sys/un.h: what a path may have, its NUL included.
-    private const int PathRoom = 108;
+    internal const int PathRoom = 108;
 
     // bits/socket.h, asm-generic/socket.h
-    private const int Family = 1;
-    private const int Stream = 1;
-    private const int CloseOnExec = 0x80000;
-    private const int SocketLevel = 1;
-    private const int ReceiveTimeout = 20;
-    private const int SendTimeout = 21;
-    private const int AcceptsConnections = 30;
-    private const int ShutdownBoth = 2;
+    internal const int Family = 1;
+    internal const int Stream = 1;
+    internal const int CloseOnExec = 0x80000;
+    internal const int SocketLevel = 1;
+    internal const int ReceiveTimeout = 20;
+    internal const int SendTimeout = 21;
+    internal const int AcceptsConnections = 30;
+    internal const int ShutdownBoth = 2;
 
     /// <summary>Makes two sockets that are connected to each other.</summary>
     public static int TryPair(out SafeFileDescriptor first, out SafeFileDescriptor second)
