@@ -25,7 +25,7 @@ public sealed class ClientServerTests : IDisposable
         VfioUserDevice device = session.Device;
         Assert.True(device.CanReset);
         Assert.Equal(9, device.Regions.Count);
-        Assert.Equal([0x1000UL, 0, 0x5000, 0x100, 0, 0x2000, 0, 256, 0], device.Regions.Select(r => r.Size));
+        Assert.Equal([0x1000UL, 0, 0x8000, 0x100, 0, 0x2000, 0, 256, 0], device.Regions.Select(r => r.Size));
         Assert.Equal([new VfioArea(0x1000, 0x1000), new VfioArea(0x3000, 0x1000)], device.Regions[2].Areas);
         Assert.Equal([new VfioArea(0, 0x2000)], device.Regions[5].Areas);
         Assert.False(device.Regions[3].Writable);

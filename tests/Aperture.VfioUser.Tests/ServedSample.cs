@@ -6,7 +6,7 @@ using Aperture.VfioUser.Server;
 namespace Aperture.VfioUser.Tests;
 
 /// <summary>
-/// A function with registers that hold what is written (BAR 0), memory of which the second and fourth of five pages can be mapped (BAR 2), and config bytes.
+/// A function with registers that hold what is written (BAR 0), memory of which the second and fourth of eight pages can be mapped (BAR 2), and config bytes.
 /// Records what happened to it.
 /// </summary>
 internal sealed class ServedSample : IServedDevice, IDisposable
@@ -18,7 +18,7 @@ internal sealed class ServedSample : IServedDevice, IDisposable
         Assert.Equal(0, MemoryFile.TryMake("sample", 0x10000, 0, out SafeFileDescriptor file));
         File = file;
         BinaryPrimitives.WriteUInt32LittleEndian(Config, 0x0DEF_1AB4);
-        ServedRegion memory = new(0x5000, true, true);
+        ServedRegion memory = new(0x8000, true, true);
         Regions =
         [
             new ServedRegion(0x1000, true, true),
@@ -31,6 +31,24 @@ internal sealed class ServedSample : IServedDevice, IDisposable
             new ServedRegion(256, true, true),
             ServedRegion.None,
         ];
+    }
+
+    /// <summary>
+    /// The same with the config bytes of a function: header type 0, BAR 0 and BAR 2 of 32 bits, MSI-X of 8 vectors in BAR 0 (PCI Local Bus 3.0, sections 6.1
+    /// and 6.8.2).
+    /// </summary>
+    public static ServedSample Function(bool mappable)
+    {
+        ServedSample sample = new(mappable);
+        BinaryPrimitives.WriteUInt32LittleEndian(sample.Config.AsSpan(0x04), 0x0010_0000);
+        BinaryPrimitives.WriteUInt32LittleEndian(sample.Config.AsSpan(0x08), 0xFF00_0001);
+        BinaryPrimitives.WriteUInt32LittleEndian(sample.Config.AsSpan(0x2C), 0x1100_1AF4);
+        sample.Config[0x34] = 0x40;
+        sample.Config[0x3D] = 1;
+        BinaryPrimitives.WriteUInt32LittleEndian(sample.Config.AsSpan(0x40), 0x0007_0011);
+        BinaryPrimitives.WriteUInt32LittleEndian(sample.Config.AsSpan(0x44), 0x800);
+        BinaryPrimitives.WriteUInt32LittleEndian(sample.Config.AsSpan(0x48), 0xC00);
+        return sample;
     }
 
     public SafeFileDescriptor File { get; }

@@ -138,9 +138,9 @@ public sealed class ServerWireTests : IDisposable
 
         // Two areas of it: first only what fits is said, then all: capability 1, version 1, no next, two areas.
         Assert.Equal(
-            Wire.Reply(4, GetRegionInfo, new Wire().U32(80).U32(15).U32(2).U32(0).U64(0x5000).U64(0x2000)),
+            Wire.Reply(4, GetRegionInfo, new Wire().U32(80).U32(15).U32(2).U32(32).U64(0x8000).U64(0x2000)),
             _peer.Ask(Wire.Command(4, GetRegionInfo, Ask(32, 2))));
-        Wire all = new Wire().U32(80).U32(15).U32(2).U32(32).U64(0x5000).U64(0x2000)
+        Wire all = new Wire().U32(80).U32(15).U32(2).U32(32).U64(0x8000).U64(0x2000)
             .U16(1).U16(1).U32(0).U32(2).U32(0).U64(0x1000).U64(0x1000).U64(0x3000).U64(0x1000);
         Assert.Equal(Wire.Reply(5, GetRegionInfo, all), _peer.Ask(Wire.Command(5, GetRegionInfo, Ask(80, 2))));
         Assert.Equal(3, _peer.Received.Count);

@@ -224,10 +224,12 @@ internal sealed class DeviceCommands(IServedDevice device, IrqTable irqs, DmaTab
         bool fits = needed <= request.ArgumentSize;
         RegionFlags flags = (region.Readable ? RegionFlags.Read : 0) | (region.Writable ? RegionFlags.Write : 0) | (mappable ? RegionFlags.Map : 0)
             | (needed > RegionInfo.Length ? RegionFlags.Capabilities : 0);
-        uint capabilities = fits && needed > RegionInfo.Length ? (uint)RegionInfo.Length : 0;
+
+        // Where the capabilities would be is said also when they do not fit: QEMU refuses a reply that has them nowhere.
+        uint capabilities = needed > RegionInfo.Length ? (uint)RegionInfo.Length : 0;
         Span<byte> reply = Reply(fits ? needed : RegionInfo.Length);
         new RegionInfo((uint)needed, flags, request.Index, capabilities, region.Size, region.FileOffset).Write(reply);
-        if (capabilities != 0)
+        if (fits && capabilities != 0)
         {
             RegionInfo.WriteAreas(reply, region.Areas);
         }

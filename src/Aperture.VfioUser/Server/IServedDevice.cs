@@ -72,7 +72,11 @@ public interface IServedDevice
 /// <summary>What a device may ask of the client that it serves. Thread-safe. After the client's end nothing of it has an effect.</summary>
 public interface IDeviceClient
 {
-    /// <summary>The memory that the client gave, by the addresses that the guest uses. What it did not give, or not for that, is refused.</summary>
+    /// <summary>
+    /// The memory that the client gave, by the addresses that the guest uses. What it did not give, or not for that, is refused. Memory that came without a file
+    /// takes a message, which a client may answer only once its own command is answered (QEMU does so without a twin socket): use such memory on a thread of the
+    /// device, not within an access.
+    /// </summary>
     IDma Memory { get; }
 
     /// <summary>Raises an interrupt of a kind that has edges (MSI, MSI-X, error, request); false when the client has not enabled the vector.</summary>
