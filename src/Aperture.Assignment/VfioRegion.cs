@@ -19,7 +19,38 @@ public static class VfioRegionIndex
 /// <summary>A part of a region that may be mapped.</summary>
 /// <param name="Offset">Bytes from the region's start; whole host pages.</param>
 /// <param name="Size">Bytes; whole host pages.</param>
-public readonly record struct VfioArea(ulong Offset, ulong Size);
+public readonly record struct VfioArea(ulong Offset, ulong Size)
+{
+    private const ulong Page = 4096;
+
+    /// <summary>
+    /// What of <paramref name="claimed"/> areas can be mapped of a region of <paramref name="size"/> bytes: whole pages inside it, sorted, disjoint, whatever
+    /// is claimed.
+    /// </summary>
+    public static List<VfioArea> Cut(ulong size, IEnumerable<VfioArea> claimed)
+    {
+        List<VfioArea> areas = [];
+        ulong end = size & ~(Page - 1);
+        ulong next = 0;
+        foreach (VfioArea area in claimed.OrderBy(static a => a.Offset))
+        {
+            if (area.Offset >= end)
+            {
+                break;
+            }
+
+            ulong first = Math.Max((area.Offset + Page - 1) & ~(Page - 1), next);
+            ulong last = Math.Min(area.Size > end - area.Offset ? end : (area.Offset + area.Size) & ~(Page - 1), end);
+            if (first < last)
+            {
+                areas.Add(new VfioArea(first, last - first));
+                next = last;
+            }
+        }
+
+        return areas;
+    }
+}
 
 /// <summary>A region of a device, as VFIO_DEVICE_GET_REGION_INFO describes it.</summary>
 /// <param name="Index">Its number.</param>

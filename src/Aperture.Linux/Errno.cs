@@ -62,6 +62,15 @@ public static class Errno
     /// <summary>No space left on device.</summary>
     public const int ENOSPC = 28;
 
+    /// <summary>Broken pipe: the other end of a connection is gone.</summary>
+    public const int EPIPE = 32;
+
+    /// <summary>Function not implemented: nobody knows the command.</summary>
+    public const int ENOSYS = 38;
+
+    /// <summary>Protocol error: the other side said what it may not say.</summary>
+    public const int EPROTO = 71;
+
     /// <summary>Message too long; iommufd: the caller's array is too small.</summary>
     public const int EMSGSIZE = 90;
 
@@ -70,6 +79,15 @@ public static class Errno
 
     /// <summary>Operation not supported.</summary>
     public const int EOPNOTSUPP = 95;
+
+    /// <summary>Connection reset by the other side.</summary>
+    public const int ECONNRESET = 104;
+
+    /// <summary>The other side did not answer in time.</summary>
+    public const int ETIMEDOUT = 110;
+
+    /// <summary>Connection refused: nobody listens there.</summary>
+    public const int ECONNREFUSED = 111;
 
     private static readonly string?[] Names =
     [
@@ -82,13 +100,14 @@ public static class Errno
     public static string Name(int errno) => errno switch
     {
         > 0 when errno < Names.Length => Names[errno]!,
-        71 => "EPROTO",
+        EPROTO => "EPROTO",
         75 => "EOVERFLOW",
         EMSGSIZE => "EMSGSIZE",
         EOPNOTSUPP => "EOPNOTSUPP",
         EADDRINUSE => "EADDRINUSE",
-        110 => "ETIMEDOUT",
-        111 => "ECONNREFUSED",
+        ECONNRESET => "ECONNRESET",
+        ETIMEDOUT => "ETIMEDOUT",
+        ECONNREFUSED => "ECONNREFUSED",
         133 => "EHWPOISON",
         _ => "errno " + errno.ToString(CultureInfo.InvariantCulture),
     };

@@ -17,8 +17,21 @@ public sealed partial class EventFd : IDisposable
         Descriptor = errno == 0 ? new SafeFileDescriptor(descriptor) : throw new LinuxException("cannot make an eventfd", errno);
     }
 
+    private EventFd(SafeFileDescriptor descriptor) => Descriptor = descriptor;
+
     /// <summary>The descriptor, to hand to the kernel or to <see cref="Poll"/>.</summary>
     public SafeFileDescriptor Descriptor { get; }
+
+    /// <summary>
+    /// Takes over a counter that another process passed, and makes that it never blocks; null, and nothing taken over, when it is anything else, which could
+    /// hold its writers up.
+    /// </summary>
+    public static EventFd? TryAdopt(SafeFileDescriptor descriptor)
+    {
+        ArgumentNullException.ThrowIfNull(descriptor);
+        bool isCounter = !descriptor.IsInvalid && new FileInfo($"/proc/self/fd/{descriptor.Number}").LinkTarget == "anon_inode:[eventfd]";
+        return isCounter && MemoryFile.NeverBlocks(descriptor) == 0 ? new EventFd(descriptor) : null;
+    }
 
     /// <summary>Adds 1 to the counter. Allocates nothing; a counter at its limit stays signalled.</summary>
     public void Signal()

@@ -6,6 +6,9 @@ public enum MemoryAdvice
     /// <summary>Give the range's pages back now; who touches them later finds zeros (MADV_DONTNEED).</summary>
     DontNeed = 4,
 
+    /// <summary>Give the pages of a shared file back, for all who map them; who touches them later finds zeros (MADV_REMOVE).</summary>
+    Remove = 9,
+
     /// <summary>Leave the range out of the processes that this one starts (MADV_DONTFORK).</summary>
     DoNotFork = 10,
 

@@ -46,6 +46,18 @@ public static partial class MemoryMap
         return failed ? Marshal.GetLastPInvokeError() : 0;
     }
 
+    /// <summary>
+    /// Maps <paramref name="length"/> bytes of <paramref name="file"/> from <paramref name="offset"/>, a multiple of its pages, shared with whoever maps them
+    /// too, readable and if asked for writable, where the kernel likes.
+    /// </summary>
+    public static int MapShared(SafeHandle file, ulong offset, ulong length, bool writable, out HostAddress address)
+    {
+        nint result = mmap(0, (nuint)length, ProtRead | (writable ? ProtWrite : 0), MapSharedFlag, file, (long)offset);
+        bool failed = result == -1;
+        address = failed ? default : new HostAddress((ulong)result);
+        return failed ? Marshal.GetLastPInvokeError() : 0;
+    }
+
     /// <summary>Takes <paramref name="length"/> bytes of address space in which nothing may be touched, where the kernel likes: room to map into.</summary>
     public static int Reserve(ulong length, out HostAddress address)
     {

@@ -35,8 +35,9 @@ public sealed unsafe class RamBlock : IDisposable
     // Spaces in which a region of the block is in place; interlocked too.
     private int _spaces;
 
-    private RamBlock(string name, ulong size, ulong mappedSize, RamPages pages, HostAddress address)
+    private RamBlock(string name, ulong size, ulong mappedSize, RamPages pages, HostAddress address, SafeFileDescriptor? file)
     {
+        File = file;
         Name = name;
         Size = size;
         Pages = pages;
@@ -68,12 +69,20 @@ public sealed unsafe class RamBlock : IDisposable
     /// <summary>Where the block starts in this process; aligned to its pages.</summary>
     public HostAddress HostAddress { get; }
 
+    /// <summary>
+    /// The file that the memory is, from its start, for processes that share it; null for memory of this process alone. The block's: open while it is mapped.
+    /// </summary>
+    public SafeFileDescriptor? File { get; }
+
     /// <summary>True for memory that this process must never touch.</summary>
     public bool IsForeign { get; }
 
-    /// <summary>Makes a block of <paramref name="size"/> zero bytes.</summary>
+    /// <summary>
+    /// Makes a block of <paramref name="size"/> zero bytes. A shared one is a file (<see cref="File"/>), so that another process can be given it; what that
+    /// process has mapped stays its own for as long as it likes.
+    /// </summary>
     /// <exception cref="ApertureException">The size is 0, huge pages are not reserved in number, or the host refuses the mapping.</exception>
-    public static RamBlock Create(string name, ulong size, RamPages pages = RamPages.Ordinary)
+    public static RamBlock Create(string name, ulong size, RamPages pages = RamPages.Ordinary, bool shared = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         ulong page = pages.PageSize();
@@ -84,7 +93,12 @@ public sealed unsafe class RamBlock : IDisposable
 
         ulong mappedSize = (size + page - 1) & ~(page - 1);
         HostAddress address;
-        if (pages == RamPages.Ordinary)
+        SafeFileDescriptor? file = null;
+        if (shared)
+        {
+            Check(MapFile(name, mappedSize, pages, out address, out file), name, size, pages);
+        }
+        else if (pages == RamPages.Ordinary)
         {
             Check(MapOrdinary(mappedSize, out address), name, size, pages);
         }
@@ -97,7 +111,7 @@ public sealed unsafe class RamBlock : IDisposable
         // Best effort: neither a core dump of the monitor nor a process that it starts should hold the guest.
         _ = MemoryMap.Advise(address, mappedSize, MemoryAdvice.DoNotDump);
         _ = MemoryMap.Advise(address, mappedSize, MemoryAdvice.DoNotFork);
-        return new RamBlock(name, size, mappedSize, pages, address);
+        return new RamBlock(name, size, mappedSize, pages, address, file);
     }
 
     /// <summary>
@@ -198,6 +212,7 @@ public sealed unsafe class RamBlock : IDisposable
             }
 
             _ = MemoryMap.Unmap(HostAddress, _mappedSize);
+            File?.Dispose();
         }
     }
 
@@ -233,7 +248,7 @@ public sealed unsafe class RamBlock : IDisposable
     {
         if (!IsForeign)
         {
-            _ = MemoryMap.Advise(HostAddress, _mappedSize, MemoryAdvice.DontNeed);
+            _ = MemoryMap.Advise(HostAddress, _mappedSize, File is null ? MemoryAdvice.DontNeed : MemoryAdvice.Remove);
         }
     }
 
@@ -273,6 +288,28 @@ public sealed unsafe class RamBlock : IDisposable
         _ = MemoryMap.Unmap(address + size, alignment - skip);
 
         // Best effort: a kernel without transparent huge pages gives small ones.
+        _ = MemoryMap.Advise(address, size, MemoryAdvice.HugePage);
+        return 0;
+    }
+
+    // As MapOrdinary where pages are ordinary; huge pages of a file are reserved when it is mapped, like those without one.
+    private static int MapFile(string name, ulong size, RamPages pages, out HostAddress address, out SafeFileDescriptor? file)
+    {
+        address = default;
+        int errno = MemoryFile.TryMake(name, size, pages == RamPages.Ordinary ? 0 : pages.PageBits(), out file);
+        if (errno == 0)
+        {
+            ulong alignment = Math.Max(RamPages.Huge2M.PageSize(), pages.PageSize());
+            errno = ForeignMapping.TryMap(file, 0, size, 0, size < alignment ? 0 : alignment, readable: true, writable: true, out address);
+        }
+
+        if (errno != 0)
+        {
+            file.Dispose();
+            return errno;
+        }
+
+        // Best effort, as there.
         _ = MemoryMap.Advise(address, size, MemoryAdvice.HugePage);
         return 0;
     }

@@ -8,8 +8,6 @@ namespace Aperture.Vfio;
 /// </summary>
 internal static class RegionShape
 {
-    private const ulong Page = 4096;
-
     internal static VfioRegion From(int index, VfioRegionReply reply)
     {
         bool mappable = reply.Flags.HasFlag(VfioRegionFlags.Map);
@@ -22,27 +20,6 @@ internal static class RegionShape
             mappable && reply.MsixMappable);
     }
 
-    private static List<VfioArea> Areas(VfioRegionReply reply)
-    {
-        List<VfioArea> areas = [];
-        ulong end = reply.Length & ~(Page - 1);
-        ulong next = 0;
-        foreach (VfioSparseArea area in (reply.Sparse ?? [new VfioSparseArea(0, reply.Length)]).OrderBy(static a => a.Offset))
-        {
-            if (area.Offset >= end)
-            {
-                break;
-            }
-
-            ulong first = Math.Max((area.Offset + Page - 1) & ~(Page - 1), next);
-            ulong last = Math.Min(area.Length > end - area.Offset ? end : (area.Offset + area.Length) & ~(Page - 1), end);
-            if (first < last)
-            {
-                areas.Add(new VfioArea(first, last - first));
-                next = last;
-            }
-        }
-
-        return areas;
-    }
+    private static List<VfioArea> Areas(VfioRegionReply reply) =>
+        VfioArea.Cut(reply.Length, reply.Sparse?.Select(static a => new VfioArea(a.Offset, a.Length)) ?? [new VfioArea(0, reply.Length)]);
 }

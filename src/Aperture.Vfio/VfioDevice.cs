@@ -1,4 +1,3 @@
-using System.Numerics;
 using Aperture.Assignment;
 using Aperture.Linux;
 using Aperture.Linux.Vfio;
@@ -16,7 +15,6 @@ public sealed class VfioDevice : IVfioDevice
     private const uint MostRegions = 64;
     private const uint MostIrqs = 16;
     private const ulong Page = 4096;
-    private const ulong LargestAlignment = 1UL << 30;
 
     private readonly IVfioCalls _calls;
     private readonly SafeFileDescriptor _file;
@@ -146,9 +144,11 @@ public sealed class VfioDevice : IVfioDevice
             throw new ArgumentOutOfRangeException(nameof(area), $"{area} is not whole pages inside region {region} of {Name}");
         }
 
-        ulong alignment = reply.Length == 0 ? Page : Math.Clamp(1UL << BitOperations.TrailingZeroCount(reply.Length), Page, LargestAlignment);
+        bool readable = reply.Flags.HasFlag(VfioRegionFlags.Read);
+        bool writable = reply.Flags.HasFlag(VfioRegionFlags.Write);
         string name = $"{Name} region {region}";
-        int errno = Place(reply, area, alignment, out HostAddress host);
+        int errno = ForeignMapping.TryMap(
+            _file, reply.Offset + area.Offset, area.Size, area.Offset, reply.Length, readable, writable, out HostAddress host);
         if (errno != 0)
         {
             throw VfioFailure.Make($"the kernel does not map {ByteSize.Format(area.Size)} of {name}: {MemoryMap.Describe(errno)}");
@@ -212,41 +212,6 @@ public sealed class VfioDevice : IVfioDevice
 
     /// <summary>Gives the device back to the host.</summary>
     public void Dispose() => _release.Dispose();
-
-    // Room of the area's size and one alignment, of which all but the area is given back: the area then starts where its offset in the region says, modulo the
-    // alignment, so that host, IOMMU and guest can all use pages as large as the BAR allows.
-    private int Place(VfioRegionReply reply, VfioArea area, ulong alignment, out HostAddress host)
-    {
-        host = default;
-        if (area.Size > long.MaxValue - alignment)
-        {
-            return Errno.ENOMEM;
-        }
-
-        int errno = MemoryMap.Reserve(area.Size + alignment, out HostAddress room);
-        if (errno != 0)
-        {
-            return errno;
-        }
-
-        ulong skip = (area.Offset - room.Value) & (alignment - 1);
-        host = room + skip;
-        if (skip != 0)
-        {
-            _ = MemoryMap.Unmap(room, skip);
-        }
-
-        _ = MemoryMap.Unmap(host + area.Size, alignment - skip);
-        bool readable = reply.Flags.HasFlag(VfioRegionFlags.Read);
-        bool writable = reply.Flags.HasFlag(VfioRegionFlags.Write);
-        errno = MemoryMap.MapOver(host, _file, reply.Offset + area.Offset, area.Size, readable, writable);
-        if (errno != 0)
-        {
-            _ = MemoryMap.Unmap(host, area.Size);
-        }
-
-        return errno;
-    }
 
     private bool IsInside(int region, ulong offset, int length) =>
         (uint)region < (uint)_replies.Length && offset <= _replies[region].Length && (ulong)length <= _replies[region].Length - offset;

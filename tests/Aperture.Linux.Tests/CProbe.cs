@@ -25,6 +25,11 @@ internal static class CProbe
             #include <sys/eventfd.h>
             #include <sys/ioctl.h>
             #include <sys/mman.h>
+            #include <sys/socket.h>
+            #include <sys/stat.h>
+            #include <sys/uio.h>
+            #include <sys/un.h>
+            #include <linux/memfd.h>
             #include <linux/kvm.h>
             #include <linux/vfio.h>
             #include <sys/resource.h>

@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Aperture.Linux.Kvm;
+using Aperture.Linux.Net;
 
 namespace Aperture.Linux.Tests;
 
@@ -48,6 +49,14 @@ public class KernelAbiTests
         (typeof(PollItem), "struct pollfd", ["_descriptor=fd", "_asked=events", "_seen=revents"]),
         (typeof(Terminal.Termios), "struct termios", ["InputFlags=c_iflag", "OutputFlags=c_oflag", "ControlFlags=c_cflag", "LocalFlags=c_lflag"]),
         (typeof(Terminal.WindowSize), "struct winsize", ["Rows=ws_row", "Columns=ws_col", "WidthPixels=ws_xpixel", "HeightPixels=ws_ypixel"]),
+        (typeof(SocketMessages.Message), "struct msghdr",
+        [
+            "Name=msg_name", "NameLength=msg_namelen", "Vectors=msg_iov", "Count=msg_iovlen", "Control=msg_control", "ControlLength=msg_controllen",
+            "Flags=msg_flags",
+        ]),
+        (typeof(SocketMessages.Vector), "struct iovec", ["<Start>k__BackingField=iov_base", "<Length>k__BackingField=iov_len"]),
+        (typeof(SocketMessages.ControlHeader), "struct cmsghdr",
+            ["<Length>k__BackingField=cmsg_len", "<Level>k__BackingField=cmsg_level", "<Type>k__BackingField=cmsg_type"]),
         (typeof(Signals.SignalSet), "sigset_t", []),
         (typeof(Signals.TimeSpec), "struct timespec", ["Seconds=tv_sec", "Nanoseconds=tv_nsec"]),
     ];
@@ -148,6 +157,18 @@ public class KernelAbiTests
         ("KVM_EXIT_X86_BUS_LOCK", (long)KvmExitReason.BusLock), ("KVM_EXIT_NOTIFY", (long)KvmExitReason.Notify),
         ("O_WRONLY", (long)OpenFlags.WriteOnly), ("O_RDWR", (long)OpenFlags.ReadWrite), ("O_NONBLOCK", (long)OpenFlags.NonBlocking),
         ("POLLIN", (long)PollEvents.Readable), ("POLLOUT", (long)PollEvents.Writable), ("POLLERR", (long)PollEvents.Error),
+        ("AF_UNIX", UnixSocket.Family), ("SOCK_STREAM", UnixSocket.Stream), ("SOCK_CLOEXEC", UnixSocket.CloseOnExec),
+        ("SOL_SOCKET", UnixSocket.SocketLevel), ("SO_RCVTIMEO", UnixSocket.ReceiveTimeout), ("SO_SNDTIMEO", UnixSocket.SendTimeout),
+        ("SO_ACCEPTCONN", UnixSocket.AcceptsConnections), ("SHUT_RDWR", UnixSocket.ShutdownBoth), ("SOL_SOCKET", SocketMessages.SocketLevel),
+        ("SCM_RIGHTS", SocketMessages.Rights), ("MSG_NOSIGNAL", SocketMessages.NoSignal), ("MSG_CTRUNC", SocketMessages.ControlTruncated),
+        ("MSG_CMSG_CLOEXEC", SocketMessages.CloseOnExec), ("sizeof(((struct sockaddr_un *)0)->sun_path)", UnixSocket.PathRoom),
+        ("MFD_CLOEXEC", MemoryFile.CloseOnExec), ("MFD_ALLOW_SEALING", MemoryFile.AllowSealing), ("MFD_HUGETLB", MemoryFile.HugeTlb),
+        ("MFD_HUGE_SHIFT", MemoryFile.HugeShift), ("F_ADD_SEALS", MemoryFile.AddSeals), ("F_GET_SEALS", MemoryFile.GetSeals),
+        ("F_SEAL_SEAL", MemoryFile.SealSeal), ("F_SEAL_SHRINK", MemoryFile.SealShrink), ("F_SEAL_GROW", MemoryFile.SealGrow),
+        ("F_GETFL", MemoryFile.GetFlags), ("F_SETFL", MemoryFile.SetFlags), ("O_NONBLOCK", MemoryFile.NonBlock), ("AT_EMPTY_PATH", MemoryFile.EmptyPath),
+        ("STATX_TYPE", MemoryFile.StatxType), ("STATX_SIZE", MemoryFile.StatxSize), ("sizeof(struct statx)", MemoryFile.StatxLength),
+        ("S_IFMT", MemoryFile.TypeMask), ("S_IFREG", MemoryFile.RegularFile), ("offsetof(struct statx, stx_mode)", 28),
+        ("offsetof(struct statx, stx_size)", 40), ("MADV_REMOVE", (long)MemoryAdvice.Remove),
         ("POLLHUP", (long)PollEvents.HangUp), ("POLLNVAL", (long)PollEvents.Invalid),
     ];
 
