@@ -58,6 +58,9 @@ public sealed class VfioUserDevice : IVfioDevice
     public bool CanReset { get; }
 
     /// <inheritdoc/>
+    public bool IsResetAlong => false;
+
+    /// <inheritdoc/>
     public IReadOnlyList<VfioRegion> Regions { get; }
 
     /// <inheritdoc/>

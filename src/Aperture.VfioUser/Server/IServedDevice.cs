@@ -79,6 +79,9 @@ public interface IDeviceClient
     /// </summary>
     IDma Memory { get; }
 
+    /// <summary>True when the client has tied a vector of this kind of interrupt.</summary>
+    bool IsEnabled(int index);
+
     /// <summary>Raises an interrupt of a kind that has edges (MSI, MSI-X, error, request); false when the client has not enabled the vector.</summary>
     bool Signal(int index, int vector);
 

@@ -35,6 +35,9 @@ internal sealed class ServerSession : IDeviceClient, IDisposable
     public IDma Memory => _memory ?? throw new InvalidOperationException("the client has not connected yet");
 
     /// <inheritdoc/>
+    public bool IsEnabled(int index) => _irqs.IsEnabled(index);
+
+    /// <inheritdoc/>
     public bool Signal(int index, int vector) => _irqs.Signal(index, vector);
 
     /// <inheritdoc/>
