@@ -7,7 +7,7 @@ using Aperture.Linux.Net;
 namespace Aperture.Cli.Tests;
 
 /// <summary><c>aperture mediate</c>: the daemon's questions and its life.</summary>
-public sealed partial class MediateTests(Scratch scratch) : IClassFixture<Scratch>
+public sealed class MediateTests(Scratch scratch) : IClassFixture<Scratch>
 {
     private const int Terminate = 15;
     private const int Interrupt = 2;
@@ -94,6 +94,6 @@ public sealed partial class MediateTests(Scratch scratch) : IClassFixture<Scratc
         return socket!;
     }
 
-    [LibraryImport("libc", EntryPoint = "kill")]
-    private static partial int Kill(int process, int signal);
+    [DllImport("libc", EntryPoint = "kill")]
+    private static extern int Kill(int process, int signal);
 }
