@@ -2,13 +2,13 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 
-namespace Aperture.VfioUser.Tests;
+namespace Aperture.TestKit;
 
 /// <summary>
 /// A QEMU with a vfio-user-pci device and no processor that runs: the test does the guest's accesses itself, over the qtest socket (QEMU's
 /// docs/devel/testing/qtest.rst). APERTURE_QEMU_VFIO_USER names one of version 10.1 or later; else the lab's folder and the system are looked at.
 /// </summary>
-internal sealed class Qemu : IDisposable
+public sealed class Qemu : IDisposable
 {
     private readonly Process _process;
     private readonly Socket _socket;
