@@ -77,6 +77,12 @@ public sealed record FunctionDescription(PciIdentity Identity, IReadOnlyList<Bar
     /// <summary>Its MSI-X vectors; null without.</summary>
     public MsixDescription? Msix { get; init; }
 
+    /// <summary>
+    /// True when the guest's monitor may map what is granted, if it knows how (docs/vfio-user.md). It then gets the descriptor of each source whole, so this is
+    /// the word of the operator that it is trusted with all of them. False: mediated parts are reached by messages, whoever asks.
+    /// </summary>
+    public bool TrustsClient { get; init; }
+
     /// <summary>True when it has an INTx pin (INTA).</summary>
     public bool HasIntx { get; init; } = true;
 

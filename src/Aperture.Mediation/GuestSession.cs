@@ -109,11 +109,22 @@ internal sealed class GuestSession : IGuest, IDma
             throw new ArgumentOutOfRangeException(nameof(offset), $"0x{size:x} bytes from 0x{offset:x} are not whole pages inside bar{bar}");
         }
 
+        IReadOnlyList<Grant> taken;
+        long generation;
         lock (_gate)
         {
             MoveOn();
-            Release(_book.Revoke(bar, offset, size));
+            generation = _generation;
+            taken = _book.Revoke(bar, offset, size);
         }
+
+        // Only then they are free. A client that maps them lets go first, or is cut off.
+        if (taken.Count != 0 && _client.MapsGrants)
+        {
+            _client.Revoke(bar, offset, size, (ulong)generation);
+        }
+
+        Release(taken);
     }
 
     bool IDma.Read(GuestAddress address, Span<byte> destination) =>
@@ -193,6 +204,41 @@ internal sealed class GuestSession : IGuest, IDma
 
         Refuse(bar, offset, "writes to");
         return size;
+    }
+
+    /// <summary>A client that maps pages touched one.</summary>
+    public ServedGrant Touch(BarDescription bar, ulong offset, bool isWrite)
+    {
+        for (int faults = 0; faults < MostFaults; faults++)
+        {
+            ulong generation;
+            lock (_gate)
+            {
+                generation = (ulong)_generation;
+                if (_book.Find(bar.Index, offset) is { } grant && (!isWrite || grant.Protection == GrantProtection.ReadWrite))
+                {
+                    return new ServedGrant(
+                        FaultAnswerKind.Grant, grant.Offset, grant.Size, grant.Source.File, grant.SourceOffset,
+                        grant.Protection == GrantProtection.ReadWrite, generation);
+                }
+
+                BeginFault();
+            }
+
+            FaultAnswer answer = Ask(new Fault(bar.Index, offset, isWrite));
+            if (answer is FaultAnswer.TrapAnswer)
+            {
+                return new ServedGrant(FaultAnswerKind.Trap, offset, 0, null, 0, false, generation);
+            }
+
+            if (answer is FaultAnswer.RefuseAnswer)
+            {
+                break;
+            }
+        }
+
+        Refuse(bar, offset, isWrite ? "writes to" : "reads");
+        return new ServedGrant(FaultAnswerKind.Refused, offset, 0, null, 0, false, 0);
     }
 
     /// <summary>Takes all grants back, for a reset.</summary>

@@ -9,7 +9,7 @@ namespace Aperture.Mediation;
 /// A place for a guest, served in VFIO's terms: the function that a mediator describes, and a session at it for whoever is connected. A guest that comes
 /// finds the function as after a reset.
 /// </summary>
-internal sealed class MediatedDevice : IServedDevice, IInterruptLine
+internal sealed class MediatedDevice : IFaultingDevice, IInterruptLine
 {
     private readonly IMediator _mediator;
     private readonly string _name;
@@ -152,6 +152,24 @@ internal sealed class MediatedDevice : IServedDevice, IInterruptLine
         catch (Exception e)
         {
             throw Failure($"when region {region} was written at 0x{offset:x}", e);
+        }
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<VfioArea> FaultingAreas(int region) => !_description.TrustsClient || _description.Find(region) is not { } bar
+        ? []
+        : [.. bar.Parts.Where(static p => p.Kind == BarPartKind.Mediated).Select(static p => new VfioArea(p.Offset, p.Size))];
+
+    /// <inheritdoc/>
+    public ServedGrant Fault(int region, ulong offset, bool isWrite)
+    {
+        try
+        {
+            return _guest!.Touch(_description.Find(region)!, offset, isWrite);
+        }
+        catch (Exception e)
+        {
+            throw Failure($"when {BarKinds.BarName(region)} was touched at 0x{offset:x}", e);
         }
     }
 

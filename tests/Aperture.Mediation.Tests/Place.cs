@@ -3,6 +3,7 @@ using Aperture.Linux;
 using Aperture.Mediation.Mediators;
 using Aperture.Memory;
 using Aperture.VfioUser.Client;
+using Aperture.VfioUser.Server;
 
 namespace Aperture.Mediation.Tests;
 
@@ -11,9 +12,9 @@ internal sealed class Place : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
 
-    public Place(IMediator mediator, int guests = 1)
+    public Place(IMediator mediator, int guests = 1, ServerLimits? limits = null)
     {
-        Host = new MediationHost(mediator, Reports);
+        Host = new MediationHost(mediator, Reports, limits);
         Paths = [.. Enumerable.Range(0, guests).Select(i => _folder.In($"{i}.sock"))];
         foreach (string path in Paths)
         {

@@ -134,6 +134,8 @@ public sealed class AssignedTests : IDisposable
         {
         }
 
+        public void ThreadFailed(AssignedFunction function, Exception fault) => Assert.Fail(fault.Message);
+
         public void InterruptsFailed(AssignedFunction function, int index, int errno) => Assert.Fail($"interrupts {index} failed: {Errno.Name(errno)}");
     }
 }

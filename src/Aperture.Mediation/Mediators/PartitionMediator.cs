@@ -29,6 +29,7 @@ public sealed class PartitionMediator : IMediator
 
     private readonly RamBlock _memory;
     private readonly int _pages;
+    private readonly bool _trust;
 
     // Under the gate, which is not held while a guest is asked to let go.
     private readonly object _gate = new();
@@ -41,8 +42,9 @@ public sealed class PartitionMediator : IMediator
     /// <param name="bytes">Bytes of it, a multiple of the page.</param>
     /// <param name="page">Bytes of a page: a power of two from 4 KiB to 1 GiB.</param>
     /// <param name="window">Bytes of each guest's window, a power of two; null: as much as there is memory.</param>
+    /// <param name="trust">Monitors may map what their guests are granted: they get the descriptor of all the memory then.</param>
     /// <exception cref="ApertureException">Other sizes, or the host has not the memory.</exception>
-    public PartitionMediator(ulong bytes, ulong page = GrantBook.Page, ulong? window = null)
+    public PartitionMediator(ulong bytes, ulong page = GrantBook.Page, ulong? window = null, bool trust = false)
     {
         if (!ulong.IsPow2(page) || page is < GrantBook.Page or > LargestPage)
         {
@@ -63,7 +65,7 @@ public sealed class PartitionMediator : IMediator
                 + $"to {MostPages} pages");
         }
 
-        Page = page;
+        (Page, _trust) = (page, trust);
         _pages = (int)pages;
         _memory = RamBlock.Create("partition", bytes, shared: true);
         for (int i = _pages - 1; i >= 0; i--)
@@ -103,6 +105,7 @@ public sealed class PartitionMediator : IMediator
     {
         Msix = new MsixDescription(1, 0, MsixTable, MsixPending),
         HasIntx = false,
+        TrustsClient = _trust,
     };
 
     /// <inheritdoc/>
