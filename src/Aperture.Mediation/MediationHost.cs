@@ -14,6 +14,9 @@ public sealed class MediationHost : IDisposable
     private readonly ServerLimits? _limits;
     private readonly Lock _gate = new();
     private readonly List<(VfioUserServer Server, MediatedDevice Device)> _places = [];
+
+    // Held while the servers end: a second caller returns when the sockets are gone too.
+    private readonly Lock _ending = new();
     private bool _stopping;
 
     /// <summary>Serves nobody yet.</summary>
@@ -69,7 +72,7 @@ public sealed class MediationHost : IDisposable
         }
     }
 
-    /// <summary>Ends all sessions and takes the sockets away. From any thread.</summary>
+    /// <summary>Ends all sessions and takes the sockets away. From any thread but a session's.</summary>
     public void Stop()
     {
         VfioUserServer[] servers;
@@ -79,9 +82,12 @@ public sealed class MediationHost : IDisposable
             servers = [.. _places.Select(static p => p.Server)];
         }
 
-        foreach (VfioUserServer server in servers)
+        lock (_ending)
         {
-            server.Dispose();
+            foreach (VfioUserServer server in servers)
+            {
+                server.Dispose();
+            }
         }
     }
 

@@ -131,7 +131,7 @@ public class MappingTests
     [Fact]
     public void A_client_that_does_not_let_go_in_time_is_cut_off_and_the_other_has_its_page()
     {
-        using Place place = new(new PartitionMediator(8 * Page, trust: true), 2, new ServerLimits { PatienceMilliseconds = 200 });
+        using Place place = new(new PartitionMediator(8 * Page, trust: true), 2, new ServerLimits { PatienceMilliseconds = 2000 });
         using ManualResetEventSlim never = new();
         using MappedGuest one = new(place, 0);
         using MappedGuest other = new(place, 1);
