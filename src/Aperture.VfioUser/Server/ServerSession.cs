@@ -49,12 +49,21 @@ internal sealed class ServerSession : IDeviceClient, IDisposable
             && twin.TryExchange(VfioUserCommand.Revoke, request, default, reply, out int length) == 0
             && RevokeMessage.TryRead(reply[..length], out RevokeMessage acknowledged)
             && acknowledged == message;
-        if (!done)
+        if (done)
         {
-            Stop();
+            return true;
         }
 
-        return done;
+        lock (_sending)
+        {
+            // The client may be gone by itself by now, and the connection closed.
+            if (!_socket.Socket.IsClosed)
+            {
+                Stop();
+            }
+        }
+
+        return false;
     }
 
     /// <inheritdoc/>
