@@ -136,6 +136,40 @@ public class WireTests
         Assert.Equal(0u, seen);
     }
 
+    [Fact]
+    public void A_client_that_goes_while_it_is_asked_to_let_go_does_no_harm_to_who_asks()
+    {
+        FakeMediator mediator = new();
+        IGuest? known = null;
+        mediator.Description = mediator.Description with { TrustsClient = true };
+        mediator.OnFault = (guest, _) =>
+        {
+            known = guest;
+            return FaultAnswer.Give(mediator.Identity(0, GrantBook.Page));
+        };
+        using Place place = new(mediator);
+        const string Wish = """{"capabilities":{"twin_socket":{"supported":true},"aperture_faults":{"version":1}}}""";
+        const string Answer = """{"capabilities":{"twin_socket":{"supported":true,"fd_index":0},"aperture_faults":{"version":1}}}""";
+        Exception? thrown = null;
+        for (int i = 1; i <= 200; i++)
+        {
+            using SafeFileDescriptor socket = Connect(place.Paths[0]);
+            Send(socket, $"0100 0100 {Size(Wish)} 00000000 00000000 0000 0100 {Hex(Wish)} 00");
+            using SafeFileDescriptor twin = Assert.Single(Hears(socket, $"0100 0100 {Size(Answer)} 01000000 00000000 0000 0100 {Hex(Answer)} 00"));
+            Send(socket, "0600 0141 30000000 00000000 00000000  02000000 00000000 0000000000000000 0000000000000000 0000000000000000");
+            Hears(socket, "0600 0141 50000000 01000000 00000000").ForEach(static d => d.Dispose());
+            Thread takes = new(() => thrown ??= Record.Exception(() => known!.Revoke(2, 0, GrantBook.Page)));
+            takes.Start();
+            Hears(twin, "0000 0241");
+            socket.Dispose();
+            Assert.True(takes.Join(20_000));
+            place.Reports.Await("mediation.ended", i);
+        }
+
+        Assert.Null(thrown);
+        Assert.Equal(0, place.Host.Ledger.Count);
+    }
+
     private static string Hex(string text) => Convert.ToHexString(System.Text.Encoding.UTF8.GetBytes(text));
 
     private static string Size(string json) => Convert.ToHexString(BitConverter.GetBytes(16 + 4 + json.Length + 1));
