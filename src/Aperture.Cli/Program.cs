@@ -12,8 +12,8 @@ internal static class Program
 
     private static readonly Verb[] Verbs =
     [
-        RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, MapVerb.Verb, ControlVerbs.Attach, ControlVerbs.Detach, DemoVerb.Verb, LabRunVerb.Verb,
-        CompletionVerb.Of(() => Verbs!),
+        RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, MapVerb.Verb, ControlVerbs.Attach, ControlVerbs.Detach, MediateVerb.Verb,
+        DemoVerb.Verb, LabRunVerb.Verb, CompletionVerb.Of(() => Verbs!),
     ];
 
     /// <summary>Where the program prints.</summary>

@@ -17,6 +17,42 @@ public sealed record ClientOptions
 
     /// <summary>Ask for a socket of its own for the server's commands.</summary>
     public bool TwinSocket { get; init; } = true;
+
+    /// <summary>Who has what the server grants page by page (docs/vfio-user.md); null: the client reaches such pages by messages.</summary>
+    public IGrantHolder? Grants { get; init; }
+}
+
+/// <summary>
+/// Holds pages that a server granted. Called under one lock, which is also held while a grant is put in place: on any thread, and no fault is asked within.
+/// </summary>
+public interface IGrantHolder
+{
+    /// <summary>
+    /// Pages of a region are taken back: when this returns, nothing reaches what was granted of them any more. They may never have been granted.
+    /// </summary>
+    void Revoked(int region, ulong offset, ulong size);
+}
+
+/// <summary>Pages that a server grants.</summary>
+/// <param name="Region">The region.</param>
+/// <param name="Offset">Of the first page in it.</param>
+/// <param name="Size">Bytes.</param>
+/// <param name="File">What they are mapped from; open until the device is disposed.</param>
+/// <param name="FileOffset">Of the first page in the file.</param>
+/// <param name="IsWritable">They may be written.</param>
+public sealed record GrantedPages(int Region, ulong Offset, ulong Size, SafeFileDescriptor File, ulong FileOffset, bool IsWritable);
+
+/// <summary>What came of a touch of a page.</summary>
+public enum TouchOutcome
+{
+    /// <summary>The page is in place.</summary>
+    Granted,
+
+    /// <summary>The access is to be made by a message.</summary>
+    Trap,
+
+    /// <summary>It reads all-ones and loses what it writes; also when the server is dead or answers nonsense.</summary>
+    Refused,
 }
 
 /// <summary>Finds the file behind memory of this process, so that another process can map it too.</summary>

@@ -21,6 +21,7 @@ internal sealed class ServerConnection : IDisposable
     private readonly EventFd _wake = new();
     private readonly Thread? _thread;
     private readonly MessageSocket? _twin;
+    private readonly ClientGrants? _grants;
     private ushort _nextId;
     private bool _isExchanging;
 
@@ -36,6 +37,7 @@ internal sealed class ServerConnection : IDisposable
     {
         (_socket, _options, _name, _events) = (socket, options, name, events);
         Memory = new ExportedMemory(memory, (int)VersionCapabilities.DefaultTransfer);
+        _grants = options.Grants is { } holder ? new ClientGrants(holder) : null;
         try
         {
             _twin = Greet();
@@ -54,6 +56,9 @@ internal sealed class ServerConnection : IDisposable
 
     /// <summary>What the server has of the guest's memory.</summary>
     public ExportedMemory Memory { get; }
+
+    /// <summary>What the server granted; null when it does not know the extension, or was not asked for it.</summary>
+    public ClientGrants? Grants => Server.Faults is > 0 ? _grants : null;
 
     /// <summary>What the server supports.</summary>
     public VersionCapabilities Server { get; private set; } = new();
@@ -175,6 +180,7 @@ internal sealed class ServerConnection : IDisposable
             _socket.Dispose();
         }
 
+        _grants?.Dispose();
         _wake.Dispose();
     }
 
@@ -189,6 +195,7 @@ internal sealed class ServerConnection : IDisposable
             MaxDmaMaps = VersionCapabilities.DefaultDmaMaps,
             PageSizes = VersionCapabilities.DefaultPageSizes,
             TwinSocket = _options.TwinSocket ? new TwinSocketCapability(true, null) : null,
+            Faults = _options is { TwinSocket: true, Grants: not null } ? 1u : null,
         });
         ReadOnlySpan<byte> payload;
         VersionMessage answer;
@@ -365,7 +372,8 @@ internal sealed class ServerConnection : IDisposable
         Received received = twin.Receive(out MessageHeader header, out ReadOnlySpan<byte> payload);
         if (received == Received.Message && header.IsCommand)
         {
-            if (!Memory.Answer(twin, header, payload))
+            bool revokes = header.Command == VfioUserCommand.Revoke && Grants is not null;
+            if (!(revokes ? Grants!.Answer(twin, header, payload) : Memory.Answer(twin, header, payload)))
             {
                 Die(Errno.EPIPE, "does not take answers any more");
             }

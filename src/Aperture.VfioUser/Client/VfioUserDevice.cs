@@ -18,10 +18,12 @@ public sealed class VfioUserDevice : IVfioDevice
     private const uint MostIrqs = 16;
     private const uint MostVectors = 4096;
     private const uint MostRegionInfo = 64 << 10;
+    private const ulong ExtensionPage = 4096;
 
     private readonly ServerConnection _connection;
     private readonly ClientOptions _options;
     private readonly RegionFile[] _files;
+    private readonly List<VfioArea>[] _faulting;
     private readonly bool _posts;
 
     private VfioUserDevice(ServerConnection connection, string name, ClientOptions options, ISharedMemory? shared)
@@ -31,6 +33,7 @@ public sealed class VfioUserDevice : IVfioDevice
         CanReset = info.Flags.HasFlag(DeviceFlags.Reset);
         _files = new RegionFile[Math.Max(Math.Min(info.Regions, MostRegions), (uint)VfioRegionIndex.Vga + 1)];
         Array.Fill(_files, RegionFile.None);
+        _faulting = [.. _files.Select(static _ => new List<VfioArea>())];
         try
         {
             Regions = [.. Enumerable.Range(0, _files.Length).Select(index => AskRegion(index, index < info.Regions))];
@@ -58,6 +61,9 @@ public sealed class VfioUserDevice : IVfioDevice
     public bool CanReset { get; }
 
     /// <summary>No bus is shared with another device.</summary>
+    public bool IsResetAlong => false;
+
+    /// <inheritdoc/>
     public bool IsResetAlong => false;
 
     /// <inheritdoc/>
@@ -172,6 +178,62 @@ public sealed class VfioUserDevice : IVfioDevice
         return errno == 0
             ? RamBlock.Foreign($"{Name} region {region}", host, area.Size, new Unmapper(host, area.Size))
             : throw Failure($"{ByteSize.Format(area.Size)} of {Name} region {region} cannot be mapped: {MemoryMap.Describe(errno)}");
+    }
+
+    /// <summary>The areas of a region where the first touch of a page is asked for (<see cref="Touch"/>); empty for a server without the extension.</summary>
+    public IReadOnlyList<VfioArea> FaultingAreas(int region) => _faulting[region];
+
+    /// <summary>
+    /// Asks for a page of a faulting area. What is granted is put in place by <paramref name="install"/>, under the lock that revocations take too; it may be
+    /// more than the page, and pages that are in place already are the same.
+    /// </summary>
+    public TouchOutcome Touch(int region, ulong offset, bool isWrite, Action<GrantedPages> install)
+    {
+        ArgumentNullException.ThrowIfNull(install);
+        if (_connection.Grants is not { } grants || !_faulting[region].Exists(a => offset >= a.Offset && offset - a.Offset < a.Size))
+        {
+            return TouchOutcome.Trap;
+        }
+
+        // An answer that a revocation overtook is asked for again; a server that never stops revoking refuses in effect.
+        const int MostFaults = 64;
+        for (int i = 0; i < MostFaults; i++)
+        {
+            FaultReply reply;
+            SafeFileDescriptor? file = null;
+            lock (_connection.Gate)
+            {
+                byte[] request = new byte[FaultRequest.Length];
+                new FaultRequest((uint)region, isWrite, offset & ~(ExtensionPage - 1), grants.Generation).Write(request);
+                int errno = _connection.Exchange(VfioUserCommand.Fault, request, default, default, out ReadOnlySpan<byte> payload);
+                if (errno != 0)
+                {
+                    return TouchOutcome.Refused;
+                }
+
+                using MessageDescriptors descriptors = _connection.TakeDescriptors();
+                if (!FaultReply.TryRead(payload, out reply) || reply.Region != (uint)region || descriptors.Count > 1)
+                {
+                    _connection.Nonsense("answered a fault with something else");
+                    return TouchOutcome.Refused;
+                }
+
+                file = descriptors.Count == 1 ? descriptors.Take(0) : null;
+            }
+
+            if (grants.Take(reply, file, offset, _faulting[region], install) is { } outcome)
+            {
+                return outcome == TouchOutcome.Refused && reply.Answer != 0 ? Nonsense() : outcome;
+            }
+        }
+
+        return TouchOutcome.Refused;
+
+        TouchOutcome Nonsense()
+        {
+            _connection.Nonsense("granted what cannot be");
+            return TouchOutcome.Refused;
+        }
     }
 
     /// <inheritdoc/>
@@ -375,6 +437,11 @@ public sealed class VfioUserDevice : IVfioDevice
         {
             areas = VfioArea.Cut(info.Size, sparse ?? [new VfioArea(0, info.Size)]);
             _files[info.Index] = new RegionFile(descriptors.Take(0), info.Offset);
+        }
+
+        if (whole && _connection.Grants is not null)
+        {
+            _faulting[info.Index] = VfioArea.Cut(info.Size, FaultAreas.Read(info, reply));
         }
 
         return new VfioRegion(

@@ -55,6 +55,12 @@ internal enum VfioUserCommand : ushort
 
     /// <summary>VFIO_USER_MIG_DATA_WRITE.</summary>
     MigrationDataWrite = 18,
+
+    /// <summary>Of the extension in docs/vfio-user.md: a page was touched, from client to server.</summary>
+    Fault = 0x4101,
+
+    /// <summary>Of the same extension: pages are taken back, from server to client.</summary>
+    Revoke = 0x4102,
 }
 
 /// <summary>The flags of a message (vfio-user protocol, "Header"). The low four bits are its type.</summary>

@@ -37,6 +37,9 @@ internal sealed record VersionCapabilities
     /// <summary>write_multiple: the sender knows VFIO_USER_REGION_WRITE_MULTI.</summary>
     public bool? WriteMultiple { get; init; }
 
+    /// <summary>aperture_faults, version: the sender knows the extension for mediated pages (docs/vfio-user.md).</summary>
+    public uint? Faults { get; init; }
+
     /// <summary>
     /// Reads what is between the fixed part and the NUL. Names that nobody here knows are passed over; a name that is known with a value of another kind makes
     /// it no capabilities.
@@ -91,6 +94,13 @@ internal sealed record VersionCapabilities
         if (WriteMultiple is { } multiple)
         {
             json.WriteBoolean("write_multiple"u8, multiple);
+        }
+
+        if (Faults is { } version)
+        {
+            json.WriteStartObject("aperture_faults"u8);
+            json.WriteNumber("version"u8, version);
+            json.WriteEndObject();
         }
 
         json.WriteEndObject();
@@ -155,7 +165,42 @@ internal sealed record VersionCapabilities
             return TryTwinSocket(ref reader, out TwinSocketCapability twin) && Set(ref read, read with { TwinSocket = twin });
         }
 
+        if (reader.ValueTextEquals("aperture_faults"u8))
+        {
+            return TryFaults(ref reader, out uint? value) && Set(ref read, read with { Faults = value });
+        }
+
         return reader.Read() && reader.TrySkip();
+    }
+
+    private static bool TryFaults(ref Utf8JsonReader reader, out uint? version)
+    {
+        version = null;
+        if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+        {
+            return false;
+        }
+
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (!reader.ValueTextEquals("version"u8))
+            {
+                if (!reader.Read() || !reader.TrySkip())
+                {
+                    return false;
+                }
+            }
+            else if (TryNumber(ref reader, uint.MaxValue, out ulong value))
+            {
+                version = (uint)value;
+            }
+            else
+            {
+                return false;
+            }
+        }
+
+        return reader.TokenType == JsonTokenType.EndObject;
     }
 
     private static bool Set(ref VersionCapabilities read, VersionCapabilities next)

@@ -11,7 +11,7 @@ namespace Aperture.VfioUser.Server;
 /// The commands of a client, carried out on a device. Each answers with 0 and leaves its reply's payload here, or with an errno. Nothing that a message says
 /// is believed: what does not fit is EINVAL.
 /// </summary>
-internal sealed class DeviceCommands(IServedDevice device, IrqTable irqs, DmaTable memory, int mostData)
+internal sealed class DeviceCommands(IServedDevice device, IrqTable irqs, DmaTable memory, int mostData, bool faults = false)
 {
     private const ulong Page = 4096;
     private const int FirstReply = 256;
@@ -20,6 +20,9 @@ internal sealed class DeviceCommands(IServedDevice device, IrqTable irqs, DmaTab
     private byte[] _reply = new byte[FirstReply];
     private int _length;
     private SafeFileDescriptor? _descriptor;
+
+    // The numbers of the memory objects that the client was given.
+    private readonly Dictionary<SafeFileDescriptor, ulong> _sources = [];
 
     // What a device is given of a message: while it runs, other messages may come.
     private byte[] _data = new byte[FirstReply];
@@ -43,6 +46,8 @@ internal sealed class DeviceCommands(IServedDevice device, IrqTable irqs, DmaTab
             VfioUserCommand.DeviceReset => !device.CanReset ? Errno.EOPNOTSUPP : payload.IsEmpty ? device.Reset() : Errno.EINVAL,
             VfioUserCommand.DeviceFeature => DeviceFeature.TryRead(payload, out _) ? Errno.ENOTTY : Errno.EINVAL,
             VfioUserCommand.DeviceGetRegionIoFds or VfioUserCommand.MigrationDataRead or VfioUserCommand.MigrationDataWrite => Errno.EOPNOTSUPP,
+
+            VfioUserCommand.Fault when faults => Fault(payload),
 
             // Not twice; and these the client answers.
             VfioUserCommand.Version or VfioUserCommand.DmaRead or VfioUserCommand.DmaWrite => Errno.EINVAL,
@@ -220,7 +225,9 @@ internal sealed class DeviceCommands(IServedDevice device, IrqTable irqs, DmaTab
         ServedRegion region = device.Regions[(int)request.Index];
         bool mappable = region.Areas.Count != 0;
         bool whole = region.Areas is [{ Offset: 0 } only] && only.Size == region.Size;
-        int needed = mappable && !whole ? RegionInfo.LengthWith(region.Areas.Count) : RegionInfo.Length;
+        int sparse = mappable && !whole ? RegionInfo.LengthWith(region.Areas.Count) : RegionInfo.Length;
+        IReadOnlyList<VfioArea> faulting = faults ? ((IFaultingDevice)device).FaultingAreas((int)request.Index) : [];
+        int needed = faulting.Count == 0 ? sparse : sparse + FaultAreas.LengthOf(faulting.Count);
         bool fits = needed <= request.ArgumentSize;
         RegionFlags flags = (region.Readable ? RegionFlags.Read : 0) | (region.Writable ? RegionFlags.Write : 0) | (mappable ? RegionFlags.Map : 0)
             | (needed > RegionInfo.Length ? RegionFlags.Capabilities : 0);
@@ -229,12 +236,48 @@ internal sealed class DeviceCommands(IServedDevice device, IrqTable irqs, DmaTab
         uint capabilities = needed > RegionInfo.Length ? (uint)RegionInfo.Length : 0;
         Span<byte> reply = Reply(fits ? needed : RegionInfo.Length);
         new RegionInfo((uint)needed, flags, request.Index, capabilities, region.Size, region.FileOffset).Write(reply);
-        if (fits && capabilities != 0)
+        if (fits && sparse > RegionInfo.Length)
         {
             RegionInfo.WriteAreas(reply, region.Areas);
         }
 
+        if (fits && faulting.Count != 0)
+        {
+            FaultAreas.Write(reply, sparse, faulting);
+            if (sparse > RegionInfo.Length)
+            {
+                // The link of the capability before.
+                BinaryPrimitives.WriteUInt32LittleEndian(reply[(RegionInfo.Length + 4)..], (uint)sparse);
+            }
+        }
+
         _descriptor = mappable ? region.File : null;
+        return 0;
+    }
+
+    private int Fault(ReadOnlySpan<byte> payload)
+    {
+        if (!FaultRequest.TryRead(payload, out FaultRequest request) || request.Region >= (uint)device.Regions.Count || request.Offset % Page != 0
+            || !((IFaultingDevice)device).FaultingAreas((int)request.Region).Any(a => request.Offset >= a.Offset && request.Offset - a.Offset < a.Size))
+        {
+            return Errno.EINVAL;
+        }
+
+        ServedGrant grant = ((IFaultingDevice)device).Fault((int)request.Region, request.Offset, request.IsWrite);
+        FaultReply reply = new(request.Region, (uint)grant.Kind, grant.Offset, grant.Size, 0, grant.FileOffset, 0, grant.Generation);
+        if (grant.Kind == FaultAnswerKind.Grant)
+        {
+            if (!_sources.TryGetValue(grant.File!, out ulong source))
+            {
+                source = (ulong)_sources.Count + 1;
+                _sources.Add(grant.File!, source);
+                _descriptor = grant.File;
+            }
+
+            reply = reply with { Source = source, Protection = grant.IsWritable ? 3u : 1 };
+        }
+
+        reply.Write(Reply(FaultReply.Length));
         return 0;
     }
 

@@ -79,6 +79,18 @@ public interface IDeviceClient
     /// </summary>
     IDma Memory { get; }
 
+    /// <summary>True when the client maps what <see cref="IFaultingDevice.Fault"/> grants, so that it has to be told of revocations.</summary>
+    bool MapsGrants { get; }
+
+    /// <summary>
+    /// Takes pages of a faulting area back: when it returns, the client reaches them no more, and puts no answer with a smaller generation there. A client that
+    /// does not acknowledge that in time is cut off, which is the answer false. Waits for that client; not under a lock that a fault of another needs.
+    /// </summary>
+    bool Revoke(int region, ulong offset, ulong size, ulong generation);
+
+    /// <summary>True when the client has tied a vector of this kind of interrupt.</summary>
+    bool IsEnabled(int index);
+
     /// <summary>Raises an interrupt of a kind that has edges (MSI, MSI-X, error, request); false when the client has not enabled the vector.</summary>
     bool Signal(int index, int vector);
 

@@ -87,6 +87,15 @@ internal sealed class IrqTable : IDisposable
         }
     }
 
+    /// <summary>True when something is tied to a vector of this kind.</summary>
+    public bool IsEnabled(int index)
+    {
+        lock (_gate)
+        {
+            return (uint)index < (uint)_triggers.Length && Array.Exists(_triggers[index], static t => t is not null);
+        }
+    }
+
     /// <summary>Signals a vector; false when nothing is tied to it.</summary>
     public bool Signal(int index, int vector)
     {

@@ -36,7 +36,7 @@ internal sealed record Agreement(ushort Minor, uint ToServer, uint ToClient, uin
     /// What a server with these limits makes of a proposal, and its reply; null when it cannot. The reply names nothing that was not proposed, and nothing that
     /// is more.
     /// </summary>
-    public static Agreement? Make(VersionMessage proposal, ServerLimits limits, bool twin, out VersionMessage reply)
+    public static Agreement? Make(VersionMessage proposal, ServerLimits limits, bool twin, bool faults, out VersionMessage reply)
     {
         VersionCapabilities wish = proposal.Capabilities;
         uint toServer = Math.Min(limits.MaxTransfer, wish.MaxTransfer ?? VersionCapabilities.DefaultTransfer);
@@ -51,6 +51,7 @@ internal sealed record Agreement(ushort Minor, uint ToServer, uint ToClient, uin
             PageSizes = wish.PageSizes,
             WriteMultiple = wish.WriteMultiple is true ? true : null,
             TwinSocket = twin ? new TwinSocketCapability(true, 0) : null,
+            Faults = faults ? 1u : null,
         });
         return proposal.Major != VersionMessage.OurMajor || toServer < LeastTransfer ? null : new Agreement(
             minor,

@@ -20,6 +20,7 @@ internal sealed class ServerSession : IDeviceClient, IDisposable
     private DmaTable? _table;
     private TwinExchange? _twin;
     private ClientMemory? _memory;
+    private bool _faults;
 
     /// <summary>Takes over a connection.</summary>
     public ServerSession(SafeFileDescriptor connection, IServedDevice device, ServerLimits limits)
@@ -33,6 +34,40 @@ internal sealed class ServerSession : IDeviceClient, IDisposable
 
     /// <inheritdoc/>
     public IDma Memory => _memory ?? throw new InvalidOperationException("the client has not connected yet");
+
+    /// <inheritdoc/>
+    public bool MapsGrants => _faults;
+
+    /// <inheritdoc/>
+    public bool Revoke(int region, ulong offset, ulong size, ulong generation)
+    {
+        RevokeMessage message = new((uint)region, offset, size, generation);
+        Span<byte> request = stackalloc byte[RevokeMessage.Length];
+        Span<byte> reply = stackalloc byte[RevokeMessage.Length];
+        message.Write(request);
+        bool done = _twin is { } twin
+            && twin.TryExchange(VfioUserCommand.Revoke, request, default, reply, out int length) == 0
+            && RevokeMessage.TryRead(reply[..length], out RevokeMessage acknowledged)
+            && acknowledged == message;
+        if (done)
+        {
+            return true;
+        }
+
+        lock (_sending)
+        {
+            // The client may be gone by itself by now, and the connection closed.
+            if (!_socket.Socket.IsClosed)
+            {
+                Stop();
+            }
+        }
+
+        return false;
+    }
+
+    /// <inheritdoc/>
+    public bool IsEnabled(int index) => _irqs.IsEnabled(index);
 
     /// <inheritdoc/>
     public bool Signal(int index, int vector) => _irqs.Signal(index, vector);
@@ -54,7 +89,7 @@ internal sealed class ServerSession : IDeviceClient, IDisposable
 
         _table = new DmaTable((int)Math.Min(agreement.DmaMaps, int.MaxValue));
         _memory = new ClientMemory(_table, (IMessageExchange?)_twin ?? _main, (int)agreement.ToClient);
-        DeviceCommands commands = new(_device, _irqs, _table, (int)agreement.ToServer);
+        DeviceCommands commands = new(_device, _irqs, _table, (int)agreement.ToServer, _faults);
         try
         {
             _device.Connected(this);
@@ -110,7 +145,11 @@ internal sealed class ServerSession : IDeviceClient, IDisposable
         }
 
         bool twin = proposal.Capabilities is { TwinSocket.Supported: true, MaxDescriptors: null or > 0 };
-        if (Agreement.Make(proposal, _limits, twin, out VersionMessage reply) is not { } agreement)
+
+        // Over the one socket two sessions that revoke from each other would wait for each other.
+        _faults = twin && proposal.Capabilities.Faults is > 0 && _device is IFaultingDevice faulting
+            && Enumerable.Range(0, _device.Regions.Count).Any(region => faulting.FaultingAreas(region).Count != 0);
+        if (Agreement.Make(proposal, _limits, twin, _faults, out VersionMessage reply) is not { } agreement)
         {
             why = $"it speaks version {proposal.Major}.{proposal.Minor} of the protocol, with at most {proposal.Capabilities.MaxTransfer} bytes a message; "
                 + $"this server speaks 0.0 to 0.{VersionMessage.OurMinor}";

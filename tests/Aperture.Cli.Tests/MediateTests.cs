@@ -1,0 +1,99 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using Aperture.Linux;
+using Aperture.Linux.Net;
+
+namespace Aperture.Cli.Tests;
+
+/// <summary><c>aperture mediate</c>: the daemon's questions and its life.</summary>
+public sealed class MediateTests(Scratch scratch) : IClassFixture<Scratch>
+{
+    private const int Terminate = 15;
+    private const int Interrupt = 2;
+
+    [Theory]
+    [InlineData("mediate needs --mediator", "--socket-path", "x.sock")]
+    [InlineData("mediate serves nobody", "--mediator", "test")]
+    [InlineData("--socket-path needs a path", "--mediator", "test", "--socket-path", "")]
+    [InlineData("'part' is not a mediator", "--mediator", "part,size=1M", "--socket-path", "x.sock")]
+    [InlineData("partition,size=", "--mediator", "partition", "--socket-path", "x.sock")]
+    [InlineData("--fd 1 is not the number of an inherited descriptor", "--mediator", "test", "--fd", "1")]
+    [InlineData("--fd none is not the number", "--mediator", "test", "--fd", "none")]
+    [InlineData("--mediator is given twice", "--mediator", "test", "--mediator", "test", "--socket-path", "x.sock")]
+    public void A_question_that_is_wrong_is_told(string fault, params string[] arguments) =>
+        CommandLine.Run(["mediate", .. arguments]).IsOneSentence(2, fault);
+
+    [Fact]
+    public void A_place_that_cannot_be_listened_at_is_told_and_leaves_no_socket()
+    {
+        string good = scratch.Path("good.sock");
+        CommandLine.Run("mediate", "--mediator", "test", "--socket-path", good, "--socket-path", "/nowhere/x.sock").IsOneSentence(3, "/nowhere/x.sock");
+        Assert.False(File.Exists(good));
+        CommandLine.Run("mediate", "--mediator", "test", "--fd", "999").IsOneSentence(3, "descriptor 999");
+        string file = scratch.File("file", [1]);
+        CommandLine.Run("mediate", "--mediator", "test", "--socket-path", file).IsOneSentence(3, "somebody else uses");
+        Assert.True(File.Exists(file));
+    }
+
+    [Theory]
+    [InlineData(Terminate)]
+    [InlineData(Interrupt)]
+    public void It_ends_well_at_a_signal_and_takes_its_sockets_away(int signal)
+    {
+        string[] paths = [scratch.Path($"a{signal}.sock"), scratch.Path($"b{signal}.sock")];
+        using Process daemon = Start(paths);
+        using SafeFileDescriptor guest = Connect(paths[0]);
+        Assert.Equal(0, Kill(daemon.Id, signal));
+        Assert.True(daemon.WaitForExit(60_000));
+        Assert.Equal((0, ""), (daemon.ExitCode, daemon.StandardError.ReadToEnd()));
+        Assert.All(paths, static path => Assert.False(File.Exists(path)));
+    }
+
+    [Fact]
+    public void A_socket_that_somebody_serves_is_refused_and_one_that_was_left_is_replaced()
+    {
+        string path = scratch.Path("one.sock");
+        using Process first = Start(path);
+        Connect(path).Dispose();
+        CommandLine.Run("mediate", "--mediator", "test", "--socket-path", path).IsOneSentence(3, "somebody else uses", path);
+        first.Kill();
+        first.WaitForExit();
+        Assert.True(File.Exists(path));
+        using Process second = Start(path);
+        Connect(path).Dispose();
+        Assert.Equal(0, Kill(second.Id, Terminate));
+        Assert.True(second.WaitForExit(60_000));
+        Assert.Equal(0, second.ExitCode);
+        Assert.False(File.Exists(path));
+    }
+
+    [Fact]
+    public void Its_help_names_the_mediators()
+    {
+        string help = CommandLine.Run("mediate", "--help").Output;
+        Assert.All(["--socket-path", "--fd", "partition,size=SIZE", "test[,ram=1M]"], word => Assert.Contains(word, help, StringComparison.Ordinal));
+    }
+
+    private static Process Start(params string[] paths) => Process.Start(new ProcessStartInfo(
+        CommandLine.Program, ["mediate", "--mediator", "partition,size=1M", .. paths.SelectMany(static p => new[] { "--socket-path", p })])
+    {
+        RedirectStandardError = true,
+    })!;
+
+    // A connection at which the daemon answers: it is there, and has its signals in hand.
+    private static SafeFileDescriptor Connect(string path)
+    {
+        SafeFileDescriptor? socket = null;
+        Assert.True(SpinWait.SpinUntil(() => UnixSocket.TryConnect(path, out socket) == 0, 60_000), $"nobody listens at {path}");
+        byte[] version = [1, 0, 1, 0, 23, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, (byte)'{', (byte)'}', 0];
+        Assert.Equal(version.Length, SocketMessages.TrySend(socket!, version, default, []));
+        byte[] reply = new byte[16];
+        int got = SocketMessages.TryReceive(socket!, reply, 0, [], out _);
+        Assert.True(got == 16 && reply[8] == 1, string.Create(CultureInfo.InvariantCulture, $"{got}: {Convert.ToHexString(reply)}"));
+        return socket!;
+    }
+
+    [DllImport("libc", EntryPoint = "kill")]
+    private static extern int Kill(int process, int signal);
+}
