@@ -64,9 +64,6 @@ public sealed class VfioUserDevice : IVfioDevice
     public bool IsResetAlong => false;
 
     /// <inheritdoc/>
-    public bool IsResetAlong => false;
-
-    /// <inheritdoc/>
     public IReadOnlyList<VfioRegion> Regions { get; }
 
     /// <inheritdoc/>
