@@ -26,7 +26,8 @@ internal sealed partial class GuestReport
         string function = "";
         foreach (string line in lines)
         {
-            string text = line.TrimEnd('\r', ' ');
+            // The first line of a kernel may follow what UEFI did to the terminal.
+            string text = Terminal().Replace(line, "").TrimEnd('\r', ' ');
             if (text.StartsWith(Mark, StringComparison.Ordinal))
             {
                 section = report.TakeLine(text[Mark.Length..].Split(' '), section);
@@ -92,6 +93,9 @@ internal sealed partial class GuestReport
 
         return function;
     }
+
+    [GeneratedRegex(@"^(\e\[[=?]?[0-9;]*[A-Za-z])+")]
+    private static partial Regex Terminal();
 
     [GeneratedRegex(@"^\s+(Region (?<bar>[0-5]): (Memory|I/O ports)|Expansion ROM) at (?<address>[0-9a-f]+)")]
     private static partial Regex RegionLine();
