@@ -73,6 +73,6 @@ public sealed class BoardDescriptionTests
         Assert.All(windows.Zip(windows.Skip(1)), pair => Assert.True(pair.First.Last.Value + 1 < pair.Second.Start.Value));
     }
 
-    private static IReadOnlyList<AddressRange> Windows(TestBoard board) => 
+    private static IReadOnlyList<AddressRange> Windows(TestBoard board) =>
         BoardDescription.UnderFirmware(board.Config, board.Pc, board.Map, takesPlan: false).HostBridge.Memory64;
 }

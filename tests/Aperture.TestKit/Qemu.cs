@@ -44,7 +44,8 @@ public sealed class Qemu : IDisposable
         [
             "-M", "q35,memory-backend=m", "-accel", "qtest", "-nodefaults", "-display", "none", "-m", "64M", "-object", memory, "-qtest", $"unix:{control}",
             "-device", $$$"""{"driver":"vfio-user-pci","addr":"4.0","socket":{"type":"unix","path":"{{{server}}}"}}""",
-        ]) { RedirectStandardError = true })!;
+        ])
+        { RedirectStandardError = true })!;
         bool came = listener.Poll(TimeSpan.FromSeconds(30), SelectMode.SelectRead);
         if (!came || process.HasExited)
         {
