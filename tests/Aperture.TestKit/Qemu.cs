@@ -40,12 +40,13 @@ public sealed class Qemu : IDisposable
         listener.Bind(new UnixDomainSocketEndPoint(control));
         listener.Listen(1);
         string memory = sharedMemory ? "memory-backend-memfd,id=m,size=64M,share=on" : "memory-backend-ram,id=m,size=64M";
-        Process process = Process.Start(new ProcessStartInfo(Program!,
+        string device = $$$"""{"driver":"vfio-user-pci","addr":"4.0","socket":{"type":"unix","path":"{{{server}}}"}}""";
+        string[] arguments =
         [
             "-M", "q35,memory-backend=m", "-accel", "qtest", "-nodefaults", "-display", "none", "-m", "64M", "-object", memory, "-qtest", $"unix:{control}",
-            "-device", $$$"""{"driver":"vfio-user-pci","addr":"4.0","socket":{"type":"unix","path":"{{{server}}}"}}""",
-        ])
-        { RedirectStandardError = true })!;
+            "-device", device,
+        ];
+        Process process = Process.Start(new ProcessStartInfo(Program!, arguments) { RedirectStandardError = true })!;
         bool came = listener.Poll(TimeSpan.FromSeconds(30), SelectMode.SelectRead);
         if (!came || process.HasExited)
         {
