@@ -95,6 +95,18 @@ public sealed class HotplugTests : IDisposable
         Assert.True(Port.IsOccupied);
     }
 
+    // A comparison with the plan may come at any time: it would miss the device otherwise.
+    [Fact]
+    public void A_device_is_told_to_leave_while_it_is_still_on_the_board_and_to_be_gone_when_it_is_not()
+    {
+        List<string> told = [];
+        _hotplug.Leaving = f => told.Add($"{f.Name} leaves {f.Bus is not null}");
+        _hotplug.Removed = f => told.Add($"{f.Name} gone {f.Bus is null}");
+        _hotplug.Attach("test,id=nic1,port=rp0,bar0=mem32:1M:trap");
+        _ = _hotplug.Detach("nic1", surprise: true);
+        Assert.Equal(["nic1 leaves True", "nic1 gone True"], told);
+    }
+
     [Fact]
     public void A_device_that_was_there_at_start_leaves_too_and_a_reboot_does_without_it()
     {

@@ -58,7 +58,7 @@ internal sealed class Supervision : IDisposable
         Hotplug = new HotplugController(board, nodes, plan.Config, events)
         {
             Added = Promise,
-            Removed = gone => _promises = _promises.Without(gone.Name),
+            Leaving = gone => _promises = _promises.Without(gone.Name),
             Faulted = requests.Fail,
         };
         _boot = new BootWatch(clock, () => board.IsHandedOver ? _history.LastWrite : 0, () => Verify("boot"));

@@ -53,6 +53,9 @@ internal sealed class HotplugController : IConfigWriteSink
     /// <summary>Called after a function was taken out.</summary>
     public Action<PciFunction>? Removed { get; set; }
 
+    /// <summary>Told of each function that is about to leave the board, while it is still there: from then on nothing may be promised of it.</summary>
+    public Action<PciFunction>? Leaving { get; set; }
+
     /// <summary>Told one sentence when a removal that the guest let begin failed by a fault of this program; null: the process ends then.</summary>
     public Action<string>? Faulted { get; set; }
 
@@ -313,6 +316,11 @@ internal sealed class HotplugController : IConfigWriteSink
     private ApertureException? TakeOut(IReadOnlyList<PciFunction> functions, PcieSlotPort? port, bool orderly)
     {
         ApertureException? failure = null;
+        foreach (PciFunction function in functions)
+        {
+            Leaving?.Invoke(function);
+        }
+
         try
         {
             _board.Unplug(functions);
