@@ -113,9 +113,7 @@ internal sealed class BarAliases(Func<DecodeLimits> limits, IEventSink events)
 
     private void Report(string kind, Bar bar, GuestAddress address) => events.Write(kind, json =>
     {
-        json.WriteString("function", bar.Function.Name);
-        json.WriteString("bdf", bar.Function.Bdf.ToString());
-        json.WriteString("bar", bar.Name);
+        json.WriteBar(bar);
         json.WriteAddress("address", address);
         json.WriteNumber("size", bar.Size);
         json.WriteAddress("decoded", bar.DecodeAddress);

@@ -132,7 +132,7 @@ internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limit
         {
             events.Write(kind, json =>
             {
-                WriteBar(json, bar.Function, bar.Bar, bar.Range);
+                WriteBar(json, bar.Bar, bar.Range);
                 json.WriteString("region", pieces[0].Region.Name);
                 json.WriteString("backing", Backing(pieces));
             });
@@ -164,7 +164,7 @@ internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limit
 
             events.Write("bar.refused", json =>
             {
-                WriteBar(json, refused.Function, refused.Bar, refused.Range);
+                WriteBar(json, refused.Bar, refused.Range);
                 json.WriteString("reason", refused.Reason.ToString());
                 if (refused.Other is { } other)
                 {
@@ -178,11 +178,9 @@ internal sealed class BarMapper(PciHierarchy hierarchy, Func<DecodeLimits> limit
         }
     }
 
-    private static void WriteBar(Utf8JsonWriter json, PciFunction function, Bar bar, AddressRange? range)
+    private static void WriteBar(Utf8JsonWriter json, Bar bar, AddressRange? range)
     {
-        json.WriteString("function", function.Name);
-        json.WriteString("bdf", function.Bdf.ToString());
-        json.WriteString("bar", bar.Name);
+        json.WriteBar(bar);
         json.WriteString("kind", bar.Kind.Keyword());
         if (range is { } known)
         {

@@ -57,11 +57,11 @@ internal sealed class ConfigWriteEvents(IEventSink events)
     {
         if (Refuses(bar) && _moves.Written(bar, offset, size))
         {
-            WriteBar("bar.move_refused", function, bar);
+            WriteBar("bar.move_refused", bar);
         }
         else if ((change & (ConfigChange.BarProgrammed | ConfigChange.PinnedBarWrite)) != 0 && !(Refuses(bar) && (change & ConfigChange.PinnedBarWrite) != 0))
         {
-            WriteBar("bar.programmed", function, bar);
+            WriteBar("bar.programmed", bar);
         }
     }
 
@@ -71,7 +71,7 @@ internal sealed class ConfigWriteEvents(IEventSink events)
         {
             if (Refuses(bar) && _moves.Enabled(bar))
             {
-                WriteBar("bar.move_refused", function, bar);
+                WriteBar("bar.move_refused", bar);
             }
         }
     }
@@ -79,11 +79,9 @@ internal sealed class ConfigWriteEvents(IEventSink events)
     // A pinned BAR that follows the guest is not refused its move.
     private static bool Refuses(Bar bar) => bar.HeldPin is not null;
 
-    private void WriteBar(string kind, PciFunction function, Bar bar) => events.Write(kind, json =>
+    private void WriteBar(string kind, Bar bar) => events.Write(kind, json =>
     {
-        json.WriteString("function", function.Name);
-        json.WriteString("bdf", function.Bdf.ToString());
-        json.WriteString("bar", bar.Name);
+        json.WriteBar(bar);
         json.WriteAddress("address", bar.Programmed);
         if (kind == "bar.move_refused")
         {

@@ -299,9 +299,7 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         foreach (HandedBar bar in moved.Take(Most))
         {
             json.WriteStartObject();
-            json.WriteString("function", bar.Bar.Function.Name);
-            json.WriteString("bdf", bar.Bar.Function.Bdf.ToString());
-            json.WriteString("bar", bar.Bar.Name);
+            json.WriteBar(bar.Bar);
             json.WriteAddress("firmware", bar.Firmware);
             json.WriteAddress("address", bar.Address);
             json.WriteBoolean("pinned", bar.Bar.IsPinHeld);

@@ -75,9 +75,7 @@ public sealed class PinGuard(Func<DecodeMap> decode, IEventSink events, Action<s
 
     private void Report(DecodedBar bar, GuestAddress pin, GuestAddress old) => events.Write("pin.moved", json =>
     {
-        json.WriteString("function", bar.Function.Name);
-        json.WriteString("bdf", bar.Function.Bdf.ToString());
-        json.WriteString("bar", bar.Bar.Name);
+        json.WriteBar(bar.Bar);
         json.WriteAddress("pin", pin);
         json.WriteAddress("old", old);
         json.WriteAddress("new", bar.Range.Start);

@@ -148,7 +148,7 @@ public sealed class Bar
         }
     }
 
-    /// <summary>After the pin came into force, or went out of it, or the function came onto a bus where pins are not in force.</summary>
+    /// <summary>As <see cref="PciFunction.PinForceChanged"/>, of a BAR that has a pin.</summary>
     internal void PinForceChanged()
     {
         if (!IsPinHeld)

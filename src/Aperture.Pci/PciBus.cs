@@ -74,7 +74,7 @@ public sealed class PciBus
             function.DeviceFunction = deviceFunction;
             if (Hierarchy is { HoldsPins: false })
             {
-                function.UnassignPinned();
+                function.PinForceChanged();
             }
 
             function.OnPlaced();

@@ -315,8 +315,8 @@ public class PciFunction
         OnReset(kind);
     }
 
-    /// <summary>On a bus where pins are not in force: pinned BARs start unassigned like all others.</summary>
-    internal void UnassignPinned()
+    /// <summary>After pins came into force, or went out of it, or the function came onto a bus where they are not in force.</summary>
+    internal void PinForceChanged()
     {
         foreach (Bar bar in _bars)
         {

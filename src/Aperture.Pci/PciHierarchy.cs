@@ -189,11 +189,10 @@ public sealed class PciHierarchy
                 return;
             }
 
-            List<Bar> pinned = [.. Functions.SelectMany(f => f.Bars).Where(b => b.Pin is not null)];
             HoldsPins = held;
-            foreach (Bar bar in pinned)
+            foreach (PciFunction function in Functions)
             {
-                bar.PinForceChanged();
+                function.PinForceChanged();
             }
         }
     }

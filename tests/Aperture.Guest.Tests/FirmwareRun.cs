@@ -51,6 +51,10 @@ internal sealed class FirmwareRun
         return file;
     }
 
+    /// <summary>The options with which firmware starts Debian's kernel and the tests' user space, with <paramref name="commandLine"/>.</summary>
+    public static string[] Kernel(string commandLine) =>
+        ["--kernel", Prepared("guest-vmlinuz"), "--initramfs", Prepared("guest-initramfs.cpio.gz"), "--cmdline", commandLine];
+
     /// <summary>Runs with <paramref name="arguments"/> until the serial port or the screen says <paramref name="last"/>, which it must.</summary>
     public static async Task<FirmwareRun> UntilAsync(string last, params string[] arguments)
     {

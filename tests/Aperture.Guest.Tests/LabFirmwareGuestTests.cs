@@ -23,9 +23,7 @@ public sealed class LabFirmwareGuestTests
     public async Task SeaBIOS_starts_the_kernel_of_the_command_line_through_its_option_ROM()
     {
         FirmwareRun run = await FirmwareRun.UntilAsync(
-            "APERTURE done", "--firmware", FirmwareRun.SeaBios, "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs",
-            FirmwareRun.Prepared("guest-initramfs.cpio.gz"),
-            "--cmdline", KernelOptions, "--memory", "256M");
+            "APERTURE done", ["--firmware", FirmwareRun.SeaBios, .. FirmwareRun.Kernel(KernelOptions), "--memory", "256M"]);
         Assert.Contains("APERTURE up ", run.Serial, StringComparison.Ordinal);
     }
 
@@ -69,11 +67,7 @@ public sealed class LabFirmwareGuestTests
     public async Task Pinned_BARs_on_the_root_bus_and_behind_a_port_follow_SeaBIOS_and_are_the_plan_s_for_Linux() =>
         PinnedMachine.AssertPinsTakenOver(await FirmwareRun.UntilAsync(
         "APERTURE done",
-        [
-            "--firmware", FirmwareRun.SeaBios, "--memory", "512M", .. PinnedMachine.Options,
-            "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"), "--cmdline",
-            PinnedMachine.KernelOptions,
-        ]));
+        ["--firmware", FirmwareRun.SeaBios, "--memory", "512M", .. PinnedMachine.Options, .. FirmwareRun.Kernel(PinnedMachine.KernelOptions)]));
 
     [Fact]
     public async Task Debians_installer_reaches_its_first_dialog()

@@ -28,14 +28,11 @@ public sealed class LabHandoverTests
     [Fact]
     public async Task A_pinned_64_GiB_BAR_is_in_64_bit_OVMF_s_window_first_and_at_its_pin_for_Linux()
     {
-        OvmfImage ovmf = OvmfImage.Find(OvmfImage.For64Bit);
-        FirmwareRun run = await FirmwareRun.UntilAsync(
+        FirmwareRun run = await OvmfImage.Find(OvmfImage.For64Bit).BootAsync(
             "APERTURE done",
             [
-                "--firmware", $"{ovmf.Code},vars={ovmf.Variables},snapshot=on", "--phys-bits", "46", "--memory", "512M",
-                "--device", "test,id=big,addr=05.0,bar0=mem32:1M:trap,bar2=mem64p:64G:trap,bars=bar2@0x1000000000",
-                "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"),
-                "--cmdline", PinnedMachine.KernelOptions,
+                "--phys-bits", "46", "--device", "test,id=big,addr=05.0,bar0=mem32:1M:trap,bar2=mem64p:64G:trap,bars=bar2@0x1000000000",
+                .. FirmwareRun.Kernel(PinnedMachine.KernelOptions),
             ]);
         JsonElement bar = Assert.Single(
             Assert.Single(run.EventsOf("handover")).GetProperty("bars").EnumerateArray(),
@@ -59,8 +56,7 @@ public sealed class LabHandoverTests
             "APERTURE done",
             [
                 "--firmware", FirmwareRun.SeaBios, "--memory", "512M", "--device", "test,id=a,addr=05.0,bar0=mem32:1M:trap,bars=bar0@0xd8000000",
-                "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"),
-                "--cmdline", PinnedMachine.KernelOptions + " acpi=off",
+                .. FirmwareRun.Kernel(PinnedMachine.KernelOptions + " acpi=off"),
             ]);
         Assert.Empty(run.EventsOf("handover"));
         string seen = Assert.Single(run.Lines("bar"), b => b[1] == "0000:00:05.0" && b[2] == "0")[3];

@@ -132,8 +132,7 @@ public sealed class LabOvmfTests
 
     private static Task<FirmwareRun> LinuxAsync(string build, params string[] arguments) => OvmfImage.Find(build).BootAsync(
         "APERTURE done",
-        [.. arguments, "--kernel", FirmwareRun.Prepared("guest-vmlinuz"), "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"), "--cmdline",
-            PinnedMachine.KernelOptions]);
+        [.. arguments, .. FirmwareRun.Kernel(PinnedMachine.KernelOptions)]);
 
     private static string? Text(JsonElement e, string name) => e.GetProperty(name).GetString();
 }

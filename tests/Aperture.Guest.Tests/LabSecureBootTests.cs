@@ -48,8 +48,7 @@ public sealed class LabSecureBootTests
     public async Task Linux_runs_under_it()
     {
         FirmwareRun run = await Image("OVMF_VARS_4M.fd").BootAsync(
-            "APERTURE done", "--device", "test,id=t0,addr=05.0,bar0=mem32:1M:trap", "--kernel", FirmwareRun.Prepared("guest-vmlinuz"),
-            "--initramfs", FirmwareRun.Prepared("guest-initramfs.cpio.gz"), "--cmdline", PinnedMachine.KernelOptions);
+            "APERTURE done", ["--device", "test,id=t0,addr=05.0,bar0=mem32:1M:trap", .. FirmwareRun.Kernel(PinnedMachine.KernelOptions)]);
         Assert.Contains(run.Lines("bar"), b => b[1] == "0000:00:05.0");
 
         // RAM that only the mode sees is missed by nobody once the operating system has the machine.
