@@ -13,17 +13,9 @@ public class FirmwareAddressBitsTests
 {
     private static int? Most(ushort? machine, int host, params string[] devices)
     {
-        string file = Path.GetTempFileName();
-        try
-        {
-            File.WriteAllBytes(file, machine is { } type ? UefiImage.Of(type, terse: true) : new byte[0x4000]);
-            Setting[] settings = [new("--firmware", file), .. devices.Select(d => new Setting("--device", d))];
-            return FirmwareAddressBits.Most(ConfigReader.Read(settings, boots: false), host);
-        }
-        finally
-        {
-            File.Delete(file);
-        }
+        using TemporaryFile file = new(machine is { } type ? UefiImage.Of(type, terse: true) : new byte[0x4000]);
+        Setting[] settings = [new("--firmware", file.Path), .. devices.Select(d => new Setting("--device", d))];
+        return FirmwareAddressBits.Most(ConfigReader.Read(settings, boots: false), host);
     }
 
     [Theory]
@@ -34,6 +26,10 @@ public class FirmwareAddressBitsTests
     [InlineData(40, null, "test,id=a,bar2=mem64p:64G:ram")]
     public void Firmware_that_maps_in_small_pages_gets_as_few_bits_as_plan_and_window_need(int host, int? bits, string device) =>
         Assert.Equal(bits, Most(SecurityCore.Ia32, host, device));
+
+    [Fact]
+    public void What_is_no_image_is_left_to_who_loads_it_however_much_it_has_to_read() =>
+        Assert.Null(FirmwareAddressBits.Most(ConfigReader.Read([new("--firmware", "/dev/zero")], boots: false), 48));
 
     [Fact]
     public void Other_firmware_and_what_the_user_says_stay_as_they_are()

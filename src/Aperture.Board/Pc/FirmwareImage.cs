@@ -25,7 +25,9 @@ public static class FirmwareImage
     /// <summary>Where the block goes.</summary>
     internal static GuestAddress Address(RamBlock block) => GuestRam.HighBase - block.Size;
 
-    private static byte[] Read(string path)
+    /// <summary>The bytes of <paramref name="path"/>, as they are.</summary>
+    /// <exception cref="ApertureException">As <see cref="Load"/>.</exception>
+    public static byte[] Read(string path)
     {
         try
         {

@@ -1,3 +1,4 @@
+using Aperture.Board.Pc;
 using Aperture.Configuration;
 using Aperture.Firmware.Uefi;
 using Aperture.Host.Model;
@@ -48,14 +49,14 @@ public static class FirmwareAddressBits
         return null;
     }
 
-    // A file that cannot be read is told of where it is loaded.
+    // A file that is no image, or cannot be read, is told of where it is loaded.
     private static bool MapsInSmallPages(string? path)
     {
         try
         {
-            return path is not null && SecurityCore.MachineOf(File.ReadAllBytes(path)) == SecurityCore.Ia32;
+            return path is not null && SecurityCore.MachineOf(FirmwareImage.Read(path)) == SecurityCore.Ia32;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (ApertureException)
         {
             return false;
         }
