@@ -81,7 +81,8 @@ internal static class MachineAssembly
         clock = new GuardedClock(clock, requests.Fail);
         DeviceReturn returns = new(events);
         AssignedNotices notices = new(events, returns.Begin, requests.Fail);
-        HostDevices devices = parts.Own(new HostDevices(config.Vfio, plan.Topology.Assigned, vm, notices, events));
+        PassedDescriptors passed = new();
+        HostDevices devices = parts.Own(new HostDevices(config.Vfio, plan.Topology.Assigned, passed, vm, notices, events));
         BoardNodes nodes = new(
         [
             new TestFunctionMaker(),
@@ -134,7 +135,7 @@ internal static class MachineAssembly
         parts.Own(returns).Serve(supervision.Hotplug);
         if (config.ControlPath is { } control)
         {
-            supervision.Listen(control, pc.PowerManagement.PressPowerButton);
+            supervision.Listen(control, passed, pc.PowerManagement.PressPowerButton);
         }
 
         return new MachineParts(plan, vm, exits, ram, pc, requests, supervision, serial, screen, events);

@@ -18,6 +18,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
 {
     private readonly VfioPath _path;
     private readonly IDeviceFiles? _files;
+    private readonly PassedDescriptors _passed;
     private readonly IEventSink _events;
     private readonly AssignedFunctionMaker _maker;
     private readonly FirstResets _resets;
@@ -30,8 +31,10 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
 
     /// <summary>Opens VFIO for <paramref name="parts"/>, if there are any; the devices themselves are opened when the board makes their functions.</summary>
     /// <exception cref="ApertureException">The kernel has no VFIO, or does not let this user have it.</exception>
-    public HostDevices(VfioPath path, IReadOnlyList<AssignedPart> parts, IVm vm, IAssignedEvents notices, IEventSink events)
+    public HostDevices(
+        VfioPath path, IReadOnlyList<AssignedPart> parts, PassedDescriptors passed, IVm vm, IAssignedEvents notices, IEventSink events)
     {
+        _passed = passed;
         _path = path;
         _files = vm.DeviceFiles;
         _events = events;
@@ -86,7 +89,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
             Resize(part, host);
         }
 
-        IVfioDevice device = host.Open(AddressOf(part));
+        IVfioDevice device = host.Open(AddressOf(part), part.Spec.Device.Descriptor is { } number ? _passed.Take(number) : null);
         Interlocked.Increment(ref _opened);
         _resets.Add(part.Name, part.Host?.Address, device);
         return device;
