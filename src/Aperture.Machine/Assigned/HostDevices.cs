@@ -1,5 +1,6 @@
 using Aperture.Assignment;
 using Aperture.Board;
+using Aperture.Configuration.Kinds;
 using Aperture.Host;
 using Aperture.Hypervisor;
 using Aperture.Machine.Functions;
@@ -133,7 +134,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
 
     private static VfioDeviceAddress AddressOf(AssignedPart part)
     {
-        if (part.Spec.Device.Descriptor is { } descriptor)
+        if (part.Spec is VfioSpec { Device.Descriptor: { } descriptor })
         {
             return VfioDeviceAddress.Passed(descriptor);
         }
