@@ -1,5 +1,6 @@
 using Aperture.Assignment;
 using Aperture.Board;
+using Aperture.Configuration.Kinds;
 using Aperture.Host;
 using Aperture.Hypervisor;
 using Aperture.Machine.Functions;
@@ -89,7 +90,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
             Resize(part, host);
         }
 
-        IVfioDevice device = host.Open(AddressOf(part), part.Spec.Device.Descriptor is { } number ? _passed.Take(number) : null);
+        IVfioDevice device = host.Open(AddressOf(part), part.Spec is VfioSpec { Device.Descriptor: { } number } ? _passed.Take(number) : null);
         Interlocked.Increment(ref _opened);
         _resets.Add(part.Name, part.Host?.Address, device);
         return device;
@@ -136,7 +137,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
 
     private static VfioDeviceAddress AddressOf(AssignedPart part)
     {
-        if (part.Spec.Device.Descriptor is { } descriptor)
+        if (part.Spec is VfioSpec { Device.Descriptor: { } descriptor })
         {
             return VfioDeviceAddress.Passed(descriptor);
         }
