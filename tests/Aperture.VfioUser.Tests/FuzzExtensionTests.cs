@@ -157,9 +157,7 @@ public class FuzzExtensionTests
 
         private void Connect()
         {
-            Assert.Equal(0, UnixSocket.TryConnect(_folder.In("s"), out SafeFileDescriptor socket));
-            _peer = RawPeer.Of(socket);
-            Assert.NotEmpty(_peer.Ask(Wire.Command(1, 1, Wire.Version(0, 1, Version))));
+            _peer = FuzzInput.Greet(_folder.In("s"), Version);
             _twin = RawPeer.Of(Assert.Single(_peer.Received));
 
             // The device has been told of this client when it answers.

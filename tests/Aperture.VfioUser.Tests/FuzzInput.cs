@@ -42,6 +42,24 @@ internal static class FuzzInput
         }
     }
 
+    /// <summary>The same for a peer that says any bytes afterwards.</summary>
+    public static RawPeer Greet(string path, string json)
+    {
+        for (int i = 1; ; i++)
+        {
+            Assert.Equal(0, UnixSocket.TryConnect(path, out SafeFileDescriptor socket));
+            RawPeer peer = RawPeer.Of(socket);
+            Exception? refused = Record.Exception(() => Assert.NotEmpty(peer.Ask(Wire.Command(1, 1, Wire.Version(0, 1, json)))));
+            if (refused is null)
+            {
+                return peer;
+            }
+
+            peer.Dispose();
+            Assert.True(i < 20, refused.Message);
+        }
+    }
+
     /// <summary>A message of the corpus with some edits, or noise.</summary>
     public static byte[] Mutate(Random random, List<byte[]> corpus)
     {
