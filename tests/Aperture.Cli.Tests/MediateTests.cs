@@ -82,7 +82,8 @@ public sealed class MediateTests(Scratch scratch) : IClassFixture<Scratch>
         Assert.Equal(read.Length, SocketMessages.TrySend(guest, read, default, []));
         byte[] reply = new byte[256];
         int got = 0;
-        for (int count = 1; count > 0 && !reply.AsSpan(0, got).EndsWith((ReadOnlySpan<byte>)[0xE7, 0xA9, 0x03, 0x00]); got += count)
+        ReadOnlySpan<byte> ids = [0xE7, 0xA9, 0x03, 0x00];
+        for (int count = 1; count > 0 && !reply.AsSpan(0, got).EndsWith(ids); got += count)
         {
             count = SocketMessages.TryReceive(guest, reply.AsSpan(got), 0, [], out _);
             Assert.True(count > 0, Convert.ToHexString(reply, 0, got));
@@ -111,7 +112,8 @@ public sealed class MediateTests(Scratch scratch) : IClassFixture<Scratch>
     public void Its_help_names_the_mediators()
     {
         string help = CommandLine.Run("mediate", "--help").Output;
-        Assert.All(["--socket-path", "--fd", "--mediator-assembly PATH[,type=NAME]", "partition,size=SIZE", "test[,ram=1M]"], word => Assert.Contains(word, help, StringComparison.Ordinal));
+        string[] words = ["--socket-path", "--fd", "--mediator-assembly PATH[,type=NAME]", "partition,size=SIZE", "partition,vfio=BDF,bar=N", "test[,ram=1M]"];
+        Assert.All(words, word => Assert.Contains(word, help, StringComparison.Ordinal));
     }
 
     private static Process Start(params string[] paths) => Start("--mediator", "partition,size=1M", paths);

@@ -52,8 +52,8 @@ public static class MediatorAssembly
         }
         catch (ReflectionTypeLoadException e)
         {
-            throw new ApertureException(
-                $"{path} cannot be used: {e.LoaderExceptions[0]?.Message ?? e.Message}; build it against this version of Aperture.Mediation", innerException: e);
+            string why = e.LoaderExceptions[0]?.Message ?? e.Message;
+            throw new ApertureException($"{path} cannot be used: {why}; build it against this version of Aperture.Mediation", innerException: e);
         }
         catch (Exception e) when (e is IOException or BadImageFormatException or UnauthorizedAccessException)
         {
@@ -67,9 +67,9 @@ public static class MediatorAssembly
             && typeof(IMediator).IsAssignableFrom(t))];
         Type[] chosen = name is null ? mediators : [.. mediators.Where(t => t.FullName == name || t.Name == name)];
         string all = string.Join(", ", mediators.Select(static t => t.FullName));
-        return chosen.Length == 1 ? chosen[0]
-            : mediators.Length == 0 ? throw new ApertureException($"{path} has no class that implements Aperture.Mediation.IMediator; give another assembly")
-            : throw new ApertureException($"{path} has {(name is null ? "several mediators" : $"not one mediator {name}")}; give type= one of {all}");
+        return chosen.Length == 1 ? chosen[0] : throw new ApertureException(mediators.Length == 0
+            ? $"{path} has no class that implements Aperture.Mediation.IMediator; give another assembly"
+            : $"{path} has {(name is null ? "several mediators" : $"not one mediator {name}")}; give type= one of {all}");
     }
 
     private static IMediator Make(
