@@ -82,7 +82,11 @@ public sealed class IommuListener : IFlatViewListener
         bool hasPeers = _hasPeers();
         foreach (MemorySlot slot in plan.Slots)
         {
-            if (slot.Region.Kind == RegionKind.Device && !hasPeers)
+            if (slot.Region.Block!.Faulting is not null)
+            {
+                results.Add(new IommuResult(slot.Range, slot.Region, "its pages come and go while the guest runs"));
+            }
+            else if (slot.Region.Kind == RegionKind.Device && !hasPeers)
             {
                 results.Add(new IommuResult(slot.Range, slot.Region, _alone));
             }
