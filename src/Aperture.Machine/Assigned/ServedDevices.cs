@@ -155,10 +155,8 @@ internal sealed class ServedDevices(RamBlock ram, IGuestInterrupts interrupts, I
             }
             catch (ApertureException refused) when (_follows)
             {
-                device.GiveUp($"does not follow the guest's memory: {refused.Message}");
-
-                // What a dead server would have is what a new one is given.
-                listener.Commit(old, next, diff);
+                // What a dead server would have is what it is given when it is back.
+                device.GiveUp($"does not follow the guest's memory: {refused.Message}", () => listener.Commit(old, next, diff));
             }
         }
 

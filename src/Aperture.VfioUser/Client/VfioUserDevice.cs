@@ -321,12 +321,17 @@ public sealed class VfioUserDevice : IVfioDevice
     /// <summary>A server that is gone, or goes, is not looked for any more: the device is about to be given back. Any thread.</summary>
     public void EndSearch() => _again?.End();
 
-    /// <summary>The server does not do what it has to: it is dead from now on. <paramref name="what"/> follows its name in the notice.</summary>
-    public void GiveUp(string what)
+    /// <summary>
+    /// The server does not do what it has to: it is dead from now on. <paramref name="what"/> follows its name in the notice. It does not come back before
+    /// <paramref name="meanwhile"/> has returned.
+    /// </summary>
+    public void GiveUp(string what, Action meanwhile)
     {
+        ArgumentNullException.ThrowIfNull(meanwhile);
         lock (_connection.Gate)
         {
             _connection.Nonsense(what);
+            meanwhile();
         }
     }
 

@@ -137,9 +137,8 @@ public sealed class ServedDeviceTests : IDisposable
             {
                 Program(cpu);
 
-                // RAM at 0xC0000 that can be read and not written, between RAM that can: more runs.
+                // RAM at 0xF0000 that can be read and written, apart from RAM below (PAM0 and PAM1): more runs.
                 WriteConfig(cpu, 0x90, 0x1030, device: 0, size: 2);
-                WriteConfig(cpu, 0x92, 0x13, device: 0, size: 1);
                 Until(() => ReadConfig(cpu, 0) == uint.MaxValue && view.At(Memory) is null, "the device is gone");
                 Assert.NotNull(view.At(0x10_0000));
             },
