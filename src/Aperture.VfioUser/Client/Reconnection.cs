@@ -18,6 +18,9 @@ internal sealed class Reconnection(string path, IEventSink events, IDma? memory,
     private string? _told;
     private volatile bool _ended;
 
+    /// <summary>The server is not looked for any more.</summary>
+    public bool HasEnded => _ended;
+
     /// <summary>Told when the server dies; see <see cref="IVfioDevice.WhenLost"/>.</summary>
     public Action? Lost { get; set; }
 

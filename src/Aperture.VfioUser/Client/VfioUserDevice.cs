@@ -355,6 +355,8 @@ public sealed class VfioUserDevice : IVfioDevice
 
         lock (old.Gate)
         {
+            // The search may have ended while the server was being asked.
+            errno = _again.HasEnded ? Errno.ENODEV : 0;
             foreach (MappedArea area in _mapped)
             {
                 errno = errno != 0 ? errno : area.MoveTo(now!);
