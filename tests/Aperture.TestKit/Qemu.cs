@@ -23,7 +23,9 @@ public sealed class Qemu : IDisposable
     }
 
     /// <summary>Why there is none, or null.</summary>
-    public static string? Missing => Program is null ? "needs QEMU 10.1 or later with vfio-user-pci: run ./aperture lab prepare vfio-user, or name one in APERTURE_QEMU_VFIO_USER" : null;
+    public static string? Missing => Program is null
+        ? "needs QEMU 10.1 or later with vfio-user-pci: run ./aperture lab prepare vfio-user, or name one in APERTURE_QEMU_VFIO_USER"
+        : null;
 
     private static string? Program { get; } = new[]
     {
