@@ -22,8 +22,9 @@ public class DescriptorTests
         (ushort Command, Wire Payload, uint Error)[] messages =
         [
             (4, new Wire().U32(16).U32(0).U32(0).U32(0), 0), (9, new Wire().U64(0).U32(0).U32(4), 0), (10, new Wire().U64(0).U32(0).U32(4).U32(7), 0),
-            (13, new Wire(), 0), (3, new Wire().U32(24).U32(0).U64(0).U64(0x1000), Errno.ENOENT), (8, new Wire().U32(20).U32(0x21).U32(2).U32(0).U32(0), Errno.EINVAL),
-            (99, new Wire(), Errno.ENOSYS), (0x4101, new Wire(), Errno.ENOSYS), (0x4102, new Wire(), Errno.ENOSYS),
+            (13, new Wire(), 0), (3, new Wire().U32(24).U32(0).U64(0).U64(0x1000), Errno.ENOENT),
+            (8, new Wire().U32(20).U32(0x21).U32(2).U32(0).U32(0), Errno.EINVAL),
+           (99, new Wire(), Errno.ENOSYS), (0x4101, new Wire(), Errno.ENOSYS), (0x4102, new Wire(), Errno.ENOSYS),
         ];
         foreach ((ushort command, Wire payload, uint error) in messages)
         {
