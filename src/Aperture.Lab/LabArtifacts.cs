@@ -27,6 +27,9 @@ public sealed record LabArtifacts(string Folder)
     /// <summary>Its initial file system: the guest's with modules that the kernel needs and the programs of lab/guest/*.c.</summary>
     public string PassthroughInitramfs => Path.Combine(Folder, "passthrough-initramfs.cpio.gz");
 
+    /// <summary>A guest without an operating system for a function of the mediator partition, which does what its serial port says (lab/guest/bare).</summary>
+    public string PartitionGuest => Path.Combine(Folder, "partition-bare");
+
     /// <summary>The ROM that shows whether an emulator runs 64-bit OVMF (<see cref="Lab.EmulatorProbe"/>).</summary>
     public string EmulatorProbe => Path.Combine(Folder, "cr8-probe.bin");
 

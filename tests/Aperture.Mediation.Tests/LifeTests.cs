@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Aperture.Linux;
+using Aperture.Linux.Net;
 using Aperture.Mediation.Mediators;
 using Aperture.Memory;
 
@@ -78,6 +79,52 @@ public class LifeTests
         // Nothing of the killed ones is in what the next gets.
         other.Ring(PartitionCommand.Claim, 1, 15);
         Assert.All(other.ReadMany(PartitionMediator.WindowBar, Page, (int)(15 * Page)), static b => Assert.Equal(0, b));
+    }
+
+    [Fact]
+    public void A_client_that_maps_grants_and_ends_in_the_middle_of_any_message_gives_its_pages_back()
+    {
+        const string Wish = """{"capabilities":{"twin_socket":{"supported":true},"aperture_faults":{"version":1}}}""";
+
+        // The version; all eight pages are claimed; two touches; the first page is given up, which asks over the twin socket.
+        byte[] session = Convert.FromHexString(("0100 0100 " + Convert.ToHexString(BitConverter.GetBytes(16 + 4 + Wish.Length + 1))
+            + " 00000000 00000000 0000 0100 " + Convert.ToHexString(System.Text.Encoding.UTF8.GetBytes(Wish)) + " 00"
+            + "0700 0a00 24000000 10000000 00000000  2400000000000000 00000000 04000000 08000000"
+            + "0900 0a00 24000000 10000000 00000000  2800000000000000 00000000 04000000 01000000"
+            + "0b00 0141 30000000 00000000 00000000  02000000 00000000 0000000000000000 0000000000000000 0000000000000000"
+            + "0c00 0141 30000000 00000000 00000000  02000000 01000000 0010000000000000 0000000000000000 0000000000000000"
+            + "0d00 0a00 24000000 10000000 00000000  2400000000000000 00000000 04000000 01000000"
+            + "0e00 0a00 24000000 10000000 00000000  2800000000000000 00000000 04000000 02000000"
+            + "0f00 0900 20000000 00000000 00000000  1800000000000000 00000000 04000000").Replace(" ", "", StringComparison.Ordinal));
+        PartitionMediator mediator = new(8 * Page, trust: true);
+        using Place place = new(mediator);
+        Sessions(session.Length - 40);
+        (int descriptors, int mappings) = Count();
+        Sessions(0);
+        Assert.True(SpinWait.SpinUntil(() => Count() is var now && now.Descriptors <= descriptors && now.Mappings <= mappings, 20_000),
+            $"{Count()} after ({descriptors}, {mappings})");
+        using TestGuest next = place.Connect();
+        next.Ring(PartitionCommand.Claim, 0, 8);
+        Assert.All(next.ReadMany(PartitionMediator.WindowBar, 0, (int)(8 * Page)), static b => Assert.Equal(0, b));
+
+        void Sessions(int first)
+        {
+            int before = Ends();
+            for (int length = first; length <= session.Length; length++)
+            {
+                Assert.Equal(0, UnixSocket.TryConnect(place.Paths[0], out SafeFileDescriptor socket));
+                using (socket)
+                {
+                    Assert.Equal(length, length == 0 ? 0 : SocketMessages.TrySend(socket, session.AsSpan(0, length), default, []));
+                }
+            }
+
+            int sessions = session.Length + 1 - first;
+            Assert.True(SpinWait.SpinUntil(() => Ends() >= before + sessions, 60_000), $"{Ends() - before} of {sessions} ended");
+            Assert.Equal((8, 0), (mediator.Free, place.Host.Ledger.Count));
+        }
+
+        int Ends() => place.Reports.Count("vfio-user.disconnected") + place.Reports.Count("vfio-user.ended");
     }
 
     [Fact]

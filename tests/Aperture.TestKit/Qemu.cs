@@ -23,14 +23,28 @@ public sealed class Qemu : IDisposable
     }
 
     /// <summary>Why there is none, or null.</summary>
-    public static string? Missing => Program is null ? "needs QEMU 10.1 or later with vfio-user-pci (APERTURE_QEMU_VFIO_USER)" : null;
+    public static string? Missing => Program is null
+        ? "needs QEMU 10.1 or later with vfio-user-pci: run ./aperture lab prepare vfio-user, or name one in APERTURE_QEMU_VFIO_USER"
+        : null;
 
     private static string? Program { get; } = new[]
     {
         Environment.GetEnvironmentVariable("APERTURE_QEMU_VFIO_USER"),
-        Environment.GetEnvironmentVariable("APERTURE_LAB_DIR") is { } lab ? Path.Combine(lab, "qemu-vfio-user") : null,
+        Path.Combine(Environment.GetEnvironmentVariable("APERTURE_LAB_DIR") ?? Folder(), "qemu-vfio-user"),
         "/usr/bin/qemu-system-x86_64",
     }.FirstOrDefault(static path => path is not null && File.Exists(path) && HasDevice(path));
+
+    // The lab's folder of the checkout that the tests were built in.
+    private static string Folder()
+    {
+        string? at = AppContext.BaseDirectory;
+        while (at is not null && !File.Exists(Path.Combine(at, "lab", "prepare")))
+        {
+            at = Path.GetDirectoryName(at);
+        }
+
+        return Path.Combine(at ?? "", ".cache", "lab");
+    }
 
     /// <summary>Starts one whose device 04.0 is served at <paramref name="server"/>.</summary>
     public static Qemu Start(string folder, string server, bool sharedMemory)

@@ -266,7 +266,7 @@ public class FuzzExtensionTests
             _twin = RawPeer.Of(ours);
             using (theirs)
             {
-                List<byte[]> answers = Answers();
+                List<byte[]> answers = ScriptedServer.ExtensionAnswers();
                 int at = message is null ? -1 : _random.Next(answers.Count);
                 for (int i = 0; i < answers.Count; i++)
                 {
@@ -288,23 +288,6 @@ public class FuzzExtensionTests
             }
 
             return true;
-        }
-
-        // As ScriptedServer's, but with a twin socket and with faulting areas, for which the client asks twice.
-        private static List<byte[]> Answers()
-        {
-            const string Version = """{"capabilities":{"max_msg_fds":4,"twin_socket":{"supported":true,"fd_index":0},"aperture_faults":{"version":1}}}""";
-            List<byte[]> answers = [.. ScriptedServer.Answers(mappable: false)];
-            answers[0] = Wire.Reply(0, 1, Wire.Version(0, 1, Version));
-            Wire areas = new Wire().U16(0x4101).U16(1).U32(0).U32(2).U32(0).U64(0x1000).U64(0x2000).U64(0x4000).U64(0x1000);
-            answers[2 + Region] = Wire.Reply(2 + Region, 5, new Wire().U32(80).U32(11).U32(Region).U32(32).U64(0x8000).U64(0));
-            answers.Insert(3 + Region, Wire.Reply(3 + Region, 5, new Wire().U32(80).U32(11).U32(Region).U32(32).U64(0x8000).U64(0).Raw(areas.Bytes)));
-            for (int i = 4 + Region; i < answers.Count; i++)
-            {
-                BinaryPrimitives.WriteUInt16LittleEndian(answers[i], (ushort)i);
-            }
-
-            return answers;
         }
 
         // The client's next command, answered by the message if there is one; false when the client is dead, or would be.

@@ -94,6 +94,29 @@ public class RoundTripTests
         }).Holds();
 
     [Fact]
+    public void Faulting_areas() => Prop.ForAll(
+        (from offset in U64 from size in U64 select new VfioArea(offset, size)).ListOf().ToArbitrary(),
+        areas =>
+        {
+            byte[] payload = new byte[RegionInfo.Length + FaultAreas.LengthOf(areas.Count)];
+            RegionInfo info = new((uint)payload.Length, RegionFlags.Capabilities, 0, RegionInfo.Length, 0, 0);
+            info.Write(payload);
+            FaultAreas.Write(payload, RegionInfo.Length, [.. areas]);
+            return FaultAreas.Read(info, payload).SequenceEqual(areas);
+        }).Holds();
+
+    [Fact]
+    public void A_chain_of_capabilities_that_leads_anywhere_ends() => Prop.ForAll(
+        U32.ToArbitrary(), U32.ToArbitrary(), ArbMap.Default.GeneratorFor<byte>().ArrayOf().ToArbitrary(),
+        (first, next, noise) =>
+        {
+            // Two capabilities of ids that mean nothing, whose links lead anywhere.
+            byte[] payload = [.. new byte[RegionInfo.Length], 9, 0, 1, 0, .. BitConverter.GetBytes(next), .. noise];
+            RegionInfo info = new((uint)payload.Length, RegionFlags.Capabilities, 0, first % 3 == 0 ? first : RegionInfo.Length, 0, 0);
+            return FaultAreas.Read(info, payload).Count <= noise.Length / 16 && (info.ReadCapabilities(payload, out _)?.Count ?? 0) <= noise.Length / 16;
+        }).Holds();
+
+    [Fact]
     public void Versions() => Prop.ForAll(
         (from minor in U16
          from numbers in Maybe(U32).ArrayOf(3)

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Aperture.Linux;
 using Aperture.VfioUser.Client;
 
@@ -55,6 +56,25 @@ internal sealed class ScriptedServer : IDisposable
         for (uint index = 0; index < 5; index++)
         {
             answers.Add(Wire.Reply(id++, 7, new Wire().U32(16).U32(index == 0 ? 7u : 1u).U32(index).U32(index switch { 0 => 1u, 2 => 8u, _ => 0u })));
+        }
+
+        return answers;
+    }
+
+    /// <summary>The same with a twin socket, which comes with the first, and with faulting areas in region 2, for which the client asks twice.</summary>
+    public static List<byte[]> ExtensionAnswers()
+    {
+        const ushort Number = 2;
+        const string Version = """{"capabilities":{"max_msg_fds":4,"twin_socket":{"supported":true,"fd_index":0},"aperture_faults":{"version":1}}}""";
+        List<byte[]> answers = [.. Answers(mappable: false)];
+        answers[0] = Wire.Reply(0, 1, Wire.Version(0, 1, Version));
+        Wire areas = new Wire().U16(0x4101).U16(1).U32(0).U32(2).U32(0).U64(0x1000).U64(0x2000).U64(0x4000).U64(0x1000);
+        answers[2 + Number] = Wire.Reply(2 + Number, 5, new Wire().U32(80).U32(11).U32(Number).U32(32).U64(0x8000).U64(0));
+        answers.Insert(
+            3 + Number, Wire.Reply(3 + Number, 5, new Wire().U32(80).U32(11).U32(Number).U32(32).U64(0x8000).U64(0).Raw(areas.Bytes)));
+        for (int i = 4 + Number; i < answers.Count; i++)
+        {
+            BinaryPrimitives.WriteUInt16LittleEndian(answers[i], (ushort)i);
         }
 
         return answers;

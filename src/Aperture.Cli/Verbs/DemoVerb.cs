@@ -11,16 +11,17 @@ internal static class DemoVerb
     [
         ("bars", "Pinned BARs: Debian's kernel, booted directly", BarsDemo.Run),
         ("firmware", "SeaBIOS and OVMF on one machine: the map that each chose, and the one that the operating system takes over", FirmwareDemo.Run),
+        ("mediation", "Mediation: three guests divide the memory of one device while they run", MediationDemo.Run),
         ("passthrough", "Passthrough: an NVMe drive and a network controller of the lab's machine, at that machine's addresses", PassthroughDemo.Run),
     ];
 
     public static Verb Verb { get; } = new(
         "demo",
-        "boot guests with pinned BARs, through firmware and with passed-through devices, and show where they see them",
+        "boot guests with pinned BARs, through firmware, with shared and with passed-through devices, and show what they see",
         [
-            new("--part", "bars|firmware|passthrough", "only this part; default all three", Repeatable: true),
+            new("--part", "bars|firmware|mediation|passthrough", "only this part; default all four", Repeatable: true),
             new("--accel", "auto|kvm|lab",
-                "as for run (default auto), for bars and OVMF; passthrough uses the lab, whose devices are known, and SeaBIOS any KVM"),
+                "as for run (default auto), for bars and OVMF; passthrough uses the lab, whose devices are known; mediation and SeaBIOS any KVM"),
             new("--keep", "DIRECTORY", "leave the guests' logs and the events there"),
         ],
         "aperture demo --part bars",

@@ -138,6 +138,7 @@ internal static class FaultAreas
 
     private const int Header = 16;
     private const int Entry = 16;
+    private const int CapabilityHeader = 8;
     private const int MostCapabilities = 16;
 
     /// <summary>Bytes of the capability.</summary>
@@ -163,7 +164,7 @@ internal static class FaultAreas
     {
         List<VfioArea> areas = [];
         uint at = info.Flags.HasFlag(RegionFlags.Capabilities) ? info.CapabilityOffset : 0;
-        for (int i = 0; i < MostCapabilities && at >= RegionInfo.Length && at + 8 <= (uint)payload.Length; i++)
+        for (int i = 0; i < MostCapabilities && at >= RegionInfo.Length && at <= payload.Length - CapabilityHeader; i++)
         {
             ReadOnlySpan<byte> capability = payload[(int)at..];
             if (BinaryPrimitives.ReadUInt16LittleEndian(capability) == Id && capability.Length >= Header)
