@@ -5,6 +5,8 @@ using Aperture.Cli.Output;
 using Aperture.Linux;
 using Aperture.Mediation;
 using Aperture.Mediation.Mediators;
+using Aperture.Mediation.Nvme;
+using Aperture.Vfio;
 using Aperture.Watch;
 
 namespace Aperture.Cli.Verbs;
@@ -46,7 +48,7 @@ internal static class MediateVerb
 
         EventHub events = new(TimeProvider.System);
         using IDisposable notices = events.Subscribe(new NoticePrinter(Program.Streams.Error));
-        using MediationHost host = new(MediatorKinds.Make(text), events);
+        using MediationHost host = new(MediatorKinds.Make(text, OpenFunction, events), events);
         void OnSignal(PosixSignalContext context)
         {
             context.Cancel = true;
@@ -68,6 +70,25 @@ internal static class MediateVerb
 
         host.Wait();
         return 0;
+    }
+
+    private static HostFunction OpenFunction(string text)
+    {
+        if (!VfioDeviceAddress.TryParse(text, out VfioDeviceAddress? address))
+        {
+            throw new ApertureException($"host={text} is no device of the host; give its PCI address, as in 0000:01:00.0");
+        }
+
+        VfioHost host = VfioHost.Open(VfioPath.Auto, [address]);
+        try
+        {
+            return new HostFunction(host.Open(address), host.Iommu, host);
+        }
+        catch
+        {
+            host.Dispose();
+            throw;
+        }
     }
 
     // Standard input, output and error are no sockets of ours.

@@ -1,14 +1,23 @@
+using System.Globalization;
+using Aperture.Mediation.Nvme;
+
 namespace Aperture.Mediation.Mediators;
 
 /// <summary>The mediators that come along, by the words that users write: <c>KIND[,KEY=VALUE]...</c>.</summary>
 public static class MediatorKinds
 {
     /// <summary>Each kind's form, for help.</summary>
-    public static IReadOnlyList<string> Forms { get; } = ["partition,size=SIZE[,page=4K][,window=SIZE][,trust=off|on]", "test[,ram=1M]"];
+    public static IReadOnlyList<string> Forms { get; } =
+    [
+        "partition,size=SIZE[,page=4K][,window=SIZE][,trust=off|on]", "nvme,host=BDF,shares=SIZE/SIZE/...[,start=0][,nsid=1]", "test[,ram=1M]",
+    ];
 
     /// <summary>Makes the mediator that <paramref name="text"/> asks for.</summary>
+    /// <param name="text">Kind and options.</param>
+    /// <param name="open">Opens a function of the host; null where none can be had, which the nvme mediator needs.</param>
+    /// <param name="events">Who hears of what goes wrong later; with it.</param>
     /// <exception cref="ApertureException">There is none such, or an option is unknown, missing, given twice or not what it has to be.</exception>
-    public static IMediator Make(string text)
+    public static IMediator Make(string text, Func<string, HostFunction>? open = null, IEventSink? events = null)
     {
         ArgumentNullException.ThrowIfNull(text);
         string[] words = text.Split(',');
@@ -16,9 +25,10 @@ public static class MediatorKinds
         {
             "partition" => Partition(Read(words, "size=SIZE", "page=SIZE", "window=SIZE", "trust=off|on")),
             "test" => Size(Read(words, "ram=SIZE"), "ram") is { } ram ? new TestMediator(ram) : new TestMediator(),
-            _ => throw new ApertureException($"'{words[0]}' is not a mediator; {(Suggestion.Nearest(words[0], ["partition", "test"]) is { } near
+            "nvme" => Nvme(Read(words, "host=BDF", "shares=SIZE/SIZE/...", "start=SIZE", "nsid=NUMBER"), open, events),
+            _ => throw new ApertureException($"'{words[0]}' is not a mediator; {(Suggestion.Nearest(words[0], ["partition", "nvme", "test"]) is { } near
                 ? $"did you mean {near}?"
-                : $"there are {string.Join(" and ", Forms)}")}"),
+                : $"there are {string.Join(", ", Forms)}")}"),
         };
     }
 
@@ -33,6 +43,32 @@ public static class MediatorKinds
             { } other => throw new ApertureException($"trust={other} of the mediator partition is neither on nor off"),
         };
         return new PartitionMediator(size, Size(options, "page") ?? GrantBook.Page, Size(options, "window"), trust);
+    }
+
+    private static NvmeMediator Nvme(Dictionary<string, string> options, Func<string, HostFunction>? open, IEventSink? events)
+    {
+        string host = options.GetValueOrDefault("host")
+            ?? throw new ApertureException("the nvme mediator needs host=, the drive that it shares, for example nvme,host=0000:01:00.0,shares=64G/64G");
+        string sizes = options.GetValueOrDefault("shares")
+            ?? throw new ApertureException("the nvme mediator needs shares=, how much of the drive each guest gets, for example shares=64G/64G");
+        List<ulong> shares = [];
+        foreach (string size in sizes.Split('/'))
+        {
+            shares.Add(ByteSize.TryParse(size, out ulong bytes) && bytes != 0
+                ? bytes
+                : throw new ApertureException($"{size} in shares={sizes} is not a size; write it as 4096, 64M or 2G"));
+        }
+
+        string nsid = options.GetValueOrDefault("nsid", "1");
+        if (!uint.TryParse(nsid, NumberStyles.None, CultureInfo.InvariantCulture, out uint space) || space is 0 or uint.MaxValue)
+        {
+            throw new ApertureException($"nsid={nsid} is not the number of a namespace; give one from 1 on");
+        }
+
+        ulong start = Size(options, "start") ?? 0;
+        return open is null || events is null
+            ? throw new ApertureException("the nvme mediator needs a function of the host, and this program opens none")
+            : new NvmeMediator(open(host), shares, start, space, events);
     }
 
     private static ulong? Size(Dictionary<string, string> options, string key) => !options.TryGetValue(key, out string? text) ? null
