@@ -25,7 +25,8 @@ public sealed class Qemu : IDisposable
     /// <summary>Why there is none, or null.</summary>
     public static string? Missing => Program is null ? "needs QEMU 10.1 or later with vfio-user-pci (APERTURE_QEMU_VFIO_USER)" : null;
 
-    private static string? Program { get; } = new[]
+    /// <summary>The program; null when there is none.</summary>
+    public static string? Program { get; } = new[]
     {
         Environment.GetEnvironmentVariable("APERTURE_QEMU_VFIO_USER"),
         Environment.GetEnvironmentVariable("APERTURE_LAB_DIR") is { } lab ? Path.Combine(lab, "qemu-vfio-user") : null,
