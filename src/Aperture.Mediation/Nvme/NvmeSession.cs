@@ -3,8 +3,12 @@ using Aperture.Linux;
 namespace Aperture.Mediation.Nvme;
 
 /// <summary>
-/// One guest's controller: its registers, its admin queue, and the thread that hands the drive's completions on. <c>_gate</c> is held over everything that
-/// touches a queue, on the session's thread (doorbells, resets, memory that goes) as on the thread of the completions.
+/// One guest's controller: its registers, its admin queue, and a thread that hands the drive's completions on. <c>_gate</c> is held over everything that
+/// touches a queue, on the session's thread (doorbells, resets, memory that goes) as on the other.
+/// <para>
+/// Memory that the monitor gives is mapped for the drive by that other thread, with <c>_mapping</c> held and without the gate: the kernel takes each page,
+/// which for much memory is longer than a monitor waits for an answer. Commands wait until it is done.
+/// </para>
 /// </summary>
 internal sealed class NvmeSession : IMediatorSession
 {
@@ -22,7 +26,10 @@ internal sealed class NvmeSession : IMediatorSession
     private readonly IoQueue _queue;
     private readonly AdminCommands _admin;
     private readonly EventFd _trigger;
-    private readonly EventFd _stop = new();
+    private readonly EventFd _wake = new();
+
+    // Held while a run is mapped or taken back; before the gate.
+    private readonly Lock _mapping = new();
     private readonly Thread _thread;
     private readonly ControllerCapabilities _capabilities;
 
@@ -36,6 +43,8 @@ internal sealed class NvmeSession : IMediatorSession
     private bool _isReady;
     private bool _isFatal;
     private bool _isMaster;
+    private bool _ends;
+    private ApertureException? _failure;
 
     /// <summary>A guest came to the place of a share.</summary>
     public NvmeSession(NvmePlace place, NvmeDrive drive, uint space, IGuest guest, IEventSink events)
@@ -57,6 +66,7 @@ internal sealed class NvmeSession : IMediatorSession
         ulong value;
         lock (_gate)
         {
+            CheckFailure();
             value = (uint)word switch
             {
                 NvmeRegisters.Capabilities => _capabilities.Raw,
@@ -85,6 +95,7 @@ internal sealed class NvmeSession : IMediatorSession
 
         lock (_gate)
         {
+            CheckFailure();
             WriteWord((uint)offset, (uint)value);
             if (size == 8)
             {
@@ -109,26 +120,16 @@ internal sealed class NvmeSession : IMediatorSession
         {
             _ram.Add(range, host, writable);
         }
+
+        _wake.Signal();
     }
 
     /// <inheritdoc/>
     public void MemoryRemoved(AddressRange range)
     {
-        lock (_gate)
+        lock (_mapping)
         {
-            // No command of this guest is with the drive while its memory goes.
-            if (!_queue.Drain(DrainMilliseconds))
-            {
-                _queue.Suspend();
-            }
-
-            _ram.Remove(range);
-            if (_isMaster && !_queue.TryResume())
-            {
-                _isFatal = true;
-            }
-
-            Run();
+            RemoveMemory(range);
         }
     }
 
@@ -147,12 +148,37 @@ internal sealed class NvmeSession : IMediatorSession
     /// <inheritdoc/>
     public void Dispose()
     {
-        _stop.Signal();
+        lock (_gate)
+        {
+            _ends = true;
+        }
+
+        _wake.Signal();
         _thread.Join();
-        _stop.Dispose();
+        _wake.Dispose();
         lock (_gate)
         {
             ResetController();
+        }
+    }
+
+    private void RemoveMemory(AddressRange range)
+    {
+        lock (_gate)
+        {
+            // No command of this guest is with the drive while its memory goes.
+            if (!_queue.Drain(DrainMilliseconds))
+            {
+                _queue.Suspend();
+            }
+
+            _ram.Remove(range);
+            if (_isMaster && !_queue.TryResume())
+            {
+                _isFatal = true;
+            }
+
+            Run();
         }
     }
 
@@ -280,7 +306,7 @@ internal sealed class NvmeSession : IMediatorSession
     // As far as both queues go. Without bus mastering the guest's memory is out of reach, and everything waits.
     private void Run()
     {
-        if (_isMaster && !_isFatal && !_drive.IsDead && _isReady)
+        if (_isMaster && !_isFatal && !_drive.IsDead && _isReady && _ram.IsMapped)
         {
             _isFatal = !RunAdmin() || !_queue.Run();
         }
@@ -313,17 +339,26 @@ internal sealed class NvmeSession : IMediatorSession
         return there;
     }
 
+    // On a thread of the session's.
     private void HandOn()
     {
-        Span<PollItem> items = [new PollItem(_trigger.Descriptor, PollEvents.Readable), new PollItem(_stop.Descriptor, PollEvents.Readable)];
+        Span<PollItem> items = [new PollItem(_trigger.Descriptor, PollEvents.Readable), new PollItem(_wake.Descriptor, PollEvents.Readable)];
         try
         {
-            while (!_stop.TryTake(out _))
+            bool ends;
+            do
             {
                 int ready = Poll.Wait(items, WatchMilliseconds);
                 _ = _trigger.TryTake(out _);
+                _ = _wake.TryTake(out _);
+                while (MapNext())
+                {
+                    // Each run takes the kernel its time, and may be taken back in between.
+                }
+
                 lock (_gate)
                 {
+                    ends = _ends;
                     if (ready == 0 && _queue.UnderWay != 0)
                     {
                         _drive.Check();
@@ -332,6 +367,7 @@ internal sealed class NvmeSession : IMediatorSession
                     Run();
                 }
             }
+            while (!ends);
         }
         catch (Exception e)
         {
@@ -342,6 +378,52 @@ internal sealed class NvmeSession : IMediatorSession
             }
 
             _events.Notice("nvme.failed", $"the controller of the guest at {_guest.Name} failed: {e.Message}.");
+        }
+    }
+
+    // False when there is nothing left to map.
+    private bool MapNext()
+    {
+        lock (_mapping)
+        {
+            AddressRange range;
+            HostAddress host;
+            bool writable;
+            lock (_gate)
+            {
+                if (_ends || !_ram.TryNextUnmapped(out range, out host, out writable))
+                {
+                    return false;
+                }
+            }
+
+            Iova? iova = null;
+            ApertureException? failure = null;
+            try
+            {
+                iova = _drive.Addresses.Map(host, range.Size, writable, $"the memory at {range}");
+            }
+            catch (ApertureException e)
+            {
+                failure = e;
+            }
+
+            lock (_gate)
+            {
+                _ram.SetMapped(range, iova);
+                _failure ??= failure;
+            }
+
+            return true;
+        }
+    }
+
+    // What went wrong on the other thread ends the session here.
+    private void CheckFailure()
+    {
+        if (_failure is { } failure)
+        {
+            throw new ApertureException(failure.Message, failure.ExitCode, failure);
         }
     }
 }

@@ -123,7 +123,7 @@ public class NvmeLifeTests
         Assert.NotEqual(0, guest.Guest.Device.Iommu.Unmap(Extra));
         int before = drive.Iommu.Count;
         Assert.Equal(0, guest.Guest.Device.Iommu.Map(Extra, guest.Ram.HostAddress, true));
-        Assert.Equal(before + 1, drive.Iommu.Count);
+        Assert.True(SpinWait.SpinUntil(() => drive.Iommu.Count == before + 1, 20_000));
         guest.Submit(guest.Io, Entry.Block(0x02, 0, 1, Extra.Start.Value + 0x8000));
         Assert.True(SpinWait.SpinUntil(() => drive.Drive.HeldCount == 1, 20_000));
         drive.Block(0, 0).Fill(0x21);
@@ -188,11 +188,35 @@ public class NvmeLifeTests
         using NvmeGuest other = new NvmeGuest(drive.Place, at: 1).Start();
         drive.Iommu.Refusal = Errno.ENOMEM;
         using NvmeGuest guest = new(drive.Place, maps: false);
-        _ = guest.Guest.Device.Iommu.Map(NvmeGuest.Range, guest.Ram.HostAddress, true);
+        Assert.Equal(0, guest.Guest.Device.Iommu.Map(NvmeGuest.Range, guest.Ram.HostAddress, true));
+        Assert.True(SpinWait.SpinUntil(() => guest.Guest.Device.Read(0, 0x1C, new byte[4]) != 0, 20_000));
         drive.Place.Reports.Await("vfio-user.ended");
         Assert.Contains(drive.Place.Reports.Notices, static n => n.Contains("cannot be mapped for the drive: ENOMEM", StringComparison.Ordinal));
         drive.Iommu.Refusal = 0;
         Assert.Equal(0, other.Do(Entry.Block(0x02, 0, 1, Data)).Status);
+    }
+
+    [Fact]
+    public void A_monitor_need_not_wait_while_its_memory_is_mapped_and_its_guest_s_commands_do()
+    {
+        using SharedDrive drive = new(guests: 2);
+        using NvmeGuest other = new NvmeGuest(drive.Place, at: 1).Start();
+        using ManualResetEventSlim slow = new();
+        drive.Iommu.Slow = slow;
+        using NvmeGuest guest = new NvmeGuest(drive.Place).Enable();
+        Assert.Equal(1u, guest.Status);
+        guest.Submit(guest.Admin, new Entry(0x06, 0, Data, 0, 1));
+        Assert.False(guest.TryTake(guest.Admin, out _));
+        Assert.Equal(0, other.Do(Entry.Block(0x02, 0, 1, Data)).Status);
+
+        // Taken back before it is there: after it, that is.
+        Thread takes = new(() => Assert.Equal(0, guest.Guest.Device.Iommu.Unmap(NvmeGuest.Range)));
+        takes.Start();
+        slow.Set();
+        takes.Join();
+        Assert.Equal(0, guest.Guest.Device.Iommu.Map(NvmeGuest.Range, guest.Ram.HostAddress, true));
+        guest.Start();
+        Assert.Equal(0, guest.Do(Entry.Block(0x02, 0, 1, Data)).Status);
     }
 
     [Fact]

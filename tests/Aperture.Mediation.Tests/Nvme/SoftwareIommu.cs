@@ -39,8 +39,12 @@ internal sealed class SoftwareIommu : IIommuMap
         }
     }
 
+    /// <summary>Mappings wait for it.</summary>
+    public ManualResetEventSlim? Slow { get; set; }
+
     public int Map(AddressRange range, HostAddress host, bool writable)
     {
+        Slow?.Wait();
         lock (_gate)
         {
             if (Refusal != 0)
