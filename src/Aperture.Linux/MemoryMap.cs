@@ -23,8 +23,9 @@ public static partial class MemoryMap
     private const int MapHugeShift = 26;
 
     // linux/mman.h
-    private const int MremapMayMove = 1;
-    private const int MremapFixed = 2;
+    internal const int MremapMayMove = 1;
+    internal const int MremapFixed = 2;
+    internal const int MremapDontUnmap = 4;
 
     /// <summary>
     /// Takes <paramref name="length"/> zero bytes that are this process's own, where the kernel likes. <paramref name="hugePageBits"/> is the base-2 logarithm
@@ -57,6 +58,17 @@ public static partial class MemoryMap
     public static int MapShared(SafeHandle file, ulong offset, ulong length, bool writable, out HostAddress address)
     {
         nint result = mmap(0, (nuint)length, ProtRead | (writable ? ProtWrite : 0), MapSharedFlag, file, (long)offset);
+        bool failed = result == -1;
+        address = failed ? default : new HostAddress((ulong)result);
+        return failed ? Marshal.GetLastPInvokeError() : 0;
+    }
+
+    /// <summary>
+    /// Maps a file's bytes so that they can be written without the file ever getting that: who writes a page has a copy of it from then on. 0, or an errno.
+    /// </summary>
+    public static int MapCopyOnWrite(SafeHandle file, ulong offset, ulong length, out HostAddress address)
+    {
+        nint result = mmap(0, (nuint)length, ProtRead | ProtWrite, MapPrivate | MapNoReserve, file, (long)offset);
         bool failed = result == -1;
         address = failed ? default : new HostAddress((ulong)result);
         return failed ? Marshal.GetLastPInvokeError() : 0;
@@ -95,15 +107,34 @@ public static partial class MemoryMap
 
         // SAFETY: the memory is this function's, length bytes long and writable.
         System.Runtime.CompilerServices.Unsafe.InitBlockUnaligned((void*)ones.Value, 0xFF, checked((uint)length));
-        if (mremap((nint)ones.Value, (nuint)length, (nuint)length, MremapMayMove | MremapFixed, (nint)address.Value) != -1)
+        errno = Move(ones, length, address);
+        if (errno != 0)
         {
-            return 0;
+            _ = Unmap(ones, length);
         }
 
-        errno = Marshal.GetLastPInvokeError();
-        _ = Unmap(ones, length);
         return errno;
     }
+
+    /// <summary>
+    /// Moves what is mapped at <paramref name="address"/>, which the caller must own, over what is mapped at <paramref name="to"/>, likewise. Whoever touches
+    /// the range meanwhile finds the one or the other.
+    /// </summary>
+    public static int Move(HostAddress address, ulong length, HostAddress to) =>
+        mremap((nint)address.Value, (nuint)length, (nuint)length, MremapMayMove | MremapFixed, (nint)to.Value) != -1 ? 0 : Marshal.GetLastPInvokeError();
+
+    /// <summary>
+    /// The same for private memory of no file, which stays mapped where it was too, without its content (MREMAP_DONTUNMAP, since Linux 5.7). A range that is
+    /// registered with a userfaultfd is so in both places afterwards; the call waits until the move was read from it.
+    /// </summary>
+    public static int MoveAndKeep(HostAddress address, ulong length, HostAddress to)
+    {
+        const int How = MremapMayMove | MremapFixed | MremapDontUnmap;
+        return mremap((nint)address.Value, (nuint)length, (nuint)length, How, (nint)to.Value) != -1 ? 0 : Marshal.GetLastPInvokeError();
+    }
+
+    /// <summary>Lets nobody touch the range any more: who does gets a fault.</summary>
+    public static int Close(HostAddress address, ulong length) => Check(mprotect((nint)address.Value, (nuint)length, ProtNone));
 
     /// <summary>Removes a mapping. Whoever still holds a pointer into it holds a dangling one.</summary>
     public static int Unmap(HostAddress address, ulong length) =>
@@ -126,6 +157,9 @@ public static partial class MemoryMap
 
     [LibraryImport(C, SetLastError = true)]
     private static partial nint mremap(nint address, nuint length, nuint newLength, int flags, nint newAddress);
+
+    [LibraryImport(C, SetLastError = true)]
+    private static partial int mprotect(nint address, nuint length, int protection);
 
     [LibraryImport(C, SetLastError = true)]
     private static partial int munmap(nint address, nuint length);

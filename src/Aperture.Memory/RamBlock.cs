@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Aperture.Linux;
+using Aperture.Memory.Faulting;
 
 namespace Aperture.Memory;
 
@@ -55,6 +56,7 @@ public sealed unsafe class RamBlock : IDisposable
         HostAddress = address;
         IsForeign = true;
         _owner = owner;
+        Faulting = owner as FaultingMemory;
     }
 
     /// <summary>What the block is for.</summary>
@@ -76,6 +78,12 @@ public sealed unsafe class RamBlock : IDisposable
 
     /// <summary>True for memory that this process must never touch.</summary>
     public bool IsForeign { get; }
+
+    /// <summary>
+    /// The memory whose pages come at a touch and go again; null for blocks whose pages stay. Such a block is foreign, and for memory slots only: what pins
+    /// pages for DMA would hold one that is to be taken back.
+    /// </summary>
+    public FaultingMemory? Faulting { get; }
 
     /// <summary>
     /// Makes a block of <paramref name="size"/> zero bytes. A shared one is a file (<see cref="File"/>), so that another process can be given it; what that
@@ -124,6 +132,13 @@ public sealed unsafe class RamBlock : IDisposable
         ArgumentOutOfRangeException.ThrowIfZero(size);
         ArgumentNullException.ThrowIfNull(owner);
         return new RamBlock(name, address, size, owner);
+    }
+
+    /// <summary>A foreign block over memory whose pages come at a touch. The last release disposes it.</summary>
+    public static RamBlock ForFaulting(FaultingMemory memory)
+    {
+        ArgumentNullException.ThrowIfNull(memory);
+        return new RamBlock(memory.Name, memory.Address, memory.Size, memory);
     }
 
     /// <summary>The bytes from <paramref name="offset"/>. Valid while somebody holds a reference to the block; the guest may change them at any time.</summary>

@@ -1,5 +1,6 @@
 using Aperture.Linux;
 using Aperture.Memory;
+using Aperture.Memory.Faulting;
 using Aperture.TestKit.Parts.Assigned;
 using FsCheck;
 using FsCheck.Fluent;
@@ -47,6 +48,27 @@ public sealed class IommuListenerTests : IDisposable
          from priority in Gen.Choose(0, 3)
          from commits in Gen.Elements(true, false)
          select new Edit(at, Math.Min(length, Halves - at), offset, kind, priority, commits)).ArrayOf().Where(edits => edits.Length > 0);
+
+    [Fact]
+    public void Memory_whose_pages_come_at_a_touch_is_never_given_to_devices()
+    {
+        FaultPager? pager = FaultPager.TryStart("test", new NoticedEvents(), out string whyNot);
+        Assert.SkipWhen(pager is null, whyNot);
+        using (pager)
+        {
+            using RamBlock faulting = RamBlock.ForFaulting(pager.Make("granted", 4 * Page, 0, 4 * Page, new NoAnswer()));
+            _space.AddListener(_listener);
+            AddressRange range = new(new GuestAddress(0x10_0000), 4 * Page);
+            Change(change =>
+            {
+                change.Place(Region.ForDevice("granted", faulting, 0, 4 * Page, new Silent()), range.Start, 0);
+                change.Place(Region.ForRam("ram", _ram, 0, 4 * Page), range.Start + (8 * Page), 0);
+            });
+            IommuResult left = Assert.Single(_listener.Results, static result => !result.IsMapped);
+            Assert.Equal((range, "its pages come and go while the guest runs"), (left.Range, left.Reason));
+            Assert.Null(_listener.Verify());
+        }
+    }
 
     [Theory]
     [InlineData(0, 0)]
@@ -313,6 +335,11 @@ public sealed class IommuListenerTests : IDisposable
     }
 
     private sealed record Placed(Edit Edit, Region Region, int Sequence);
+
+    private sealed class NoAnswer : IFaultAnswerer
+    {
+        public bool Touched(FaultingMemory memory, ulong offset) => false;
+    }
 
     private sealed class Nothing : IDisposable
     {

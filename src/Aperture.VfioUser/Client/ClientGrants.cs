@@ -18,6 +18,13 @@ internal sealed class ClientGrants(IGrantHolder holder) : IDisposable
     private readonly Lock _gate = new();
     private readonly Dictionary<ulong, SafeFileDescriptor> _sources = [];
     private ulong _generation;
+    private int _resets;
+
+    /// <summary>How many regions the device has.</summary>
+    public int Regions { get; set; }
+
+    /// <summary>Moves on with each reset and at the end, which revoke everything without a generation.</summary>
+    public int Resets => Volatile.Read(ref _resets);
 
     /// <summary>The newest revocation that was carried out.</summary>
     public ulong Generation => Volatile.Read(ref _generation);
@@ -44,11 +51,24 @@ internal sealed class ClientGrants(IGrantHolder holder) : IDisposable
         return socket.Send(reply) == 0;
     }
 
+    /// <summary>Takes everything back, and drops the answers that are under way: for a reset, and at the end.</summary>
+    public void TakeAll()
+    {
+        lock (_gate)
+        {
+            _resets++;
+            for (int region = 0; region < Regions; region++)
+            {
+                holder.Revoked(region, 0, ulong.MaxValue);
+            }
+        }
+    }
+
     /// <summary>
-    /// Takes an answer, and the descriptor that came with it. Null when a revocation overtook it; <see cref="TouchOutcome.Refused"/> also for a grant that
-    /// cannot be.
+    /// Takes an answer, and the descriptor that came with it. Null when a revocation overtook it, or a reset since there were so many;
+    /// <see cref="TouchOutcome.Refused"/> also for a grant that cannot be.
     /// </summary>
-    public TouchOutcome? Take(FaultReply reply, SafeFileDescriptor? file, ulong touched, List<VfioArea> areas, Action<GrantedPages> install)
+    public TouchOutcome? Take(FaultReply reply, int resets, SafeFileDescriptor? file, ulong touched, List<VfioArea> areas, Action<GrantedPages> install)
     {
         lock (_gate)
         {
@@ -70,12 +90,12 @@ internal sealed class ClientGrants(IGrantHolder holder) : IDisposable
                 return TouchOutcome.Refused;
             }
 
-            if (reply.Generation < _generation)
+            if (reply.Generation < _generation || resets != _resets)
             {
                 return null;
             }
 
-            install(new GrantedPages((int)reply.Region, reply.Offset, reply.Size, source, reply.SourceOffset, (reply.Protection & 2) != 0));
+            install(new GrantedPages((int)reply.Region, reply.Offset, reply.Size, source, reply.SourceOffset, (reply.Protection & 2) != 0, reply.Source));
             return TouchOutcome.Granted;
         }
     }
@@ -94,9 +114,24 @@ internal sealed class ClientGrants(IGrantHolder holder) : IDisposable
         }
     }
 
-    // Memory that a file has not, or may lose, would end the guest at its first touch.
-    private static bool Holds(SafeFileDescriptor source, FaultReply reply) => MemoryFile.TryLength(source, out ulong length) == 0
-        && reply.SourceOffset <= length && reply.Size <= length - reply.SourceOffset;
+    // Memory that a file has not, or may lose, would end the guest at its first touch. A device says when it is mapped what it has not.
+    private static bool Holds(SafeFileDescriptor source, FaultReply reply)
+    {
+        int errno = MemoryFile.TryLength(source, out ulong length);
+        if (errno != Errno.EINVAL)
+        {
+            return errno == 0 && reply.SourceOffset <= length && reply.Size <= length - reply.SourceOffset;
+        }
+
+        bool writable = (reply.Protection & 2) != 0;
+        if (reply.SourceOffset > long.MaxValue || MemoryMap.MapShared(source, reply.SourceOffset, reply.Size, writable, out HostAddress host) != 0)
+        {
+            return false;
+        }
+
+        _ = MemoryMap.Unmap(host, reply.Size);
+        return true;
+    }
 
     private enum FaultCode : uint
     {

@@ -18,8 +18,14 @@ public sealed record ClientOptions
     /// <summary>Ask for a socket of its own for the server's commands.</summary>
     public bool TwinSocket { get; init; } = true;
 
-    /// <summary>Who has what the server grants page by page (docs/vfio-user.md); null: the client reaches such pages by messages.</summary>
+    /// <summary>Who has what the server grants page by page (docs/vfio-user.md); null: the device itself, or nobody.</summary>
     public IGrantHolder? Grants { get; init; }
+
+    /// <summary>
+    /// What the server grants page by page is mapped by the device at the guest's first touch: the areas are among those that <see cref="VfioUserDevice.Map"/>
+    /// gives. Without it, or where this process may not handle page faults, the guest reaches such pages by messages.
+    /// </summary>
+    public bool MapGrants { get; init; }
 }
 
 /// <summary>
@@ -28,7 +34,8 @@ public sealed record ClientOptions
 public interface IGrantHolder
 {
     /// <summary>
-    /// Pages of a region are taken back: when this returns, nothing reaches what was granted of them any more. They may never have been granted.
+    /// Pages of a region are taken back: when this returns, nothing reaches what was granted of them any more. They may never have been granted. So they are
+    /// before a reset and once the connection has ended.
     /// </summary>
     void Revoked(int region, ulong offset, ulong size);
 }
@@ -40,7 +47,8 @@ public interface IGrantHolder
 /// <param name="File">What they are mapped from; open until the device is disposed.</param>
 /// <param name="FileOffset">Of the first page in the file.</param>
 /// <param name="IsWritable">They may be written.</param>
-public sealed record GrantedPages(int Region, ulong Offset, ulong Size, SafeFileDescriptor File, ulong FileOffset, bool IsWritable);
+/// <param name="Source">The number by which the server calls the file.</param>
+public sealed record GrantedPages(int Region, ulong Offset, ulong Size, SafeFileDescriptor File, ulong FileOffset, bool IsWritable, ulong Source);
 
 /// <summary>What came of a touch of a page.</summary>
 public enum TouchOutcome

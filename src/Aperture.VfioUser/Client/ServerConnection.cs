@@ -171,6 +171,7 @@ internal sealed class ServerConnection : IDisposable
 
         _closing = true;
         _ = Interlocked.CompareExchange(ref _dead, Errno.ENODEV, 0);
+        Grants?.TakeAll();
         Shutdown();
         _wake.Signal();
         _thread?.Join();
@@ -312,6 +313,7 @@ internal sealed class ServerConnection : IDisposable
         if (Interlocked.CompareExchange(ref _dead, errno, 0) == 0)
         {
             Shutdown();
+            Grants?.TakeAll();
             if (!_closing)
             {
                 _events.Notice(

@@ -24,16 +24,22 @@ public sealed class VfioUserDevice : IVfioDevice
     private readonly ClientOptions _options;
     private readonly RegionFile[] _files;
     private readonly List<VfioArea>[] _faulting;
+    private readonly GrantedAreas? _granted;
     private readonly bool _posts;
 
-    private VfioUserDevice(ServerConnection connection, string name, ClientOptions options, ISharedMemory? shared)
+    private VfioUserDevice(ServerConnection connection, string name, ClientOptions options, ISharedMemory? shared, GrantedAreas? granted)
     {
-        (_connection, Name, _options) = (connection, name, options);
+        (_connection, Name, _options, _granted) = (connection, name, options, granted);
         DeviceInfo info = AskDevice();
         CanReset = info.Flags.HasFlag(DeviceFlags.Reset);
         _files = new RegionFile[Math.Max(Math.Min(info.Regions, MostRegions), (uint)VfioRegionIndex.Vga + 1)];
         Array.Fill(_files, RegionFile.None);
         _faulting = [.. _files.Select(static _ => new List<VfioArea>())];
+        if (connection.Grants is { } grants)
+        {
+            grants.Regions = _files.Length;
+        }
+
         try
         {
             Regions = [.. Enumerable.Range(0, _files.Length).Select(index => AskRegion(index, index < info.Regions))];
@@ -52,6 +58,7 @@ public sealed class VfioUserDevice : IVfioDevice
 
         _posts = options.PostWrites && Regions.All(static r => r.Areas.Count == 0);
         Iommu = new VfioUserIommu(connection, name, shared);
+        granted?.Begin(this, _faulting);
     }
 
     /// <inheritdoc/>
@@ -103,14 +110,17 @@ public sealed class VfioUserDevice : IVfioDevice
         ArgumentNullException.ThrowIfNull(socket);
         ArgumentNullException.ThrowIfNull(events);
         options ??= new ClientOptions();
-        ServerConnection connection = ServerConnection.Open(socket, options, name, events, memory);
+        GrantedAreas? granted = options is { MapGrants: true, Grants: null } ? new GrantedAreas(name, events) : null;
+        ServerConnection? connection = null;
         try
         {
-            return new VfioUserDevice(connection, name, options, shared);
+            connection = ServerConnection.Open(socket, granted is null ? options : options with { Grants = granted }, name, events, memory);
+            return new VfioUserDevice(connection, name, options, shared, granted);
         }
         catch
         {
-            connection.Dispose();
+            connection?.Dispose();
+            granted?.Dispose();
             throw;
         }
     }
@@ -118,6 +128,7 @@ public sealed class VfioUserDevice : IVfioDevice
     /// <inheritdoc/>
     public int Read(int region, ulong offset, Span<byte> destination)
     {
+        _granted?.AskAgain();
         while (!destination.IsEmpty)
         {
             int count = Math.Min(destination.Length, _connection.MostData);
@@ -138,6 +149,7 @@ public sealed class VfioUserDevice : IVfioDevice
     /// <inheritdoc/>
     public int Write(int region, ulong offset, ReadOnlySpan<byte> source)
     {
+        _granted?.AskAgain();
         while (!source.IsEmpty)
         {
             int count = Math.Min(source.Length, _connection.MostData);
@@ -159,6 +171,12 @@ public sealed class VfioUserDevice : IVfioDevice
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)region, (uint)Regions.Count);
         VfioRegion known = Regions[region];
+        if (_granted is { CanMap: true } && _faulting[region].Exists(a => area.Offset >= a.Offset && area.Offset - a.Offset < a.Size
+            && area.Size <= a.Size - (area.Offset - a.Offset)))
+        {
+            return _granted.Make(region, area, known.Size);
+        }
+
         if (_files[region].File is not { } file || !known.Areas.Any(a => area.Offset >= a.Offset && area.Offset - a.Offset < a.Size
             && area.Size <= a.Size - (area.Offset - a.Offset)))
         {
@@ -196,6 +214,7 @@ public sealed class VfioUserDevice : IVfioDevice
         const int MostFaults = 64;
         for (int i = 0; i < MostFaults; i++)
         {
+            int resets = grants.Resets;
             FaultReply reply;
             SafeFileDescriptor? file = null;
             lock (_connection.Gate)
@@ -218,7 +237,7 @@ public sealed class VfioUserDevice : IVfioDevice
                 file = descriptors.Count == 1 ? descriptors.Take(0) : null;
             }
 
-            if (grants.Take(reply, file, offset, _faulting[region], install) is { } outcome)
+            if (grants.Take(reply, resets, file, offset, _faulting[region], install) is { } outcome)
             {
                 return outcome == TouchOutcome.Refused && reply.Answer != 0 ? Nonsense() : outcome;
             }
@@ -287,9 +306,14 @@ public sealed class VfioUserDevice : IVfioDevice
     {
         lock (_connection.Gate)
         {
-            return CanReset
-                ? _connection.Exchange(VfioUserCommand.DeviceReset, default, default, default, out _, _options.ResetMilliseconds)
-                : Errno.ENOTTY;
+            if (!CanReset)
+            {
+                return Errno.ENOTTY;
+            }
+
+            // The server takes everything back without a word, so nothing of it may be left here when it is asked to.
+            _connection.Grants?.TakeAll();
+            return _connection.Exchange(VfioUserCommand.DeviceReset, default, default, default, out _, _options.ResetMilliseconds);
         }
     }
 
@@ -297,6 +321,7 @@ public sealed class VfioUserDevice : IVfioDevice
     public void Dispose()
     {
         _connection.Dispose();
+        _granted?.Dispose();
         CloseFiles();
     }
 
@@ -436,13 +461,18 @@ public sealed class VfioUserDevice : IVfioDevice
             _files[info.Index] = new RegionFile(descriptors.Take(0), info.Offset);
         }
 
+        bool msix = areas.Count != 0 && msixMappable;
         if (whole && _connection.Grants is not null)
         {
             _faulting[info.Index] = VfioArea.Cut(info.Size, FaultAreas.Read(info, reply));
+            if (_granted is { CanMap: true })
+            {
+                areas = VfioArea.Cut(info.Size, [.. areas, .. _faulting[info.Index]]);
+            }
         }
 
         return new VfioRegion(
-            (int)info.Index, info.Size, info.Flags.HasFlag(RegionFlags.Read), info.Flags.HasFlag(RegionFlags.Write), areas, areas.Count != 0 && msixMappable);
+            (int)info.Index, info.Size, info.Flags.HasFlag(RegionFlags.Read), info.Flags.HasFlag(RegionFlags.Write), areas, msix);
     }
 
     private VfioIrq AskIrq(int index, bool exists)

@@ -275,7 +275,7 @@ public class NvmeLifeTests
         SoftwareDrive drive = new(iommu, 512);
         SharedDrive.Released owner = new();
         string message = Assert.Throws<ApertureException>(() => Mediators.MediatorKinds.Make(
-            $"nvme,host=x,shares={shares ?? "64K"},start={start},nsid={space}",
+            $"nvme,vfio=x,shares={shares ?? "64K"},start={start},nsid={space}",
             _ => new Mediation.Nvme.HostFunction(drive, iommu, owner),
             new Reports())).Message;
         Assert.Contains(why.Split('|'), word => message.Contains(word, StringComparison.Ordinal));
