@@ -54,9 +54,9 @@ public sealed class VcpuGroup : IVcpus, IExits
     /// </summary>
     /// <exception cref="InvalidOperationException">Not stopped.</exception>
     /// <exception cref="LinuxException">KVM refused a register.</exception>
-    public void Reset(BootState boot)
+    public void Reset(EntryState boot)
     {
-        ArgumentNullException.ThrowIfNull(boot);
+        BootState entry = boot as BootState ?? throw new ArgumentException("not a state of this architecture", nameof(boot));
         if (!_gate.WaitStopped(TimeSpan.Zero))
         {
             throw new InvalidOperationException("vCPUs can be reset only after they have all been stopped");
@@ -64,7 +64,7 @@ public sealed class VcpuGroup : IVcpus, IExits
 
         foreach (Vcpu vcpu in _vcpus)
         {
-            vcpu.Reset(vcpu.Index == 0 ? boot : null);
+            vcpu.Reset(vcpu.Index == 0 ? entry : null);
         }
     }
 
