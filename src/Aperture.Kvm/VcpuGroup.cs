@@ -1,5 +1,4 @@
 using Aperture.Hypervisor;
-using Aperture.Hypervisor.X86;
 using Aperture.Linux;
 using Aperture.Memory;
 
@@ -50,13 +49,13 @@ public sealed class VcpuGroup : IVcpus, IExits
     public bool IsStopped => _gate.IsStopped;
 
     /// <summary>
-    /// Puts every vCPU back into the processor's reset state, then vCPU 0 into <paramref name="boot"/>; the others wait for its start-up message.
+    /// Puts every vCPU back into the processor's reset state, then vCPU 0 into <paramref name="boot"/>; the others wait to be started by it.
     /// </summary>
     /// <exception cref="InvalidOperationException">Not stopped.</exception>
     /// <exception cref="LinuxException">KVM refused a register.</exception>
     public void Reset(EntryState boot)
     {
-        BootState entry = boot as BootState ?? throw new ArgumentException("not a state of this architecture", nameof(boot));
+        ArgumentNullException.ThrowIfNull(boot);
         if (!_gate.WaitStopped(TimeSpan.Zero))
         {
             throw new InvalidOperationException("vCPUs can be reset only after they have all been stopped");
@@ -64,7 +63,7 @@ public sealed class VcpuGroup : IVcpus, IExits
 
         foreach (Vcpu vcpu in _vcpus)
         {
-            vcpu.Reset(vcpu.Index == 0 ? entry : null);
+            vcpu.Reset(vcpu.Index == 0 ? boot : null);
         }
     }
 
