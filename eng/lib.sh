@@ -46,6 +46,9 @@ apt_install() {
     return 1
 }
 
+# system_release: the code name of this system's release of Debian.
+system_release() { (. /etc/os-release && echo "${VERSION_CODENAME:-}"); }
+
 # download_deb PACKAGE FOLDER: fetches the package's file into the folder, without installing it.
 download_deb() {
     apt_lists_present || apt_update
@@ -88,6 +91,12 @@ ensure_lab_packages() {
         "cpio=cpio=packs the guests' initial file systems" \
         "as=binutils=assembles the emulator's probe" \
         "xz=xz-utils=unpacks a prepared lab kernel"
+}
+
+# The emulated arm64 machine, beside what ensure_lab_packages brings.
+ensure_arm64_lab_packages() {
+    ensure_lab_packages
+    ensure "qemu-system-aarch64=qemu-system-arm=emulates the arm64 machine in which KVM is complete"
 }
 
 # Firmware to run guests through.

@@ -112,7 +112,7 @@ internal static class RunVerb
     private static void CheckForLab(MachineConfig config)
     {
         int bits = Math.Min(
-            LabRunner.PhysicalAddressBits, FirmwareAddressBits.Most(config, LabRunner.PhysicalAddressBits) ?? LabRunner.PhysicalAddressBits);
+            LabPlatform.PhysicalAddressBits, FirmwareAddressBits.Most(config, LabPlatform.PhysicalAddressBits) ?? LabPlatform.PhysicalAddressBits);
         MachinePlan.Create(config, Hypervisors.LimitsOf(bits)).Dispose();
     }
 
