@@ -4,7 +4,6 @@ using Aperture.Cli.Output;
 using Aperture.Configuration;
 using Aperture.Configuration.Kinds;
 using Aperture.Kvm;
-using Aperture.Kvm.X86;
 using Aperture.Lab;
 using Aperture.Lab.Hardware;
 using Aperture.Machine;
