@@ -40,10 +40,10 @@ public abstract class LabPlatform
     internal abstract string Artifact(string name);
 
     /// <summary>The emulator's arguments for the bare machine.</summary>
-    internal abstract IReadOnlyList<string> Machine(LabRun run);
+    internal abstract IReadOnlyList<string> Machine(LabArtifacts artifacts, LabRun run);
 
     /// <summary>What the machine's kernel is told of its console and its devices.</summary>
-    internal abstract string KernelOptions(LabArtifacts artifacts, LabRun run);
+    internal abstract string KernelOptions(LabRun run);
 
     private sealed class Pc : LabPlatform
     {
@@ -57,7 +57,7 @@ public abstract class LabPlatform
 
         internal override string Artifact(string name) => name;
 
-        internal override IReadOnlyList<string> Machine(LabRun run) =>
+        internal override IReadOnlyList<string> Machine(LabArtifacts artifacts, LabRun run) =>
         [
             "-machine", "q35", "-accel", "tcg",
             // The emulator's own processor has 40 physical address bits.
@@ -67,7 +67,7 @@ public abstract class LabPlatform
         ];
 
         // nohz and highres: with them L1 loses a timer interrupt now and then and hangs. The kernel's check of the timer fails on a busy host.
-        internal override string KernelOptions(LabArtifacts artifacts, LabRun run) =>
+        internal override string KernelOptions(LabRun run) =>
             $"console=ttyS0 quiet panic=-1 intel_iommu={(run.Iommu ? "on" : "off")} nohz=off highres=off no_timer_check";
     }
 
@@ -84,12 +84,14 @@ public abstract class LabPlatform
         internal override string Artifact(string name) => "arm64-" + name;
 
         // The processor has VHE and 48 bits of guest addresses; "max" has more of both and takes half as long again.
-        internal override IReadOnlyList<string> Machine(LabRun run) =>
+        internal override IReadOnlyList<string> Machine(LabArtifacts artifacts, LabRun run) =>
         [
             "-machine", "virt,virtualization=on,gic-version=3" + (run.Iommu ? ",iommu=smmuv3" : ""), "-accel", "tcg", "-cpu", "neoverse-n1",
+            // Programs of the machine's own kind, which its init puts over the host's. An export of their own, because no layer of an overlay may lie in another.
+            "-fsdev", $"local,id=own,path={QemuCommandLine.Escape(artifacts.Arm64Root)},security_model=none,readonly=on,multidevs=remap",
+            "-device", "virtio-9p-pci,fsdev=own,mount_tag=own",
         ];
 
-        // Where the init finds programs of its own kind, which lie over the host's.
-        internal override string KernelOptions(LabArtifacts artifacts, LabRun run) => $"console=ttyAMA0 quiet panic=-1 lab.root={artifacts.Arm64Root}";
+        internal override string KernelOptions(LabRun run) => "console=ttyAMA0 quiet panic=-1 lab.own=own";
     }
 }

@@ -14,13 +14,13 @@ internal static class QemuCommandLine
         List<string> arguments =
         [
             "-name", "aperture-lab",
-            .. run.Platform.Machine(run),
+            .. run.Platform.Machine(artifacts, run),
             "-smp", run.Cpus.ToString(CultureInfo.InvariantCulture),
             "-m", run.MemoryMiB.ToString(CultureInfo.InvariantCulture),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", artifacts.KernelOf(run.Platform),
             "-initrd", artifacts.InitramfsOf(run.Platform),
-            "-append", $"{run.Platform.KernelOptions(artifacts, run)} lab.run={folder.Root}",
+            "-append", $"{run.Platform.KernelOptions(run)} lab.run={folder.Root}",
             "-chardev", "file,id=console,path=" + Escape(folder.ConsoleLog),
             "-serial", "chardev:console",
             "-fsdev", "local,id=hostroot,path=/,security_model=none,readonly=on,multidevs=remap",

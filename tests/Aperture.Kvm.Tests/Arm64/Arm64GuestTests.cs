@@ -114,14 +114,15 @@ public class Arm64GuestTests
     }
 
     [Fact]
-    public void Messages_are_taken_at_the_doorbell_only_and_events_find_their_way_there()
+    public void Messages_are_dropped_while_the_guest_has_not_enabled_the_translation_and_events_have_routes_to_it_only()
     {
         using Arm64Guest guest = Arm64Guest.Start(1, End);
         MsiMessage message = new(Arm64Guest.Gic.Doorbell!.Value, 3);
-        Assert.True(guest.Vm.SignalMsi(message, new Bdf(0, 2, 0)));
-        Assert.Equal(0, guest.Vm.DroppedMessages);
+        Assert.True(guest.Vm.Takes(message.Address));
+        Assert.False(guest.Vm.Takes(message.Address + 4));
+        Assert.False(guest.Vm.SignalMsi(message, new Bdf(0, 2, 0)));
         Assert.False(guest.Vm.SignalMsi(message with { Address = message.Address + 4 }, new Bdf(0, 2, 0)));
-        Assert.Equal(1, guest.Vm.DroppedMessages);
+        Assert.Equal(2, guest.Vm.DroppedMessages);
 
         IGuestInterrupts events = ((IVm)guest.Vm).EventInterrupts!;
         using IMessageRoute route = events.Reserve()!;
