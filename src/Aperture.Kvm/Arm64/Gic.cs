@@ -20,9 +20,7 @@ internal sealed class Gic : IDisposable
     private const ulong RedistributorControl = 0x0;
     private const ulong PrivateFrame = 0x1_0000;
 
-    // KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS and the encodings (op0 15:14, op1 13:11, CRn 10:7, CRm 6:3, op2 2:0) of ICC_IGRPEN1_EL1, ICC_IGRPEN0_EL1, ICC_PMR_EL1,
-    // ICC_AP0R0_EL1 and ICC_AP1R0_EL1 (12.2).
-    private const uint GroupProcessorInterface = 6;
+    // The encodings (op0 15:14, op1 13:11, CRn 10:7, CRm 6:3, op2 2:0) of ICC_IGRPEN1_EL1, ICC_IGRPEN0_EL1, ICC_PMR_EL1, ICC_AP0R0_EL1 and ICC_AP1R0_EL1 (12.2).
     private static readonly ulong[] ProcessorInterface = [0xC667, 0xC666, 0xC230, 0xC644, 0xC648];
 
     private const string Refused = "cannot reset the in-kernel interrupt controller";
@@ -126,7 +124,7 @@ internal sealed class Gic : IDisposable
         Set(KvmArm64.GroupRedistributors, cpu | (PrivateFrame + ClearActive), uint.MaxValue);
         foreach (ulong register in ProcessorInterface)
         {
-            Set(GroupProcessorInterface, cpu | register, 0);
+            Set(KvmArm64.GroupProcessorInterface, cpu | register, 0);
         }
     }
 

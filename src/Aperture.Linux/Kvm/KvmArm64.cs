@@ -44,6 +44,9 @@ public static class KvmArm64
     /// <summary>KVM_DEV_ARM_VGIC_GRP_REDIST_REGS: a redistributor's registers, by the vCPU's affinity 63:32 and offset 31:0.</summary>
     public const uint GroupRedistributors = 5;
 
+    /// <summary>KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS: a vCPU's interface to the controller, by its affinity 63:32 and the register's encoding 15:0.</summary>
+    public const uint GroupProcessorInterface = 6;
+
     /// <summary>KVM_ARM_VCPU_PMU_V3_CTRL, a group of a vCPU: its performance counters.</summary>
     public const uint GroupPmu = 0;
 
