@@ -207,6 +207,16 @@ build_arm64_program() {
     exec 9>&-
 }
 
+# publish_arm64_tests PROJECT: the tests of that project as a program for arm64 with a runtime of its own, in .cache/arm64-tests/PROJECT.
+publish_arm64_tests() {
+    local log=$cache/build-arm64-tests.log
+    mkdir -p "$cache/arm64-tests"
+    dotnet msbuild "$repo/tests/$1" -restore -t:Publish -p:_IsPublishing=true -p:Configuration=Release -p:RuntimeIdentifier=linux-arm64 -p:SelfContained=true \
+        -p:PublishDir="$cache/arm64-tests/$1/" -v:quiet -nologo >"$log" 2>&1 </dev/null && return
+    cat "$log" >&2
+    die "the tests of $1 could not be made for arm64; the log above is also in .cache/build-arm64-tests.log."
+}
+
 # build_program: makes bin/aperture, the program that users get, where a source is newer. The log is shown only if it fails.
 build_program() {
     local project stamp=$cache/built-program log=$cache/build-program.log made=$cache/program.new
