@@ -108,7 +108,7 @@ public static class VirtTree
         }
     }
 
-    private static void AddGic(FdtNode root, GicDescription gic)
+    private static void AddGic(FdtNode root, GicFrames gic)
     {
         FdtNode node = root.Node("intc", gic.Distributor.Start)
             .Text("compatible", "arm,gic-v3")

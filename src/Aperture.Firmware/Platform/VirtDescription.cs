@@ -6,14 +6,16 @@ namespace Aperture.Firmware.Platform;
 /// </summary>
 public sealed record VirtDescription
 {
-    /// <summary>The affinity fields of each processor's MPIDR_EL1 (Arm ARM DDI 0487, D19.2.98: Aff3 in 39:32, Aff2 to Aff0 in 23:0), boot processor first.</summary>
+    /// <summary>
+    /// The affinity fields of each processor's MPIDR_EL1 (Arm ARM DDI 0487, D19.2.98: Aff3 in 39:32, Aff2 to Aff0 in 23:0), boot processor first.
+    /// </summary>
     public required IReadOnlyList<ulong> Affinities { get; init; }
 
     /// <summary>Where guest RAM is, by rising address; ranges do not overlap.</summary>
     public required IReadOnlyList<AddressRange> Ram { get; init; }
 
     /// <summary>The interrupt controller.</summary>
-    public required GicDescription Gic { get; init; }
+    public required GicFrames Gic { get; init; }
 
     /// <summary>The PCI Express host bridge.</summary>
     public required PcieRootDescription Pcie { get; init; }
@@ -44,7 +46,7 @@ public sealed record VirtDescription
 /// <param name="Distributor">The distributor's frame, 64 KiB.</param>
 /// <param name="Redistributors">Runs of redistributors, 128 KiB for each processor, in the processors' order.</param>
 /// <param name="Its">The ITS's two frames, 128 KiB; null without, and then no message interrupt arrives.</param>
-public sealed record GicDescription(AddressRange Distributor, IReadOnlyList<AddressRange> Redistributors, AddressRange? Its);
+public sealed record GicFrames(AddressRange Distributor, IReadOnlyList<AddressRange> Redistributors, AddressRange? Its);
 
 /// <summary>A device at a fixed place in memory.</summary>
 /// <param name="Range">Its registers.</param>

@@ -9,7 +9,7 @@ internal static class SampleMachines
     {
         Affinities = [0],
         Ram = [Range(0x4000_0000, 512UL << 20)],
-        Gic = new GicDescription(Range(0x0800_0000, 0x1_0000), [Range(0x080A_0000, 0xF6_0000)], Range(0x0808_0000, 0x2_0000)),
+        Gic = new GicFrames(Range(0x0800_0000, 0x1_0000), [Range(0x080A_0000, 0xF6_0000)], Range(0x0808_0000, 0x2_0000)),
         Pcie = new PcieRootDescription(
             new EcamRegion(Range(0x40_1000_0000, 256UL << 20), 0, 0, 255), Range(0x3EFF_0000, 0x1_0000), [Range(0x1000_0000, 0x2EFF_0000)],
             [Range(0x80_0000_0000, 1UL << 39)], 3),
