@@ -66,7 +66,25 @@ internal static class MapVerb
             text.Append(space == "memory" ? "\n" : "");
         }
 
+        foreach (JsonElement server in answer.GetProperty("servers").EnumerateArray())
+        {
+            WriteServer(server, text);
+        }
+
         return text.ToString();
+    }
+
+    private static void WriteServer(JsonElement server, StringBuilder text)
+    {
+        TextTable table = new($"SERVER OF {Text(server, "device")}", ">SIZE", "REGION", "REACHED");
+        foreach (JsonElement run in server.GetProperty("reaches").EnumerateArray())
+        {
+            (string range, string size) = Range(Text(run, "address"), Text(run, "size"));
+            table.Add(range, size, Text(run, "region"), run.GetProperty("mapped").GetBoolean() ? "yes" : $"no: {Text(run, "reason")}");
+        }
+
+        text.Append('\n');
+        table.Write(text);
     }
 
     private static (string Range, string Size) Range(string address, string size)
