@@ -145,10 +145,13 @@ program_is_current() {
             \( -name bin -o -name obj \) -prune -o -newer "$1" -print -quit)" ]
 }
 
-# build_program: makes bin/aperture, the program that users get, where a source is newer. The log is shown only if it fails.
+# build_program [assemblies]: makes bin/aperture, the program that users get, where a source is newer; or the same as assemblies in .cache/assemblies, which
+# starts slower and can load code. Sets $program to it. The log is shown only if it fails.
 build_program() {
-    local project stamp=$cache/built-program log=$cache/build-program.log made=$cache/program.new
+    local project name=program
     local options=(-p:Native=true)
+    [ "${1:-}" != assemblies ] || name=assemblies program=$cache/assemblies/aperture options=()
+    local stamp=$cache/built-$name log=$cache/build-$name.log made=$cache/$name.new
     program_is_current "$stamp" && return
     mkdir -p "$cache"
     # One build at a time; whoever waited finds it done. The lock is not passed on: build servers outlive the build.
@@ -161,20 +164,20 @@ build_program() {
     # Sources that change during the build are newer than this and get built the next time; folders count, so the build's own are made first.
     for project in "$repo"/src/*/; do mkdir -p "$project/bin" "$project/obj"; done
     touch "$stamp.started"
-    native_compiler 9>&- || options=()
+    [ $name = assemblies ] || native_compiler 9>&- || options=()
     say "building the program${options:+ and compiling it ahead of time, which takes a minute}"
     rm -rf "$made"
     # As "dotnet publish" does it, which leaves empty folders in /tmp. Restored already where it is compiled ahead of time.
     if ! dotnet msbuild "$repo/src/Aperture.Cli" -t:Publish -p:_IsPublishing=true -p:Configuration=Release "${options[@]:--restore}" \
         -p:PublishDir="$made/" -v:quiet -nologo >"$log" 2>&1 </dev/null 9>&-; then
         cat "$log" >&2
-        die "the build failed; the log above is also in .cache/build-program.log."
+        die "the build failed; the log above is also in .cache/build-$name.log."
     fi
     # A program that runs meanwhile keeps its file.
-    rm -rf "$cache/program.old"
-    [ ! -d "${program%/*}" ] || mv "${program%/*}" "$cache/program.old"
+    rm -rf "$cache/$name.old"
+    [ ! -d "${program%/*}" ] || mv "${program%/*}" "$cache/$name.old"
     mv "$made" "${program%/*}"
-    rm -rf "$cache/program.old"
+    rm -rf "$cache/$name.old"
     mv "$stamp.started" "$stamp"
     exec 9>&-
 }

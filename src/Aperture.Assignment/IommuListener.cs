@@ -30,6 +30,7 @@ public sealed class IommuListener : IFlatViewListener
 
     private readonly IIommuMap _iommu;
     private readonly Func<bool> _hasPeers;
+    private readonly string _alone;
 
     // By start address. Touched only inside Commit, under the space's change lock.
     private readonly SortedDictionary<ulong, MemorySlot> _mapped = [];
@@ -48,11 +49,13 @@ public sealed class IommuListener : IFlatViewListener
     /// False while one device is alone: nobody could reach its BARs, so they are not mapped, and a guest that switches decoding pays for no change of the
     /// IOMMU's tables. Asked at each change that touches memory; the first of a second device's BARs to decode is one. Always true when left out.
     /// </param>
-    public IommuListener(IIommuMap iommu, Func<bool>? hasPeers = null)
+    /// <param name="alone">Why device memory is not mapped where that is false.</param>
+    public IommuListener(IIommuMap iommu, Func<bool>? hasPeers = null, string alone = "no other device is assigned")
     {
         ArgumentNullException.ThrowIfNull(iommu);
         _iommu = iommu;
         _hasPeers = hasPeers ?? (static () => true);
+        _alone = alone;
     }
 
     /// <summary>What is mapped and what is not and why, in address order. A snapshot.</summary>
@@ -85,7 +88,7 @@ public sealed class IommuListener : IFlatViewListener
             }
             else if (slot.Region.Kind == RegionKind.Device && !hasPeers)
             {
-                results.Add(new IommuResult(slot.Range, slot.Region, "no other device is assigned"));
+                results.Add(new IommuResult(slot.Range, slot.Region, _alone));
             }
             else
             {

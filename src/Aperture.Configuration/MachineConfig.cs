@@ -45,6 +45,19 @@ public enum ManagementModeKind : byte
     Off,
 }
 
+/// <summary>Whether other processes can be given guest RAM, to map it.</summary>
+public enum MemorySharing : byte
+{
+    /// <summary>When a device of the machine is served by another process.</summary>
+    Auto,
+
+    /// <summary>They can.</summary>
+    On,
+
+    /// <summary>It is this process's alone.</summary>
+    Off,
+}
+
 /// <summary>A virtual machine as the user asked for it: everything that <c>run</c> takes, checked for form but not yet against the host.</summary>
 public sealed record MachineConfig
 {
@@ -59,6 +72,12 @@ public sealed record MachineConfig
 
     /// <summary>Back RAM with the host's huge pages.</summary>
     public bool HugePages { get; init; }
+
+    /// <summary>Whether RAM can be shared.</summary>
+    public MemorySharing Sharing { get; init; }
+
+    /// <summary>RAM is memory that other processes can map.</summary>
+    public bool SharesMemory => Sharing == MemorySharing.On || (Sharing == MemorySharing.Auto && Devices.Any(d => d is VfioUserSpec));
 
     /// <summary>The kernel to boot, bzImage or ELF with a PVH note or a Multiboot header: directly, or through <see cref="Firmware"/> (a bzImage).</summary>
     public string? Kernel { get; init; }

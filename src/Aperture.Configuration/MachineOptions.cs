@@ -24,6 +24,8 @@ public static class MachineOptions
     [
         new("size", "SIZE", OptionShape.Size, "RAM, such as 512M or 4G", (s, v) => s with { MemorySize = MemorySize(v) }) { Required = true },
         new("hugepages", "on|off", OptionShape.OnOff, "back RAM with the host's huge pages (default off)", (s, v) => s with { HugePages = v.OnOff() }),
+        new("shared", "auto|on|off", OptionShape.OneOf("auto", "on", "off"), "other processes can map it (default auto: when a vfio-user device is there)",
+            (s, v) => s with { Sharing = Sharing(v) }),
     ]);
 
     private static readonly OptionTable<(bool Menu, int Wait)> BootTable = new("--boot", "boot",
@@ -64,7 +66,7 @@ public static class MachineOptions
             MemberForm = MemberForm.Table, Table = BootTable,
         },
         new("--cpus", "boot=N", OptionGroup.Machine, "processors, 1 to 64 (default 1)", Cpus) { MemberForm = MemberForm.NumberOrTable, Table = CpuTable },
-        new("--memory", "size=SIZE[,hugepages=on]", OptionGroup.Machine, "RAM, such as 512M or 4G (default 512M)", Memory)
+        new("--memory", "size=SIZE[,hugepages=on][,shared=on|off]", OptionGroup.Machine, "RAM, such as 512M or 4G (default 512M)", Memory)
         {
             MemberForm = MemberForm.SizeOrTable, Table = MemoryTable,
         },
@@ -163,7 +165,17 @@ public static class MachineOptions
         CpuTable.Read(setting.List(setting.IsText && setting.Text.Length > 0 && setting.Text.All(char.IsAsciiDigit) ? "boot" : null), config, "--cpus ");
 
     private static MachineConfig Memory(MachineConfig config, Setting setting) => MemoryTable.Read(
-        setting.List(setting.IsText && !setting.Text.Contains('=', StringComparison.Ordinal) ? "size" : null), config with { HugePages = false }, "--memory ");
+        setting.List(setting.IsText && !setting.Text.Contains('=', StringComparison.Ordinal) ? "size" : null),
+        config with { HugePages = false, Sharing = MemorySharing.Auto },
+        "--memory ");
+
+    private static MemorySharing Sharing(OptionValue value) => value.Text switch
+    {
+        "auto" => MemorySharing.Auto,
+        "on" => MemorySharing.On,
+        "off" => MemorySharing.Off,
+        _ => throw value.Fault(" is not a choice for sharing RAM; write auto, on or off"),
+    };
 
     private static ulong MemorySize(OptionValue value)
     {

@@ -11,6 +11,7 @@ using Aperture.Machine.Console;
 using Aperture.Machine.Control;
 using Aperture.Machine.Functions;
 using Aperture.Machine.Hotplug;
+using Aperture.Machine.Topology;
 using Aperture.Machine.Verification;
 using Aperture.Memory;
 using Aperture.Watch;
@@ -62,8 +63,9 @@ internal static class MachineAssembly
     public static MachineParts Assemble(MachinePlan plan, HypervisorStart start, TimeProvider clock, EventHub events, OutputFiles files, OwnedParts parts)
     {
         MachineConfig config = plan.Config;
-        GuestRam ram = parts.Own(GuestRam.Create(RamLayout.Planned(plan.Map.Ram), config.HugePages ? RamPages.Huge2M : RamPages.Ordinary));
-        if (plan.Topology.Assigned.Count > 0)
+        GuestRam ram = parts.Own(GuestRam.Create(RamLayout.Planned(plan.Map.Ram), config.HugePages ? RamPages.Huge2M : RamPages.Ordinary, config.SharesMemory));
+        IReadOnlyList<AssignedPart> hosts = [.. plan.Topology.Assigned.Where(static part => part.Served is null)];
+        if (hosts.Count > 0)
         {
             // All of it is pinned once the devices are there.
             parts.Own(new RamPopulation(ram.Block));
@@ -81,11 +83,14 @@ internal static class MachineAssembly
         clock = new GuardedClock(clock, requests.Fail);
         DeviceReturn returns = new(events);
         AssignedNotices notices = new(events, returns.Begin, requests.Fail);
-        HostDevices devices = parts.Own(new HostDevices(config.Vfio, plan.Topology.Assigned, vm, notices, events));
+        PassedDescriptors passed = new();
+        HostDevices devices = parts.Own(new HostDevices(config.Vfio, hosts, passed, vm, notices, events));
+        ServedDevices served = new(ram.Block, vm.EventInterrupts ?? RelayedInterrupts.Instance, notices, events);
         BoardNodes nodes = new(
         [
             new TestFunctionMaker(),
             new PcDeviceMaker(sentence => events.Write("disk.failed", json => json.WriteString("reason", sentence)), requests.Fail),
+            served,
             devices,
         ]);
         SmiFeatures? smi = plan.HasManagementMode ? new SmiFeatures() : null;
@@ -111,7 +116,7 @@ internal static class MachineAssembly
         ScreenOutput screen = parts.Own(new ScreenOutput(config, board.Pci.Root.Functions.OfType<StandardVga>().FirstOrDefault(), files, clock, Collected));
 
         // Between the end of the exits and the devices' closing: nothing may reach a device that is given back.
-        parts.Own(new Quiescence(board, devices));
+        parts.Own(new Quiescence(board, () => devices.Iommu is not null || served.Any));
         MissingMemoryHandler missing = new(devices.ReplaceMissing, events, requests.Stopped);
         IExits exits = parts.Own(start.TakeExits().Begin(_ => new CpuBus(board, missing.Stopped, pc.Management)));
         if (exits.Vcpus is { } vcpus)
@@ -129,12 +134,14 @@ internal static class MachineAssembly
         }
 
         devices.Follow(board.Memory);
-        Supervision supervision = parts.Own(new Supervision(board, nodes, slots, plan, events, clock, requests, new AssignedMappings(() => devices.Iommu)));
+        served.Follow(board.Memory);
+        AssignedMappings mappings = new(() => devices.Iommu, () => served.Mappings);
+        Supervision supervision = parts.Own(new Supervision(board, nodes, slots, plan, events, clock, requests, mappings));
         supervision.Hotplug.Made = devices.ResetNew;
         parts.Own(returns).Serve(supervision.Hotplug);
         if (config.ControlPath is { } control)
         {
-            supervision.Listen(control, pc.PowerManagement.PressPowerButton);
+            supervision.Listen(control, passed, pc.PowerManagement.PressPowerButton);
         }
 
         return new MachineParts(plan, vm, exits, ram, pc, requests, supervision, serial, screen, events);
@@ -174,11 +181,11 @@ internal static class MachineAssembly
     }
 
     /// <summary>Takes every BAR from the guest and the devices' DMA mappings, and resets the devices.</summary>
-    private sealed class Quiescence(PciBoard board, HostDevices devices) : IDisposable
+    private sealed class Quiescence(PciBoard board, Func<bool> hasDevices) : IDisposable
     {
         public void Dispose()
         {
-            if (devices.Iommu is not null)
+            if (hasDevices())
             {
                 board.Reset();
             }

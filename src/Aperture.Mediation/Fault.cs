@@ -22,11 +22,11 @@ public enum GrantProtection : byte
 /// <param name="Bar">Index of the BAR.</param>
 /// <param name="Offset">Bytes from its start; whole pages.</param>
 /// <param name="Size">Bytes; whole pages, at least one.</param>
-/// <param name="Source">The memory: shared (<see cref="RamBlock.File"/>), of this process. Stays the mediator's, which keeps it until its own end.</param>
+/// <param name="Source">The memory: a shared <see cref="RamBlock"/> of this process, or a device's.</param>
 /// <param name="SourceOffset">Where in it the first byte is; whole pages.</param>
 /// <param name="Protection">What the guest may do.</param>
 /// <param name="IsShared">Other guests may have the same pages, which have to be shared there too.</param>
-public sealed record Grant(int Bar, ulong Offset, ulong Size, RamBlock Source, ulong SourceOffset, GrantProtection Protection, bool IsShared = false)
+public sealed record Grant(int Bar, ulong Offset, ulong Size, GrantSource Source, ulong SourceOffset, GrantProtection Protection, bool IsShared = false)
 {
     /// <summary>The first byte behind it in the BAR.</summary>
     public ulong End => Offset + Size;

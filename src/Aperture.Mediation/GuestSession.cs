@@ -217,9 +217,12 @@ internal sealed class GuestSession : IGuest, IDma
                 generation = (ulong)_generation;
                 if (_book.Find(bar.Index, offset) is { } grant && (!isWrite || grant.Protection == GrantProtection.ReadWrite))
                 {
-                    return new ServedGrant(
-                        FaultAnswerKind.Grant, grant.Offset, grant.Size, grant.Source.File, grant.SourceOffset,
-                        grant.Protection == GrantProtection.ReadWrite, generation);
+                    // What cannot be mapped the client reaches by messages.
+                    return grant.Source.File is not { } file
+                        ? new ServedGrant(FaultAnswerKind.Trap, offset, 0, null, 0, false, generation)
+                        : new ServedGrant(
+                            FaultAnswerKind.Grant, grant.Offset, grant.Size, file, grant.Source.FileOffset + grant.SourceOffset,
+                            grant.Protection == GrantProtection.ReadWrite, generation);
                 }
 
                 BeginFault();
@@ -311,7 +314,7 @@ internal sealed class GuestSession : IGuest, IDma
             : grant.Bar != fault.Bar || fault.Offset < grant.Offset || fault.Offset - grant.Offset >= grant.Size ? $"lacks the page at 0x{fault.Offset:x}"
             : grant.Size > bar.Size - grant.Offset || bar.PartAt(grant.Offset, out ulong end) != BarPartKind.Mediated || grant.Size > end - grant.Offset
                 ? "leaves the mediated part"
-            : grant.Source.File is null || grant.SourceOffset > grant.Source.Size || grant.Size > grant.Source.Size - grant.SourceOffset
+            : grant.Source is RamSource { File: null } || grant.SourceOffset > grant.Source.Size || grant.Size > grant.Source.Size - grant.SourceOffset
                 ? "is more than its source has, or its source is not shared memory"
             : fault.IsWrite && grant.Protection != GrantProtection.ReadWrite ? "cannot be written, which was asked for" : null;
         if (wrong is not null)

@@ -1,5 +1,3 @@
-using Aperture.Memory;
-
 namespace Aperture.Mediation;
 
 /// <summary>
@@ -9,7 +7,7 @@ namespace Aperture.Mediation;
 public sealed class SourceLedger
 {
     private readonly Lock _gate = new();
-    private readonly Dictionary<(RamBlock Source, ulong Page), List<Holder>> _pages = [];
+    private readonly Dictionary<(GrantSource Source, ulong Page), List<Holder>> _pages = [];
 
     /// <summary>How many pages are with anybody.</summary>
     public int Count

@@ -98,6 +98,17 @@ public sealed class AddressSpace : IDisposable
         }
     }
 
+    /// <summary>Takes a listener out, if it is there: it is told nothing more, not even that what it knows of is gone.</summary>
+    public void RemoveListener(IFlatViewListener listener)
+    {
+        ArgumentNullException.ThrowIfNull(listener);
+        lock (_gate)
+        {
+            RefuseNesting();
+            _listeners.Remove(listener);
+        }
+    }
+
     /// <summary>
     /// Opens a change: the calling thread holds the change lock until it disposes the result, which it must. Without
     /// <see cref="AddressChange.Commit"/> nothing happens.

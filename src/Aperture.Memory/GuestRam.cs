@@ -44,10 +44,13 @@ public sealed class GuestRam : IDisposable
     public static GuestRam Create(IReadOnlyList<AddressRange> pieces, RamPages pages = RamPages.Ordinary) =>
         Create(pieces, pages, HostMemory.TotalBytes());
 
-    /// <summary>The same with the memory's parts in any order: <paramref name="places"/> cover all of it, each byte once.</summary>
+    /// <summary>
+    /// The same with the memory's parts in any order: <paramref name="places"/> cover all of it, each byte once. With <paramref name="shared"/> other processes
+    /// can be given it (<see cref="RamBlock.File"/>).
+    /// </summary>
     /// <exception cref="ApertureException">As <see cref="Create(IReadOnlyList{AddressRange}, RamPages)"/>.</exception>
-    public static GuestRam Create(IReadOnlyList<RamPlace> places, RamPages pages = RamPages.Ordinary) =>
-        Create(places, pages, HostMemory.TotalBytes());
+    public static GuestRam Create(IReadOnlyList<RamPlace> places, RamPages pages = RamPages.Ordinary, bool shared = false) =>
+        Create(places, pages, HostMemory.TotalBytes(), shared);
 
     /// <summary>Puts the pieces where they belong.</summary>
     public void Place(AddressChange change, int priority)
@@ -91,7 +94,7 @@ public sealed class GuestRam : IDisposable
         return Create(places, pages, hostTotal);
     }
 
-    private static GuestRam Create(IReadOnlyList<RamPlace> places, RamPages pages, ulong? hostTotal)
+    private static GuestRam Create(IReadOnlyList<RamPlace> places, RamPages pages, ulong? hostTotal, bool shared = false)
     {
         ulong size = 0;
         foreach (RamPlace place in places)
@@ -112,7 +115,7 @@ public sealed class GuestRam : IDisposable
                 $"a guest with {ByteSize.Format(size)} of memory does not fit on this host, which has {ByteSize.Format(total >> 20 << 20)}; give it less");
         }
 
-        RamBlock block = RamBlock.Create("ram", size, pages);
+        RamBlock block = RamBlock.Create("ram", size, pages, shared);
         List<RamPiece> made = [];
         foreach ((AddressRange range, ulong offset) in places)
         {

@@ -9,7 +9,7 @@ namespace Aperture.Vfio;
 /// A device that the kernel let this process have. Dispose it last: after its regions left the guest and every block that <see cref="Map"/> gave was disposed,
 /// since each keeps the device open. Thread-safe but for disposal.
 /// </summary>
-public sealed class VfioDevice : IVfioDevice
+public sealed class VfioDevice : IVfioDevice, IRegionFiles
 {
     // More than any device has; a reply that claims more is cut.
     private const uint MostRegions = 64;
@@ -157,6 +157,13 @@ public sealed class VfioDevice : IVfioDevice
         DeviceMapping mapping = new(host, area.Size, _file, (uint)region, area.Offset) { Name = name, IsReadable = reply.Flags.HasFlag(VfioRegionFlags.Read) };
         _mappings.Add(mapping);
         return RamBlock.Foreign(name, host, area.Size, new Unmapper(_mappings, mapping));
+    }
+
+    /// <inheritdoc/>
+    public SafeFileDescriptor? Share(int region, out ulong offset)
+    {
+        offset = (uint)region < (uint)_replies.Length ? _replies[region].Offset : 0;
+        return (uint)region < (uint)_replies.Length && Regions[region].Areas is [{ Offset: 0 } whole] && whole.Size == Regions[region].Size ? _file : null;
     }
 
     /// <inheritdoc/>

@@ -82,18 +82,20 @@ public sealed class VfioHost : IDisposable
     }
 
     /// <summary>Opens a device: it is this process's alone until it is disposed.</summary>
+    /// <param name="address">Which.</param>
+    /// <param name="passed">Its character device when it is found by that (<see cref="VfioDeviceAddress.Descriptor"/>); taken over, whatever comes of it.</param>
     /// <exception cref="ApertureException">It is missing, not bound to vfio-pci, without IOMMU, not viable, in use, not permitted, or the guest's memory cannot
     /// be mapped for it.</exception>
-    public VfioDevice Open(VfioDeviceAddress address)
+    public VfioDevice Open(VfioDeviceAddress address, SafeFileDescriptor? passed = null)
     {
         ArgumentNullException.ThrowIfNull(address);
-        HostDevice device = HostDevice.Find(address, _places);
-        device.Require();
         IDisposable? release = null;
         try
         {
+            HostDevice device = HostDevice.Find(address, _places);
+            device.Require();
             SafeFileDescriptor file = _container is null
-                ? _space!.OpenDevice(device, address.Descriptor is { } number ? new SafeFileDescriptor(number) : null, out release)
+                ? _space!.OpenDevice(device, passed ?? (address.Descriptor is { } number ? new SafeFileDescriptor(number) : null), out release)
                 : OpenInGroup(address, device, out release);
             VfioDevice opened = new(device.Name, _calls, file, _mappings, new Opened(this, release), _resets);
             lock (_gate)
@@ -106,6 +108,7 @@ public sealed class VfioHost : IDisposable
         catch
         {
             release?.Dispose();
+            passed?.Dispose();
             throw;
         }
     }

@@ -20,6 +20,8 @@ public sealed class MediateTests(Scratch scratch) : IClassFixture<Scratch>
     [InlineData("partition,size=", "--mediator", "partition", "--socket-path", "x.sock")]
     [InlineData("--fd 1 is not the number of an inherited descriptor", "--mediator", "test", "--fd", "1")]
     [InlineData("--fd none is not the number", "--mediator", "test", "--fd", "none")]
+    [InlineData("--mediator and --mediator-assembly both say", "--mediator", "test", "--mediator-assembly", "x.dll", "--socket-path", "x.sock")]
+    [InlineData("nowhere.dll is no assembly", "--mediator-assembly", "nowhere.dll", "--socket-path", "x.sock")]
     [InlineData("--mediator is given twice", "--mediator", "test", "--mediator", "test", "--socket-path", "x.sock")]
     public void A_question_that_is_wrong_is_told(string fault, params string[] arguments) =>
         CommandLine.Run(["mediate", .. arguments]).IsOneSentence(2, fault);
@@ -69,14 +71,55 @@ public sealed class MediateTests(Scratch scratch) : IClassFixture<Scratch>
     }
 
     [Fact]
+    public void A_mediator_of_an_assembly_is_served_like_the_ones_that_come_along()
+    {
+        string path = scratch.Path("board.sock");
+        using Process daemon = Start("--mediator-assembly", Path.Combine(AppContext.BaseDirectory, "Whiteboard.dll"), path);
+        using SafeFileDescriptor guest = Connect(path);
+
+        // REGION_READ of the first word of configuration space: vendor A9E7, device 3.
+        byte[] read = [2, 0, 9, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 4, 0, 0, 0];
+        Assert.Equal(read.Length, SocketMessages.TrySend(guest, read, default, []));
+        byte[] reply = new byte[256];
+        int got = 0;
+        ReadOnlySpan<byte> ids = [0xE7, 0xA9, 0x03, 0x00];
+        for (int count = 1; count > 0 && !reply.AsSpan(0, got).EndsWith(ids); got += count)
+        {
+            count = SocketMessages.TryReceive(guest, reply.AsSpan(got), 0, [], out _);
+            Assert.True(count > 0, Convert.ToHexString(reply, 0, got));
+        }
+
+        Assert.Equal(0, Kill(daemon.Id, Terminate));
+        Assert.True(daemon.WaitForExit(60_000));
+        Assert.Equal((0, ""), (daemon.ExitCode, daemon.StandardError.ReadToEnd()));
+    }
+
+    [Fact]
+    public void A_program_that_loads_no_code_says_which_one_does()
+    {
+        // What the project sets where the program is compiled ahead of time.
+        string settings = Path.ChangeExtension(CommandLine.Program, ".runtimeconfig.json");
+        string changed = scratch.Path("no-code.runtimeconfig.json");
+        string text = File.ReadAllText(settings);
+        const string Properties = "\"configProperties\": {";
+        Assert.Contains(Properties, text, StringComparison.Ordinal);
+        File.WriteAllText(changed, text.Replace(Properties, $"{Properties} \"Aperture.LoadsAssemblies\": false,", StringComparison.Ordinal));
+        CommandLine.Start("dotnet", "exec", "--runtimeconfig", changed, $"{CommandLine.Program}.dll", "mediate", "--mediator-assembly", "x.dll,a=b",
+            "--socket-path", scratch.Path("x.sock")).IsOneSentence(2, "loads no code, so not x.dll either; run ./aperture mediate --mediator-assembly");
+    }
+
+    [Fact]
     public void Its_help_names_the_mediators()
     {
         string help = CommandLine.Run("mediate", "--help").Output;
-        Assert.All(["--socket-path", "--fd", "partition,size=SIZE", "test[,ram=1M]"], word => Assert.Contains(word, help, StringComparison.Ordinal));
+        string[] words = ["--socket-path", "--fd", "--mediator-assembly PATH[,type=NAME]", "partition,size=SIZE", "partition,vfio=BDF,bar=N", "test[,ram=1M]"];
+        Assert.All(words, word => Assert.Contains(word, help, StringComparison.Ordinal));
     }
 
-    private static Process Start(params string[] paths) => Process.Start(new ProcessStartInfo(
-        CommandLine.Program, ["mediate", "--mediator", "partition,size=1M", .. paths.SelectMany(static p => new[] { "--socket-path", p })])
+    private static Process Start(params string[] paths) => Start("--mediator", "partition,size=1M", paths);
+
+    private static Process Start(string option, string mediator, params string[] paths) => Process.Start(new ProcessStartInfo(
+        CommandLine.Program, ["mediate", option, mediator, .. paths.SelectMany(static p => new[] { "--socket-path", p })])
     {
         RedirectStandardError = true,
     })!;

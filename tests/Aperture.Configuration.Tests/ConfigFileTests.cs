@@ -61,7 +61,7 @@ public class ConfigFileTests
     [InlineData("[]", "vm.json:1: $: an array cannot stand here; write an object.")]
     [InlineData("{\"devices\": [\n{\"type\": \"test\", \"id\": \"t0\", \"bar0\": \"mem32:3M\"}]}", "vm.json:2: $.devices[0]: test device t0: bar0=mem32:3M: ")]
     [InlineData("{\"devices\": [{\"id\": \"t0\"}]}",
-        "vm.json:1: $.devices[0]: a device needs a \"type\": test, vfio, disk, vga, debug-exit, debugcon, pc-testdev.")]
+        "vm.json:1: $.devices[0]: a device needs a \"type\": test, vfio, vfio-user, disk, vga, debug-exit, debugcon, pc-testdev.")]
     [InlineData("{\"root_ports\": [{\"id\": \"a\"},\n{\"id\": \"b,addr=1\"}]}",
         "vm.json:2: $.root_ports[1].id: 'b,addr=1' has a comma or a bracket, which no value here can have.")]
     [InlineData("{\"memory\": \"4G\",\n\"memory\": \"8G\"}", "vm.json:2: $: \"memory\" is given twice; give it once.")]

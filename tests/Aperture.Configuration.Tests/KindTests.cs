@@ -10,7 +10,7 @@ namespace Aperture.Configuration.Tests;
 /// <summary>What holds for every kind of device, in both spellings.</summary>
 public class KindTests
 {
-    private static readonly string[] Kinds = ["test,id=t", "disk,file=x", "vga", "vfio,host=01:00.0"];
+    private static readonly string[] Kinds = ["test,id=t", "disk,file=x", "vga", "vfio,host=01:00.0", "vfio-user,socket=x"];
 
     private static DeviceSpec FromOption(string text) => Assert.Single(ConfigReader.Read([new("--device", text)], boots: false).Devices);
 
@@ -155,6 +155,7 @@ public class KindTests
             {
                 "test" => "test,id=t",
                 "vfio" => "vfio,host=01:00.0",
+                "vfio-user" => "vfio-user,socket=x",
                 "vga" => "vga",
                 "debug-exit" or "pc-testdev" => kind.Word,
                 _ => kind.Word + ",file=x",

@@ -17,7 +17,7 @@ internal sealed class RandomConfig(int seed)
     private string Member(string name) => _random.Next(8) == 0 ? Any(2) : name switch
     {
         "cpus" => _random.Next(2) == 0 ? Number() : $"{{\"boot\": {Number()}}}",
-        "memory" => _random.Next(2) == 0 ? Size() : Object(2, ["size", "hugepages"]),
+        "memory" => _random.Next(2) == 0 ? Size() : Object(2, ["size", "hugepages", "shared"]),
         "size" or "rom" => Size(),
         "machine" => "\"q35\"",
         "serial" => "\"null\"",

@@ -37,6 +37,34 @@ public sealed class PassthroughWaysRun : IAsyncLifetime
                 --device vfio,sysfs=/sys/bus/pci/devices/0000:07:00.0,id=e0
             step descriptor-events cat $events
             step descriptor-container passed x --vfio container --device vfio,fd=7
+
+            plugged() (
+                events=$scratch/plugged.jsonl
+                vm aperture.script=plug\ aperture.watch=2 --vfio iommufd --root-port id=rp0 --control $scratch/plugged.control
+            )
+            guest_says() {
+                waited=0
+                while ! grep -q "$1" $scratch/plugged.txt && [ $waited -lt 900 ]; do
+                    sleep 0.1
+                    waited=$((waited + 1))
+                done
+            }
+            ask() { timeout 90 "$aperture" "$@" --control $scratch/plugged.control; }
+            ask_with() (
+                exec 9<>$cdev
+                ask "$@"
+            )
+            plugged >$scratch/plugged.txt 2>&1 &
+            guest_says 'plug waiting 1'
+            step sent ask_with attach --device vfio,fd=9,id=n0,port=rp0
+            guest_says 'plug used 1'
+            step sent-detach ask detach n0 --wait 60
+            guest_says 'plug waiting 2'
+            step sent-holders sh -c "ls -l /proc/$(pgrep -x aperture)/fd | grep /dev/vfio/devices"
+            step sent-not ask attach --device vfio,fd=9,id=n0,port=rp0
+            kill "$(pgrep -x aperture)"
+            wait $!
+            step sent-guest cat $scratch/plugged.txt
         fi
         foreign() (
             exec 7</dev/null
@@ -77,6 +105,18 @@ public sealed class PassthroughWaysTests(PassthroughWaysRun run) : IClassFixture
         Assert.Equal(PassthroughLab.PatternHash("labnvme0"), Assert.Single(guest.Lines("disk-read"))[2]);
         Assert.Equal("ok", Assert.Single(guest.Lines("disk-write"))[2]);
         Assert.Contains("\"event\":\"vfio.path\",\"path\":\"iommufd\"", Step("descriptor-events").Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Passthrough_by_a_descriptor_that_is_sent_with_an_attach_works_and_is_closed_when_the_device_leaves()
+    {
+        Assert.True(CdevStep("sent").ExitCode == 0, Step("sent").Output);
+        Assert.True(Step("sent-detach").ExitCode == 0, Step("sent-detach").Output);
+        Assert.Equal("", Step("sent-holders").Output);
+        PassthroughStep guest = Step("sent-guest");
+        Assert.Equal(PassthroughLab.PatternHash("labnvme0"), Assert.Single(guest.Lines("disk-read"))[2]);
+        Assert.Equal(["gone", "1"], guest.Lines("plug")[^2][1..]);
+        Assert.Contains("neither of the one that asks nor of the machine", Step("sent-not").Output, StringComparison.Ordinal);
     }
 
     [Fact]

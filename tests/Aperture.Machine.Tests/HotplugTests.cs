@@ -227,7 +227,7 @@ public sealed class HotplugTests : IDisposable
     [InlineData("test,id=nic1,port=rp0,bar0=mem64:1M:trap,bars=bar0@0xfffffffffff00000", "ends at or below 0x7fffffffffffffff")]
     [InlineData("debug-exit,port=0xf4", "cannot come or go")]
     [InlineData("vfio,fd=7654,port=rp0",
-        "fd=7654 cannot be attached: the machine has no such descriptor of /dev/vfio/devices/vfioN, and attach passes none on; name")]
+        "fd=7654 cannot be attached: it is not a descriptor of /dev/vfio/devices/vfioN, neither of the one that asks nor of the machine; open the device for")]
     public void What_cannot_be_attached_is_refused_in_one_sentence_and_changes_nothing(string spec, string words)
     {
         int before = _board.Board.Pci.Functions.Count();

@@ -56,7 +56,7 @@ public sealed class SlotPlanTests : IDisposable
 
     private string Read(params string[] specs)
     {
-        SlotPlan plan = SlotPlan.Read(specs, new MachineConfig(), _host.Read());
+        SlotPlan plan = SlotPlan.Read(specs, new Dictionary<int, int>(), new MachineConfig(), _host.Read());
         Assert.Equal("rp0", plan.Port);
         return string.Join(" ", plan.Nodes.Select(node => $"{node.Name.Replace("0000:", "", StringComparison.Ordinal)}={node.DeviceFunction}"));
     }

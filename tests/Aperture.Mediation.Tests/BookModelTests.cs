@@ -10,7 +10,7 @@ public class BookModelTests
     private const ulong Page = GrantBook.Page;
     private const int Pages = 24;
 
-    private static readonly RamBlock[] Sources = [.. Enumerable.Range(0, 2).Select(static i => RamBlock.Create($"book{i}", 64 * Page, shared: true))];
+    private static readonly GrantSource[] Sources = [.. Enumerable.Range(0, 2).Select(static i => RamBlock.Create($"book{i}", 64 * Page, shared: true))];
 
     /// <summary>A grant or a revocation; few places, so that they meet.</summary>
     public sealed record Step(bool IsGrant, int Bar, int First, int Count, int Source, int SourcePage, bool ReadOnly, bool Shared, int Guest)

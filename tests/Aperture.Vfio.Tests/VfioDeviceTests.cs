@@ -170,6 +170,18 @@ public sealed class VfioDeviceTests : IDisposable
     }
 
     [Fact]
+    public void A_region_that_can_be_mapped_whole_is_a_part_of_the_devices_file()
+    {
+        _kernel.Regions[1] = new VfioRegionReply(All, 0x4000, 0x100_0000_0000, null, false);
+        _kernel.Regions[2] = new VfioRegionReply(All, 0x4000, 0x200_0000_0000, [new VfioSparseArea(0x1000, 0x1000)], false);
+        _kernel.Regions[3] = new VfioRegionReply(VfioRegionFlags.Read | VfioRegionFlags.Write, 0x4000, 0x300_0000_0000, null, false);
+        VfioDevice device = Open();
+        Assert.NotNull(device.Share(1, out ulong offset));
+        Assert.Equal(0x100_0000_0000UL, offset);
+        Assert.All([-1, 2, 3, 4, 99], region => Assert.Null(device.Share(region, out _)));
+    }
+
+    [Fact]
     public void What_is_not_whole_pages_of_the_region_is_not_mapped()
     {
         _kernel.Regions[1] = new VfioRegionReply(All, 0x4000, 0, null, false);

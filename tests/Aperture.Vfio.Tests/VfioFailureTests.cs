@@ -142,6 +142,10 @@ public sealed class VfioFailureTests : IDisposable
         Assert.Equal(
             $"descriptor {other.Number} is /dev/null, not a device's character device; pass one of /dev/vfio/devices/vfioN, opened for reading and writing",
             failure.Message);
+        using SafeFileDescriptor passed = FileDescriptors.Open("/dev/null", OpenFlags.ReadWrite);
+        Assert.Throws<ApertureException>(() => host.Open(VfioDeviceAddress.Passed(passed.Number), passed));
+        Assert.True(passed.IsClosed);
+        Assert.False(other.IsClosed);
     }
 
     [Theory]

@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-using System.Globalization;
 using Aperture.Linux;
 using Aperture.Linux.Net;
 using Aperture.Memory;
@@ -17,32 +15,27 @@ public class FuzzTests
 {
     private const int MostBuffered = 64 << 20;
 
-    private static readonly int Messages =
-        int.TryParse(Environment.GetEnvironmentVariable("APERTURE_FUZZ"), NumberStyles.None, CultureInfo.InvariantCulture, out int count) ? count : 3000;
-
-    private static readonly uint[] Edges = [0, 1, 2, 15, 16, 17, 20, 32, 0xFFF, 0x1000, 0x10_0000, 0x10_0001, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF];
-
     [Fact]
     public void The_corpus_of_each_direction_is_survived() => Alone.LeavesNothing("fuzz", () =>
     {
         using ServerTarget server = new(seed: 0);
-        Corpus("client-to-server.hex").ForEach(server.Feed);
+        FuzzInput.Corpus("client-to-server.hex").ForEach(server.Feed);
         using ClientTarget client = new();
-        Corpus("server-to-client.hex").ForEach(client.Feed);
+        FuzzInput.Corpus("server-to-client.hex").ForEach(client.Feed);
     });
 
     [Fact]
     public void A_server_survives_any_messages()
     {
-        List<byte[]> corpus = Corpus("client-to-server.hex");
+        List<byte[]> corpus = FuzzInput.Corpus("client-to-server.hex");
         Random random = new(11);
         long before = GC.GetTotalMemory(forceFullCollection: true);
         Alone.LeavesNothing("fuzz", () =>
         {
             using ServerTarget target = new(seed: 12);
-            for (int i = 0; i < Messages / 2; i++)
+            for (int i = 0; i < FuzzInput.Messages / 2; i++)
             {
-                target.Feed(Mutate(random, corpus));
+                target.Feed(FuzzInput.Mutate(random, corpus));
             }
 
             target.IsAlive();
@@ -53,76 +46,19 @@ public class FuzzTests
     [Fact]
     public void A_client_survives_any_messages()
     {
-        List<byte[]> corpus = Corpus("server-to-client.hex");
+        List<byte[]> corpus = FuzzInput.Corpus("server-to-client.hex");
         Random random = new(13);
         long before = GC.GetTotalMemory(forceFullCollection: true);
         Alone.LeavesNothing("fuzz", () =>
         {
             using ClientTarget target = new();
-            for (int i = 0; i < Messages / 2; i++)
+            for (int i = 0; i < FuzzInput.Messages / 2; i++)
             {
-                target.Feed(Mutate(random, corpus));
+                target.Feed(FuzzInput.Mutate(random, corpus));
             }
         });
         Assert.True(GC.GetTotalMemory(forceFullCollection: true) - before < MostBuffered);
     }
-
-    // Lines of hexadecimal, and comments.
-    private static List<byte[]> Corpus(string name)
-    {
-        List<byte[]> messages = [.. File.ReadLines(Path.Combine(AppContext.BaseDirectory, "Corpus", name))
-            .Select(static line => line.Split('#')[0].Trim())
-            .Where(static line => line.Length != 0)
-            .Select(Convert.FromHexString)];
-        Assert.NotEmpty(messages);
-        return messages;
-    }
-
-    private static byte[] Mutate(Random random, List<byte[]> corpus)
-    {
-        if (random.Next(20) == 0)
-        {
-            byte[] noise = new byte[random.Next(80)];
-            random.NextBytes(noise);
-            return noise;
-        }
-
-        byte[] message = [.. corpus[random.Next(corpus.Count)]];
-        for (int edits = random.Next(4); edits > 0 && message.Length >= 16; edits--)
-        {
-            switch (random.Next(6))
-            {
-                case 0:
-                    message[random.Next(message.Length)] ^= (byte)(1 << random.Next(8));
-                    break;
-                case 1:
-                    BinaryPrimitives.WriteUInt32LittleEndian(message.AsSpan(random.Next(message.Length - 3)), Edges[random.Next(Edges.Length)]);
-                    break;
-                case 2:
-                    int field = random.Next(message.Length / 4);
-                    BinaryPrimitives.WriteUInt32LittleEndian(message.AsSpan(4 * field), Edges[random.Next(Edges.Length)]);
-                    break;
-                case 3:
-                    message = message[..random.Next(16, message.Length + 1)];
-                    BinaryPrimitives.WriteUInt32LittleEndian(message.AsSpan(4), (uint)message.Length);
-                    break;
-                case 4:
-                    message = [.. message, .. new byte[random.Next(64)]];
-                    BinaryPrimitives.WriteUInt32LittleEndian(message.AsSpan(4), (uint)message.Length);
-                    break;
-                default:
-                    byte[] other = corpus[random.Next(corpus.Count)];
-                    other.AsSpan(Math.Min(16, other.Length)).CopyTo((message = [.. message, .. new byte[other.Length]]).AsSpan(16));
-                    break;
-            }
-        }
-
-        return message;
-    }
-
-    // True when the other side waits for more of it.
-    private static bool IsPart(byte[] message) =>
-        message.Length < 16 || (BinaryPrimitives.ReadUInt32LittleEndian(message.AsSpan(4)) is var size && size > (uint)message.Length && size >= 16);
 
     /// <summary>A server, and a client that says anything after a good version, with descriptors of all kinds.</summary>
     private sealed class ServerTarget : IDisposable
@@ -159,8 +95,8 @@ public class FuzzTests
 
             // A server that has ended the connection takes nothing any more; one that waits for the rest is left alone.
             bool sent = message.Length == 0 || SocketMessages.TrySend(peer.Socket, message, default, files) == message.Length;
-            bool ended = !Drain(peer);
-            if (!sent || ended || IsPart(message))
+            bool ended = !FuzzInput.Drain(peer);
+            if (!sent || ended || FuzzInput.IsPart(message))
             {
                 peer.Dispose();
                 _peer = null;
@@ -172,7 +108,7 @@ public class FuzzTests
         {
             _peer?.Dispose();
             _peer = null;
-            using VfioUserDevice device = VfioUserDevice.Connect(Path.Combine(_folder.Path, "s"), _reports);
+            using VfioUserDevice device = FuzzInput.Connect(Path.Combine(_folder.Path, "s"), _reports);
             Assert.Equal(9, device.Regions.Count);
             Assert.Equal(0, device.Read(0, 0, new byte[0x1000]));
         }
@@ -189,32 +125,10 @@ public class FuzzTests
 
         private RawPeer Connect()
         {
-            Assert.Equal(0, UnixSocket.TryConnect(Path.Combine(_folder.Path, "s"), out SafeFileDescriptor socket));
-            RawPeer peer = RawPeer.Of(socket);
             string json = _random.Next(2) == 0
                 ? """{"capabilities":{"max_msg_fds":8,"twin_socket":{"supported":true}}}"""
                 : """{"capabilities":{"max_msg_fds":8}}""";
-            Assert.NotEmpty(peer.Ask(Wire.Command(1, 1, Wire.Version(0, 1, json))));
-            return peer;
-        }
-
-        // Takes what is there; false when the server ended the connection.
-        private static bool Drain(RawPeer peer)
-        {
-            byte[] bytes = new byte[4096];
-            Span<PollItem> items = [new PollItem(peer.Socket, PollEvents.Readable)];
-            while (Poll.Wait(items, 0) != 0)
-            {
-                List<SafeFileDescriptor> files = [];
-                int count = SocketMessages.TryReceive(peer.Socket, bytes, 16, files, out _);
-                files.ForEach(static f => f.Dispose());
-                if (count <= 0)
-                {
-                    return false;
-                }
-            }
-
-            return true;
+            return FuzzInput.Greet(Path.Combine(_folder.Path, "s"), json);
         }
     }
 
@@ -227,6 +141,7 @@ public class FuzzTests
         private ScriptedServer? _server;
         private AddressRange? _mapped;
         private int _next;
+        private int _fed;
 
         /// <summary>Answers the client's next command with this, and then with what is right.</summary>
         public void Feed(byte[] message)
@@ -236,7 +151,7 @@ public class FuzzTests
             {
                 // Every other session meets it within its start.
                 _mapped = null;
-                _server = new ScriptedServer(_reports, new Dma(_ram), new SharedBlocks(_ram), new ClientOptions { PatienceMilliseconds = 5000 });
+                _server = new ScriptedServer(_reports, new FuzzDma(_ram), new SharedBlocks(_ram), new ClientOptions { PatienceMilliseconds = 5000 });
                 _next++;
                 if (_next % 2 == 0)
                 {
@@ -250,14 +165,17 @@ public class FuzzTests
 
             VfioUserDevice device = _server.Device;
             Task<int> call = _server.Call(Operation);
-            byte[]? command = TryReceive(_server.Peer);
-            if (command is not null && Say(_server.Peer, message) && !IsPart(message))
-            {
-                Say(_server.Peer, RightAnswer(command));
-            }
-            else
+            byte[]? command = FuzzInput.TryReceive(_server.Peer);
+
+            // Every other answer is for what was asked, so that more of it is looked at.
+            message = command is not null && (_fed++ & 1) == 0 ? FuzzInput.Fit(message, command) : message;
+            if (command is null || !FuzzInput.Say(_server.Peer, message) || FuzzInput.IsPart(message))
             {
                 _ = UnixSocket.Shutdown(_server.Peer.Socket);
+            }
+            else if (!FuzzInput.Answers(message, command))
+            {
+                FuzzInput.Say(_server.Peer, FuzzInput.RightAnswer(command));
             }
 
             // One that took the start of the right answer for the end of the wrong one waits for more: it gets no more.
@@ -267,7 +185,7 @@ public class FuzzTests
             }
 
             Assert.True(call.Wait(20_000));
-            if (device.IsDead || IsPart(message))
+            if (device.IsDead || FuzzInput.IsPart(message))
             {
                 End();
             }
@@ -284,12 +202,12 @@ public class FuzzTests
         {
             for (int i = 0; i < answers.Count; i++)
             {
-                if (TryReceive(server.Peer) is null || (i == at && (!Say(server.Peer, message, server.File) || IsPart(message))))
+                if (FuzzInput.TryReceive(server.Peer) is null || (i == at && (!FuzzInput.Say(server.Peer, message, server.File) || FuzzInput.IsPart(message))))
                 {
                     break;
                 }
 
-                Say(server.Peer, answers[i], server.File);
+                FuzzInput.Say(server.Peer, answers[i], server.File);
             }
 
             _ = UnixSocket.Shutdown(server.Peer.Socket);
@@ -315,62 +233,6 @@ public class FuzzTests
             return errno;
         }
 
-        private static byte[] RightAnswer(byte[] command)
-        {
-            ushort id = BinaryPrimitives.ReadUInt16LittleEndian(command);
-            ushort number = BinaryPrimitives.ReadUInt16LittleEndian(command.AsSpan(2));
-            Wire payload = new();
-            return Wire.Reply(id, number, number switch
-            {
-                9 => payload.Raw(command.AsSpan(16, 16)).Raw(new byte[8]),
-                10 => payload.Raw(command.AsSpan(16, 16)),
-                3 => payload.Raw(command.AsSpan(16, 24)),
-                _ => payload,
-            });
-        }
-
-        // The next command, past answers to what was said before; null when the client is gone, or asks nobody.
-        private static byte[]? TryReceive(RawPeer peer)
-        {
-            byte[] header = new byte[16];
-            while (TryFill(peer, header))
-            {
-                byte[] body = new byte[BinaryPrimitives.ReadUInt32LittleEndian(header.AsSpan(4)) - 16];
-                if (!TryFill(peer, body))
-                {
-                    return null;
-                }
-
-                if ((header[8] & 0xF) == 0)
-                {
-                    return [.. header, .. body];
-                }
-            }
-
-            return null;
-        }
-
-        private static bool TryFill(RawPeer peer, byte[] bytes)
-        {
-            for (int done = 0; done < bytes.Length;)
-            {
-                List<SafeFileDescriptor> files = [];
-                int count = SocketMessages.TryReceive(peer.Socket, bytes.AsSpan(done), 16, files, out _);
-                files.ForEach(static f => f.Dispose());
-                if (count <= 0)
-                {
-                    return false;
-                }
-
-                done += count;
-            }
-
-            return true;
-        }
-
-        private static bool Say(RawPeer peer, byte[] message, params SafeFileDescriptor[] files) =>
-            message.Length == 0 || SocketMessages.TrySend(peer.Socket, message, default, files) == message.Length;
-
         private void End()
         {
             if (_server is { } server)
@@ -387,32 +249,6 @@ public class FuzzTests
 
                 server.Dispose();
                 _server = null;
-            }
-        }
-
-        private sealed class Dma(RamBlock ram) : IDma
-        {
-            // Some of the addresses that the server was given have no memory.
-            public bool Read(GuestAddress address, Span<byte> destination)
-            {
-                bool inside = address.Value < ram.Size && (ulong)destination.Length <= ram.Size - address.Value;
-                if (inside)
-                {
-                    ram.Read(address.Value, destination);
-                }
-
-                return inside;
-            }
-
-            public bool Write(GuestAddress address, ReadOnlySpan<byte> source)
-            {
-                bool inside = address.Value < ram.Size && (ulong)source.Length <= ram.Size - address.Value;
-                if (inside)
-                {
-                    ram.Write(address.Value, source);
-                }
-
-                return inside;
             }
         }
     }

@@ -1,6 +1,9 @@
 using System.Globalization;
 using System.Text.Json;
 using Aperture.Cli.CommandLine;
+using Aperture.Configuration;
+using Aperture.Configuration.Kinds;
+using Aperture.Linux;
 using Aperture.Machine.Control;
 
 namespace Aperture.Cli.Verbs;
@@ -89,7 +92,7 @@ internal static class ControlVerbs
                 Lists = new Dictionary<string, IReadOnlyList<string>> { ["devices"] = devices },
             },
         };
-        using JsonDocument answer = Ask(arguments, request);
+        using JsonDocument answer = Ask(arguments, request with { Descriptors = Descriptors(devices) });
         bool together = answer.RootElement.TryGetProperty("functions", out JsonElement several);
         foreach (JsonElement function in together ? [.. several.EnumerateArray()] : (JsonElement[])[answer.RootElement])
         {
@@ -102,6 +105,22 @@ internal static class ControlVerbs
         }
 
         return 0;
+    }
+
+    // What fd= names of this process goes with the request; other numbers are the machine's own.
+    private static Dictionary<int, SafeFileDescriptor> Descriptors(IEnumerable<string> devices)
+    {
+        Dictionary<int, SafeFileDescriptor> found = [];
+        foreach (VfioSpec device in devices.Select(ConfigReader.ReadDevice).OfType<VfioSpec>())
+        {
+            if (device.Device.Descriptor is { } number
+                && new FileInfo($"/proc/self/fd/{number}").LinkTarget?.StartsWith("/dev/vfio/devices/", StringComparison.Ordinal) == true)
+            {
+                found.TryAdd(number, new SafeFileDescriptor(number, ownsDescriptor: false));
+            }
+        }
+
+        return found;
     }
 
     private static int RunDetach(ParsedArguments arguments)

@@ -124,6 +124,13 @@ internal static class RunVerb
                 + "leave it out, or use --accel kvm.");
         }
 
+        if (config.Devices.OfType<VfioUserSpec>().FirstOrDefault() is { } served)
+        {
+            throw new ApertureException(
+                $"--device vfio-user needs a guest on this machine's own KVM: {served.Socket} cannot be reached from inside the lab; leave it out, or use "
+                    + "--accel kvm.");
+        }
+
         // What the user got wrong is told here, not after the lab has started; but the lab's devices are only seen there.
         if (!config.Assigns)
         {

@@ -7,7 +7,10 @@ public static class DeviceKinds
 {
     /// <summary>All of them, in the order that help and messages have.</summary>
     public static IReadOnlyList<DeviceKind> All { get; } =
-        [TestSpec.TheKind, VfioSpec.TheKind, DiskSpec.TheKind, VgaSpec.TheKind, DebugExitSpec.TheKind, DebugConsoleSpec.TheKind, PcTestDeviceSpec.TheKind];
+    [
+        TestSpec.TheKind, VfioSpec.TheKind, VfioUserSpec.TheKind, DiskSpec.TheKind, VgaSpec.TheKind, DebugExitSpec.TheKind, DebugConsoleSpec.TheKind,
+        PcTestDeviceSpec.TheKind,
+    ];
 
     /// <summary>The words, for messages.</summary>
     public static string Words { get; } = string.Join(", ", All.Select(k => k.Word));

@@ -17,21 +17,8 @@ public readonly record struct HostDeviceName(PciAddress? Function, string? Sysfs
         Function is { } function ? $"host={function}" : SysfsPath is not null ? $"sysfs={SysfsPath}" : $"fd={Descriptor}";
 }
 
-/// <summary>What the guest finds as the expansion ROM.</summary>
-public enum AssignedRom : byte
-{
-    /// <summary>What the device has.</summary>
-    Device,
-
-    /// <summary>None.</summary>
-    Off,
-
-    /// <summary>The content of a file.</summary>
-    File,
-}
-
 /// <summary>A device of the host that the guest gets: <c>--device vfio,host=0000:01:00.0,...</c>; checked for form, not against the host.</summary>
-public sealed record VfioSpec : PciDeviceSpec
+public sealed record VfioSpec : AssignedSpec
 {
     private const int LastClique = 15;
     private const string HostWord = "host";
@@ -40,29 +27,11 @@ public sealed record VfioSpec : PciDeviceSpec
     /// <summary>Which device.</summary>
     public HostDeviceName Device { get; init; }
 
-    /// <summary>BARs that are to have the host's address, by index.</summary>
-    public IReadOnlyList<int> HostPins { get; init; } = [];
-
-    /// <summary>True when every BAR without a pin of its own is to have the host's address.</summary>
-    public bool AllAsHost { get; init; }
-
-    /// <summary>Which ROM the guest finds.</summary>
-    public AssignedRom Rom { get; init; }
-
-    /// <summary>The file of <see cref="AssignedRom.File"/>.</summary>
-    public string? RomFile { get; init; }
-
-    /// <summary>BARs that are to be resized before the guest starts, by index, and the sizes in bytes.</summary>
-    public IReadOnlyList<KeyValuePair<int, ulong>> Resizes { get; init; } = [];
-
     /// <summary>The GPUDirect P2P clique that NVIDIA's driver finds in the guest, 0 to 15; null for none.</summary>
     public int? GpuDirectClique { get; init; }
 
     /// <inheritdoc/>
     public override DeviceKind Kind => TheKind;
-
-    /// <inheritdoc/>
-    public override IEnumerable<HostFile> Files => RomFile is null ? [] : [new(RomFile, HostAccess.Read)];
 
     internal static DeviceKind TheKind { get; } = new DeviceKind<VfioSpec>(
         "vfio", "vfio,host=0000:01:00.0,...", "a device of this host (docs/passthrough.md)", new OptionTable<VfioSpec>(
@@ -78,7 +47,7 @@ public sealed record VfioSpec : PciDeviceSpec
             PciOptions.Id<VfioSpec>("its name, unique in the machine (default: its address, or UUID, on the host)"),
             .. PciOptions.Place<VfioSpec>(),
             .. PciOptions.Pins<VfioSpec>("all=host|barN=host|barN@ADDRESS,...", OptionShape.HostPins, Pin),
-            new("rom", "off|PATH", OptionShape.File, "the expansion ROM that the guest finds (default: the device's)", WithRom),
+            RomEntry<VfioSpec>(),
             new("resize", "barN@SIZE", OptionShape.Resizes, "resizes a BAR first; [bar0@16G,bar2@256M] for several",
                 (s, v) => s with { Resizes = [.. v.Parts.Select(part => Resize(v, part))] }),
             new("x_nv_gpudirect_clique", "N", OptionShape.Count, $"the GPUDirect P2P clique that NVIDIA's driver finds, 0 to {LastClique}",
@@ -99,13 +68,6 @@ public sealed record VfioSpec : PciDeviceSpec
         int.TryParse(value.Text, NumberStyles.None, CultureInfo.InvariantCulture, out int clique) && clique <= LastClique
             ? clique
             : throw value.Fault($" is not a clique; write a number from 0 to {LastClique}");
-
-    private static VfioSpec WithRom(VfioSpec spec, OptionValue value) => value.Text switch
-    {
-        "off" => spec with { Rom = AssignedRom.Off },
-        "" => throw value.FaultOf("rom= needs a file name, or off"),
-        string path => spec with { Rom = AssignedRom.File, RomFile = path },
-    };
 
     private static KeyValuePair<int, ulong> Resize(OptionValue value, string part)
     {

@@ -86,7 +86,8 @@ internal sealed class AssignedFunctionMaker(Func<AssignedPart, IVfioDevice> open
             _ => part.Bars.Any(bar => bar.Index == BarKinds.RomIndex) ? RomSource.Device : RomSource.Off,
         },
         RomImage = part.Spec.RomFile is { } path ? ReadRom(path) : default,
-        GpuDirectClique = (byte?)part.Spec.GpuDirectClique,
+        GpuDirectClique = (byte?)(part.Spec as VfioSpec)?.GpuDirectClique,
+        TrapAll = part.Served is { MapsAreas: false },
         CorrectMirrors = !part.Bars.Where(bar => bar.Kind.IsMemory() && bar.Index < BarKinds.RomIndex)
             .All(bar => bar.Pin is { } pin && pin == part.HostAddressOf(bar.Index)),
     };

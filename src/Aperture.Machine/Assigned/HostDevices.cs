@@ -1,5 +1,6 @@
 using Aperture.Assignment;
 using Aperture.Board;
+using Aperture.Configuration.Kinds;
 using Aperture.Host;
 using Aperture.Hypervisor;
 using Aperture.Machine.Functions;
@@ -18,6 +19,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
 {
     private readonly VfioPath _path;
     private readonly IDeviceFiles? _files;
+    private readonly PassedDescriptors _passed;
     private readonly IEventSink _events;
     private readonly AssignedFunctionMaker _maker;
     private readonly FirstResets _resets;
@@ -30,8 +32,10 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
 
     /// <summary>Opens VFIO for <paramref name="parts"/>, if there are any; the devices themselves are opened when the board makes their functions.</summary>
     /// <exception cref="ApertureException">The kernel has no VFIO, or does not let this user have it.</exception>
-    public HostDevices(VfioPath path, IReadOnlyList<AssignedPart> parts, IVm vm, IAssignedEvents notices, IEventSink events)
+    public HostDevices(
+        VfioPath path, IReadOnlyList<AssignedPart> parts, PassedDescriptors passed, IVm vm, IAssignedEvents notices, IEventSink events)
     {
+        _passed = passed;
         _path = path;
         _files = vm.DeviceFiles;
         _events = events;
@@ -86,7 +90,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
             Resize(part, host);
         }
 
-        IVfioDevice device = host.Open(AddressOf(part));
+        IVfioDevice device = host.Open(AddressOf(part), part.Spec is VfioSpec { Device.Descriptor: { } number } ? _passed.Take(number) : null);
         Interlocked.Increment(ref _opened);
         _resets.Add(part.Name, part.Host?.Address, device);
         return device;
@@ -133,7 +137,7 @@ internal sealed class HostDevices : IFunctionMaker, IDisposable
 
     private static VfioDeviceAddress AddressOf(AssignedPart part)
     {
-        if (part.Spec.Device.Descriptor is { } descriptor)
+        if (part.Spec is VfioSpec { Device.Descriptor: { } descriptor })
         {
             return VfioDeviceAddress.Passed(descriptor);
         }

@@ -1,5 +1,7 @@
 using System.Net.Sockets;
 using System.Text.Json;
+using Aperture.Linux;
+using Aperture.Linux.Net;
 
 namespace Aperture.Machine.Control;
 
@@ -9,12 +11,13 @@ public sealed class ControlClient : IDisposable
     // A map of many functions is long; what is longer than this no machine says.
     private const int MaxAnswer = 64 << 20;
     private readonly string _path;
-    private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+    private readonly Socket _socket;
     private readonly ControlLines _lines;
 
-    private ControlClient(string path)
+    private ControlClient(string path, Socket socket)
     {
         _path = path;
+        _socket = socket;
         _lines = new ControlLines(_socket, MaxAnswer);
     }
 
@@ -23,38 +26,28 @@ public sealed class ControlClient : IDisposable
     public static ControlClient Connect(string path)
     {
         UnixDomainSocketEndPoint address = ControlAddress.Of(path);
-        ControlClient client = new(path);
+        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
-            client._socket.Connect(address);
-            return client;
+            socket.Connect(address);
+            return new ControlClient(path, socket);
         }
         catch (SocketException fault)
         {
-            client.Dispose();
+            socket.Dispose();
             throw new ApertureException($"No machine answers at --control {path}: {fault.Message}; start one with aperture run --control {path}.",
                 ApertureException.HostFailure, fault);
         }
     }
 
-    /// <summary>Sends a request and waits for its answer, which the caller disposes.</summary>
+    /// <summary>
+    /// Sends a request with its <see cref="ControlRequest.Descriptors"/>, which stay the caller's, and waits for its answer, which the caller disposes.
+    /// </summary>
     /// <exception cref="ApertureException">The machine refused, with its sentence, or is gone.</exception>
     public JsonDocument Ask(ControlRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
-        byte[] line = [.. request.ToLine(), (byte)'\n'];
-        try
-        {
-            for (int sent = 0; sent < line.Length;)
-            {
-                sent += _socket.Send(line.AsSpan(sent));
-            }
-        }
-        catch (SocketException fault)
-        {
-            throw Gone(fault);
-        }
-
+        Send(request);
         if (!_lines.TryRead(out ReadOnlyMemory<byte> answer))
         {
             throw Gone(null);
@@ -74,7 +67,24 @@ public sealed class ControlClient : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _socket.Dispose();
+    public void Dispose()
+    {
+        _lines.Dispose();
+        _socket.Dispose();
+    }
+
+    private void Send(ControlRequest request)
+    {
+        byte[] line = [.. request.ToLine(), (byte)'\n'];
+        SafeFileDescriptor[] descriptors = [.. request.Descriptors.Values];
+        using SafeFileDescriptor socket = new((int)_socket.Handle, ownsDescriptor: false);
+        for (int sent = 0; sent < line.Length;)
+        {
+            // They go with the first byte.
+            int result = SocketMessages.TrySend(socket, line.AsSpan(sent), default, sent == 0 ? descriptors : default);
+            sent += result > 0 ? result : throw Gone(new LinuxException("the request was not sent", -result));
+        }
+    }
 
     private JsonDocument Parse(ReadOnlyMemory<byte> answer)
     {

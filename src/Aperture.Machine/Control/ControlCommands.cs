@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Aperture.Machine.Assigned;
 using Aperture.Machine.Hotplug;
 using Aperture.Machine.Verification;
 using Aperture.Pci;
@@ -7,7 +8,8 @@ using Aperture.Pci;
 namespace Aperture.Machine.Control;
 
 /// <summary>The commands of the control channel (docs/run.md).</summary>
-internal sealed class ControlCommands(Supervision supervision, MachineRequests requests, Action pressPowerButton) : IControlCommands
+internal sealed class ControlCommands(Supervision supervision, MachineRequests requests, PassedDescriptors passed, Action pressPowerButton)
+    : IControlCommands
 {
     private const int LongestWait = 3600;
 
@@ -51,7 +53,9 @@ internal sealed class ControlCommands(Supervision supervision, MachineRequests r
             throw new ApertureException("device-add has \"device\" or \"devices\", which come into one slot together; give one of them.");
         }
 
-        IReadOnlyList<PciFunction> added = supervision.Hotplug.Attach(several ? devices! : [request.Require("device")]);
+        Dictionary<int, int> numbers = request.Descriptors.ToDictionary(each => each.Key, each => each.Value.Number);
+        using IDisposable offered = passed.Offer([.. request.Descriptors.Values]);
+        IReadOnlyList<PciFunction> added = supervision.Hotplug.Attach(several ? devices! : [request.Require("device")], numbers);
         if (several)
         {
             answer.WriteStartArray("functions");

@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Aperture.Linux;
 
 namespace Aperture.Machine.Control;
 
@@ -14,11 +16,43 @@ public sealed record ControlRequest(string Command, IReadOnlyDictionary<string, 
     /// <summary>The longest line of a request, in bytes without its end.</summary>
     public const int MaxLength = 64 << 10;
 
+    /// <summary>The most descriptors that travel with a request.</summary>
+    public const int MaxDescriptors = 8;
+
+    private const string DescriptorsMember = "descriptors";
     private const int MaxMembers = 16;
     private const int MaxItems = 16;
 
     /// <summary>The members that are lists.</summary>
     public IReadOnlyDictionary<string, IReadOnlyList<string>> Lists { get; init; } = new Dictionary<string, IReadOnlyList<string>>();
+
+    /// <summary>
+    /// Open files that travel with the request (SCM_RIGHTS of unix(7)), by the numbers that the client knows them by; the line has these as
+    /// <c>"descriptors":["7"]</c>, in the files' order. Owned by who sent or received the request; who keeps one moves it out.
+    /// </summary>
+    public IReadOnlyDictionary<int, SafeFileDescriptor> Descriptors { get; init; } = new Dictionary<int, SafeFileDescriptor>();
+
+    /// <summary>The request with the files that came with it.</summary>
+    /// <exception cref="ApertureException">They are not those that the line tells of.</exception>
+    public ControlRequest With(IReadOnlyList<SafeFileDescriptor> files)
+    {
+        ArgumentNullException.ThrowIfNull(files);
+        IReadOnlyList<string> names = Lists.GetValueOrDefault(DescriptorsMember, []);
+        if (names.Count != files.Count)
+        {
+            throw new ApertureException(
+                $"The request tells of {names.Count} descriptors and {files.Count} came with it; \"{DescriptorsMember}\" lists the numbers of those that are sent.");
+        }
+
+        Dictionary<int, SafeFileDescriptor> known = [];
+        foreach ((string name, SafeFileDescriptor file) in names.Zip(files))
+        {
+            Expect(int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && known.TryAdd(number, file),
+                $"\"{DescriptorsMember}\" is not a list of different numbers");
+        }
+
+        return this with { Descriptors = known };
+    }
 
     /// <summary>A member that has to be there.</summary>
     /// <exception cref="ApertureException">It is not.</exception>
@@ -87,6 +121,17 @@ public sealed record ControlRequest(string Command, IReadOnlyDictionary<string, 
                 foreach (string item in items)
                 {
                     json.WriteStringValue(item);
+                }
+
+                json.WriteEndArray();
+            }
+
+            if (Descriptors.Count > 0)
+            {
+                json.WriteStartArray(DescriptorsMember);
+                foreach (int number in Descriptors.Keys)
+                {
+                    json.WriteStringValue(number.ToString(CultureInfo.InvariantCulture));
                 }
 
                 json.WriteEndArray();

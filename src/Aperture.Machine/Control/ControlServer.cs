@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text.Json;
+using Aperture.Linux;
 
 namespace Aperture.Machine.Control;
 
@@ -175,8 +176,8 @@ public sealed class ControlServer : IDisposable
     {
         try
         {
-            ControlLines lines = new(client, ControlRequest.MaxLength);
-            while (lines.TryRead(out ReadOnlyMemory<byte> line) && TrySend(client, Answer(line.Span)))
+            using ControlLines lines = new(client, ControlRequest.MaxLength, ControlRequest.MaxDescriptors);
+            while (lines.TryRead(out ReadOnlyMemory<byte> line) && TrySend(client, Answer(line.Span, lines)))
             {
             }
 
@@ -196,11 +197,18 @@ public sealed class ControlServer : IDisposable
         }
     }
 
-    private byte[] Answer(ReadOnlySpan<byte> line)
+    private byte[] Answer(ReadOnlySpan<byte> line, ControlLines lines)
     {
+        bool lost = lines.HasLostDescriptors;
+        IReadOnlyList<SafeFileDescriptor> files = lines.TakeDescriptors();
         try
         {
-            ControlRequest request = ControlRequest.Parse(line);
+            if (lost)
+            {
+                throw new ApertureException($"Not all descriptors of the request could be taken; at most {ControlRequest.MaxDescriptors} go with one.");
+            }
+
+            ControlRequest request = ControlRequest.Parse(line).With(files);
             return Line(json =>
             {
                 json.WriteBoolean("ok", true);
@@ -214,6 +222,14 @@ public sealed class ControlServer : IDisposable
         catch (OperationCanceledException)
         {
             return Refusal("The machine has ended.");
+        }
+        finally
+        {
+            // What the command kept, it moved out of its handle.
+            foreach (SafeFileDescriptor file in files)
+            {
+                file.Dispose();
+            }
         }
     }
 

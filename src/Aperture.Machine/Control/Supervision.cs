@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Aperture.Board;
+using Aperture.Machine.Assigned;
 using Aperture.Machine.Functions;
 using Aperture.Machine.Hotplug;
 using Aperture.Machine.Verification;
@@ -76,7 +77,8 @@ internal sealed class Supervision : IDisposable
 
     /// <summary>Opens the control channel.</summary>
     /// <exception cref="ApertureException">The socket cannot be made.</exception>
-    public void Listen(string path, Action pressPowerButton) => _server = ControlServer.Open(path, new ControlCommands(this, _requests, pressPowerButton));
+    public void Listen(string path, PassedDescriptors passed, Action pressPowerButton) =>
+        _server = ControlServer.Open(path, new ControlCommands(this, _requests, passed, pressPowerButton));
 
     /// <summary>What the machine has now.</summary>
     public MapFindings Find() => _collector.Collect();

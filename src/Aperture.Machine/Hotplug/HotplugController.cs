@@ -65,13 +65,20 @@ internal sealed class HotplugController : IConfigWriteSink
     /// </summary>
     /// <returns>The functions in the slot, function 0 first; the guest has been told.</returns>
     /// <exception cref="ApertureException">It cannot be; one sentence, reported as an event too.</exception>
-    public IReadOnlyList<PciFunction> Attach(params IReadOnlyList<string> specs)
+    public IReadOnlyList<PciFunction> Attach(params IReadOnlyList<string> specs) => Attach(specs, new Dictionary<int, int>());
+
+    /// <summary>
+    /// As the other overload. What <c>fd=</c> says means, where <paramref name="descriptors"/> has that number, the descriptor of this process that stands
+    /// there for it, and else one of this process.
+    /// </summary>
+    /// <exception cref="ApertureException">As there.</exception>
+    public IReadOnlyList<PciFunction> Attach(IReadOnlyList<string> specs, IReadOnlyDictionary<int, int> descriptors)
     {
         try
         {
             lock (_gate)
             {
-                return AttachNow(specs);
+                return AttachNow(specs, descriptors);
             }
         }
         catch (ApertureException refused)
@@ -240,9 +247,9 @@ internal sealed class HotplugController : IConfigWriteSink
         }
     }
 
-    private IReadOnlyList<PciFunction> AttachNow(IReadOnlyList<string> specs)
+    private IReadOnlyList<PciFunction> AttachNow(IReadOnlyList<string> specs, IReadOnlyDictionary<int, int> descriptors)
     {
-        (PcieSlotPort port, IReadOnlyList<PciFunction> functions) = _insertion.Insert(specs);
+        (PcieSlotPort port, IReadOnlyList<PciFunction> functions) = _insertion.Insert(specs, descriptors);
         string? note = PortCapacity.Shortage(functions, port);
         foreach (PciFunction function in functions)
         {

@@ -19,11 +19,15 @@ internal sealed class SlotInsertion(PciBoard board, BoardNodes nodes, MachineCon
     /// <summary>Called once all functions of a request are made, while the guest cannot see them yet; may throw.</summary>
     public Action<IReadOnlyList<PciFunction>>? Made { get; set; }
 
-    /// <summary>Puts the devices that <paramref name="specs"/> describe into the slot that they name. The guest is not told.</summary>
+    /// <summary>
+    /// Puts the devices that <paramref name="specs"/> describe into the slot that they name. The guest is not told. <paramref name="descriptors"/>: as in
+    /// <see cref="HotplugController"/>.
+    /// </summary>
     /// <exception cref="ApertureException">It cannot be; nothing of them is there, and the host has its devices back.</exception>
-    public (PcieSlotPort Port, IReadOnlyList<PciFunction> Functions) Insert(IReadOnlyList<string> specs)
+    public (PcieSlotPort Port, IReadOnlyList<PciFunction> Functions) Insert(
+        IReadOnlyList<string> specs, IReadOnlyDictionary<int, int> descriptors)
     {
-        SlotPlan plan = SlotPlan.Read(specs, config, host);
+        SlotPlan plan = SlotPlan.Read(specs, descriptors, config, host);
         PcieSlotPort port = FindPort(plan.Port);
         CheckFree(plan, port);
         foreach (TopologyNode node in plan.Nodes)

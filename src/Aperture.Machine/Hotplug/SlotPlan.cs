@@ -18,18 +18,15 @@ internal sealed record SlotPlan(string Port, IReadOnlyList<TopologyNode> Nodes)
     /// of the host keep their numbers, if that leaves a function 0, and the others get the lowest that are free, in their order.
     /// </summary>
     /// <param name="specs">At least one.</param>
+    /// <param name="descriptors">For numbers of <c>fd=</c>, the numbers that the descriptors meant have in this process; other numbers mean its own.</param>
     /// <param name="config">The machine's configuration, of which the ports and devices do not matter.</param>
     /// <param name="host">The host that has the devices; null for this one.</param>
     /// <exception cref="ApertureException">They cannot come into one slot, or one of them is malformed or not to be had.</exception>
-    public static SlotPlan Read(IReadOnlyList<string> specs, MachineConfig config, HostMachine? host)
+    public static SlotPlan Read(IReadOnlyList<string> specs, IReadOnlyDictionary<int, int> descriptors, MachineConfig config, HostMachine? host)
     {
         PciDeviceSpec[] devices = [.. specs.Select(ConfigReader.ReadDevice)];
         string port = PortOf(specs, devices);
-        foreach (VfioSpec assigned in devices.OfType<VfioSpec>())
-        {
-            CheckDescriptor(assigned);
-        }
-
+        devices = [.. devices.Select(device => device is VfioSpec assigned ? Own(assigned, descriptors) : device)];
         devices = [.. Placed(port, devices).Select(device => device with { Port = port })];
 
         // The same reader as at start, for a machine that has nothing but the port.
@@ -52,25 +49,27 @@ internal sealed record SlotPlan(string Port, IReadOnlyList<TopologyNode> Nodes)
         };
     }
 
-    // A number means a descriptor of this process, which the one that asks does not share.
-    private static void CheckDescriptor(VfioSpec device)
+    private static VfioSpec Own(VfioSpec device, IReadOnlyDictionary<int, int> descriptors)
     {
         if (device.Device.Descriptor is not { } number)
         {
-            return;
+            return device;
         }
 
+        VfioSpec own = device with { Device = device.Device with { Descriptor = descriptors.GetValueOrDefault(number, number) } };
         try
         {
-            SysfsDevice.Find(device.Device);
+            SysfsDevice.Find(own.Device);
         }
         catch (ApertureException fault)
         {
             throw new ApertureException(
-                $"fd={number} cannot be attached: the machine has no such descriptor of /dev/vfio/devices/vfioN, and attach passes none on; "
-                    + "name the device with host= or sysfs=.",
+                $"fd={number} cannot be attached: it is not a descriptor of /dev/vfio/devices/vfioN, neither of the one that asks nor of the machine; "
+                    + $"open the device for the request (aperture attach ... {number}<>/dev/vfio/devices/vfioN), or name it with host= or sysfs=.",
                 innerException: fault);
         }
+
+        return own;
     }
 
     private static PciDeviceSpec[] Placed(string port, PciDeviceSpec[] devices)

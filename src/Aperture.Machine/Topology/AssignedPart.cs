@@ -7,23 +7,26 @@ using Aperture.Placement.Request;
 
 namespace Aperture.Machine.Topology;
 
-/// <summary>A device of the host at its place in the guest's tree: what the user asked for and what the host has.</summary>
+/// <summary>A device that the guest drives itself at its place in the guest's tree: what the user asked for and what there is.</summary>
 /// <param name="Spec">The user's wishes.</param>
-/// <param name="Host">The device, when it is a PCI function.</param>
+/// <param name="Host">The device, when it is a PCI function of the host.</param>
 /// <param name="Bars">The BARs that the guest will find, with the pins that follow from the wishes.</param>
-public sealed record AssignedPart(VfioSpec Spec, HostFunction? Host, IReadOnlyList<BarDemand> Bars)
+public sealed record AssignedPart(AssignedSpec Spec, HostFunction? Host, IReadOnlyList<BarDemand> Bars)
 {
-    /// <summary>The device, when it is a mediated one: it is the one or the other.</summary>
+    /// <summary>The device, when it is a mediated one of the host.</summary>
     public MediatedDevice? Mediated { get; init; }
+
+    /// <summary>The device, when another process serves it. It is one of the three.</summary>
+    public VfioUserSpec? Served => Spec as VfioUserSpec;
 
     /// <summary>Which of its AtomicOps reach the host's memory.</summary>
     public AtomicOps Atomics { get; init; }
 
     /// <summary>What messages and the map call it.</summary>
-    public string Name => Spec.Id ?? HostName;
+    public string Name => Spec.Id ?? (Served is { } served ? ServedResolver.NameOf(served) : HostName);
 
-    /// <summary>What the host calls it: its address, or its UUID.</summary>
-    public string HostName => Host?.Address.ToString() ?? Mediated!.Name;
+    /// <summary>What the host calls it: its address, its UUID, or its server's socket.</summary>
+    public string HostName => Host?.Address.ToString() ?? Mediated?.Name ?? Served!.Socket;
 
     /// <summary>The host's address of a BAR, or null when it has none.</summary>
     public GuestAddress? HostAddressOf(int index) => Host?.AllBars.FirstOrDefault(b => b.Index == index)?.Address;
@@ -34,7 +37,6 @@ public sealed record AssignedPart(VfioSpec Spec, HostFunction? Host, IReadOnlyLi
 /// <param name="openMediated">Reads the BARs of a mediated device.</param>
 internal sealed class AssignedResolver(HostMachine host, Func<MediatedDevice, IReadOnlyList<DeviceBar>> openMediated)
 {
-    private const int SmallestRom = 2048;
     private readonly Dictionary<PciAddress, string> _taken = [];
     private readonly HashSet<string> _takenMediated = [];
 
@@ -57,8 +59,8 @@ internal sealed class AssignedResolver(HostMachine host, Func<MediatedDevice, IR
         }
 
         Check(function);
-        HostBars bars = new(address.ToString(), function.Bars.Where(b => b.Size != 0 && !b.Fixed), function.Rom, function.ResizableBars);
-        return new AssignedPart(spec, function, Bars(name, spec, bars)) { Atomics = AtomicPath.Of(host, function) };
+        BarsOnHost bars = new(address.ToString(), function.Bars.Where(b => b.Size != 0 && !b.Fixed), function.Rom, function.ResizableBars);
+        return new AssignedPart(spec, function, AssignedBars.Of(name, spec, bars)) { Atomics = AtomicPath.Of(host, function) };
     }
 
     private AssignedPart Resolve(VfioSpec spec, MediatedDevice device)
@@ -75,10 +77,8 @@ internal sealed class AssignedResolver(HostMachine host, Func<MediatedDevice, IR
                 $"{name} has no addresses on the host, which a mediated device's BARs never have; give them some with bars=barN@ADDRESS, or leave bars= out.");
         }
 
-        List<HostBar> bars = [.. openMediated(device).Select(bar => new HostBar(bar.Index, bar.Kind, null, bar.Size, SizeOrigin.Known))];
-        HostBar? rom = bars.Find(bar => bar.Index == BarKinds.RomIndex);
-        HostBars found = new(device.Name, bars.Where(bar => bar.Index != BarKinds.RomIndex), rom, []);
-        return new AssignedPart(spec, null, Bars(name, spec, found)) { Mediated = device };
+        BarsOnHost found = BarsOnHost.Opened(device.Name, openMediated(device));
+        return new AssignedPart(spec, null, AssignedBars.Of(name, spec, found)) { Mediated = device };
     }
 
     /// <summary>What to say of a function that is named twice.</summary>
@@ -153,128 +153,5 @@ internal sealed class AssignedResolver(HostMachine host, Func<MediatedDevice, IR
         }
 
         return null;
-    }
-
-    private static List<BarDemand> Bars(string name, VfioSpec spec, HostBars host)
-    {
-        List<BarDemand> bars = [];
-        foreach (HostBar bar in host.Bars)
-        {
-            ulong size = Size(name, spec, host, bar);
-            bars.Add(new BarDemand(bar.Index, bar.Kind, size, PinOf(name, spec, bar, size)) { PinIsHosts = IsHosts(spec, bar.Index) });
-        }
-
-        if (Rom(spec, host) is { } rom)
-        {
-            bars.Add(rom with
-            {
-                PinIsHosts = IsHosts(spec, BarKinds.RomIndex),
-                Pin = PinOf(name, spec, host.Rom ?? new HostBar(BarKinds.RomIndex, BarKind.Rom, null, 0, SizeOrigin.Unknown), rom.Size),
-            });
-        }
-
-        foreach (int index in spec.Pins.Select(p => p.Index).Concat(spec.HostPins).Concat(spec.Resizes.Select(r => r.Key)))
-        {
-            if (!bars.Exists(b => b.Index == index))
-            {
-                throw new ApertureException(
-                    $"{name} has no {BarIndex.Name(index)}; {host.Name} has "
-                        + $"{(bars.Count == 0 ? "no BAR" : string.Join(", ", bars.Select(b => BarIndex.Name(b.Index))))}.");
-            }
-        }
-
-        return bars;
-    }
-
-    private static ulong Size(string name, VfioSpec spec, HostBars host, HostBar bar)
-    {
-        foreach ((int index, ulong size) in spec.Resizes)
-        {
-            if (index != bar.Index)
-            {
-                continue;
-            }
-
-            HostResizableBar? offer = host.Resizable.FirstOrDefault(r => r.BarIndex == index);
-            if (offer is null || !offer.Offers(size))
-            {
-                string sizes = offer is null
-                    ? "" : string.Join(", ", Enumerable.Range(20, 44).Select(bit => 1UL << bit).Where(offer.Offers).Select(s => ByteSize.Format(s)));
-                throw new ApertureException(
-                    $"{name} {BarIndex.Name(index)} cannot be resized to {ByteSize.Format(size)}: "
-                        + $"{(offer is null ? $"{host.Name} has no resizable {BarIndex.Name(index)}" : $"it offers {sizes}")}.");
-            }
-
-            return size;
-        }
-
-        return bar.Size;
-    }
-
-    private static BarDemand? Rom(VfioSpec spec, HostBars host)
-    {
-        ulong size = spec.Rom switch
-        {
-            AssignedRom.Off => 0,
-            AssignedRom.File => FileSize(spec.RomFile!),
-            _ => host.Rom?.Size ?? 0,
-        };
-        return size == 0 ? null : new BarDemand(BarKinds.RomIndex, BarKind.Rom, Math.Max(SmallestRom, System.Numerics.BitOperations.RoundUpToPowerOf2(size)));
-    }
-
-    // What the host tells of a device's BARs: those with a size of their own that can be elsewhere in the guest.
-    private sealed record HostBars(string Name, IEnumerable<HostBar> Bars, HostBar? Rom, IReadOnlyList<HostResizableBar> Resizable);
-
-    private static ulong FileSize(string path)
-    {
-        const ulong Largest = 16 << 20;
-        try
-        {
-            return UserFile.Length(path) switch
-            {
-                null => throw new ApertureException($"rom={path} does not exist."),
-                (0 or > Largest) and { } length => throw new ApertureException($"rom={path} has {length} bytes; an expansion ROM has 1 byte to 16 MiB."),
-                { } length => length,
-            };
-        }
-        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
-        {
-            throw new ApertureException($"rom={path} cannot be read: {fault.Message}", innerException: fault);
-        }
-    }
-
-    // What is pinned without an address of the user's goes to the host's.
-    private static bool IsHosts(VfioSpec spec, int index) => !spec.Pins.Any(p => p.Index == index);
-
-    private static GuestAddress? PinOf(string name, VfioSpec spec, HostBar bar, ulong size)
-    {
-        foreach (BarPin pin in spec.Pins)
-        {
-            if (pin.Index == bar.Index)
-            {
-                return pin.Address;
-            }
-        }
-
-        bool named = spec.HostPins.Contains(bar.Index);
-        if (!named && !(spec.AllAsHost && bar.Index != BarKinds.RomIndex))
-        {
-            return null;
-        }
-
-        if (bar.Address is { } address && bar.Size == size)
-        {
-            return address;
-        }
-
-        if (!named && bar.Address is null)
-        {
-            return null;
-        }
-
-        throw new ApertureException(bar.Address is null
-            ? $"{name} {BarIndex.Name(bar.Index)} has no address on the host; give it one with bars={BarIndex.Name(bar.Index)}@ADDRESS, or leave it out."
-            : $"{name} {BarIndex.Name(bar.Index)} is resized, so the host will move it and its address is not known yet; pin it with "
-                + $"bars={BarIndex.Name(bar.Index)}@ADDRESS, or resize it on the host first and leave resize= out.");
     }
 }

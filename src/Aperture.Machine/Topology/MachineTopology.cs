@@ -1,4 +1,5 @@
 using Aperture.Configuration;
+using Aperture.Configuration.Kinds;
 using Aperture.Host;
 using Aperture.Host.Model;
 using Aperture.Hypervisor;
@@ -50,17 +51,20 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
 
     private static IReadOnlyList<string> NotesOf(IReadOnlyList<TopologyNode> own, HostMachine? host) =>
         host is null
-            ? []
+            ? [.. ServedNotes(own)]
             :
             [
                 .. AssignmentNotes.For(host, [.. PartsOf(own).Select(part => part.Host).OfType<HostFunction>()]),
-                .. ResizeNotes.For(host, PartsOf(own)), .. MediatedNotes(own),
+                .. ResizeNotes.For(host, PartsOf(own)), .. MediatedNotes(own), .. ServedNotes(own),
             ];
 
     private static IEnumerable<string> MediatedNotes(IReadOnlyList<TopologyNode> own) =>
         PartsOf(own).Where(part => part.Mediated is not null).Select(part =>
             $"{part.Name} is {(part.Name == part.HostName ? "" : $"{part.HostName}, ")}a mediated device without addresses on the host; it was opened to read "
                 + "its BARs");
+
+    private static IEnumerable<string> ServedNotes(IReadOnlyList<TopologyNode> own) =>
+        PartsOf(own).Where(part => part.Served is not null).Select(part => $"{part.Name} is served at {part.HostName}, which was asked for its BARs");
 
     private static IEnumerable<AssignedPart> PartsOf(IReadOnlyList<TopologyNode> own) => Walk(own).Select(n => n.Assigned).OfType<AssignedPart>();
 
@@ -81,12 +85,12 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
         AssignedResolver resolver = new(host, MediatedProbe.For(host, config.Vfio));
         foreach (AssignedPart part in PartsOf(own))
         {
-            if (part.Host is not { } function)
+            if (part.Host is not { } function || part.Spec is not VfioSpec spec)
             {
                 continue;
             }
 
-            resolver.Resolve(part.Spec);
+            resolver.Resolve(spec);
             if (plan.Bars.Any(bar => bar.Function == function.Address))
             {
                 throw AssignedResolver.Twice(function.Address);
@@ -98,7 +102,7 @@ public sealed record MachineTopology(IReadOnlyList<TopologyNode> Root, Placement
         {
             Host = host,
             Notes = [.. plan.Notes, .. ResizeNotes.For(host, PartsOf(own)), .. MediatedNotes(own),
-                .. LeftOutBar.Sentences(plan.Result.Map?.LeftOut ?? [])],
+                .. ServedNotes(own), .. LeftOutBar.Sentences(plan.Result.Map?.LeftOut ?? [])],
         };
     }
 

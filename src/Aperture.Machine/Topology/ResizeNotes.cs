@@ -34,7 +34,7 @@ internal static class ResizeNotes
             : bar.Kind.IsPrefetchable() ? bridge.Prefetchable ?? bridge.Memory : bridge.Memory;
 
     // The kernel takes all the device's BARs out of the window and puts them back, the largest first; what is others' stays where it is.
-    private static bool IsHeld(HostMachine host, HostFunction owner, VfioSpec spec, HostBar resized, AddressRange? window)
+    private static bool IsHeld(HostMachine host, HostFunction owner, AssignedSpec spec, HostBar resized, AddressRange? window)
     {
         if (window is not { } room)
         {

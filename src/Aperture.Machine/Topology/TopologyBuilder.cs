@@ -34,14 +34,20 @@ public sealed class TopologyBuilder
     /// <exception cref="ApertureException">As the other overload; or a device cannot be passed.</exception>
     public static IReadOnlyList<TopologyNode> Build(MachineConfig config, HostMachine? host) => Build(config, host, null);
 
-    /// <summary>As the other overload; <paramref name="openMediated"/> reads the BARs of mediated devices, null by opening them.</summary>
+    /// <summary>
+    /// As the other overload; <paramref name="openMediated"/> reads the BARs of mediated devices, null by opening them; <paramref name="askServer"/> those of
+    /// devices that other processes serve, null by connecting to them.
+    /// </summary>
     /// <exception cref="ApertureException">As there.</exception>
     internal static IReadOnlyList<TopologyNode> Build(
-        MachineConfig config, HostMachine? host, Func<MediatedDevice, IReadOnlyList<DeviceBar>>? openMediated)
+        MachineConfig config,
+        HostMachine? host,
+        Func<MediatedDevice, IReadOnlyList<DeviceBar>>? openMediated,
+        Func<VfioUserSpec, IReadOnlyList<DeviceBar>>? askServer = null)
     {
         CheckExpress(config);
         TopologyBuilder builder = new(config.Board);
-        List<PluggedDevice> devices = [.. Own(config), .. Assigned(config, host, openMediated)];
+        List<PluggedDevice> devices = [.. Own(config), .. Assigned(config, host, openMediated), .. Served(config, askServer)];
         List<byte?> taken = [.. devices.Where(d => d.Device.Port is null).Select(d => d.Device.DeviceFunction)];
 
         // Given places first, so that a device without one never takes a place that a later option names.
@@ -83,7 +89,7 @@ public sealed class TopologyBuilder
     private sealed record PluggedDevice(string Name, PciDeviceSpec Device, AssignedPart? Assigned = null);
 
     // Test devices, then the PC's own, then the host's: the order in which places are given out.
-    private static int OrderOf(PciDeviceSpec device) => device switch { TestSpec => 0, VfioSpec => 2, _ => 1 };
+    private static int OrderOf(PciDeviceSpec device) => device switch { TestSpec => 0, AssignedSpec => 2, _ => 1 };
 
     private static NodeKind KindOf(PciDeviceSpec device) => device switch
     {
@@ -96,7 +102,7 @@ public sealed class TopologyBuilder
     private static IEnumerable<PluggedDevice> Own(MachineConfig config)
     {
         int disks = 0;
-        foreach (PciDeviceSpec device in config.Devices.OfType<PciDeviceSpec>().Where(d => d is not VfioSpec))
+        foreach (PciDeviceSpec device in config.Devices.OfType<PciDeviceSpec>().Where(d => d is not AssignedSpec))
         {
             string number = device is DiskSpec ? $"{disks++}" : "";
             yield return new PluggedDevice(device.Id ?? device.Kind.Word + number, device);
@@ -115,6 +121,12 @@ public sealed class TopologyBuilder
         host ??= HostReader.ReadLive();
         AssignedResolver resolver = new(host, openMediated ?? MediatedProbe.For(host, config.Vfio));
         return [.. specs.Select(resolver.Resolve).Select(part => new PluggedDevice(part.Name, part.Spec, part))];
+    }
+
+    private static IEnumerable<PluggedDevice> Served(MachineConfig config, Func<VfioUserSpec, IReadOnlyList<DeviceBar>>? ask)
+    {
+        ServedResolver resolver = new(ask ?? ServedProbe.Ask);
+        return [.. config.Devices.OfType<VfioUserSpec>().Select(resolver.Resolve).Select(part => new PluggedDevice(part.Name, part.Spec, part))];
     }
 
     // Without a function 0 nothing finds the others of its device (PCI Local Bus 3.0, 3.2.2.3.4).

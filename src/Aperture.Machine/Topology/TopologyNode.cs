@@ -27,7 +27,7 @@ public enum NodeKind : byte
     /// <summary>A display adapter.</summary>
     Display,
 
-    /// <summary>A device of the host.</summary>
+    /// <summary>A device of the host, or one that another process serves.</summary>
     Assigned,
 
     /// <summary>A function without BARs that stands where the host has function 0 of a device, because a guest finds a device by it.</summary>
@@ -43,10 +43,10 @@ public sealed record TopologyNode(string Name, NodeKind Kind, byte DeviceFunctio
     /// <summary>What lies behind it, when it is a bridge.</summary>
     public List<TopologyNode> Children { get; } = [];
 
-    /// <summary>The device that the user asked for, when it is none of the host's.</summary>
+    /// <summary>The device that the user asked for, when it is one of the machine's own.</summary>
     public PciDeviceSpec? Device { get; init; }
 
-    /// <summary>The device of the host.</summary>
+    /// <summary>The device that the guest drives itself.</summary>
     public AssignedPart? Assigned { get; init; }
 
     /// <summary>What a port keeps free for devices that come later; null for nothing.</summary>

@@ -28,6 +28,7 @@ internal sealed class MapCollector(PciBoard board, SlotListener? slots, WriteHis
                 Slots = slots is null ? null : [.. slots.Slots.Select(s => new FoundRange(s.Range, s.Region.Name, true, s.IsReadOnly))],
                 Trapped = slots is null ? [] : [.. slots.Trapped.Select(t => new FoundTrapped(t.Range, t.Region.Name, t.Reason))],
                 Iommu = iommu?.Snapshot(),
+                Servers = iommu?.Servers() ?? [],
             };
         }
     }

@@ -61,4 +61,7 @@ public sealed record MapFindings
 
     /// <summary>What the IOMMU maps for assigned devices; null when no device is assigned.</summary>
     public IReadOnlyList<IommuMapping>? Iommu { get; init; }
+
+    /// <summary>The same for each device that another process serves.</summary>
+    public IReadOnlyList<ServerMappings> Servers { get; init; } = [];
 }

@@ -40,8 +40,10 @@ public static class MapVerifier
 
         if (found.Iommu is { } mappings)
         {
-            differences.AddRange(IommuComparer.Compare(found, mappings));
+            differences.AddRange(IommuComparer.Compare(found, mappings, "assigned devices"));
         }
+
+        differences.AddRange(found.Servers.SelectMany(server => IommuComparer.Compare(found, server.Mappings, $"the server of {server.Device}")));
 
         return differences;
     }
@@ -216,7 +218,7 @@ public static class MapVerifier
     /// <summary>IOMMU mappings against the flat view: all memory is mapped, and nothing else is.</summary>
     private static class IommuComparer
     {
-        public static IEnumerable<MapDifference> Compare(MapFindings found, IReadOnlyList<IommuMapping> mappings)
+        public static IEnumerable<MapDifference> Compare(MapFindings found, IReadOnlyList<IommuMapping> mappings, string who)
         {
             foreach (IommuMapping mapping in mappings)
             {
@@ -227,7 +229,7 @@ public static class MapVerifier
 
                 if (!mapping.IsMapped)
                 {
-                    yield return new(DifferenceKind.Iommu, $"{mapping.Owner} at {mapping.Range}", "to be reached by assigned devices", "not mapped",
+                    yield return new(DifferenceKind.Iommu, $"{mapping.Owner} at {mapping.Range}", $"to be reached by {who}", "not mapped",
                         mapping.Reason);
                 }
                 else if (Gaps(mapping.Range, found.View.Where(r => r.IsRam && r.Owner == mapping.Owner).Select(r => r.Range)).Any())
@@ -240,7 +242,7 @@ public static class MapVerifier
             {
                 foreach (AddressRange gap in Gaps(run.Range, mappings.Select(m => m.Range)))
                 {
-                    yield return new(DifferenceKind.Iommu, $"{run.Owner} at {gap}", "to be reached by assigned devices", "not mapped", null);
+                    yield return new(DifferenceKind.Iommu, $"{run.Owner} at {gap}", $"to be reached by {who}", "not mapped", null);
                 }
             }
         }

@@ -1,38 +1,73 @@
+using Aperture.Mediation.Nvme;
+
 namespace Aperture.Mediation.Mediators;
 
 /// <summary>The mediators that come along, by the words that users write: <c>KIND[,KEY=VALUE]...</c>.</summary>
 public static class MediatorKinds
 {
     /// <summary>Each kind's form, for help.</summary>
-    public static IReadOnlyList<string> Forms { get; } = ["partition,size=SIZE[,page=4K][,window=SIZE][,trust=off|on]", "test[,ram=1M]"];
+    public static IReadOnlyList<string> Forms { get; } =
+    [
+        "partition,size=SIZE[,page=4K][,window=SIZE][,trust=off|on]",
+        "partition,vfio=BDF,bar=N[,page=4K][,window=SIZE][,trust=off|on]",
+        "test[,ram=1M]",
+    ];
 
     /// <summary>Makes the mediator that <paramref name="text"/> asks for.</summary>
+    /// <param name="text">What is asked for.</param>
+    /// <param name="open">Opens a function of the host, by what users write for it, for a mediator alone; null: there are none.</param>
     /// <exception cref="ApertureException">There is none such, or an option is unknown, missing, given twice or not what it has to be.</exception>
-    public static IMediator Make(string text)
+    public static IMediator Make(string text, Func<string, HostFunction>? open = null)
     {
         ArgumentNullException.ThrowIfNull(text);
         string[] words = text.Split(',');
         return words[0] switch
         {
-            "partition" => Partition(Read(words, "size=SIZE", "page=SIZE", "window=SIZE", "trust=off|on")),
+            "partition" => Partition(Read(words, "size=SIZE", "page=SIZE", "window=SIZE", "trust=off|on", "vfio=BDF", "bar=N"), open),
             "test" => Size(Read(words, "ram=SIZE"), "ram") is { } ram ? new TestMediator(ram) : new TestMediator(),
             _ => throw new ApertureException($"'{words[0]}' is not a mediator; {(Suggestion.Nearest(words[0], ["partition", "test"]) is { } near
                 ? $"did you mean {near}?"
-                : $"there are {string.Join(" and ", Forms)}")}"),
+                : $"there are {string.Join(", ", Forms)}")}"),
         };
     }
 
-    private static PartitionMediator Partition(Dictionary<string, string> options)
+    private static PartitionMediator Partition(Dictionary<string, string> options, Func<string, HostFunction>? open)
     {
-        ulong size = Size(options, "size")
-            ?? throw new ApertureException("the partition mediator needs size=, the bytes that it divides, for example partition,size=64M");
         bool trust = options.GetValueOrDefault("trust", "off") switch
         {
             "on" => true,
             "off" => false,
             { } other => throw new ApertureException($"trust={other} of the mediator partition is neither on nor off"),
         };
-        return new PartitionMediator(size, Size(options, "page") ?? GrantBook.Page, Size(options, "window"), trust);
+        ulong page = Size(options, "page") ?? GrantBook.Page;
+        ulong? window = Size(options, "window");
+        if (options.TryGetValue("vfio", out string? function))
+        {
+            if (options.ContainsKey("size"))
+            {
+                throw new ApertureException("the partition mediator divides all of a BAR, and memory of size= bytes only without vfio=; give one of them");
+            }
+
+            int bar = Bar(options);
+            HostFunction opened = open?.Invoke(function) ?? throw new ApertureException("this program opens no functions of the host; leave vfio= out");
+            return PartitionMediator.Over(opened, bar, page, window, trust);
+        }
+
+        if (options.ContainsKey("bar"))
+        {
+            throw new ApertureException("bar= of the mediator partition is that of a function; give vfio= too");
+        }
+
+        ulong size = Size(options, "size")
+            ?? throw new ApertureException("the partition mediator needs size=, the bytes that it divides, for example partition,size=64M");
+        return new PartitionMediator(size, page, window, trust);
+    }
+
+    private static int Bar(Dictionary<string, string> options)
+    {
+        string text = options.GetValueOrDefault("bar")
+            ?? throw new ApertureException("the partition mediator needs bar=, the number of the function's memory BAR, for example bar=2");
+        return text is [>= '0' and <= '5'] ? text[0] - '0' : throw new ApertureException($"bar={text} of the mediator partition is not a number from 0 to 5");
     }
 
     private static ulong? Size(Dictionary<string, string> options, string key) => !options.TryGetValue(key, out string? text) ? null

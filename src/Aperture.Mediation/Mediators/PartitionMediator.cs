@@ -1,14 +1,19 @@
 using System.Numerics;
+using Aperture.Assignment;
 using Aperture.Devices.TestDevice;
+using Aperture.Linux;
+using Aperture.Mediation.Nvme;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Pci.Registers;
 
 namespace Aperture.Mediation.Mediators;
 
 /// <summary>
-/// Divides memory between guests, page by page, as they ask. A guest claims pages of its window (BAR 2) by a doorbell (<see cref="PartitionRegisters"/>); the
-/// first touch of a claimed page grants it one, of zeros. Guests may claim more than there is: then the page that was granted longest ago, whoever has it, is
-/// revoked. Its content is lost, and its guest is told by MSI-X vector 0; the page stays claimed, so the next touch brings another.
+/// Divides memory, this process's or a BAR's of a device, between guests, page by page, as they ask. A guest claims pages of its window (BAR 2) by a doorbell
+/// (<see cref="PartitionRegisters"/>); the first touch of a claimed page grants it one, of zeros. Guests may claim more than there is: then the page that was
+/// granted longest ago, whoever has it, is revoked. Its content is lost, and its guest is told by MSI-X vector 0; the page stays claimed, so the next touch
+/// brings another.
 /// </summary>
 public sealed class PartitionMediator : IMediator
 {
@@ -27,7 +32,8 @@ public sealed class PartitionMediator : IMediator
     private const uint MsixTable = 0x1000;
     private const uint MsixPending = 0x1800;
 
-    private readonly RamBlock _memory;
+    private readonly GrantSource _memory;
+    private readonly IDisposable _owner;
     private readonly int _pages;
     private readonly bool _trust;
 
@@ -45,6 +51,15 @@ public sealed class PartitionMediator : IMediator
     /// <param name="trust">Monitors may map what their guests are granted: they get the descriptor of all the memory then.</param>
     /// <exception cref="ApertureException">Other sizes, or the host has not the memory.</exception>
     public PartitionMediator(ulong bytes, ulong page = GrantBook.Page, ulong? window = null, bool trust = false)
+        : this(bytes, page, window, trust, () =>
+        {
+            RamBlock memory = RamBlock.Create("partition", bytes, shared: true);
+            return (memory, memory);
+        })
+    {
+    }
+
+    private PartitionMediator(ulong bytes, ulong page, ulong? window, bool trust, Func<(GrantSource Memory, IDisposable Owner)> take)
     {
         if (!ulong.IsPow2(page) || page is < GrantBook.Page or > LargestPage)
         {
@@ -67,10 +82,45 @@ public sealed class PartitionMediator : IMediator
 
         (Page, _trust) = (page, trust);
         _pages = (int)pages;
-        _memory = RamBlock.Create("partition", bytes, shared: true);
+        (_memory, _owner) = take();
         for (int i = _pages - 1; i >= 0; i--)
         {
             _free.Push(i);
+        }
+    }
+
+    /// <summary>Divides a memory BAR of a function, which it takes over; also when it fails. The constructor says what the other numbers are.</summary>
+    /// <param name="function">The function. Nothing of it is used but the BAR, and the command bit that lets it decode memory.</param>
+    /// <param name="bar">Index of the BAR.</param>
+    /// <param name="page">Bytes of a page.</param>
+    /// <param name="window">Bytes of each guest's window.</param>
+    /// <param name="trust">Monitors may map what their guests are granted: they get the function's descriptor then, and with it the whole function.</param>
+    /// <exception cref="ApertureException">It has no such BAR, does not answer, or the numbers do not fit.</exception>
+    public static PartitionMediator Over(HostFunction function, int bar, ulong page = GrantBook.Page, ulong? window = null, bool trust = false)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        try
+        {
+            IVfioDevice device = function.Device;
+            int bars = Math.Min(device.Regions.Count, VfioRegionIndex.Rom);
+            if ((uint)bar >= (uint)bars || device.Regions[bar] is not { Size: > 0, Readable: true, Writable: true })
+            {
+                throw new ApertureException($"{device.Name} has no memory in {BarKinds.BarName(bar)} that can be read and written; give bar= another");
+            }
+
+            RegionSource memory = new(device, bar);
+            if (trust && memory.File is null)
+            {
+                throw new ApertureException($"{BarKinds.BarName(bar)} of {device.Name} cannot be mapped whole, so trust=on means nothing; leave it out");
+            }
+
+            Decode(device);
+            return new PartitionMediator(memory.Size, page, window, trust, () => (memory, new FunctionOwner(function)));
+        }
+        catch
+        {
+            new FunctionOwner(function).Dispose();
+            throw;
         }
     }
 
@@ -112,7 +162,7 @@ public sealed class PartitionMediator : IMediator
     public IMediatorSession Open(IGuest guest) => new PartitionSession(this, guest);
 
     /// <inheritdoc/>
-    public void Dispose() => _memory.Dispose();
+    public void Dispose() => _owner.Dispose();
 
     /// <summary>How many pages there are for all guests.</summary>
     internal int Pages => _pages;
@@ -155,8 +205,23 @@ public sealed class PartitionMediator : IMediator
             }
         }
 
-        victim?.Value.Session.LetGo(victim.Value.Window);
-        _memory.AsSpan((ulong)page * Page, (int)Page).Clear();
+        try
+        {
+            victim?.Value.Session.LetGo(victim.Value.Window);
+            _memory.Clear((ulong)page * Page, Page);
+        }
+        catch
+        {
+            // Memory that is lost: who waits for a page finds that out too.
+            lock (_gate)
+            {
+                _free.Push(page);
+                Monitor.PulseAll(_gate);
+            }
+
+            throw;
+        }
+
         lock (_gate)
         {
             session.Held[window] = _holdings.AddLast(new Holding(session, window, page));
@@ -195,7 +260,33 @@ public sealed class PartitionMediator : IMediator
         }
     }
 
+    // Memory that a function does not decode is not there (PCI Local Bus 3.0, section 6.2.2).
+    private static void Decode(IVfioDevice device)
+    {
+        Span<byte> command = stackalloc byte[sizeof(ushort)];
+        int errno = device.Read(VfioRegionIndex.Config, PciRegisters.Command, command);
+        if (errno == 0)
+        {
+            command[0] |= (byte)PciCommand.MemorySpace;
+            errno = device.Write(VfioRegionIndex.Config, PciRegisters.Command, command);
+        }
+
+        if (errno != 0)
+        {
+            throw new ApertureException($"{device.Name} does not answer: {Errno.Name(errno)}; reset it", ApertureException.HostFailure);
+        }
+    }
+
     private Grant GrantOf(int window, int page) => new(WindowBar, (ulong)window * Page, Page, _memory, (ulong)page * Page, GrantProtection.ReadWrite);
+
+    private sealed class FunctionOwner(HostFunction function) : IDisposable
+    {
+        public void Dispose()
+        {
+            function.Device.Dispose();
+            function.Owner.Dispose();
+        }
+    }
 
     /// <summary>A page and who has it, at which page of the window.</summary>
     internal sealed record Holding(PartitionSession Session, int Window, int Page);

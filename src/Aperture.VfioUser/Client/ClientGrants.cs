@@ -114,9 +114,24 @@ internal sealed class ClientGrants(IGrantHolder holder) : IDisposable
         }
     }
 
-    // Memory that a file has not, or may lose, would end the guest at its first touch.
-    private static bool Holds(SafeFileDescriptor source, FaultReply reply) => MemoryFile.TryLength(source, out ulong length) == 0
-        && reply.SourceOffset <= length && reply.Size <= length - reply.SourceOffset;
+    // Memory that a file has not, or may lose, would end the guest at its first touch. A device says when it is mapped what it has not.
+    private static bool Holds(SafeFileDescriptor source, FaultReply reply)
+    {
+        int errno = MemoryFile.TryLength(source, out ulong length);
+        if (errno != Errno.EINVAL)
+        {
+            return errno == 0 && reply.SourceOffset <= length && reply.Size <= length - reply.SourceOffset;
+        }
+
+        bool writable = (reply.Protection & 2) != 0;
+        if (reply.SourceOffset > long.MaxValue || MemoryMap.MapShared(source, reply.SourceOffset, reply.Size, writable, out HostAddress host) != 0)
+        {
+            return false;
+        }
+
+        _ = MemoryMap.Unmap(host, reply.Size);
+        return true;
+    }
 
     private enum FaultCode : uint
     {

@@ -1,6 +1,8 @@
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
+using Aperture.Linux;
+using Aperture.Linux.Net;
 using Aperture.Machine.Control;
 
 namespace Aperture.Machine.Tests.Control;
@@ -153,6 +155,72 @@ public sealed class ControlServerTests : IDisposable
         Assert.False(System.IO.Path.Exists(Path));
     }
 
+    [Fact]
+    public void A_descriptor_comes_with_its_request_by_the_client_s_number_and_is_closed_unless_the_command_moved_it_out()
+    {
+        Echo commands = new();
+        using ControlServer server = ControlServer.Open(Path, commands);
+        using ControlClient client = ControlClient.Connect(Path);
+        (SafeFileDescriptor mine, SafeFileDescriptor other) = Pipe();
+        client.Ask(new ControlRequest("keep", new Dictionary<string, string>()) { Descriptors = new Dictionary<int, SafeFileDescriptor> { [77] = mine } })
+            .Dispose();
+        Assert.False(mine.IsClosed);
+        (int number, SafeFileDescriptor kept) = Assert.Single(commands.Kept);
+        Assert.Equal(77, number);
+        mine.Dispose();
+        Assert.False(IsAtEnd(other));
+        kept.Dispose();
+        Assert.True(IsAtEnd(other));
+
+        (mine, SafeFileDescriptor again) = Pipe();
+        client.Ask(new ControlRequest("echo", new Dictionary<string, string> { ["text"] = "x" })
+        {
+            Descriptors = new Dictionary<int, SafeFileDescriptor> { [3] = mine },
+        }).Dispose();
+        mine.Dispose();
+        Assert.True(IsAtEnd(again));
+        other.Dispose();
+        again.Dispose();
+    }
+
+    [Theory]
+    [InlineData(1, "{\"command\":\"echo\",\"text\":\"x\"}", "tells of 0 descriptors and 1 came")]
+    [InlineData(0, "{\"command\":\"echo\",\"text\":\"x\",\"descriptors\":[\"4\"]}", "tells of 1 descriptors and 0 came")]
+    [InlineData(2, "{\"command\":\"echo\",\"text\":\"x\",\"descriptors\":[\"4\",\"4\"]}", "not a list of different numbers")]
+    [InlineData(2, "{\"command\":\"echo\",\"text\":\"x\",\"descriptors\":[\"4\",\"-1\"]}", "not a list of different numbers")]
+    [InlineData(9, "{\"command\":\"echo\",\"text\":\"x\"}", "at most 8 go with one")]
+    public void Descriptors_that_a_request_does_not_tell_of_or_too_many_are_closed_and_refused_and_the_connection_goes_on(int count, string line, string words)
+    {
+        using ControlServer server = ControlServer.Open(Path, new Echo());
+        using Socket client = Raw();
+        (SafeFileDescriptor mine, SafeFileDescriptor other) = Pipe();
+        using (SafeFileDescriptor socket = new((int)client.Handle, ownsDescriptor: false))
+        {
+            SafeFileDescriptor[] sent = [.. Enumerable.Repeat(mine, count)];
+            Assert.True(SocketMessages.TrySend(socket, Encoding.UTF8.GetBytes(line + "\n"), default, sent) > 0);
+        }
+
+        Assert.Contains(words, Assert.Single(ReadLines(client, 1)), StringComparison.Ordinal);
+        mine.Dispose();
+        Assert.True(IsAtEnd(other));
+        client.Send("{\"command\":\"echo\",\"text\":\"still here\"}\n"u8);
+        Assert.Contains("still here", Assert.Single(ReadLines(client, 1)), StringComparison.Ordinal);
+        other.Dispose();
+    }
+
+    // Two ends: the second is at its end once every copy of the first is closed.
+    private static (SafeFileDescriptor Mine, SafeFileDescriptor Other) Pipe()
+    {
+        Assert.Equal(0, UnixSocket.TryPair(out SafeFileDescriptor first, out SafeFileDescriptor second));
+        return (first, second);
+    }
+
+    private static bool IsAtEnd(SafeFileDescriptor end)
+    {
+        Assert.Equal(0, UnixSocket.SetTimeouts(end, 50, 50));
+        return SocketMessages.TryReceive(end, new byte[1], 0, [], out _) == 0;
+    }
+
     private static string[] ReadLines(Socket client, int count)
     {
         using NetworkStream stream = new(client, ownsSocket: false);
@@ -171,12 +239,22 @@ public sealed class ControlServerTests : IDisposable
     {
         public ManualResetEventSlim Waiting { get; } = new();
 
+        public List<(int Number, SafeFileDescriptor File)> Kept { get; } = [];
+
         public void Execute(ControlRequest request, Utf8JsonWriter answer, CancellationToken ended)
         {
             switch (request.Command)
             {
                 case "echo":
                     answer.WriteString("text", request.Require("text"));
+                    break;
+                case "keep":
+                    foreach ((int number, SafeFileDescriptor file) in request.Descriptors)
+                    {
+                        Kept.Add((number, new SafeFileDescriptor(file.Number)));
+                        file.SetHandleAsInvalid();
+                    }
+
                     break;
                 case "wait":
                     Waiting.Set();
