@@ -48,6 +48,11 @@ internal static class VcpuExitText
         return new VcpuStop(errno == Errno.EFAULT ? VcpuStopKind.MemoryFault : VcpuStopKind.HostError, index, new LinuxException(why, errno).Message);
     }
 
+    /// <summary>KVM_RUN failed with EFAULT for <paramref name="milliseconds"/>, and the vCPU is still at the same instruction.</summary>
+    public static VcpuStop Stuck(int index, long milliseconds, Vcpu? vcpu) => new(
+        VcpuStopKind.HostError, index,
+        Text($"vCPU {index} has tried for {milliseconds} ms to get at guest memory that KVM cannot reach in this process{At(vcpu)}"));
+
     private static string SystemEvent(int index, uint type) => type switch
     {
         1 => $"vCPU {index} asked the hypervisor for power off",

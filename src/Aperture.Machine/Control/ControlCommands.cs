@@ -137,6 +137,7 @@ internal sealed class ControlCommands(Supervision supervision, MachineRequests r
         json.WriteEndArray();
         WriteRanges("memory", found.View, json);
         WriteRanges("slots", found.Slots ?? [], json);
+        json.WriteGranted(found.Granted);
     }
 
     private static void WriteRanges(string name, IReadOnlyList<FoundRange> ranges, Utf8JsonWriter json)
