@@ -14,4 +14,8 @@ internal interface IVcpuState
     /// <summary>Where <paramref name="vcpu"/> is, as the end of a clause: <c> at ...</c>.</summary>
     /// <exception cref="LinuxException">KVM does not tell.</exception>
     string Location(SafeFileDescriptor vcpu);
+
+    /// <summary>The address of the instruction at which <paramref name="vcpu"/> is.</summary>
+    /// <exception cref="LinuxException">KVM does not tell.</exception>
+    ulong ProgramCounter(SafeFileDescriptor vcpu);
 }

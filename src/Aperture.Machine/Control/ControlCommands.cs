@@ -138,6 +138,7 @@ internal sealed class ControlCommands(Supervision supervision, MachineRequests r
         WriteRanges("memory", found.View, json);
         WriteRanges("slots", found.Slots ?? [], json);
         WriteServers(found.Servers, json);
+        json.WriteGranted(found.Granted);
     }
 
     private static void WriteServers(IReadOnlyList<ServerMappings> servers, Utf8JsonWriter json)

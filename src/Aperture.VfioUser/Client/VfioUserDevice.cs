@@ -286,6 +286,12 @@ public sealed class VfioUserDevice : IVfioDevice
         }
     }
 
+    /// <summary>
+    /// A vCPU got at a page of an area that comes at a touch and the kernel does not let it have (KVM_RUN answers EFAULT): true when something was done about
+    /// it, false when there was nothing to do; null while no such area is mapped. Any thread.
+    /// </summary>
+    public bool? Repair() => _granted?.Repair();
+
     /// <inheritdoc/>
     public int SetTriggers(int index, int first, ReadOnlySpan<EventFd?> triggers)
     {
