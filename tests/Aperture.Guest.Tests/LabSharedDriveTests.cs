@@ -21,7 +21,7 @@ public sealed class LabSharedDriveRun : IAsyncLifetime
     // is not to be repeated, so that one has no step of its own.
     private const string Script =
         """
-        limit=200
+        limit=300
         step bind bind-vfio 0000:03:00.0
         $aperture mediate --mediator nvme,vfio=0000:03:00.0,start=8M,shares=64M/64M/64M \
             --socket-path a.sock --socket-path b.sock --socket-path c.sock >mediate.txt 2>&1 &
@@ -40,9 +40,9 @@ public sealed class LabSharedDriveRun : IAsyncLifetime
             events=$scratch/$socket.jsonl
             vm "aperture.script=shared $*" --device vfio-user,socket=$scratch/$socket
         }
-        (step one share a.sock aperture.count=40) >one.txt 2>&1 &
+        (step one share a.sock aperture.count=20) >one.txt 2>&1 &
         one=$!
-        (step rebooter share c.sock aperture.count=3 aperture.watch=2) >rebooter.txt 2>&1 &
+        (step rebooter share c.sock aperture.count=2 aperture.watch=2) >rebooter.txt 2>&1 &
         rebooter=$!
         (export noted=$scratch/victim.pid; wrap=$scratch/noted; share b.sock aperture.count=100000) >victim.txt 2>&1 &
         victim=$!
@@ -75,7 +75,7 @@ public sealed class LabSharedDriveTests(LabSharedDriveRun run) : IClassFixture<L
         PassthroughStep guest = Step("one");
         Assert.True(guest.ExitCode == 0, guest.Output);
         Assert.Equal(["67108864", "1"], Assert.Single(guest.Lines("shared"))[3..]);
-        Assert.Equal(["40", "0"], Assert.Single(guest.Lines("shared-done"))[2..]);
+        Assert.Equal(["20", "0"], Assert.Single(guest.Lines("shared-done"))[2..]);
     }
 
     [Fact]
