@@ -308,7 +308,12 @@ internal sealed class NvmeSession : IMediatorSession
     {
         if (_isMaster && !_isFatal && !_drive.IsDead && _isReady && _ram.IsMapped)
         {
-            _isFatal = !RunAdmin() || !_queue.Run();
+            bool hasMore = false;
+            _isFatal = !RunAdmin() || !_queue.Run(out hasMore);
+            if (hasMore)
+            {
+                _wake.Signal();
+            }
         }
     }
 
