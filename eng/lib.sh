@@ -4,6 +4,7 @@
 cache=$repo/.cache
 artefacts=${APERTURE_LAB_DIR:-$cache/lab}
 program=$repo/bin/aperture
+arm64_program=$repo/bin/aperture-arm64
 
 say() { printf 'aperture: %s\n' "$*" >&2; }
 
@@ -45,6 +46,9 @@ apt_install() {
     cat "$log" >&2
     return 1
 }
+
+# system_release: the code name of this system's release of Debian.
+system_release() { (. /etc/os-release && echo "${VERSION_CODENAME:-}"); }
 
 # download_deb PACKAGE FOLDER: fetches the package's file into the folder, without installing it.
 download_deb() {
@@ -88,6 +92,12 @@ ensure_lab_packages() {
         "cpio=cpio=packs the guests' initial file systems" \
         "as=binutils=assembles the emulator's probe" \
         "xz=xz-utils=unpacks a prepared lab kernel"
+}
+
+# The emulated arm64 machine, beside what ensure_lab_packages brings.
+ensure_arm64_lab_packages() {
+    ensure_lab_packages
+    ensure "qemu-system-aarch64=qemu-system-arm=emulates the arm64 machine in which KVM is complete"
 }
 
 # Firmware to run guests through.
@@ -138,11 +148,73 @@ native_compiler() {
     return 1
 }
 
-# program_is_current STAMP: true when the program is there and no source is newer than the stamp.
+# can_install: true when packages can be installed here.
+can_install() { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null; }
+
+# cross_options: sets the array of that name to what the build needs to make programs for arm64 here, after it was installed, or unpacked where nothing can be
+# installed. An arm64 system needs nothing but its own compiler.
+cross_options() {
+    local folder=$cache/arm64-toolchain deb
+    cross_options=(-p:RuntimeIdentifier=linux-arm64 -p:StaticExecutable=true -p:PositionIndependentExecutable=false)
+    if [ "$(uname -m)" = aarch64 ]; then
+        ensure_native_packages
+        return
+    fi
+    cross_options+=(-p:CppCompilerAndLinker=aarch64-linux-gnu-gcc -p:ObjCopyName=aarch64-linux-gnu-objcopy)
+    if can_install; then
+        ensure "aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu=links programs for arm64" \
+            "/usr/aarch64-linux-gnu/lib/libc.a=libc6-dev-arm64-cross=the C library for the same"
+        return
+    fi
+    if [ ! -d "$folder" ]; then
+        say "unpacking gcc-aarch64-linux-gnu and libc6-dev-arm64-cross, which nobody may install here"
+        mkdir -p "$folder.part"
+        "$repo/lab/fetch-suite" "$(system_release)" "$folder.part/packages" gcc-aarch64-linux-gnu libc6-dev-arm64-cross || exit
+        for deb in "$folder.part"/packages/*.deb; do dpkg-deb -x "$deb" "$folder.part"; done
+        rm -rf "$folder.part/packages"
+        mv -T "$folder.part" "$folder"
+    fi
+    export PATH=$folder/usr/bin:$PATH LD_LIBRARY_PATH=$folder/usr/lib/x86_64-linux-gnu
+    cross_options+=("-p:SysRoot=$folder")
+}
+
+# program_is_current STAMP [PROGRAM]: true when the program is there and no source is newer than the stamp.
 program_is_current() {
-    [ -x "$program" ] && [ -f "$1" ] &&
+    [ -x "${2:-$program}" ] && [ -f "$1" ] &&
         [ -z "$(cd "$repo" && find src Directory.Build.props Directory.Packages.props global.json .editorconfig \
             \( -name bin -o -name obj \) -prune -o -newer "$1" -print -quit)" ]
+}
+
+# build_arm64_program: makes bin/aperture-arm64, the same program for arm64 in one file that needs no library, where a source is newer.
+build_arm64_program() {
+    local stamp=$cache/built-arm64-program log=$cache/build-arm64-program.log made=$cache/arm64-program.new
+    program_is_current "$stamp" "$arm64_program" && return
+    mkdir -p "$cache" "${arm64_program%/*}"
+    exec 9>"$cache/build.lock"
+    flock 9
+    touch "$stamp.started"
+    cross_options 9>&-
+    say "compiling the program for arm64, which takes a minute"
+    rm -rf "$made"
+    if ! dotnet msbuild "$repo/src/Aperture.Cli" -restore -t:Publish -p:_IsPublishing=true -p:Configuration=Release -p:Native=true "${cross_options[@]}" \
+        -p:PublishDir="$made/" -v:quiet -nologo >"$log" 2>&1 </dev/null 9>&-; then
+        cat "$log" >&2
+        die "the build for arm64 failed; the log above is also in .cache/build-arm64-program.log."
+    fi
+    mv "$made/aperture" "$arm64_program"
+    rm -rf "$made"
+    mv "$stamp.started" "$stamp"
+    exec 9>&-
+}
+
+# publish_arm64_tests PROJECT: the tests of that project as a program for arm64 with a runtime of its own, in .cache/arm64-tests/PROJECT.
+publish_arm64_tests() {
+    local log=$cache/build-arm64-tests.log
+    mkdir -p "$cache/arm64-tests"
+    dotnet msbuild "$repo/tests/$1" -restore -t:Publish -p:_IsPublishing=true -p:Configuration=Release -p:RuntimeIdentifier=linux-arm64 -p:SelfContained=true \
+        -p:PublishDir="$cache/arm64-tests/$1/" -v:quiet -nologo >"$log" 2>&1 </dev/null && return
+    cat "$log" >&2
+    die "the tests of $1 could not be made for arm64; the log above is also in .cache/build-arm64-tests.log."
 }
 
 # build_program [assemblies]: makes bin/aperture, the program that users get, where a source is newer; or the same as assemblies in .cache/assemblies, which
@@ -173,8 +245,9 @@ build_program() {
         cat "$log" >&2
         die "the build failed; the log above is also in .cache/build-$name.log."
     fi
-    # A program that runs meanwhile keeps its file.
+    # A program that runs meanwhile keeps its file; so does the one for arm64.
     rm -rf "$cache/$name.old"
+    [ $name = assemblies ] || [ ! -e "$arm64_program" ] || mv "$arm64_program" "$made/"
     [ ! -d "${program%/*}" ] || mv "${program%/*}" "$cache/$name.old"
     mv "$made" "${program%/*}"
     rm -rf "$cache/$name.old"

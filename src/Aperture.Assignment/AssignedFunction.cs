@@ -26,6 +26,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     private readonly IntxDelivery _intx;
     private readonly AssignedInterrupts _interrupts;
     private readonly HostSignals _signals;
+    private readonly LostDevice _lost;
     private readonly List<string> _notes = [];
     private readonly RamBlock? _rom;
     private readonly Region? _romRegion;
@@ -54,7 +55,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
         _device = device;
         _events = events;
         _physical = new PhysicalConfig(device, PowerRegister(config)) { Gone = errno => events.DeviceGone(this, errno) };
-        _watch = new DeviceWatch(options.Name, fault => events.ThreadFailed(this, fault)) { Timer = () => _intx!.Tick() };
+        _watch = new DeviceWatch(options.Name, fault => events.ThreadFailed(this, fault)) { Timer = () => Sooner(_intx!.Tick(), _lost?.Tick() ?? -1) };
         try
         {
             _physical.Quiesce();
@@ -86,6 +87,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
             }
 
             _signals = new HostSignals(this, device, _watch, events);
+            _lost = new LostDevice(device, Recover, _watch);
         }
         catch
         {
@@ -98,7 +100,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
     /// <summary>What of the device the guest does not get as it is, in sentences: hidden capabilities, BARs that trap, a ROM left out.</summary>
     public IReadOnlyList<string> Notes => _notes;
 
-    /// <summary>True once the device stopped answering.</summary>
+    /// <summary>True once the device stopped answering, until it is back.</summary>
     public bool IsGone => _physical.IsGone;
 
     /// <summary>
@@ -183,6 +185,7 @@ public sealed class AssignedFunction : PciFunction, IDisposable
         _interrupts.Close();
         _signals.Close();
         _device.Dispose();
+        _lost.Close();
     }
 
     /// <summary>True when none of these registers are the device's own.</summary>
@@ -273,9 +276,15 @@ public sealed class AssignedFunction : PciFunction, IDisposable
                 awake = IsInD0;
             }
 
-            if (isReset)
+            if (isReset && !ResetDevice())
             {
-                ResetDevice();
+                // Not ready until it is back: its next reset looks for it, or the watch.
+                lock (hierarchy.Sync)
+                {
+                    _resetPending = true;
+                }
+
+                return;
             }
 
             _physical.SetPower(awake);
@@ -364,18 +373,56 @@ public sealed class AssignedFunction : PciFunction, IDisposable
         return IsInD0 && (Command & (PciCommand.IoSpace | PciCommand.MemorySpace)) != 0;
     }
 
-    // The BARs are out of the guest and interrupts are off: the device is quiet and reset.
-    private void ResetDevice()
+    // The BARs are out of the guest and interrupts are off: the device is quiet and reset. False when it is away.
+    private bool ResetDevice()
     {
+        bool wasAway = _device.IsAway;
         _physical.Quiesce();
-        int errno = _physical.IsGone ? 0 : _device.Reset();
+        int errno = _physical.IsGone && !wasAway ? 0 : _device.Reset();
+        if (_device.IsAway)
+        {
+            return false;
+        }
+
+        if (wasAway)
+        {
+            _signals.Renew();
+        }
+
         if (errno != 0)
         {
             _events.ResetFailed(this, errno);
         }
 
         _physical.Quiesce();
+        return true;
     }
+
+    // The device is away: the function is as in a reset that lasts until it is back. On the watch's thread.
+    private void Recover(bool look)
+    {
+        if (Bus?.Hierarchy is not { } hierarchy)
+        {
+            return;
+        }
+
+        hierarchy.Change(this, () =>
+        {
+            if (!IsReady || !_device.IsAway || Bus is null)
+            {
+                return false;
+            }
+
+            Reset(ResetKind.Function);
+            return true;
+        });
+        if (look)
+        {
+            Settle(hierarchy);
+        }
+    }
+
+    private static int Sooner(int one, int other) => one < 0 ? other : other < 0 ? one : Math.Min(one, other);
 
     private void Give()
     {

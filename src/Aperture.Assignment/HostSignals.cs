@@ -17,6 +17,15 @@ internal sealed class HostSignals
         Listen(VfioIrqIndex.Error, () => events.ErrorReported(function));
     }
 
+    /// <summary>Gives the triggers to a device that was away and knows of none.</summary>
+    public void Renew()
+    {
+        foreach ((int index, EventFd trigger) in _open)
+        {
+            _ = _device.SetTriggers(index, 0, new ReadOnlySpan<EventFd?>(in trigger!));
+        }
+    }
+
     /// <summary>Takes the triggers from the device.</summary>
     public void Stop()
     {

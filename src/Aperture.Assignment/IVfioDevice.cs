@@ -61,6 +61,18 @@ public interface IVfioDevice : IDisposable
     /// </summary>
     bool IsResetAlong { get; }
 
-    /// <summary>VFIO_DEVICE_RESET, which may take a second; 0, or an errno. Every mapping of the device must be out of the guest.</summary>
+    /// <summary>
+    /// VFIO_DEVICE_RESET, which may take a second; 0, or an errno. Every mapping of the device must be out of the guest. Of a device that is away it looks for
+    /// who serves it, who has it as after a reset then.
+    /// </summary>
     int Reset();
+
+    /// <summary>True while whoever serves the device is gone and may come back: every access fails at once, and <see cref="Reset"/> looks for it.</summary>
+    bool IsAway => false;
+
+    /// <summary>
+    /// Calls <paramref name="lost"/> whenever the device goes away: on any thread and with any lock held, so it may only note that. False for a device that
+    /// never comes back once it is gone.
+    /// </summary>
+    bool WhenLost(Action lost) => false;
 }

@@ -35,8 +35,8 @@ internal sealed class PhysicalConfig
     /// <summary>Told once, with the errno, when the device stops answering.</summary>
     public Action<int>? Gone { get; set; }
 
-    /// <summary>True once the device stopped answering.</summary>
-    public bool IsGone => Volatile.Read(ref _gone) != 0;
+    /// <summary>True once the device stopped answering; of one that may come back (<see cref="IVfioDevice.IsAway"/>) as long as it is away.</summary>
+    public bool IsGone => Volatile.Read(ref _gone) != 0 || _device.IsAway;
 
     /// <summary>
     /// Reads the whole configuration space: 4096 or 256 bytes. What a device does not have of the latter is zero: drivers of mediated devices may have a few

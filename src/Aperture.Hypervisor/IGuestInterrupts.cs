@@ -41,4 +41,8 @@ public interface IMessageRoute : IDisposable
 /// <summary>A message for a route.</summary>
 /// <param name="Route">A route of the hypervisor that is asked.</param>
 /// <param name="Message">What it carries from now on.</param>
-public readonly record struct RoutedMessage(IMessageRoute Route, MsiMessage Message);
+public readonly record struct RoutedMessage(IMessageRoute Route, MsiMessage Message)
+{
+    /// <summary>Who sends it, as the guest sees that function: a GIC's ITS translates by it, a PC's controllers do not look.</summary>
+    public Bdf Requester { get; init; }
+}

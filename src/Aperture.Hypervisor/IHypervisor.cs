@@ -1,3 +1,5 @@
+using Aperture.Hypervisor.Arm64;
+
 namespace Aperture.Hypervisor;
 
 /// <summary>A hypervisor of this host, for one machine.</summary>
@@ -18,6 +20,9 @@ public sealed record HypervisorLimits(int PhysicalAddressBits, IReadOnlyList<Kep
 {
     /// <summary>Its vCPUs have system management mode, with memory that only this mode sees.</summary>
     public bool HasManagementMode { get; init; }
+
+    /// <summary>What its guests have where they are arm64's; null where they are a PC's.</summary>
+    public Arm64Guest? Arm64 { get; init; }
 }
 
 /// <summary>A range that a hypervisor keeps for itself.</summary>

@@ -50,8 +50,19 @@ public enum VcpuStopKind : byte
     /// <summary>A triple fault: a PC resets itself.</summary>
     Shutdown,
 
-    /// <summary>The guest asked the hypervisor for a reset or told it of a crash (KVM: KVM_EXIT_SYSTEM_EVENT).</summary>
+    /// <summary>The guest told the hypervisor of a crash, or something else of the system (KVM: KVM_EXIT_SYSTEM_EVENT).</summary>
     SystemEvent,
+
+    /// <summary>The guest asked the hypervisor for power-off (PSCI SYSTEM_OFF).</summary>
+    PowerOff,
+
+    /// <summary>The guest asked the hypervisor for a reset (PSCI SYSTEM_RESET).</summary>
+    Reset,
+
+    /// <summary>
+    /// The guest touched a device by an instruction of which the processor does not tell the access: a pair, a write-back, a vector (KVM: KVM_EXIT_ARM_NISV).
+    /// </summary>
+    UndecodedAccess,
 
     /// <summary>The processor refused the guest's state (KVM: KVM_EXIT_FAIL_ENTRY).</summary>
     FailedEntry,

@@ -1,4 +1,3 @@
-using Aperture.Hypervisor.X86;
 using Aperture.Memory;
 
 namespace Aperture.Hypervisor;
@@ -10,8 +9,9 @@ public interface IVcpus : IViewBarrier
     /// Puts every vCPU back into the processor's reset state, then the boot processor into <paramref name="boot"/>; the others wait to be started by it.
     /// </summary>
     /// <exception cref="InvalidOperationException">Not stopped.</exception>
+    /// <exception cref="ArgumentException"><paramref name="boot"/> is of another architecture.</exception>
     /// <exception cref="ApertureException">The host refused a register.</exception>
-    void Reset(BootState boot);
+    void Reset(EntryState boot);
 
     /// <summary>
     /// Raises a system management interrupt: at all vCPUs, or at the one whose exit the calling thread answers (on another thread: the boot processor). Each

@@ -8,7 +8,7 @@ namespace Aperture.Kvm;
 internal sealed class KvmInterrupts(KvmVm vm) : IGuestInterrupts
 {
     /// <inheritdoc/>
-    public bool Takes(MsiMessage message) => KvmVm.IsTaken(message.Address);
+    public bool Takes(MsiMessage message) => vm.Takes(message.Address);
 
     /// <inheritdoc/>
     public IMessageRoute? Reserve()
@@ -32,7 +32,7 @@ internal sealed class KvmInterrupts(KvmVm vm) : IGuestInterrupts
             {
                 foreach (RoutedMessage change in changes)
                 {
-                    vm.Routes.Set(((Route)change.Route).Gsi, change.Message);
+                    vm.Routes.Set(((Route)change.Route).Gsi, change.Message, vm.DeviceId(change.Requester));
                 }
             }
 

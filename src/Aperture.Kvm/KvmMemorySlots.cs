@@ -14,7 +14,6 @@ public sealed class KvmMemorySlots : IMemorySlotBackend
     // KVM_MEM_LOG_DIRTY_PAGES and KVM_MEM_READONLY of linux/kvm.h.
     private const uint LogDirty = 1;
     private const uint ReadOnly = 2;
-    private const ulong PageSize = 4096;
 
     // Where the number of the address space is in a slot's number (KVM API 4.35).
     private const int AddressSpaceShift = 16;
@@ -50,7 +49,8 @@ public sealed class KvmMemorySlots : IMemorySlotBackend
         int errno = TrySet(slot, address, size, memory, readOnly, logDirty);
         if (errno != 0)
         {
-            bool pages = address.IsAligned(PageSize) && size % PageSize == 0 && memory.Value % PageSize == 0;
+            ulong page = (ulong)Environment.SystemPageSize;
+            bool pages = address.IsAligned(page) && size % page == 0 && memory.Value % page == 0;
             string shape = pages ? "" : " (not whole pages)";
             throw new LinuxException(
                 string.Create(CultureInfo.InvariantCulture, $"KVM refused memory slot {slot}: 0x{size:x} bytes at {address}{shape}"), errno);

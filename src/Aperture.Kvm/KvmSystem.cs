@@ -1,4 +1,3 @@
-using Aperture.Kvm.X86;
 using Aperture.Linux;
 using Aperture.Linux.Kvm;
 
@@ -14,9 +13,6 @@ public sealed class KvmSystem : IDisposable
     [
         (KvmCapability.UserMemory, "memory slots (KVM_CAP_USER_MEMORY)"),
         (KvmCapability.DeleteMemorySlot, "deletable memory slots (KVM_CAP_DESTROY_MEMORY_REGION_WORKS)"),
-        (KvmCapability.SetTssAddress, "a movable task state segment (KVM_CAP_SET_TSS_ADDR)"),
-        (KvmCapability.SetIdentityMapAddress, "a movable identity map page (KVM_CAP_SET_IDENTITY_MAP_ADDR)"),
-        (KvmCapability.ExtendedCpuid, "CPUID tables (KVM_CAP_EXT_CPUID)"),
         (KvmCapability.ImmediateExit, "stopping a vCPU without a race (KVM_CAP_IMMEDIATE_EXIT)"),
     ];
 
@@ -61,7 +57,7 @@ public sealed class KvmSystem : IDisposable
                 throw Failure($"{path} speaks KVM API version {version}, and only version {ApiVersion} is known; use a kernel of the last ten years.");
             }
 
-            foreach ((KvmCapability capability, string what) in Needed)
+            foreach ((KvmCapability capability, string what) in (IEnumerable<(KvmCapability, string)>)[.. Needed, .. HostArchitecture.Current.Needed])
             {
                 if (KvmIoctl.CheckExtension(device, capability) == 0)
                 {
@@ -79,13 +75,10 @@ public sealed class KvmSystem : IDisposable
     }
 
     /// <summary>Decides whether this host's KVM runs 64-bit guests, by running one for a short time. Never throws.</summary>
-    public static KvmAbility Probe64Bit(string path = "/dev/kvm") => AbilityProbe.Run(path);
+    public static KvmAbility Probe64Bit(string path = "/dev/kvm") => HostArchitecture.Current.Probe(path);
 
     /// <summary>KVM_CHECK_EXTENSION: 0 where the kernel has it not, else 1 or the number that goes with it.</summary>
     public int Check(KvmCapability capability) => KvmIoctl.CheckExtension(Device, capability);
-
-    /// <summary>The CPUID entries that KVM can give to a guest here, uncorrected (see <see cref="CpuidTable"/>).</summary>
-    public KvmCpuidEntry[] SupportedCpuid() => KvmIoctl.GetSupportedCpuid(Device);
 
     /// <summary>Makes an empty VM.</summary>
     /// <exception cref="ApertureException">KVM refused, or lacks what <paramref name="options"/> ask for.</exception>
@@ -102,12 +95,10 @@ public sealed class KvmSystem : IDisposable
 
     private static string OpenSentence(string path, int errno) => errno switch
     {
-        Errno.ENOENT =>
-            $"{path} does not exist; enable virtualisation in the host's firmware (or nested virtualisation, if the host is itself a guest) and load the "
-                + "module kvm_intel or kvm_amd.",
+        Errno.ENOENT => $"{path} does not exist; {HostArchitecture.Current.WhenAbsent}",
         Errno.EACCES or Errno.EPERM => $"{path} may not be opened by this user; add the user to the group kvm, or run as root.",
         Errno.EBUSY => $"{path} is busy: another hypervisor holds the processor's virtualisation; stop it and try again.",
-        Errno.ENODEV or Errno.ENXIO => $"{path} has no driver behind it; load the module kvm_intel or kvm_amd.",
+        Errno.ENODEV or Errno.ENXIO => $"{path} has no driver behind it; {HostArchitecture.Current.WhenWithoutDriver}",
         _ => new LinuxException($"{path} cannot be opened", errno).Message + "; check that it is the KVM device and that this user may use it.",
     };
 }

@@ -1,5 +1,4 @@
 using Aperture.Hypervisor;
-using Aperture.Kvm.X86;
 using Aperture.Linux;
 using Aperture.Linux.Kvm;
 using Aperture.Memory;
@@ -12,12 +11,9 @@ namespace Aperture.Kvm;
 /// </summary>
 public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
 {
-    private const int IoApicPins = 24;
-
     private readonly KvmSystem _system;
-    private readonly KvmVmOptions _options;
+    private readonly VmArchitecture _architecture;
     private readonly SafeFileDescriptor _vm;
-    private readonly InterruptControllerState? _resetState;
     private readonly KvmInterrupts? _eventInterrupts;
     private readonly Lock _vfioGate = new();
     private SafeFileDescriptor? _vfio;
@@ -30,39 +26,25 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
     internal KvmVm(KvmSystem system, KvmVmOptions options)
     {
         _system = system;
-        _options = options;
+        _architecture = options.Architecture;
         HasInterruptControllers = options.InterruptControllers;
-        if (options.InterruptControllers)
-        {
-            RequireInterrupts(system);
-        }
-
-        _vm = KvmIoctl.CreateVm(system.Device);
+        _vm = KvmIoctl.CreateVm(system.Device, _architecture.MachineType(system));
         _number = _vm.Number;
         try
         {
-            KvmIoctl.SetIdentityMapAddress(_vm, KvmVmOptions.KeptPages.Start.Value);
-            KvmIoctl.SetTssAddress(_vm, checked((uint)(KvmVmOptions.KeptPages.Start.Value + 0x1000)));
             Memory = new KvmMemorySlots(_vm);
             ManagementMemory = system.HasManagementMode ? new KvmMemorySlots(_vm, addressSpace: 1) : null;
             PostedWrites = new PostedWrites(_vm);
             Routes = new MsiRoutes(
+                _architecture.Inputs,
                 options.InterruptControllers ? KvmIoctl.CheckExtension(_vm, KvmCapability.IrqRouting) : 0,
                 table => KvmIoctl.SetGsiRouting(_vm, table));
-            if (options.InterruptControllers)
-            {
-                KvmIoctl.CreateIrqchip(_vm);
-                KvmIoctl.CreatePit(_vm);
-
-                // Firmware that handles its tick slowly would otherwise get a storm of them and never go on.
-                KvmIoctl.DropMissedPitTicks(_vm);
-                Routes.ApplyNow();
-                _resetState = InterruptControllerState.Save(_vm);
-                _eventInterrupts = new KvmInterrupts(this);
-            }
+            _architecture.SetUp(this);
+            _eventInterrupts = options.InterruptControllers ? new KvmInterrupts(this) : null;
         }
         catch
         {
+            _architecture.Dispose();
             _vm.Dispose();
             throw;
         }
@@ -80,10 +62,10 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
     /// <summary>The table of interrupt numbers (GSIs) and where they go.</summary>
     public MsiRoutes Routes { get; }
 
-    /// <summary>True when the PICs, the I/O APIC, the local APICs and the interval timer are in the kernel.</summary>
+    /// <summary>True when the interrupt controllers are in the kernel (<see cref="KvmVmOptions.InterruptControllers"/>).</summary>
     public bool HasInterruptControllers { get; }
 
-    /// <summary>Messages of <see cref="SignalMsi"/> that no controller took: written elsewhere than <see cref="IsTaken"/> says, or refused by KVM.</summary>
+    /// <summary>Messages of <see cref="SignalMsi"/> that no controller took: written elsewhere than <see cref="Takes"/> says, or refused by KVM.</summary>
     public long DroppedMessages => Interlocked.Read(ref _droppedMessages);
 
     IMemorySlotBackend IVm.Slots => Memory;
@@ -104,32 +86,34 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
 
     internal SafeFileDescriptor Descriptor => _vm;
 
+    internal uint? DeviceId(Bdf requester) => _architecture.DeviceId(requester);
+
     /// <summary>KVM_CHECK_EXTENSION on this VM.</summary>
     public int Check(KvmCapability capability) => KvmIoctl.CheckExtension(_vm, capability);
 
     /// <summary>
-    /// Interrupt input <paramref name="gsi"/>: pin 0 to 23 of the I/O APIC, 0 to 15 of the PICs too. One line has one driver; several devices on one
-    /// input are combined by the caller.
+    /// Interrupt input <paramref name="gsi"/>: pin 0 to 23 of the I/O APIC, 0 to 15 of the PICs too; or a GIC's shared input. One line has one driver; several
+    /// devices on one input are combined by the caller.
     /// </summary>
     public IInterruptLine Line(uint gsi)
     {
         RequireControllers();
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(gsi, (uint)IoApicPins);
-        return new GsiLine(this, gsi);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(gsi, (uint)_architecture.Inputs.Count);
+        return new GsiLine(this, _architecture.Inputs.LineNumber(gsi));
     }
 
     /// <summary>
-    /// True when the local APICs take a write to <paramref name="address"/> as an interrupt: 0xFEExxxxx (SDM 3A 11.11.1). KVM looks at the destination in
-    /// the address only, so who gives it a message asks here first.
+    /// True when a controller takes a write to <paramref name="address"/> as an interrupt: at the local APICs' addresses, or at the doorbell of a translation
+    /// service.
     /// </summary>
-    public static bool IsTaken(GuestAddress address) => address.Value >> 20 == 0xFEE;
+    public bool Takes(GuestAddress address) => _architecture.Takes(address);
 
-    /// <summary>Delivers a message signalled interrupt. Thread-safe, does not allocate.</summary>
+    /// <summary>Delivers a message signalled interrupt of <paramref name="requester"/>. Thread-safe, does not allocate.</summary>
     /// <returns>False when no controller took it; it is then counted in <see cref="DroppedMessages"/>.</returns>
-    public bool SignalMsi(MsiMessage message)
+    public bool SignalMsi(MsiMessage message, Bdf requester = default)
     {
         // 0: delivered to a guest that had it masked or pending already, which is delivery all the same.
-        bool taken = IsTaken(message.Address) && KvmIoctl.TrySignalMsi(_number, message.Address.Value, message.Data) >= 0;
+        bool taken = Takes(message.Address) && KvmIoctl.TrySignalMsi(_number, message.Address.Value, message.Data, DeviceId(requester)) >= 0;
         if (!taken)
         {
             Interlocked.Increment(ref _droppedMessages);
@@ -202,68 +186,24 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
         }
     }
 
-    /// <summary>Makes vCPUs 0 to <paramref name="count"/> - 1 in the processor's reset state, for somebody to answer. Once per VM.</summary>
-    /// <param name="count">1 to 64, and no more than KVM allows.</param>
-    /// <param name="cpuid">What CPUID answers; see <see cref="CpuidTable.FromHost"/>.</param>
-    /// <exception cref="ApertureException">A bad count, or KVM refused.</exception>
-    public PreparedVcpus PrepareVcpus(int count, CpuidTable cpuid)
-    {
-        ArgumentNullException.ThrowIfNull(cpuid);
-        return PreparedVcpus.Create(this, count, cpuid);
-    }
+    IExitSource IVm.PrepareExits() => _architecture.PrepareVcpus(this);
 
-    /// <summary>
-    /// As <see cref="PrepareVcpus"/>, with their threads, stopped, and <paramref name="exits"/>, which makes the handler of each vCPU, given its index.
-    /// </summary>
-    /// <exception cref="ApertureException">A bad count, or KVM refused.</exception>
-    public VcpuGroup CreateVcpus(int count, CpuidTable cpuid, Func<int, IVcpuExits> exits)
-    {
-        using PreparedVcpus prepared = PrepareVcpus(count, cpuid);
-        return prepared.Begin(exits);
-    }
-
-    IExitSource IVm.PrepareExits() => _options.Vcpus is { } vcpus
-        ? PrepareVcpus(vcpus.Count, vcpus.Cpuid)
-        : throw new InvalidOperationException("the VM was made without saying which vCPUs it has");
-
-    void IMsiSink.Send(Bdf requester, MsiMessage message) => SignalMsi(message);
+    void IMsiSink.Send(Bdf requester, MsiMessage message) => SignalMsi(message, requester);
 
     void IDeviceFiles.Add(SafeFileDescriptor file) => AddVfioFile(file);
 
     void IDeviceFiles.Remove(SafeFileDescriptor file) => RemoveVfioFile(file);
 
-    /// <summary>Puts the PICs, the I/O APIC and the interval timer back to their state at power-on; with the vCPUs stopped.</summary>
-    public void ResetInterruptControllers() => _resetState?.Restore(_vm);
+    /// <summary>Puts the interrupt controllers back to their state at power-on; with the vCPUs stopped.</summary>
+    public void ResetInterruptControllers() => _architecture.ResetInterruptControllers(this);
 
     /// <inheritdoc/>
     public void Dispose()
     {
         _vfio?.Dispose();
+        _architecture.Dispose();
         _number = -1;
         _vm.Dispose();
-    }
-
-    private static void RequireInterrupts(KvmSystem system)
-    {
-        ReadOnlySpan<(KvmCapability Capability, string Name)> needed =
-        [
-            (KvmCapability.Irqchip, "KVM_CAP_IRQCHIP"),
-            (KvmCapability.Pit2, "KVM_CAP_PIT2"),
-            (KvmCapability.PitState2, "KVM_CAP_PIT_STATE2"),
-            (KvmCapability.IrqRouting, "KVM_CAP_IRQ_ROUTING"),
-            (KvmCapability.Irqfd, "KVM_CAP_IRQFD"),
-            (KvmCapability.IoEventFd, "KVM_CAP_IOEVENTFD"),
-            (KvmCapability.SignalMsi, "KVM_CAP_SIGNAL_MSI"),
-            (KvmCapability.MpState, "KVM_CAP_MP_STATE"),
-        ];
-        foreach ((KvmCapability capability, string name) in needed)
-        {
-            if (system.Check(capability) == 0)
-            {
-                throw KvmSystem.Failure(
-                    $"this kernel's KVM cannot emulate interrupt controllers ({name} is missing); use a kernel with KVM's in-kernel irqchip.");
-            }
-        }
     }
 
     private void RequireControllers()
@@ -274,7 +214,7 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
         }
     }
 
-    private sealed class GsiLine(KvmVm vm, uint gsi) : IInterruptLine
+    private sealed class GsiLine(KvmVm vm, uint number) : IInterruptLine
     {
         private readonly Lock _order = new();
         private bool _asserted;
@@ -287,7 +227,7 @@ public sealed class KvmVm : IVm, IIoEvents, IDeviceFiles
                 if (_asserted != asserted)
                 {
                     _asserted = asserted;
-                    _ = KvmIoctl.TrySetIrqLine(vm._number, gsi, asserted);
+                    _ = KvmIoctl.TrySetIrqLine(vm._number, number, asserted);
                 }
             }
         }

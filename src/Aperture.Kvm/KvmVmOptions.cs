@@ -1,3 +1,4 @@
+using Aperture.Kvm.Arm64;
 using Aperture.Kvm.X86;
 
 namespace Aperture.Kvm;
@@ -11,14 +12,22 @@ public sealed record KvmVmOptions
     /// </summary>
     public static AddressRange KeptPages { get; } = new(new GuestAddress(0xFEFF_C000), 0x4000);
 
-    /// <summary>In-kernel PICs, I/O APIC, local APICs and interval timer. Without them HLT leaves the guest and no interrupt arrives.</summary>
+    /// <summary>
+    /// In-kernel interrupt controllers: a PC's PICs, I/O APIC, local APICs and interval timer, or an arm64 machine's GIC. Without them HLT leaves a PC's guest and
+    /// no interrupt arrives.
+    /// </summary>
     public bool InterruptControllers { get; init; } = true;
 
-    /// <summary>The vCPUs that <see cref="Hypervisor.IVm.PrepareExits"/> makes.</summary>
+    /// <summary>The vCPUs that <see cref="Hypervisor.IVm.PrepareExits"/> makes, a PC's.</summary>
     public VcpuTemplate? Vcpus { get; init; }
+
+    /// <summary>What makes it an arm64 machine's VM; null for a PC's.</summary>
+    public Arm64Template? Arm64 { get; init; }
+
+    internal VmArchitecture Architecture => Arm64 is { } template ? new Arm64Vm(template, InterruptControllers) : new X86Vm(InterruptControllers, Vcpus);
 }
 
-/// <summary>A VM's vCPUs.</summary>
+/// <summary>A PC's vCPUs.</summary>
 /// <param name="Count">How many.</param>
 /// <param name="Cpuid">What CPUID answers.</param>
 public sealed record VcpuTemplate(int Count, CpuidTable Cpuid);

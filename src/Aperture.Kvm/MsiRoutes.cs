@@ -5,21 +5,17 @@ using Aperture.Linux.Kvm;
 namespace Aperture.Kvm;
 
 /// <summary>
-/// Where interrupt numbers (GSIs) go (KVM API 4.52). Numbers 0 to 23 are the pins of the I/O APIC, 0 to 15 of them also the PICs'; numbers from 24 are
+/// Where interrupt numbers (GSIs) go (KVM API 4.52). The first numbers are the inputs of the interrupt controllers (on a PC 0 to 23); those behind them are
 /// handed out for messages and level-triggered events, to be tied to an event descriptor with <see cref="KvmVm.AddIrqfd"/>. Thread-safe. KVM only takes
 /// whole tables, so several changes are made between <see cref="BeginBatch"/> and its disposal, which tells KVM once.
 /// </summary>
 public sealed class MsiRoutes
 {
-    private const int Pins = 24;
-
-    // KVM_IRQ_ROUTING_IRQCHIP and KVM_IRQ_ROUTING_MSI of linux/kvm.h.
-    private const uint ToPin = 1;
+    // KVM_IRQ_ROUTING_MSI of linux/kvm.h.
     private const uint ToMessage = 2;
 
-    private static readonly KvmIrqRoutingEntry[] OfPins = [.. PinRoutes()];
-
     private readonly Lock _lock = new();
+    private readonly InterruptInputs _inputs;
     private readonly int _capacity;
     private readonly Action<ReadOnlySpan<KvmIrqRoutingEntry>> _apply;
     private readonly List<Route> _messages = []; // by rising number
@@ -27,15 +23,18 @@ public sealed class MsiRoutes
     private int _batches;
     private bool _changed;
 
-    /// <summary>Makes the table of a VM that takes <paramref name="capacity"/> routes and is told of it through <paramref name="apply"/>.</summary>
-    internal MsiRoutes(int capacity, Action<ReadOnlySpan<KvmIrqRoutingEntry>> apply)
+    /// <summary>
+    /// Makes the table of a VM with <paramref name="inputs"/> that takes <paramref name="capacity"/> routes and is told of it through <paramref name="apply"/>.
+    /// </summary>
+    internal MsiRoutes(InterruptInputs inputs, int capacity, Action<ReadOnlySpan<KvmIrqRoutingEntry>> apply)
     {
+        _inputs = inputs;
         _capacity = capacity;
         _apply = apply;
     }
 
     /// <summary>How many interrupt numbers for messages there can be.</summary>
-    public int Capacity => Math.Max(0, _capacity - OfPins.Length);
+    public int Capacity => Math.Max(0, _capacity - _inputs.Routes.Count);
 
     /// <summary>Takes a free number for a message, to be tied after <see cref="Set"/> said where it goes.</summary>
     /// <exception cref="ApertureException">All are taken.</exception>
@@ -49,22 +48,26 @@ public sealed class MsiRoutes
             }
 
             int free = FirstGap();
-            Route route = new(Pins + (uint)free);
+            Route route = new((uint)(_inputs.Count + free));
             _messages.Insert(free, route);
             return route.Gsi;
         }
     }
 
-    /// <summary>Sends <paramref name="gsi"/>, which <see cref="Allocate"/> gave, to <paramref name="message"/>; null: nowhere.</summary>
+    /// <summary>
+    /// Sends <paramref name="gsi"/>, which <see cref="Allocate"/> gave, to <paramref name="message"/>; null: nowhere. Controllers that ask who sends it are told
+    /// <paramref name="deviceId"/>.
+    /// </summary>
     /// <exception cref="LinuxException">KVM refused the table; outside a batch only.</exception>
-    public void Set(uint gsi, MsiMessage? message)
+    public void Set(uint gsi, MsiMessage? message, uint? deviceId = null)
     {
         lock (_lock)
         {
             Route route = _messages[IndexOf(gsi)];
-            if (route.Message != message)
+            if (route.Message != message || route.DeviceId != deviceId)
             {
                 route.Message = message;
+                route.DeviceId = deviceId;
                 Changed();
             }
         }
@@ -86,14 +89,15 @@ public sealed class MsiRoutes
     /// The number by which a level-triggered event raises pin <paramref name="gsi"/> of the I/O APIC and, as a chipset's route register can say, input
     /// <paramref name="isa"/> of the PICs as well. All events of a pin share it, because KVM tells one number only of the end of an interrupt at a pin; it is
     /// not <paramref name="gsi"/> itself, because that is also set by this process, whose level at the PICs' input would then be two levels. The input last
-    /// asked for counts. Each call is taken back by one <see cref="LeaveWire"/>. Null when it cannot be: no number is left, or another pin has the input.
+    /// asked for counts. Each call is taken back by one <see cref="LeaveWire"/>. Null when it cannot be: no number is left, another pin has the input, or this
+    /// architecture's controllers take no such events.
     /// </summary>
     public uint? JoinWire(uint gsi, uint? isa)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(gsi, (uint)Pins);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(gsi, (uint)_inputs.Count);
         lock (_lock)
         {
-            if (isa is 2 or >= 16 || (isa is not null && _wires.Exists(w => w.Pin != gsi && w.Isa == isa)))
+            if (!_inputs.TakesLevelEvents || isa is 2 or >= 16 || (isa is not null && _wires.Exists(w => w.Pin != gsi && w.Isa == isa)))
             {
                 return null;
             }
@@ -179,29 +183,6 @@ public sealed class MsiRoutes
         return true;
     }
 
-    private static KvmIrqRoutingEntry ToPic(uint gsi, uint isa) => new() { Gsi = gsi, Type = ToPin, Irqchip = isa / 8, Pin = isa % 8 };
-
-    private static List<KvmIrqRoutingEntry> PinRoutes()
-    {
-        List<KvmIrqRoutingEntry> routes = [];
-        for (uint pin = 0; pin < Pins; pin++)
-        {
-            // Pin 2 of the first PIC is taken by the second PIC. The interval timer raises GSI 0, which a PC wires to pin 2 of the I/O APIC
-            // (the MADT's interrupt source override tells the guest so), so GSI 2 goes nowhere.
-            if (pin is < 16 and not 2)
-            {
-                routes.Add(ToPic(pin, pin));
-            }
-
-            if (pin != 2)
-            {
-                routes.Add(new KvmIrqRoutingEntry { Gsi = pin, Type = ToPin, Irqchip = 2, Pin = pin == 0 ? 2 : pin });
-            }
-        }
-
-        return routes;
-    }
-
     // How many numbers stand where they say, from the first on: behind them is the lowest free one.
     private int FirstGap()
     {
@@ -210,7 +191,7 @@ public sealed class MsiRoutes
         while (low < high)
         {
             int middle = (low + high) >>> 1;
-            (low, high) = _messages[middle].Gsi == Pins + middle ? (middle + 1, high) : (low, middle);
+            (low, high) = _messages[middle].Gsi == _inputs.Count + middle ? (middle + 1, high) : (low, middle);
         }
 
         return low;
@@ -219,7 +200,7 @@ public sealed class MsiRoutes
     private int IndexOf(uint gsi)
     {
         // Numbers are given out from below, so all but those after a freed one stand where their number says.
-        int index = (int)Math.Min(gsi - (long)Pins, _messages.Count - 1);
+        int index = (int)Math.Min(gsi - (long)_inputs.Count, _messages.Count - 1);
         while (index >= 0 && _messages[index].Gsi > gsi)
         {
             index--;
@@ -242,14 +223,10 @@ public sealed class MsiRoutes
     private void Apply()
     {
         // Of several numbers at one pin the last one is told of the end of an interrupt: the wires' are behind the pins'.
-        List<KvmIrqRoutingEntry> table = [.. OfPins];
+        List<KvmIrqRoutingEntry> table = [.. _inputs.Routes];
         foreach (Wire wire in _wires)
         {
-            table.Add(new KvmIrqRoutingEntry { Gsi = wire.Number, Type = ToPin, Irqchip = 2, Pin = wire.Pin });
-            if (wire.Isa is { } isa)
-            {
-                table.Add(ToPic(wire.Number, isa));
-            }
+            table.AddRange(_inputs.Wire(wire.Number, wire.Pin, wire.Isa));
         }
 
         foreach (Route route in _messages)
@@ -260,9 +237,11 @@ public sealed class MsiRoutes
                 {
                     Gsi = route.Gsi,
                     Type = ToMessage,
+                    Flags = route.DeviceId is null ? 0 : KvmArm64.MessageHasDeviceId,
                     MsiAddressLow = (uint)target.Address.Value,
                     MsiAddressHigh = (uint)(target.Address.Value >> 32),
                     MsiData = target.Data,
+                    MsiDeviceId = route.DeviceId ?? 0,
                 });
             }
         }
@@ -276,6 +255,8 @@ public sealed class MsiRoutes
         public uint Gsi { get; } = gsi;
 
         public MsiMessage? Message { get; set; }
+
+        public uint? DeviceId { get; set; }
     }
 
     // The number is one of the messages', with no message.

@@ -15,12 +15,13 @@ public sealed unsafe class PostedWrites : IPostedWrites
     // struct kvm_coalesced_mmio_ring: two indexes, then entries to the end of its page.
     private const int Header = 8;
     private const int EntrySize = 24;
-    private const int PageSize = 4096;
-    private const uint Entries = (PageSize - Header) / EntrySize;
 
     // struct kvm_coalesced_mmio.
     private const int LengthOffset = 8;
     private const int DataOffset = 16;
+
+    private static readonly int PageSize = Environment.SystemPageSize;
+    private static readonly uint Entries = (uint)((PageSize - Header) / EntrySize);
 
     private readonly SafeFileDescriptor _vm;
     private readonly Lock _gate = new();

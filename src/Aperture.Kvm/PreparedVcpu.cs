@@ -1,5 +1,4 @@
 using Aperture.Hypervisor;
-using Aperture.Kvm.X86;
 using Aperture.Linux;
 using Aperture.Linux.Kvm;
 
@@ -12,7 +11,7 @@ internal sealed class PreparedVcpu : IDisposable
 
     /// <summary>Makes the vCPU.</summary>
     /// <exception cref="LinuxException">KVM refused.</exception>
-    public PreparedVcpu(KvmVm vm, int index, ReadOnlySpan<KvmCpuidEntry> cpuid, ReadOnlySpan<uint> msrs)
+    public PreparedVcpu(KvmVm vm, int index, Func<SafeFileDescriptor, int, IVcpuState> prepare)
     {
         Index = index;
         _posted = vm.PostedWrites;
@@ -25,8 +24,7 @@ internal sealed class PreparedVcpu : IDisposable
                 _posted.Attach(Page, vm.Check(KvmCapability.CoalescedMmio));
             }
 
-            KvmIoctl.SetCpuid(Descriptor, cpuid);
-            ResetState = VcpuResetState.Save(vm, Descriptor, msrs);
+            State = prepare(Descriptor, index);
         }
         catch
         {
@@ -36,14 +34,14 @@ internal sealed class PreparedVcpu : IDisposable
         }
     }
 
-    /// <summary>0 for the boot processor; the APIC id too.</summary>
+    /// <summary>0 for the boot processor; on a PC the APIC id too.</summary>
     public int Index { get; }
 
     public SafeFileDescriptor Descriptor { get; }
 
     public KvmRunPage Page { get; }
 
-    public VcpuResetState ResetState { get; }
+    public IVcpuState State { get; }
 
     /// <inheritdoc/>
     public void Dispose()
@@ -61,8 +59,6 @@ internal sealed class PreparedVcpu : IDisposable
 /// <summary>All vCPUs of a VM before anybody answers their exits.</summary>
 public sealed class PreparedVcpus : IExitSource
 {
-    private const int MaximumCount = 64;
-
     private readonly PostedWrites _posted;
     private PreparedVcpu[] _vcpus;
 
@@ -97,21 +93,26 @@ public sealed class PreparedVcpus : IExitSource
         _vcpus = [];
     }
 
-    internal static PreparedVcpus Create(KvmVm vm, int count, CpuidTable cpuid)
+    /// <summary>Makes the vCPUs.</summary>
+    /// <param name="vm">Where.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="maximum">The most that this architecture's guests have here; KVM may have fewer.</param>
+    /// <param name="prepare">Gives each its features and remembers its state, given its descriptor and index.</param>
+    /// <exception cref="ApertureException">A bad count, or KVM refused.</exception>
+    internal static PreparedVcpus Create(KvmVm vm, int count, int maximum, Func<SafeFileDescriptor, int, IVcpuState> prepare)
     {
-        int most = Math.Min(MaximumCount, Math.Max(1, vm.Check(KvmCapability.MaximumVcpus)));
+        int most = Math.Min(maximum, Math.Max(1, vm.Check(KvmCapability.MaximumVcpus)));
         if (count < 1 || count > most)
         {
             throw new ApertureException($"{count} vCPUs were asked for; this host gives a guest 1 to {most}.");
         }
 
-        uint[] msrs = KvmIoctl.GetMsrIndexList(vm.System.Device);
         List<PreparedVcpu> vcpus = new(count);
         try
         {
             for (int index = 0; index < count; index++)
             {
-                vcpus.Add(new PreparedVcpu(vm, index, cpuid.ForVcpu(index), msrs));
+                vcpus.Add(new PreparedVcpu(vm, index, prepare));
             }
         }
         catch

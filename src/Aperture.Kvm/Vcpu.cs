@@ -1,7 +1,5 @@
 using System.Runtime.CompilerServices;
 using Aperture.Hypervisor;
-using Aperture.Hypervisor.X86;
-using Aperture.Kvm.X86;
 using Aperture.Linux;
 using Aperture.Linux.Kvm;
 
@@ -50,7 +48,7 @@ public sealed unsafe class Vcpu : IDisposable
         _thread = new Thread(Main, StackBytes) { Name = $"vcpu{Index}", IsBackground = false };
     }
 
-    /// <summary>0 for the boot processor; the APIC id too.</summary>
+    /// <summary>0 for the boot processor; on a PC the APIC id too.</summary>
     public int Index { get; }
 
     /// <summary>How often the guest left to this process. Read from another thread it may lag behind.</summary>
@@ -59,21 +57,7 @@ public sealed unsafe class Vcpu : IDisposable
     /// <summary>The kernel's own counters by its names (KVM API 4.133), exits by kind among them; empty where it has none (before Linux 5.14).</summary>
     public IReadOnlyDictionary<string, ulong> Statistics => VcpuStatistics.Read(_vcpu);
 
-    /// <summary>The general registers.</summary>
-    /// <exception cref="LinuxException">KVM refused.</exception>
-    public KvmRegisters Registers
-    {
-        get => KvmIoctl.GetRegisters(_vcpu);
-        set => KvmIoctl.SetRegisters(_vcpu, value);
-    }
-
-    /// <summary>Segment, table and control registers.</summary>
-    /// <exception cref="LinuxException">KVM refused.</exception>
-    public KvmSpecialRegisters SpecialRegisters
-    {
-        get => KvmIoctl.GetSpecialRegisters(_vcpu);
-        set => KvmIoctl.SetSpecialRegisters(_vcpu, value);
-    }
+    internal SafeFileDescriptor Descriptor => _vcpu;
 
     /// <summary>Frees the descriptor; <see cref="VcpuGroup.Dispose"/> does so after the thread has ended.</summary>
     public void Dispose() => _prepared.Dispose();
@@ -88,12 +72,11 @@ public sealed unsafe class Vcpu : IDisposable
     internal bool IsThisThread => Thread.CurrentThread == _thread;
 
     /// <summary>At rest: back to the state after power-on, and from there to <paramref name="boot"/> where one is given.</summary>
-    internal void Reset(BootState? boot)
+    internal void Reset(EntryState? boot)
     {
         CompletePendingAccess();
         Volatile.Write(ref _smi, 0);
-        _prepared.ResetState.Restore(_vcpu);
-        boot?.Apply(_vcpu, _prepared.ResetState.HasLapic);
+        _prepared.State.Reset(_vcpu, boot);
     }
 
     // Called by holders and stoppers that saw this vCPU inside.
@@ -293,7 +276,7 @@ public sealed unsafe class Vcpu : IDisposable
     /// <summary>The size of the next access when <paramref name="left"/> bytes are left: 1, 2, 4 or 8.</summary>
     internal static int PieceOf(int left) => left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 
-    // SAFETY of both: callers pass a place in a page shared with the kernel with size bytes behind it; x86 allows unaligned accesses.
+    // SAFETY of both: callers pass a place in a page shared with the kernel with size bytes behind it; both processors allow unaligned accesses.
     internal static ulong Load(byte* data, int size) => size switch
     {
         1 => *data,
@@ -325,7 +308,7 @@ public sealed unsafe class Vcpu : IDisposable
     {
         // SAFETY: the whole page is mapped and the kernel has filled in the exit.
         ReadOnlySpan<byte> page = new(_run, 4096);
-        if (VcpuExitText.Describe(Index, page, this) is { } stop)
+        if (VcpuExitText.Describe(Index, page, () => _prepared.State.Location(_vcpu)) is { } stop)
         {
             Stop(stop);
         }

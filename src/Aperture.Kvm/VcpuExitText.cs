@@ -16,8 +16,8 @@ internal static class VcpuExitText
     /// <summary>The stop that the exit in <paramref name="page"/> (struct kvm_run) is, or null for one after which the vCPU simply goes on.</summary>
     /// <param name="index">The vCPU's index.</param>
     /// <param name="page">struct kvm_run.</param>
-    /// <param name="vcpu">Where to read the instruction pointer; null leaves it out.</param>
-    public static VcpuStop? Describe(int index, ReadOnlySpan<byte> page, Vcpu? vcpu)
+    /// <param name="location">Where the vCPU is, as the end of a clause; null leaves it out.</param>
+    public static VcpuStop? Describe(int index, ReadOnlySpan<byte> page, Func<string>? location)
     {
         KvmExitReason reason = (KvmExitReason)Word(page, KvmRunLayout.ExitReason);
         return reason switch
@@ -25,16 +25,17 @@ internal static class VcpuExitText
             KvmExitReason.Interrupted or KvmExitReason.IrqWindowOpen or KvmExitReason.SetTpr or KvmExitReason.BusLock => null,
             KvmExitReason.Halt => new VcpuStop(VcpuStopKind.Halt, index, $"vCPU {index} executed HLT"),
             KvmExitReason.Shutdown => new VcpuStop(VcpuStopKind.Shutdown, index, $"vCPU {index} took a triple fault"),
-            KvmExitReason.SystemEvent => new VcpuStop(VcpuStopKind.SystemEvent, index, SystemEvent(index, Word(page, KvmRunLayout.SystemEventType))),
+            KvmExitReason.SystemEvent => SystemEvent(index, Word(page, KvmRunLayout.SystemEventType)),
+            KvmExitReason.UndecodedAccess => new VcpuStop(VcpuStopKind.UndecodedAccess, index, UndecodedAccess(index, page, location)),
             KvmExitReason.FailEntry => new VcpuStop(
                 VcpuStopKind.FailedEntry, index,
-                Text($"the processor refused to enter vCPU {index}: hardware reason 0x{Long(page, KvmRunLayout.FailEntryReason):x}{At(vcpu)}")),
-            KvmExitReason.InternalError => new VcpuStop(VcpuStopKind.InternalError, index, InternalError(index, page, vcpu)),
+                Text($"the processor refused to enter vCPU {index}: hardware reason 0x{Long(page, KvmRunLayout.FailEntryReason):x}{At(location)}")),
+            KvmExitReason.InternalError => new VcpuStop(VcpuStopKind.InternalError, index, InternalError(index, page, location)),
             _ => new VcpuStop(
                 VcpuStopKind.UnknownExit,
                 index,
                 Text($"vCPU {index} left the guest for reason {(uint)reason} (hardware 0x{Long(page, KvmRunLayout.HardwareReason):x}), ")
-                    + $"which is not known here{At(vcpu)}"),
+                    + $"which is not known here{At(location)}"),
         };
     }
 
@@ -48,19 +49,30 @@ internal static class VcpuExitText
         return new VcpuStop(errno == Errno.EFAULT ? VcpuStopKind.MemoryFault : VcpuStopKind.HostError, index, new LinuxException(why, errno).Message);
     }
 
-    private static string SystemEvent(int index, uint type) => type switch
+    // KVM_SYSTEM_EVENT_* of linux/kvm.h.
+    private static VcpuStop SystemEvent(int index, uint type) => type switch
     {
-        1 => $"vCPU {index} asked the hypervisor for power off",
-        2 => $"vCPU {index} asked the hypervisor for a reset",
-        3 => $"vCPU {index} told the hypervisor of a crash",
-        _ => $"vCPU {index} raised system event {type}",
+        1 => new VcpuStop(VcpuStopKind.PowerOff, index, $"vCPU {index} asked the hypervisor for power off"),
+        2 => new VcpuStop(VcpuStopKind.Reset, index, $"vCPU {index} asked the hypervisor for a reset"),
+        3 => new VcpuStop(VcpuStopKind.SystemEvent, index, $"vCPU {index} told the hypervisor of a crash"),
+        _ => new VcpuStop(VcpuStopKind.SystemEvent, index, $"vCPU {index} raised system event {type}"),
     };
 
-    private static string InternalError(int index, ReadOnlySpan<byte> page, Vcpu? vcpu)
+    // WnR of a data abort's syndrome (Arm ARM D17.2.37, ESR_EL2): it is valid where the rest is not.
+    private static string UndecodedAccess(int index, ReadOnlySpan<byte> page, Func<string>? location)
+    {
+        const ulong Write = 1 << 6;
+        string doing = (Long(page, KvmRunLayout.UndecodedSyndrome) & Write) != 0 ? "wrote to" : "read from";
+        return Text($"vCPU {index} {doing} 0x{Long(page, KvmRunLayout.UndecodedAddress):x}, where no memory is, by an instruction that the processor does not ")
+            + $"decode for a hypervisor{At(location)}; devices take loads and stores of one general register without write-back only: change the guest's "
+            + "driver, or leave out the device";
+    }
+
+    private static string InternalError(int index, ReadOnlySpan<byte> page, Func<string>? location)
     {
         uint suberror = Word(page, KvmRunLayout.InternalSuberror);
         uint count = Math.Min(Word(page, KvmRunLayout.InternalDataCount), 16);
-        string at = At(vcpu);
+        string at = At(location);
         if (suberror == Emulation)
         {
             string bytes = count >= 3 && (Long(page, KvmRunLayout.EmulationFlags) & HasInstructionBytes) != 0
@@ -81,17 +93,11 @@ internal static class VcpuExitText
         return $"KVM gave up on vCPU {index}{at}: {what}{data}";
     }
 
-    private static string At(Vcpu? vcpu)
+    private static string At(Func<string>? location)
     {
-        if (vcpu is null)
-        {
-            return "";
-        }
-
         try
         {
-            KvmSpecialRegisters special = vcpu.SpecialRegisters;
-            return Text($" at {special.Cs.Selector:x4}:{vcpu.Registers.Rip:x} (linear 0x{special.Cs.Base + vcpu.Registers.Rip:x})");
+            return location?.Invoke() ?? "";
         }
         catch (LinuxException)
         {

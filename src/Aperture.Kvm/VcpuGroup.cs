@@ -1,5 +1,4 @@
 using Aperture.Hypervisor;
-using Aperture.Hypervisor.X86;
 using Aperture.Linux;
 using Aperture.Memory;
 
@@ -50,11 +49,11 @@ public sealed class VcpuGroup : IVcpus, IExits
     public bool IsStopped => _gate.IsStopped;
 
     /// <summary>
-    /// Puts every vCPU back into the processor's reset state, then vCPU 0 into <paramref name="boot"/>; the others wait for its start-up message.
+    /// Puts every vCPU back into the processor's reset state, then vCPU 0 into <paramref name="boot"/>; the others wait to be started by it.
     /// </summary>
     /// <exception cref="InvalidOperationException">Not stopped.</exception>
     /// <exception cref="LinuxException">KVM refused a register.</exception>
-    public void Reset(BootState boot)
+    public void Reset(EntryState boot)
     {
         ArgumentNullException.ThrowIfNull(boot);
         if (!_gate.WaitStopped(TimeSpan.Zero))

@@ -9,11 +9,14 @@ public sealed record LabArtifacts(string Folder)
     /// <summary>Names another folder than the checkout's own.</summary>
     public const string FolderVariable = "APERTURE_LAB_DIR";
 
-    /// <summary>Kernel of the software-emulated machine: bzImage, or ELF with a PVH note.</summary>
-    public string OuterKernel => Path.Combine(Folder, "l1-vmlinuz");
+    /// <summary>Kernel of the software-emulated PC: bzImage, or ELF with a PVH note.</summary>
+    public string OuterKernel => KernelOf(LabPlatform.X86);
 
     /// <summary>Its initial file system: lab/l1/init, busybox and the modules its kernel needs.</summary>
-    public string OuterInitramfs => Path.Combine(Folder, "l1-initramfs.cpio.gz");
+    public string OuterInitramfs => InitramfsOf(LabPlatform.X86);
+
+    /// <summary>Programs and libraries of Debian's for arm64, which lie over the host's files in the emulated arm64 machine.</summary>
+    public string Arm64Root => Path.Combine(Folder, "arm64-root");
 
     /// <summary>Debian's own cloud kernel, unmodified: the guest of demo and tests.</summary>
     public string GuestKernel => Path.Combine(Folder, "guest-vmlinuz");
@@ -49,7 +52,7 @@ public sealed record LabArtifacts(string Folder)
     public bool HasPassthrough => File.Exists(PassthroughKernel) && File.Exists(PassthroughInitramfs);
 
     /// <summary>True when the software-emulated machine can be started from here.</summary>
-    public bool HasOuter => File.Exists(OuterKernel) && File.Exists(OuterInitramfs);
+    public bool HasOuter => Has(LabPlatform.X86);
 
     /// <summary>True when the guest's kernel and initial file system are here.</summary>
     public bool HasGuest => File.Exists(GuestKernel) && File.Exists(GuestInitramfs);
@@ -77,20 +80,41 @@ public sealed record LabArtifacts(string Folder)
 
     /// <summary>Throws the sentence that says what is missing and how to get it.</summary>
     /// <exception cref="ApertureException">A file of the software-emulated machine is absent.</exception>
-    public void RequireOuter() => Require(OuterKernel, OuterInitramfs);
+    public void RequireOuter(LabPlatform platform)
+    {
+        ArgumentNullException.ThrowIfNull(platform);
+        Require(platform.Preparation, KernelOf(platform), InitramfsOf(platform));
+    }
 
     /// <summary>The same for the guest's kernel and initial file system.</summary>
     /// <exception cref="ApertureException">A file of the guest is absent.</exception>
-    public void RequireGuest() => Require(GuestKernel, GuestInitramfs);
+    public void RequireGuest() => Require(LabPlatform.X86.Preparation, GuestKernel, GuestInitramfs);
 
-    private static void Require(params ReadOnlySpan<string> files)
+    /// <summary>True when the software-emulated machine of that kind can be started from here.</summary>
+    public bool Has(LabPlatform platform) => File.Exists(KernelOf(platform)) && File.Exists(InitramfsOf(platform));
+
+    /// <summary>The kernel of a kind of machine.</summary>
+    public string KernelOf(LabPlatform platform)
+    {
+        ArgumentNullException.ThrowIfNull(platform);
+        return Path.Combine(Folder, platform.Artifact("l1-vmlinuz"));
+    }
+
+    /// <summary>Its initial file system.</summary>
+    public string InitramfsOf(LabPlatform platform)
+    {
+        ArgumentNullException.ThrowIfNull(platform);
+        return Path.Combine(Folder, platform.Artifact("l1-initramfs.cpio.gz"));
+    }
+
+    private static void Require(string preparation, params ReadOnlySpan<string> files)
     {
         foreach (string file in files)
         {
             if (!File.Exists(file))
             {
                 throw new ApertureException(
-                    $"{file} does not exist: run `./aperture lab prepare`, which fetches and builds it.", ApertureException.HostFailure);
+                    $"{file} does not exist: run `{preparation}`, which fetches and builds it.", ApertureException.HostFailure);
             }
         }
     }

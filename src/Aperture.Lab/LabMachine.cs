@@ -41,7 +41,7 @@ internal sealed class LabMachine : IAsyncDisposable
         LabMachine? machine = null;
         try
         {
-            machine = new LabMachine(folder, Launch(program, QemuCommandLine.Build(artifacts, run, folder)));
+            machine = new LabMachine(folder, Launch(program, run.Platform, QemuCommandLine.Build(artifacts, run, folder)));
             machine.CollectErrors();
             foreach ((string port, Socket listener) in listeners)
             {
@@ -132,7 +132,7 @@ internal sealed class LabMachine : IAsyncDisposable
         _process.Dispose();
     }
 
-    private static Process Launch(string program, List<string> arguments)
+    private static Process Launch(string program, LabPlatform platform, List<string> arguments)
     {
         ProcessStartInfo start = new(program, arguments)
         {
@@ -149,7 +149,7 @@ internal sealed class LabMachine : IAsyncDisposable
         catch (Win32Exception exception)
         {
             throw new ApertureException(
-                $"{program} cannot be started ({exception.Message}): install it with `apt-get install qemu-system-x86`.",
+                $"{program} cannot be started ({exception.Message}): install it with `apt-get install {platform.EmulatorPackage}`.",
                 ApertureException.HostFailure, exception);
         }
     }

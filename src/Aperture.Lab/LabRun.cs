@@ -14,6 +14,9 @@ public sealed record LabRun(string Program, IReadOnlyList<string> Arguments)
     /// <summary>Set to 1 in the environment of a command that runs inside the lab.</summary>
     public const string InsideVariable = "APERTURE_IN_LAB";
 
+    /// <summary>The kind of machine.</summary>
+    public LabPlatform Platform { get; init; } = LabPlatform.X86;
+
     /// <summary>The directory the command starts in; the caller's own if not told otherwise.</summary>
     public string WorkingDirectory { get; init; } = Directory.GetCurrentDirectory();
 

@@ -5,7 +5,7 @@ using System.Text;
 namespace Aperture.Lab;
 
 /// <summary>
-/// Runs commands in the lab: starts QEMU's software emulation of a machine with AMD SVM, boots Linux there (L1) and runs the
+/// Runs commands in the lab: starts QEMU's software emulation of a machine whose KVM is complete, boots Linux there (L1) and runs the
 /// command in it, as docs/lab.md describes. Lab runs of one user queue, because two at once slow each other where processors are few, unless
 /// <see cref="SlotsVariable"/> says otherwise.
 /// </summary>
@@ -13,9 +13,6 @@ namespace Aperture.Lab;
 /// <param name="progress">Receives one line per step and per retry; the CLI passes standard error.</param>
 public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
 {
-    /// <summary>The physical address bits of guests inside the lab.</summary>
-    public const int PhysicalAddressBits = 48;
-
     /// <summary>Names how many lab runs of one user go on at once. 1 if it is absent.</summary>
     public const string SlotsVariable = "APERTURE_LAB_SLOTS";
 
@@ -24,7 +21,8 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
         int.TryParse(Environment.GetEnvironmentVariable(SlotsVariable), NumberStyles.None, CultureInfo.InvariantCulture, out int slots) && slots > 0
             ? slots : 1;
 
-    internal string Emulator { get; init; } = LabEmulator.Locate(artifacts).Program;
+    /// <summary>An emulator for every kind of machine; null for the one of its kind.</summary>
+    internal string? Emulator { get; init; }
 
     internal StartLimits Limits { get; init; } = StartLimits.Default;
 
@@ -41,13 +39,14 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
     public async Task<int> RunAsync(LabRun run, LabStreams streams, CancellationToken cancellation = default)
     {
         Validate(run);
+        string emulator = EmulatorOf(run);
         if (run.Hardware is { } wanted)
         {
-            run = run with { Hardware = wanted.For(new LabEmulator(Emulator), out IReadOnlyList<string> missing) };
+            run = run with { Hardware = wanted.For(new LabEmulator(emulator), out IReadOnlyList<string> missing) };
             if (missing.Count > 0)
             {
                 await progress.WriteLineAsync(
-                    $"lab: {Emulator} cannot model {string.Join(", ", missing)}; the run goes on without (docs/lab.md tells how to get a newer QEMU)");
+                    $"lab: {emulator} cannot model {string.Join(", ", missing)}; the run goes on without (docs/lab.md tells how to get a newer QEMU)");
             }
         }
         using CancellationTokenSource ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -120,7 +119,7 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
     private async Task<LabMachine> StartAsync(LabRun run, LabFolder folder, CancellationToken cancellation)
     {
         await progress.WriteLineAsync("lab: starting the software-emulated machine");
-        LabMachine machine = await LabMachine.StartAsync(Emulator, artifacts, run, folder, Limits, cancellation);
+        LabMachine machine = await LabMachine.StartAsync(EmulatorOf(run), artifacts, run, folder, Limits, cancellation);
         try
         {
             await machine.WaitUntilUpAsync(Limits, cancellation);
@@ -167,7 +166,7 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
 
     private void Validate(LabRun run)
     {
-        artifacts.RequireOuter();
+        artifacts.RequireOuter(run.Platform);
         if (!Path.IsPathRooted(run.Program) || !File.Exists(run.Program))
         {
             throw new ApertureException($"The lab cannot run {run.Program}: it is not the absolute path of a file.");
@@ -186,6 +185,8 @@ public sealed class LabRunner(LabArtifacts artifacts, TextWriter progress)
             }
         }
     }
+
+    private string EmulatorOf(LabRun run) => Emulator ?? LabEmulator.Locate(artifacts, run.Platform).Program;
 
     private static string Text(MemoryStream stream) => Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length);
 

@@ -5,9 +5,6 @@ namespace Aperture.Lab;
 /// <summary>The arguments of the QEMU that emulates the lab's machine. Pure: the same run gives the same arguments.</summary>
 internal static class QemuCommandLine
 {
-    /// <summary>Debian's name of the emulator, searched in PATH.</summary>
-    public const string Program = "qemu-system-x86_64";
-
     /// <summary>The virtio ports of L1, by the part of their name after "aperture.".</summary>
     public static readonly IReadOnlyList<string> Ports = ["control", "stdin", "stdout", "stderr"];
 
@@ -17,18 +14,13 @@ internal static class QemuCommandLine
         List<string> arguments =
         [
             "-name", "aperture-lab",
-            "-machine", "q35", "-accel", "tcg",
-            // 48 physical address bits instead of the emulator's 40: a guest's BARs may lie anywhere below 256 TiB.
-            // Without ERMS and FSRM Linux clears and copies pages by words: the emulator takes as long for a byte of a string instruction as for a word.
-            "-cpu", $"max,+svm,-erms,-fsrm,phys-bits={LabRunner.PhysicalAddressBits}",
+            .. run.Platform.Machine(artifacts, run),
             "-smp", run.Cpus.ToString(CultureInfo.InvariantCulture),
             "-m", run.MemoryMiB.ToString(CultureInfo.InvariantCulture),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-kernel", artifacts.OuterKernel,
-            "-initrd", artifacts.OuterInitramfs,
-            // nohz and highres: with them L1 loses a timer interrupt now and then and hangs. The kernel's check of the timer fails on a busy host.
-            "-append", $"console=ttyS0 quiet panic=-1 intel_iommu={(run.Iommu ? "on" : "off")} nohz=off highres=off no_timer_check lab.run={folder.Root}",
-            "-device", "intel-iommu,intremap=on,caching-mode=on,aw-bits=48",
+            "-kernel", artifacts.KernelOf(run.Platform),
+            "-initrd", artifacts.InitramfsOf(run.Platform),
+            "-append", $"{run.Platform.KernelOptions(run)} lab.run={folder.Root}",
             "-chardev", "file,id=console,path=" + Escape(folder.ConsoleLog),
             "-serial", "chardev:console",
             "-fsdev", "local,id=hostroot,path=/,security_model=none,readonly=on,multidevs=remap",

@@ -116,7 +116,7 @@ internal static class MachineAssembly
         ScreenOutput screen = parts.Own(new ScreenOutput(config, board.Pci.Root.Functions.OfType<StandardVga>().FirstOrDefault(), files, clock, Collected));
 
         // Between the end of the exits and the devices' closing: nothing may reach a device that is given back.
-        parts.Own(new Quiescence(board, () => devices.Iommu is not null || served.Any));
+        parts.Own(new Quiescence(board, devices, served));
         MissingMemoryHandler missing = new(devices.ReplaceMissing, events, requests.Stopped);
         IExits exits = parts.Own(start.TakeExits().Begin(_ => new CpuBus(board, missing.Stopped, pc.Management)));
         if (exits.Vcpus is { } vcpus)
@@ -181,11 +181,12 @@ internal static class MachineAssembly
     }
 
     /// <summary>Takes every BAR from the guest and the devices' DMA mappings, and resets the devices.</summary>
-    private sealed class Quiescence(PciBoard board, Func<bool> hasDevices) : IDisposable
+    private sealed class Quiescence(PciBoard board, HostDevices devices, ServedDevices served) : IDisposable
     {
         public void Dispose()
         {
-            if (hasDevices())
+            served.End();
+            if (devices.Iommu is not null || served.Any)
             {
                 board.Reset();
             }

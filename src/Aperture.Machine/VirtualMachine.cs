@@ -5,6 +5,7 @@ using Aperture.Hypervisor;
 using Aperture.Hypervisor.X86;
 using Aperture.Linux;
 using Aperture.Machine.Control;
+using Aperture.Machine.Verification;
 using Aperture.Watch;
 
 namespace Aperture.Machine;
@@ -27,6 +28,9 @@ public sealed class VirtualMachine : IMachineControl, IDisposable
 
     /// <summary>The board, for who looks at the guest from outside.</summary>
     internal PciBoard Board => _parts.Board;
+
+    /// <summary>What the machine has now.</summary>
+    internal MapFindings Find() => _parts.Supervision.Find();
 
     /// <summary>
     /// Makes the machine, stopped, on this host's hypervisor. Checks everything that can be checked without running the guest, the command line before the

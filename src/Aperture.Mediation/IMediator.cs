@@ -59,6 +59,23 @@ public interface IMediatorSession : IDisposable
     {
     }
 
+    /// <summary>
+    /// The guest's monitor gave a run of its memory, by the guest's addresses; whole pages, disjoint from what it gave before. <paramref name="host"/> is where
+    /// it is in this process until <see cref="MemoryRemoved"/> returned: for the DMA mappings of a device of the mediator's and never to be touched, since the
+    /// monitor may cut the file behind it. Null for memory that came without a descriptor. Accesses of the mediator itself go by <see cref="IGuest.Memory"/>.
+    /// </summary>
+    void MemoryAdded(AddressRange range, HostAddress? host, bool writable)
+    {
+    }
+
+    /// <summary>
+    /// The monitor takes a run back, exactly as it gave it; at the guest's end all of them, before <see cref="IDisposable.Dispose"/>. When this returns no
+    /// device reaches it any more: the monitor is told so, and may use the memory otherwise. What this throws is reported.
+    /// </summary>
+    void MemoryRemoved(AddressRange range)
+    {
+    }
+
     /// <summary>The guest reset the function. Its registers are reset and all grants are revoked already.</summary>
     void Reset()
     {

@@ -1,4 +1,5 @@
 using Aperture.Assignment;
+using Aperture.Linux;
 using Aperture.Pci;
 using Aperture.Pci.Registers;
 using Aperture.VfioUser.Server;
@@ -186,6 +187,33 @@ internal sealed class MediatedDevice : IFaultingDevice, IInterruptLine
         catch (Exception e)
         {
             throw Failure("at a reset", e);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void MemoryAdded(AddressRange range, SafeFileDescriptor? file, ulong fileOffset, bool writable, HostAddress? host)
+    {
+        try
+        {
+            _guest!.Mediator.MemoryAdded(range, host, writable);
+        }
+        catch (Exception e)
+        {
+            throw Failure("when memory was given", e);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void MemoryRemoved(AddressRange range)
+    {
+        try
+        {
+            _guest?.Mediator.MemoryRemoved(range);
+        }
+        catch (Exception e)
+        {
+            // The memory goes whatever the mediator says, and the guest may be ending.
+            _events.Notice("mediation.failed", $"{Failure("when memory was taken back", e).Message}.");
         }
     }
 

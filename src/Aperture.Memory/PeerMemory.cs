@@ -20,6 +20,9 @@ public sealed unsafe class PeerMemory : IDisposable
     /// <summary>Bytes.</summary>
     public ulong Size { get; }
 
+    /// <summary>Where it is in this process while it is mapped: for DMA mappings, whose pages the kernel holds by itself, and never to be touched.</summary>
+    public HostAddress HostAddress => _address;
+
     /// <summary>
     /// Maps <paramref name="size"/> bytes of <paramref name="file"/> from <paramref name="offset"/>, a multiple of its pages. The file may be closed
     /// afterwards. 0, or an errno: EINVAL when the file has not that many bytes or is no memory, such as a pipe.

@@ -57,12 +57,12 @@ internal sealed class MirrorPlatform(HostMachine host, MirrorUse use, MirrorNote
         || host.IommuGroups.Any(group => group.ReservedRegions.Any(region => region.Type == "msi" && region.Range.Start.Value == 0xFEE0_0000));
 
     /// <summary>
-    /// What the guest's board keeps; nothing of it on a host that is no PC and has BARs where a PC has its interrupt controllers and firmware.
+    /// What the guest's board keeps; nothing of a PC's on a host that is no PC and has BARs where a PC has its interrupt controllers and firmware.
     /// </summary>
     private IEnumerable<ReservedRange> BoardRanges(PlatformLimits guest, List<BarPin> memory)
     {
         List<BarPin> inside = [.. memory.Where(pin => pin.Start < FourGiB && pin.End > guest.Mmio32End.Value).OrderBy(pin => pin.Start)];
-        if (inside.Count == 0 || IsX86(host))
+        if (inside.Count == 0 || IsX86(host) || guest.RamBase.Value > 0)
         {
             return guest.Reserved;
         }

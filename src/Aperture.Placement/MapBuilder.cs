@@ -27,7 +27,7 @@ internal sealed class MapBuilder
         List<Extent>[] high = builder.Windows(ArenaKind.High, topology);
         return new PlacementMap
         {
-            Ram = Ram(arenas),
+            Ram = Ram(ground.Platform, arenas),
             Ecam = arenas.Ecams[0]?.ToRange(),
             Ecams = [.. ground.Segments.Select((segment, index) => (segment, arenas.Ecams[index])).Where(pair => pair.Item2 is not null)
                 .Select(pair => new EcamPlacement(pair.segment, pair.Item2!.Value.ToRange()))],
@@ -47,8 +47,9 @@ internal sealed class MapBuilder
         };
     }
 
-    private static RamPlacement Ram(Arenas arenas)
+    private static RamPlacement Ram(PlatformLimits platform, Arenas arenas)
     {
+        GuestAddress holeEnd = platform.RamBase.Value > 0 ? platform.RamBase : new GuestAddress(PlatformLimits.FourGiB);
         AddressRange[] low = [.. arenas.Ram.Low.Select(piece => piece.ToRange())];
         AddressRange[] high = [.. arenas.Ram.High.Select(piece => piece.ToRange())];
         return new RamPlacement(new GuestAddress(arenas.HoleStart), low.FirstOrDefault(), high.Length == 0
@@ -57,6 +58,7 @@ internal sealed class MapBuilder
             LowPieces = low,
             HighPieces = high,
             Registers = arenas.Ram.Registers(),
+            LowHoleEnd = holeEnd,
         };
     }
 

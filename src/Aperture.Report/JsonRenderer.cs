@@ -110,14 +110,18 @@ public static class JsonRenderer
     {
         PlacementMap map = report.Map;
         Each(json, "ram", map.Ram.Pieces.Where(p => !p.IsEmpty), piece => Object(json, () => RangeMembers(json, piece)));
-        Range(json, "lowHole", TableRenderer.LowHole(map));
-        json.WriteStartObject("registers");
-        json.WriteString("tom", Hex(map.Ram.Registers.Tom.Value));
-        json.WriteString("tolud", Hex(map.Ram.Registers.Tolud.Value));
-        json.WriteString("touud", Hex(map.Ram.Registers.Touud.Value));
-        json.WriteString("remapBase", Hex(map.Ram.Registers.RemapBase.Value));
-        json.WriteString("remapLimit", Hex(map.Ram.Registers.RemapLimit.Value));
-        json.WriteEndObject();
+        Range(json, "lowHole", map.Ram.LowHole);
+        if (map.Ram.Registers is { } registers)
+        {
+            json.WriteStartObject("registers");
+            json.WriteString("tom", Hex(registers.Tom.Value));
+            json.WriteString("tolud", Hex(registers.Tolud.Value));
+            json.WriteString("touud", Hex(registers.Touud.Value));
+            json.WriteString("remapBase", Hex(registers.RemapBase.Value));
+            json.WriteString("remapLimit", Hex(registers.RemapLimit.Value));
+            json.WriteEndObject();
+        }
+
         Each(json, "ecam", map.Ecams, ecam => Object(json, () =>
         {
             json.WriteNumber("segment", ecam.Segment);

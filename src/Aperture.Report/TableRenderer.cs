@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text;
 using Aperture.Pci;
 using Aperture.Placement.Map;
-using Aperture.Placement.Platforms;
 using Aperture.Placement.Request;
 using Aperture.Placement.Search;
 using ReservedRange = Aperture.Placement.Platforms.ReservedRange;
@@ -67,7 +66,7 @@ public static class TableRenderer
             Add(piece, "RAM");
         }
 
-        Add(LowHole(map), "the low hole");
+        Add(map.Ram.LowHole, "the low hole");
         foreach (EcamPlacement ecam in map.Ecams)
         {
             Add(ecam.Range, string.Create(CultureInfo.InvariantCulture, $"ECAM of segment {ecam.Segment}"));
@@ -124,9 +123,6 @@ public static class TableRenderer
             $"{report.Request.Platform.PhysicalAddressBits} physical address bits, {Spelling.Plain(report.AddressBitsOrigin)}; layout version "
                 + $"{report.Map.LayoutVersion}.\n");
     }
-
-    /// <summary>From the end of low RAM's share to 4 GiB.</summary>
-    internal static AddressRange LowHole(PlacementMap map) => new(map.Ram.LowHoleStart, PlatformLimits.FourGiB - map.Ram.LowHoleStart.Value);
 
     internal static string Plural(int count, string noun) =>
         string.Create(CultureInfo.InvariantCulture, $"{count} {noun}{(count == 1 ? "" : "s")}");

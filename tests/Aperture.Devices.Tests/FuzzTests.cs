@@ -1,4 +1,6 @@
+using Aperture.Devices.Arm;
 using Aperture.Devices.Display;
+using Aperture.Devices.FwCfg;
 using Aperture.Devices.Pc;
 using Aperture.Devices.Serial;
 using Aperture.Devices.TestDevice;
@@ -40,6 +42,16 @@ public class FuzzTests
         StandardVga vga = new("vga", null);
         vga.WriteConfig(PciRegisters.Command, 2, 0x3);
         rig.Resettables.AddRange([controller, hpet]);
+        Pl011 pl011 = new(new FakeLine(), NullSerialBackend.Instance);
+        Pl031 pl031 = new(rig.Clock, new FakeLine());
+        Pl061 pl061 = new(new FakeLine());
+        FwCfgDevice configuration = new(new FwCfgItems(), new FakeDma(1 << 16));
+        rig.Resettables.AddRange([pl011, pl031, pl061, configuration]);
+        rig.Handlers.AddRange(
+        [
+            ("pl011", pl011, Pl011.Length), ("pl031", pl031, Pl031.Length), ("pl061", pl061, Pl061.Length),
+            ("fw_cfg in memory", new FwCfgMemory(configuration), FwCfgMemory.Length), ("fw_cfg", configuration, FwCfgDevice.Length),
+        ]);
         rig.Handlers.AddRange(
         [
             ("i8042 data", controller.Data, 1), ("i8042 command", controller.Command, 1), ("hpet", hpet, Hpet.Length), ("hpet", hpet, Hpet.Length),

@@ -1,4 +1,5 @@
 using Aperture.Hypervisor;
+using Aperture.Kvm.X86;
 using Aperture.Linux;
 using Aperture.TestPayloads;
 using Iced.Intel;

@@ -1,3 +1,4 @@
+using Aperture.Kvm.X86;
 using Aperture.Linux;
 using Aperture.Linux.Kvm;
 
@@ -7,7 +8,7 @@ public class MsiRoutesTests
 {
     private readonly List<KvmIrqRoutingEntry[]> _applied = [];
 
-    private MsiRoutes Make(int capacity = 4096) => new(capacity, table => _applied.Add(table.ToArray()));
+    private MsiRoutes Make(int capacity = 4096) => new(PcInputs.Instance, capacity, table => _applied.Add(table.ToArray()));
 
     private static MsiMessage Message(uint data) => new(new GuestAddress(0x1_FEE0_1000), data);
 
@@ -105,7 +106,7 @@ public class MsiRoutesTests
     public void A_table_that_KVM_refuses_leaves_no_wire_behind()
     {
         bool refuses = true;
-        MsiRoutes routes = new(4096, _ =>
+        MsiRoutes routes = new(PcInputs.Instance, 4096, _ =>
         {
             if (refuses)
             {

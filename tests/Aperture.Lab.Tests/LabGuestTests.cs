@@ -16,8 +16,8 @@ public sealed class LabGuestTests
     {
         LabArtifacts artifacts = LabArtifacts.Locate();
         Assert.SkipUnless(artifacts.HasOuter && artifacts.HasGuest, $"the lab's kernels are not in {artifacts.Folder}: run ./aperture lab prepare");
-        Assert.SkipUnless(FakeEmulator.InPath(QemuCommandLine.Program), "qemu-system-x86_64 is not installed");
-        LabRun run = new("/usr/bin/" + QemuCommandLine.Program,
+        Assert.SkipUnless(FakeEmulator.InPath(LabPlatform.X86.Emulator), "qemu-system-x86_64 is not installed");
+        LabRun run = new("/usr/bin/" + LabPlatform.X86.Emulator,
         [
             .. Guest, "-kernel", artifacts.GuestKernel, "-initrd", artifacts.GuestInitramfs, "-append",
             "console=ttyS0 quiet panic=-1 lpj=1000000 tsc=reliable no_timer_check mitigations=off aperture.ids=1af4:1110",

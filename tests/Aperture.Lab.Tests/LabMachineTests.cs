@@ -10,7 +10,7 @@ public sealed class LabMachineTests
     private static void SkipUnlessReady()
     {
         Assert.SkipUnless(Artifacts.HasOuter, $"the lab's kernel is not in {Artifacts.Folder}: run ./aperture lab prepare");
-        Assert.SkipUnless(FakeEmulator.InPath(QemuCommandLine.Program), "qemu-system-x86_64 is not installed");
+        Assert.SkipUnless(FakeEmulator.InPath(LabPlatform.X86.Emulator), "qemu-system-x86_64 is not installed");
     }
 
     private static LabRun Shell(string script, params string[] arguments) =>

@@ -9,10 +9,9 @@ internal static class CProbe
 {
     public static bool HasCompiler => FindCompiler() is not null && File.Exists("/usr/include/linux/kvm.h");
 
-    public static IReadOnlyDictionary<string, ulong> Evaluate(IEnumerable<string> expressions, params string[] headers)
-    {
-        string[] all = [.. expressions.Distinct()];
-        StringBuilder program = new("""
+    private const string CrossCompiler = "/usr/bin/aarch64-linux-gnu-gcc";
+
+    private const string Headers = """
             #define _GNU_SOURCE
             #include <stddef.h>
             #include <stdio.h>
@@ -35,7 +34,34 @@ internal static class CProbe
             #include <sys/resource.h>
             #define MEMBER_SIZE(type, member) sizeof(((type *)0)->member)
 
-            """);
+            """;
+
+    /// <summary>True when the same can be asked of arm64's headers.</summary>
+    public static bool HasCrossCompiler => File.Exists(CrossCompiler) && File.Exists("/usr/aarch64-linux-gnu/include/linux/kvm.h");
+
+    /// <summary>The expressions that are worth something else on arm64 than said here, with what its compiler says of it; nothing is run.</summary>
+    public static IReadOnlyList<string> DifferOnArm64(IEnumerable<(string Expression, long Value)> expected)
+    {
+        StringBuilder program = new(Headers);
+        foreach ((string expression, long value) in expected)
+        {
+            program.Append(CultureInfo.InvariantCulture, $"_Static_assert((unsigned long long)({expression}) == {(ulong)value}ULL, \"{expression}\");\n");
+        }
+
+        using TemporaryFolder folder = new();
+        string source = Path.Combine(folder.Path, "probe.c");
+        File.WriteAllText(source, program.ToString());
+        using Process process = Process.Start(new ProcessStartInfo(CrossCompiler, ["-fsyntax-only", "-Wall", "-Werror", source]) { RedirectStandardError = true })!;
+        string complaints = process.StandardError.ReadToEnd();
+        Assert.True(process.WaitForExit(60_000), $"{CrossCompiler} did not end");
+        Assert.True(process.ExitCode == 0 == (complaints.Length == 0), complaints);
+        return [.. complaints.Split('\n').Where(line => line.Contains("error:", StringComparison.Ordinal))];
+    }
+
+    public static IReadOnlyDictionary<string, ulong> Evaluate(IEnumerable<string> expressions, params string[] headers)
+    {
+        string[] all = [.. expressions.Distinct()];
+        StringBuilder program = new(Headers);
         foreach (string header in headers)
         {
             program.Append(CultureInfo.InvariantCulture, $"#include <{header}>\n");

@@ -6,7 +6,7 @@ using Aperture.Linux.Net;
 
 namespace Aperture.Linux.Tests;
 
-public class KernelAbiTests
+public partial class KernelAbiTests
 {
     // Our structure, the kernel's, and our fields with the kernel's names for them.
     private static readonly (Type Ours, string Theirs, string[] Fields)[] Structures =
@@ -25,6 +25,8 @@ public class KernelAbiTests
         ]),
         (typeof(KvmPitConfig), "struct kvm_pit_config", ["Flags=flags"]),
         (typeof(KvmCreateDevice), "struct kvm_create_device", ["Type=type", "Descriptor=fd", "Flags=flags"]),
+        (typeof(KvmOneRegister), "struct kvm_one_reg", ["Id=id", "Address=addr"]),
+        (typeof(KvmEnableCapability), "struct kvm_enable_cap", ["Capability=cap", "Flags=flags"]),
         (typeof(KvmDeviceAttribute), "struct kvm_device_attr", ["Flags=flags", "Group=group", "Attribute=attr", "Address=addr"]),
         (typeof(ResourceLimit.Limit), "struct rlimit", ["Current=rlim_cur", "Most=rlim_max"]),
         (typeof(KvmCpuidEntry), "struct kvm_cpuid_entry2", ["Function=function", "Index=index", "Flags=flags", "Eax=eax", "Ebx=ebx", "Ecx=ecx", "Edx=edx"]),
@@ -103,6 +105,8 @@ public class KernelAbiTests
         ("emulation_failure.insn_size", KvmRunLayout.EmulationInstructionSize),
         ("emulation_failure.insn_bytes", KvmRunLayout.EmulationInstructionBytes),
         ("system_event.type", KvmRunLayout.SystemEventType),
+        ("arm_nisv.esr_iss", KvmRunLayout.UndecodedSyndrome),
+        ("arm_nisv.fault_ipa", KvmRunLayout.UndecodedAddress),
         ("hw.hardware_exit_reason", KvmRunLayout.HardwareReason),
         ("padding", KvmRunLayout.Details),
     ];
@@ -120,7 +124,17 @@ public class KernelAbiTests
         ("KVM_REINJECT_CONTROL", (long)KvmRequest.ReinjectControl),
         ("KVM_CREATE_PIT2", (long)KvmRequest.CreatePit2), ("KVM_IOEVENTFD", (long)KvmRequest.IoEventFd),
         ("KVM_GET_PIT2", (long)KvmRequest.GetPit2), ("KVM_SET_PIT2", (long)KvmRequest.SetPit2), ("KVM_SIGNAL_MSI", (long)KvmRequest.SignalMsi),
-        ("KVM_CREATE_DEVICE", (long)KvmRequest.CreateDevice), ("KVM_SET_DEVICE_ATTR", (long)KvmRequest.SetDeviceAttribute),
+        ("KVM_CREATE_DEVICE", (long)KvmRequest.CreateDevice), ("KVM_HAS_DEVICE_ATTR", (long)KvmRequest.HasDeviceAttribute),
+        ("KVM_GET_ONE_REG", (long)KvmRequest.GetOneRegister), ("KVM_SET_ONE_REG", (long)KvmRequest.SetOneRegister),
+        ("KVM_ENABLE_CAP", (long)KvmRequest.EnableCapability), ("KVM_MSI_VALID_DEVID", KvmArm64.MessageHasDeviceId),
+        ("KVM_CAP_ONE_REG", (long)KvmCapability.OneRegister), ("KVM_CAP_DEVICE_CTRL", (long)KvmCapability.Devices),
+        ("KVM_CAP_ARM_PSCI_0_2", (long)KvmCapability.Psci), ("KVM_CAP_ARM_PMU_V3", (long)KvmCapability.PmuV3),
+        ("KVM_CAP_MSI_DEVID", (long)KvmCapability.MessageDeviceId), ("KVM_CAP_ARM_VM_IPA_SIZE", (long)KvmCapability.GuestAddressBits),
+        ("KVM_CAP_ARM_SVE", (long)KvmCapability.Sve), ("KVM_CAP_ARM_PTRAUTH_ADDRESS", (long)KvmCapability.PointerAuthenticationAddress),
+        ("KVM_CAP_ARM_PTRAUTH_GENERIC", (long)KvmCapability.PointerAuthenticationGeneric),
+        ("KVM_CAP_ARM_NISV_TO_USER", (long)KvmCapability.UndecodedAccesses), ("KVM_EXIT_ARM_NISV", (long)KvmExitReason.UndecodedAccess),
+        ("KVM_DEV_TYPE_ARM_VGIC_V3", KvmArm64.VgicV3), ("KVM_DEV_TYPE_ARM_VGIC_ITS", KvmArm64.VgicIts),
+        ("KVM_SET_DEVICE_ATTR", (long)KvmRequest.SetDeviceAttribute),
         ("KVM_DEV_TYPE_VFIO", KvmIoctl.DeviceTypeVfio), ("KVM_DEV_VFIO_GROUP", KvmIoctl.VfioFile),
         ("KVM_DEV_VFIO_GROUP_ADD", (long)KvmIoctl.VfioFileAdd), ("KVM_DEV_VFIO_GROUP_DEL", (long)KvmIoctl.VfioFileRemove),
         ("KVM_RUN", (long)KvmRequest.Run), ("KVM_GET_REGS", (long)KvmRequest.GetRegisters), ("KVM_SET_REGS", (long)KvmRequest.SetRegisters),
@@ -178,27 +192,14 @@ public class KernelAbiTests
     [Fact]
     public void Structures_have_the_sizes_and_field_offsets_of_the_kernels_headers()
     {
-        Assert.SkipUnless(CProbe.HasCompiler, "needs gcc and the kernel's headers (packages gcc and linux-libc-dev)");
-        List<(string Expression, long Ours)> asked = [.. Sizes];
-        foreach ((Type ours, string theirs, string[] fields) in Structures)
-        {
-            asked.Add(($"sizeof({theirs})", SizeOf(ours)));
-            foreach (string field in fields)
-            {
-                string[] names = field.Split('=');
-                asked.Add(($"offsetof({theirs}, {names[1]})", Marshal.OffsetOf(ours, names[0])));
-                asked.Add(($"MEMBER_SIZE({theirs}, {names[1]})", SizeOf(FieldOf(ours, names[0]).FieldType)));
-            }
-        }
-
-        asked.AddRange(RunPage.Select(field => ($"offsetof(struct kvm_run, {field.Field})", (long)field.Ours)));
-        AssertAll(asked);
+        RequireX86Compiler();
+        AssertAll([.. Sizes, .. Structures.SelectMany(Expressions), .. RunPageExpressions]);
     }
 
     [Fact]
     public void Every_public_field_is_compared_with_the_kernels()
     {
-        foreach ((Type ours, _, string[] fields) in Structures)
+        foreach ((Type ours, _, string[] fields) in Structures.Append(Arm64VcpuInit))
         {
             IEnumerable<string> compared = fields.Select(field => field.Split('=')[0]);
             IEnumerable<string> ownFields = ours.GetFields(BindingFlags.Instance | BindingFlags.Public).Select(field => field.Name);
@@ -209,9 +210,9 @@ public class KernelAbiTests
     [Fact]
     public void Numbers_are_those_of_the_kernels_headers()
     {
-        Assert.SkipUnless(CProbe.HasCompiler, "needs gcc and the kernel's headers (packages gcc and linux-libc-dev)");
+        RequireX86Compiler();
         AssertAll(Numbers);
-        Assert.Empty(Enum.GetValues<KvmRequest>().Select(request => (long)request).Except(Numbers.Select(number => number.Ours)));
+        Assert.Empty(Enum.GetValues<KvmRequest>().Select(request => (long)request).Except(Numbers.Concat(Arm64Numbers).Select(number => number.Ours)));
     }
 
     [Fact]
@@ -230,6 +231,26 @@ public class KernelAbiTests
         Assert.SkipUnless(CProbe.HasCompiler, "needs gcc and the kernel's headers (packages gcc and linux-libc-dev)");
         IReadOnlyDictionary<string, ulong> values = CProbe.Evaluate(["SIGRTMIN", "SIGRTMAX"]);
         Assert.InRange((ulong)Signals.VcpuKick, values["SIGRTMIN"] + 2, values["SIGRTMAX"] - 2);
+    }
+
+    private static IEnumerable<(string Expression, long Ours)> RunPageExpressions =>
+        RunPage.Select(entry => ($"offsetof(struct kvm_run, {entry.Field})", (long)entry.Ours));
+
+    private static void RequireX86Compiler()
+    {
+        Assert.SkipUnless(RuntimeInformation.ProcessArchitecture == Architecture.X64, "compares with the headers for x86-64");
+        Assert.SkipUnless(CProbe.HasCompiler, "needs gcc and the kernel's headers (packages gcc and linux-libc-dev)");
+    }
+
+    private static IEnumerable<(string Expression, long Ours)> Expressions((Type Ours, string Theirs, string[] Fields) structure)
+    {
+        yield return ($"sizeof({structure.Theirs})", SizeOf(structure.Ours));
+        foreach (string field in structure.Fields)
+        {
+            string[] names = field.Split('=');
+            yield return ($"offsetof({structure.Theirs}, {names[1]})", Marshal.OffsetOf(structure.Ours, names[0]));
+            yield return ($"MEMBER_SIZE({structure.Theirs}, {names[1]})", SizeOf(FieldOf(structure.Ours, names[0]).FieldType));
+        }
     }
 
     private static void AssertAll(IReadOnlyCollection<(string Expression, long Ours)> asked)

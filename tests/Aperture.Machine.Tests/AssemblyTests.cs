@@ -245,7 +245,7 @@ public sealed class AssemblyTests : IDisposable
 
         public bool RequestStop() => ++Requests == 1;
 
-        public void Reset(Hypervisor.X86.BootState boot) => throw new InvalidOperationException();
+        public void Reset(EntryState boot) => throw new InvalidOperationException();
 
         public void Resume() => throw new InvalidOperationException();
 

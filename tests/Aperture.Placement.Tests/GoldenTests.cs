@@ -16,6 +16,7 @@ public class GoldenTests
     [InlineData("accelerators")]
     [InlineData("hole")]
     [InlineData("narrow")]
+    [InlineData("virt")]
     public void Layout_version_1_does_not_change(string name)
     {
         string expected = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Golden", name + ".txt"));
@@ -46,6 +47,10 @@ public class GoldenTests
             PlatformLimits.Q35(8 * G, 40) with { Ecam = new EcamDemand(256 * M, null) },
             Device("fb", 1, Bar(0, BarKind.Memory32Prefetchable, G)),
             Device("nic", 2, Bar(0, BarKind.Memory32, 128 * K), Bar(1, BarKind.Io, 64), Bar(6, BarKind.Rom, 256 * K))),
+        "virt" => RequestFor(
+            PlatformLimits.Virt(6 * G, 44),
+            Bridge("rp0", 1, Device("gpu", 0, Bar(0, BarKind.Memory32, 16 * M), Bar(1, BarKind.Memory64Prefetchable, 32 * G), Bar(5, BarKind.Io, 128))),
+            Bridge("rp1", 2, Device("nic", 0, Bar(0, BarKind.Memory64, M, 0x5000_0000), Bar(2, BarKind.Memory64Prefetchable, 256 * M, 0x38_0000_0000)))),
         _ => RequestFor(
             PlatformLimits.Q35(512 * M, 32),
             Bridge("rp0", 1, Device("gpu", 0, Bar(0, BarKind.Memory64Prefetchable, 256 * M), Bar(2, BarKind.Memory64, 2 * M))),

@@ -110,15 +110,23 @@ internal static class LayoutChecker
         Assert.Equal(ram.Low, ram.LowPieces.Count == 0 ? default : ram.LowPieces[0]);
         Assert.Equal(ram.HighPieces.Count == 0, ram.High.IsEmpty);
         Assert.True(ram.High.IsEmpty || ram.High == ram.HighPieces[0]);
-        Assert.All(ram.LowPieces, piece => Assert.True(piece.Last < ram.LowHoleStart, "low RAM passes the hole's start"));
+        bool isAbove = platform.RamBase.Value > 0;
+        Assert.All(ram.LowPieces, piece => Assert.True(
+            isAbove ? piece.Start >= platform.RamBase && piece.Last.Value < FourGiB : piece.Last < ram.LowHoleStart, "low RAM is not beside the hole"));
         Assert.All(ram.HighPieces, piece => Assert.True(piece.Start.Value >= FourGiB));
         Assert.All(ram.Pieces, piece => Assert.True((UInt128)piece.Last.Value < (UInt128)1 << platform.PhysicalAddressBits));
-        Assert.True(ram.LowHoleStart.Value >= Math.Min(platform.RamSize, platform.LowRamFloor), "RAM below the floor was taken");
+        Assert.True(isAbove || ram.LowHoleStart.Value >= Math.Min(platform.RamSize, platform.LowRamFloor), "RAM below the floor was taken");
+        Assert.Equal(isAbove ? platform.RamBase.Value : FourGiB, ram.LowHole.Last.Value + 1);
         Assert.True(platform.Hole == LowHole.Compact || ram.LowHoleStart.Value <= platform.LowRamCeiling);
         taken.AddRange(ram.LowPieces.Select(piece => Span.Of(piece, "low RAM")));
         taken.AddRange(ram.HighPieces.Select(piece => Span.Of(piece, "high RAM")));
 
-        MemoryRegisters registers = ram.Registers;
+        Assert.Equal(isAbove, ram.Registers is null);
+        if (ram.Registers is not { } registers)
+        {
+            return;
+        }
+
         Assert.True(registers.Tom.Value >= platform.RamSize && registers.Tom.Value % (64UL << 20) == 0);
         Assert.True(ram.LowPieces.Count == 0 || registers.Tolud > ram.LowPieces[^1].Last);
         Assert.True(ram.HighPieces.Count == 0 || registers.Touud > ram.HighPieces[^1].Last);

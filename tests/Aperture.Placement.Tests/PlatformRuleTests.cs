@@ -40,13 +40,13 @@ public class PlatformRuleTests
     public void The_remap_registers_say_where_hidden_RAM_reappears()
     {
         // 8 GiB with TOLUD at 0xb0000000: the 1.25 GiB under the hole come back from 8 GiB on.
-        MemoryRegisters registers = Build.Map(RequestFor(PlatformLimits.Q35(8 * G, 40))).Ram.Registers;
+        MemoryRegisters registers = Build.Map(RequestFor(PlatformLimits.Q35(8 * G, 40))).Ram.Registers!;
         Assert.True(registers.RemapEnabled && registers.FitsRegisters);
         Assert.Equal((8 * G, 0xB000_0000UL, 0x2_5000_0000UL), (registers.Tom.Value, registers.Tolud.Value, registers.Touud.Value));
         Assert.Equal((0x2_0000_0000UL, 0x2_4FFF_FFFFUL), (registers.RemapBase.Value, registers.RemapLimit.Value));
         Assert.Equal((0xB000, 0x2500, 0x80, 0x93, 0x80),
             (registers.ToludRegister, registers.TouudRegister, registers.RemapBaseRegister, registers.RemapLimitRegister, registers.TomRegister));
-        Assert.False(Build.Map(RequestFor()).Ram.Registers.RemapEnabled);
+        Assert.False(Build.Map(RequestFor()).Ram.Registers!.RemapEnabled);
     }
 
     [Fact]

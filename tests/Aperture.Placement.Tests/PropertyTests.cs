@@ -9,10 +9,12 @@ public class PropertyTests
     private static void ForSeeds(int count, Action<int> holds) =>
         Prop.ForAll(Gen.Choose(0, int.MaxValue - 1).ToArbitrary(), holds).Holds(count);
 
-    [Fact]
-    public void Every_map_obeys_the_PCI_rules() => ForSeeds(1500, seed =>
+    [Theory]
+    [InlineData(Board.Q35)]
+    [InlineData(Board.Virt)]
+    public void Every_map_obeys_the_PCI_rules(Board board) => ForSeeds(1500, seed =>
     {
-        PlacementRequest request = RandomRequests.Make(seed);
+        PlacementRequest request = RandomRequests.Make(seed, board);
         PlacementResult result = PlacementSolver.Solve(request);
         Assert.NotEqual(result.Map is null, result.Conflicts.Count == 0);
         if (result.Map is not null)
@@ -27,10 +29,12 @@ public class PropertyTests
         }
     });
 
-    [Fact]
-    public void A_map_pinned_at_its_own_addresses_is_found_again() => ForSeeds(1000, seed =>
+    [Theory]
+    [InlineData(Board.Q35)]
+    [InlineData(Board.Virt)]
+    public void A_map_pinned_at_its_own_addresses_is_found_again(Board board) => ForSeeds(1000, seed =>
     {
-        PlacementRequest request = RandomRequests.Make(seed);
+        PlacementRequest request = RandomRequests.Make(seed, board);
         if (PlacementSolver.Solve(request).Map is { } map)
         {
             PlacementRequest pinned = RandomRequests.Pin(request, map, seed, chance: 1, astray: 0);
@@ -42,14 +46,16 @@ public class PropertyTests
         }
     });
 
-    [Fact]
-    public void A_map_with_some_BARs_pinned_at_their_own_addresses_is_found_nearly_always_and_never_called_impossible()
+    [Theory]
+    [InlineData(Board.Q35)]
+    [InlineData(Board.Virt)]
+    public void A_map_with_some_BARs_pinned_at_their_own_addresses_is_found_nearly_always_and_never_called_impossible(Board board)
     {
         int asked = 0;
         int missed = 0;
         ForSeeds(1500, seed =>
         {
-            PlacementRequest request = RandomRequests.Make(seed);
+            PlacementRequest request = RandomRequests.Make(seed, board);
             if (PlacementSolver.Solve(request).Map is not { } map)
             {
                 return;
@@ -70,10 +76,12 @@ public class PropertyTests
         Assert.True(asked > 1000 && missed <= 5, $"{missed} of {asked} were missed");
     }
 
-    [Fact]
-    public void Astray_pins_give_a_legal_map_or_a_sentence_that_names_both_parties_and_places_that_fit() => ForSeeds(2500, seed =>
+    [Theory]
+    [InlineData(Board.Q35)]
+    [InlineData(Board.Virt)]
+    public void Astray_pins_give_a_legal_map_or_a_sentence_that_names_both_parties_and_places_that_fit(Board board) => ForSeeds(2500, seed =>
     {
-        PlacementRequest request = RandomRequests.Make(seed);
+        PlacementRequest request = RandomRequests.Make(seed, board);
         if (PlacementSolver.Solve(request).Map is not { } map)
         {
             return;
@@ -101,10 +109,12 @@ public class PropertyTests
         }
     });
 
-    [Fact]
-    public void The_order_of_the_input_does_not_matter_and_runs_repeat() => ForSeeds(500, seed =>
+    [Theory]
+    [InlineData(Board.Q35)]
+    [InlineData(Board.Virt)]
+    public void The_order_of_the_input_does_not_matter_and_runs_repeat(Board board) => ForSeeds(500, seed =>
     {
-        PlacementRequest request = RandomRequests.Make(seed);
+        PlacementRequest request = RandomRequests.Make(seed, board);
         if (PlacementSolver.Solve(request).Map is { } map)
         {
             request = RandomRequests.Pin(request, map, seed, chance: 0.3, astray: 0.1);

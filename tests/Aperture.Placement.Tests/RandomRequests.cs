@@ -5,14 +5,24 @@ using Aperture.Placement.Request;
 
 namespace Aperture.Placement.Tests;
 
+/// <summary>The boards that requests are made for.</summary>
+public enum Board
+{
+    Q35,
+    Virt,
+}
+
 /// <summary>Requests made from a seed: bridges nested up to three deep, up to ten BARs, boards of several kinds.</summary>
-internal sealed class RandomRequests(int seed)
+internal sealed class RandomRequests(int seed, Board board)
 {
     private readonly Random _random = new(seed);
     private int _bars = 10;
     private int _names;
 
-    public static PlacementRequest Make(int seed) => new RandomRequests(seed).Make();
+    public static PlacementRequest Make(int seed, Board board) => new RandomRequests(seed, board).Make();
+
+    public static PlatformLimits Platform(Board board, ulong ramSize, int bits) =>
+        board == Board.Q35 ? PlatformLimits.Q35(ramSize, bits) : PlatformLimits.Virt(ramSize, bits);
 
     /// <summary>Pins each unpinned BAR of a solved request at its place with the given chance, or near it.</summary>
     public static PlacementRequest Pin(PlacementRequest request, PlacementMap map, int seed, double chance, double astray)
@@ -65,7 +75,7 @@ internal sealed class RandomRequests(int seed)
     private PlacementRequest Make()
     {
         ulong[] sizes = [512 * Build.M, 2 * Build.G, 3 * Build.G, 4 * Build.G, 60 * Build.G];
-        PlatformLimits platform = PlatformLimits.Q35(sizes[_random.Next(sizes.Length)], _random.Next(37, 50));
+        PlatformLimits platform = Platform(board, sizes[_random.Next(sizes.Length)], _random.Next(37, 50));
         platform = _random.Next(5) switch
         {
             0 => platform with { Ecam = null },

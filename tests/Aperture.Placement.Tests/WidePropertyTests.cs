@@ -10,13 +10,15 @@ public class WidePropertyTests
     private static void ForSeeds(int count, Action<int> holds) =>
         Prop.ForAll(Gen.Choose(0, int.MaxValue - 1).ToArbitrary(), holds).Holds(count);
 
-    [Fact]
-    public void Every_map_obeys_the_PCI_rules_whatever_is_asked()
+    [Theory]
+    [InlineData(Board.Q35)]
+    [InlineData(Board.Virt)]
+    public void Every_map_obeys_the_PCI_rules_whatever_is_asked(Board board)
     {
         int solved = 0;
         ForSeeds(1500, seed =>
         {
-            PlacementRequest request = WideRequests.Make(seed);
+            PlacementRequest request = WideRequests.Make(seed, board);
             PlacementResult result = PlacementSolver.Solve(request);
             Assert.NotEqual(result.Map is null, result.Conflicts.Count == 0);
             if (result.Map is not null)
@@ -28,14 +30,16 @@ public class WidePropertyTests
         Assert.True(solved > 700, $"only {solved} of 1500 were solved");
     }
 
-    [Fact]
-    public void A_map_pinned_at_its_own_BARs_windows_and_buses_is_found_again()
+    [Theory]
+    [InlineData(Board.Q35)]
+    [InlineData(Board.Virt)]
+    public void A_map_pinned_at_its_own_BARs_windows_and_buses_is_found_again(Board board)
     {
         int asked = 0;
         int missed = 0;
         ForSeeds(700, seed =>
         {
-            PlacementRequest request = WideRequests.Make(seed);
+            PlacementRequest request = WideRequests.Make(seed, board);
             if (PlacementSolver.Solve(request).Map is not { } map)
             {
                 return;
@@ -56,10 +60,12 @@ public class WidePropertyTests
         Assert.True(asked > 300 && missed * 50 <= asked, $"{missed} of {asked} were missed");
     }
 
-    [Fact]
-    public void Partly_pinned_maps_are_legal_or_refused_in_sentences_and_remedies_resolve() => ForSeeds(400, seed =>
+    [Theory]
+    [InlineData(Board.Q35)]
+    [InlineData(Board.Virt)]
+    public void Partly_pinned_maps_are_legal_or_refused_in_sentences_and_remedies_resolve(Board board) => ForSeeds(400, seed =>
     {
-        PlacementRequest request = WideRequests.Make(seed);
+        PlacementRequest request = WideRequests.Make(seed, board);
         if (PlacementSolver.Solve(request).Map is not { } map)
         {
             return;
@@ -86,19 +92,23 @@ public class WidePropertyTests
         }
     });
 
-    [Fact]
-    public void The_order_of_the_input_does_not_matter_and_runs_repeat() => ForSeeds(200, seed =>
+    [Theory]
+    [InlineData(Board.Q35)]
+    [InlineData(Board.Virt)]
+    public void The_order_of_the_input_does_not_matter_and_runs_repeat(Board board) => ForSeeds(200, seed =>
     {
-        PlacementRequest request = WideRequests.Make(seed);
+        PlacementRequest request = WideRequests.Make(seed, board);
         string first = Answer(PlacementSolver.Solve(request));
         Assert.Equal(first, Answer(PlacementSolver.Solve(request)));
         Assert.Equal(first, Answer(PlacementSolver.Solve(RandomRequests.Shuffle(request, seed))));
     });
 
-    [Fact]
-    public void Every_BAR_can_be_explained() => ForSeeds(200, seed =>
+    [Theory]
+    [InlineData(Board.Q35)]
+    [InlineData(Board.Virt)]
+    public void Every_BAR_can_be_explained(Board board) => ForSeeds(200, seed =>
     {
-        if (PlacementSolver.Solve(WideRequests.Make(seed)).Map is not { } map)
+        if (PlacementSolver.Solve(WideRequests.Make(seed, board)).Map is not { } map)
         {
             return;
         }

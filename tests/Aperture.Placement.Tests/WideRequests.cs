@@ -8,12 +8,12 @@ namespace Aperture.Placement.Tests;
 /// <summary>
 /// Requests made from a seed with everything that one can say: several host bridges and segments, VFs, resizable BARs, reserves, reserved ranges of every kind.
 /// </summary>
-internal sealed class WideRequests(int seed)
+internal sealed class WideRequests(int seed, Board board)
 {
     private readonly Random _random = new(seed);
     private int _names;
 
-    public static PlacementRequest Make(int seed) => new WideRequests(seed).Make();
+    public static PlacementRequest Make(int seed, Board board) => new WideRequests(seed, board).Make();
 
     /// <summary>Pins bridges of a solved request at their own windows and bus numbers with the given chance.</summary>
     public static PlacementRequest PinBridges(PlacementRequest request, PlacementMap map, int seed, double chance)
@@ -39,7 +39,7 @@ internal sealed class WideRequests(int seed)
 
     private PlacementRequest Make()
     {
-        PlatformLimits platform = PlatformLimits.Q35((ulong)_random.Next(1, 600) * Build.G / 4, _random.Next(36, 53)) with
+        PlatformLimits platform = RandomRequests.Platform(board, (ulong)_random.Next(1, 600) * Build.G / 4, _random.Next(36, 53)) with
         {
             Hole = (LowHole)_random.Next(2),
         };

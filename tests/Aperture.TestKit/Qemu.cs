@@ -27,7 +27,8 @@ public sealed class Qemu : IDisposable
         ? "needs QEMU 10.1 or later with vfio-user-pci: run ./aperture lab prepare vfio-user, or name one in APERTURE_QEMU_VFIO_USER"
         : null;
 
-    private static string? Program { get; } = new[]
+    /// <summary>The program; null when there is none.</summary>
+    public static string? Program { get; } = new[]
     {
         Environment.GetEnvironmentVariable("APERTURE_QEMU_VFIO_USER"),
         Path.Combine(Environment.GetEnvironmentVariable("APERTURE_LAB_DIR") ?? Folder(), "qemu-vfio-user"),

@@ -114,7 +114,7 @@ internal sealed class ServedSample : IServedDevice, IDisposable
         return ResetErrno;
     }
 
-    public void MemoryAdded(AddressRange range, SafeFileDescriptor? file, ulong fileOffset, bool writable) =>
+    public void MemoryAdded(AddressRange range, SafeFileDescriptor? file, ulong fileOffset, bool writable, HostAddress? host) =>
         Note($"+{range} {(file is null ? "messages" : $"file 0x{fileOffset:x}")}{(writable ? "" : " read-only")}");
 
     public void MemoryRemoved(AddressRange range) => Note($"-{range}");

@@ -2,6 +2,7 @@ using Aperture.Devices.FwCfg;
 using Aperture.Devices.Pc;
 using Aperture.Memory;
 using Aperture.Pci;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Board.Pc;
 
@@ -20,7 +21,8 @@ internal sealed class PcPlatform : IPlatform
         IEventSink events = site.Parts.Events;
         SharedLines lines = new(parts.Line);
         _parts = parts;
-        PcChipset = Chipsets.Make(parts.Kind, site.Parts.Map.Ram.Registers, site.Pci, events, parts.Management is not null);
+        MemoryRegisters registers = site.Parts.Map.Ram.Registers ?? throw new ArgumentException("the map is not a PC's", nameof(site));
+        PcChipset = Chipsets.Make(parts.Kind, registers, site.Pci, events, parts.Management is not null);
         Devices = new LegacyDevices(parts, site.Pci, lines);
         _ram = new RamRouting(parts.Ram, site.Parts.Map.Ram, () => PcChipset.MemorySize, events);
         _limits = new PcLimits(parts, site.Parts.Map);

@@ -16,7 +16,7 @@ public static class RamLayout
 
     /// <summary>True when the registers can say what <paramref name="ram"/> is, so that they may also change it.</summary>
     internal static bool IsMovable(RamPlacement ram) =>
-        ram.LowPieces.Count == 1 && ram.HighPieces.Count <= 1 && ram.Registers.FitsRegisters
+        ram.LowPieces.Count == 1 && ram.HighPieces.Count <= 1 && ram.Registers is { FitsRegisters: true }
         && ram.HighPieces.All(p => p.Start.Value == PlatformLimits.FourGiB);
 
     /// <summary>The plan's pieces, with the bytes where the registers would put them if they can say it.</summary>

@@ -91,8 +91,8 @@ internal sealed class RamRouting : IMapPart
 
     private bool IsPlanned(MemoryRegisters now)
     {
-        MemoryRegisters plan = _plan.Registers;
-        return now.ToludRegister == plan.ToludRegister && now.TouudRegister == plan.TouudRegister && now.RemapEnabled == plan.RemapEnabled
+        return _plan.Registers is { } plan
+            && now.ToludRegister == plan.ToludRegister && now.TouudRegister == plan.TouudRegister && now.RemapEnabled == plan.RemapEnabled
             && (!now.RemapEnabled || (now.RemapBaseRegister == plan.RemapBaseRegister && now.RemapLimitRegister == plan.RemapLimitRegister));
     }
 

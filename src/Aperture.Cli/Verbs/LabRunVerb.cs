@@ -11,10 +11,14 @@ internal static class LabRunVerb
     public static OptionSpec Hardware { get; } = new(
         "--lab-hardware", string.Join('|', LabHardware.Named.Select(h => h.Name)), "devices of the lab's machine (docs/lab.md has their places)");
 
+    private static OptionSpec Arch { get; } = new(
+        "--arch", string.Join('|', LabPlatform.All.Select(p => p.Name)), "the machine's processor (default x86-64); on arm64 the command is an arm64 program");
+
     public static Verb Verb { get; } = new(
         "lab run",
         "run a command in the lab, a software-emulated machine with a complete KVM and devices to pass through",
         [
+            Arch,
             Hardware,
             new("--vfio", "DDDD:BB:DD.F", "bind this function, and its IOMMU group, to vfio-pci first", Repeatable: true),
             new("--writable", "DIRECTORY", "what the command writes there stays; elsewhere it is lost with the machine", Repeatable: true),
@@ -36,6 +40,7 @@ internal static class LabRunVerb
 
         LabRun run = new(Resolve(arguments.Command[0]), [.. arguments.Command.Skip(1)])
         {
+            Platform = arguments.Find(Arch.Name) is { } arch ? LabPlatform.Find(arch) : LabPlatform.X86,
             Hardware = arguments.Find(Hardware.Name) is { } name ? LabHardware.Find(name) : null,
             VfioFunctions = All(arguments, "--vfio"),
             WritableDirectories = [.. All(arguments, "--writable").Select(Path.GetFullPath)],

@@ -66,7 +66,7 @@ internal static class MediateVerb
 
         EventHub events = new(TimeProvider.System);
         using IDisposable notices = events.Subscribe(new NoticePrinter(Program.Streams.Error));
-        using MediationHost host = new(kind is not null ? MediatorKinds.Make(kind, HostFunctions.Open) : Load(assembly!), events);
+        using MediationHost host = new(kind is not null ? MediatorKinds.Make(kind, HostFunctions.Open, events) : Load(assembly!), events);
         void OnSignal(PosixSignalContext context)
         {
             context.Cancel = true;

@@ -4,7 +4,6 @@ using Aperture.Cli.Output;
 using Aperture.Configuration;
 using Aperture.Configuration.Kinds;
 using Aperture.Kvm;
-using Aperture.Kvm.X86;
 using Aperture.Lab;
 using Aperture.Lab.Hardware;
 using Aperture.Machine;
@@ -112,7 +111,7 @@ internal static class RunVerb
     private static void CheckForLab(MachineConfig config)
     {
         int bits = Math.Min(
-            LabRunner.PhysicalAddressBits, FirmwareAddressBits.Most(config, LabRunner.PhysicalAddressBits) ?? LabRunner.PhysicalAddressBits);
+            LabPlatform.PhysicalAddressBits, FirmwareAddressBits.Most(config, LabPlatform.PhysicalAddressBits) ?? LabPlatform.PhysicalAddressBits);
         MachinePlan.Create(config, Hypervisors.LimitsOf(bits)).Dispose();
     }
 

@@ -58,18 +58,13 @@ public sealed class FwCfgDevice : IAccessHandler, IResettable
     {
         if (offset == DataPort && size == 1)
         {
-            lock (_gate)
-            {
-                value = NextByte();
-            }
-
+            value = ReadData(size);
             return AccessResult.Ok;
         }
 
         if (InDmaRegister(offset, size))
         {
-            int at = (int)offset - DmaRegister;
-            value = Reverse(DmaSignature >> (8 * (8 - at - size)), size);
+            value = ReadSignature((int)offset - DmaRegister, size);
             return AccessResult.Ok;
         }
 
@@ -83,42 +78,66 @@ public sealed class FwCfgDevice : IAccessHandler, IResettable
         switch (offset, size)
         {
             case (0, 2):
-                lock (_gate)
-                {
-                    Select((ushort)value);
-                }
-
+                SelectKey((ushort)value);
                 return AccessResult.Ok;
 
             // Writes to the data port went out of use; they change nothing (fw_cfg.rst, "Selector Register", note).
             case (DataPort, 1):
                 return AccessResult.Ok;
-            case (DmaRegister, 4):
-                lock (_gate)
-                {
-                    _dmaHigh = BinaryPrimitives.ReverseEndianness((uint)value);
-                }
+            default:
+                return offset >= DmaRegister && WriteDma(offset - DmaRegister, size, value) ? AccessResult.Ok : AccessResult.Unclaimed;
+        }
+    }
 
-                return AccessResult.Ok;
-            case (DmaRegister + 4, 4):
-                lock (_gate)
-                {
+    /// <summary>The next bytes of the item, the first one lowest.</summary>
+    internal ulong ReadData(int size)
+    {
+        lock (_gate)
+        {
+            ulong value = 0;
+            for (int i = 0; i < size; i++)
+            {
+                value |= (ulong)NextByte() << (8 * i);
+            }
+
+            return value;
+        }
+    }
+
+    /// <summary>What the DMA register reads as: its bytes are the same wherever it is.</summary>
+    internal static ulong ReadSignature(int at, int size) => Reverse(DmaSignature >> (8 * (8 - at - size)), size);
+
+    /// <summary>Selects an item.</summary>
+    internal void SelectKey(ushort key)
+    {
+        lock (_gate)
+        {
+            Select(key);
+        }
+    }
+
+    /// <summary>A write at byte <paramref name="at"/> of the DMA register, which is big-endian; false when it is none that the register takes.</summary>
+    internal bool WriteDma(ulong at, int size, ulong value)
+    {
+        lock (_gate)
+        {
+            switch (at, size)
+            {
+                case (0, 4):
+                    _dmaHigh = BinaryPrimitives.ReverseEndianness((uint)value);
+                    return true;
+                case (4, 4):
                     ulong address = ((ulong)_dmaHigh << 32) | BinaryPrimitives.ReverseEndianness((uint)value);
                     _dmaHigh = 0;
                     RunDma(address);
-                }
-
-                return AccessResult.Ok;
-            case (DmaRegister, 8):
-                lock (_gate)
-                {
+                    return true;
+                case (0, 8):
                     _dmaHigh = 0;
                     RunDma(BinaryPrimitives.ReverseEndianness(value));
-                }
-
-                return AccessResult.Ok;
-            default:
-                return AccessResult.Unclaimed;
+                    return true;
+                default:
+                    return false;
+            }
         }
     }
 

@@ -12,7 +12,7 @@ namespace Aperture.Devices.Serial;
 /// </remarks>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Reliability", "CA1001",
     Justification = "The event never makes a wait handle: there is nothing to dispose of.")]
-public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable
+public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, ISerialPort
 {
     /// <summary>The first port of COM1, whose interrupt is IRQ 4.</summary>
     public const ushort Com1 = 0x3F8;
@@ -75,7 +75,7 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable
         }
     }
 
-    /// <summary>A break condition on the line (a zero byte marked as break): true when it was taken, false when nothing fits.</summary>
+    /// <inheritdoc/>
     public bool ReceiveBreak()
     {
         lock (_gate)
@@ -95,8 +95,7 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable
     /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was cancelled.</exception>
     public void WaitForRoom(CancellationToken cancellation) => _room.Wait(cancellation);
 
-    /// <summary>Receives all of <paramref name="bytes"/>, waiting for room as often as it takes; what a reader thread calls.</summary>
-    /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was cancelled.</exception>
+    /// <inheritdoc/>
     public void Feed(ReadOnlySpan<byte> bytes, CancellationToken cancellation)
     {
         while (!bytes.IsEmpty)

@@ -39,7 +39,7 @@ public sealed class BootSegment
     public ulong Length { get; }
 
     /// <summary>Bytes after the content that must read zero. RAM that was never written needs no work.</summary>
-    public ulong ZeroTail { get; }
+    public ulong ZeroTail { get; init; }
 
     /// <summary>Content and tail.</summary>
     public AddressRange Range => new(Address, Length + ZeroTail);

@@ -1,3 +1,4 @@
+using Aperture.Firmware.Boot.Arm64;
 using Aperture.Firmware.Boot.X86;
 
 namespace Aperture.Firmware.Boot;
@@ -10,10 +11,13 @@ public abstract class KernelImage : IDisposable
     /// <summary>The open file.</summary>
     public BootFile File { get; }
 
+    /// <summary>Which processors it is for.</summary>
+    public virtual KernelArchitecture Architecture => KernelArchitecture.X86;
+
     /// <summary>Opens <paramref name="path"/> and finds out what it is.</summary>
     /// <param name="path">The file.</param>
     /// <param name="byFirmware">Firmware will start it, at its 16-bit entry or as a UEFI program, so that it needs no 64-bit entry.</param>
-    /// <returns>A <see cref="BzImage"/>, an <see cref="ElfImage"/> or a <see cref="MultibootImage"/>.</returns>
+    /// <returns>A <see cref="BzImage"/>, an <see cref="ElfImage"/>, a <see cref="MultibootImage"/> or an <see cref="Arm64Image"/>.</returns>
     /// <exception cref="ApertureException">The file cannot be read, is neither kind, or is damaged.</exception>
     public static KernelImage Open(string path, bool byFirmware = false)
     {
@@ -50,12 +54,17 @@ public abstract class KernelImage : IDisposable
             return BzImage.Parse(file, byFirmware);
         }
 
+        if (Arm64Image.Parse(file, byFirmware) is { } arm)
+        {
+            return arm;
+        }
+
         if (Compression(start) is { } how)
         {
             throw new ApertureException($"kernel {file.Path} is compressed with {how}; uncompress it first");
         }
 
-        throw new ApertureException($"kernel {file.Path} is neither a bzImage (no HdrS at 0x202) nor an ELF file");
+        throw new ApertureException($"kernel {file.Path} is neither a bzImage (no HdrS at 0x202) nor an ELF file nor an arm64 Image");
     }
 
     private static string? Compression(ReadOnlySpan<byte> start) =>

@@ -2,7 +2,7 @@ namespace Aperture.Hypervisor.X86;
 
 /// <summary>The state in which the boot processor enters the guest. What it points at (page tables, GDT, code) is in guest memory already.</summary>
 /// <param name="Flat">What differs from the processor's own reset state; null for that state.</param>
-public sealed record BootState(FlatEntry? Flat)
+public sealed record BootState(FlatEntry? Flat) : EntryState
 {
     /// <summary>The processor's own reset state: real mode, first instruction at 0xFFFFFFF0 (SDM 3A 9.1.4). For firmware.</summary>
     public static BootState ResetVector { get; } = new(Flat: null);

@@ -1,10 +1,13 @@
+using System.Globalization;
+using Aperture.Hypervisor;
+using Aperture.Hypervisor.X86;
 using Aperture.Linux;
 using Aperture.Linux.Kvm;
 
 namespace Aperture.Kvm.X86;
 
 /// <summary>A vCPU's state as KVM made it, which is the processor's state after power-on (SDM 3A 9.1): what a reset goes back to.</summary>
-internal sealed class VcpuResetState
+internal sealed class VcpuResetState : IVcpuState
 {
     // IA32_TIME_STAMP_COUNTER: KVM keeps the vCPUs' counters together by what is written here, so a reset leaves it alone.
     private const uint TimeStampCounter = 0x10;
@@ -30,8 +33,7 @@ internal sealed class VcpuResetState
 
     private delegate void StateCall(SafeFileDescriptor vcpu, Span<byte> state);
 
-    /// <summary>True when the local APIC is in the kernel.</summary>
-    public bool HasLapic => _lapic is not null;
+    private bool HasLapic => _lapic is not null;
 
     public static VcpuResetState Save(KvmVm vm, SafeFileDescriptor vcpu, ReadOnlySpan<uint> msrs)
     {
@@ -61,7 +63,27 @@ internal sealed class VcpuResetState
         return state;
     }
 
-    public void Restore(SafeFileDescriptor vcpu)
+    /// <inheritdoc/>
+    public void Reset(SafeFileDescriptor vcpu, EntryState? boot)
+    {
+        if (boot is not (null or BootState))
+        {
+            throw new ArgumentException("not a PC's state", nameof(boot));
+        }
+
+        Restore(vcpu);
+        ((BootState?)boot)?.Apply(vcpu, HasLapic);
+    }
+
+    /// <inheritdoc/>
+    public string Location(SafeFileDescriptor vcpu)
+    {
+        KvmSpecialRegisters special = KvmIoctl.GetSpecialRegisters(vcpu);
+        ulong rip = KvmIoctl.GetRegisters(vcpu).Rip;
+        return string.Create(CultureInfo.InvariantCulture, $" at {special.Cs.Selector:x4}:{rip:x} (linear 0x{special.Cs.Base + rip:x})");
+    }
+
+    private void Restore(SafeFileDescriptor vcpu)
     {
         LeaveNested(vcpu);
         KvmIoctl.SetRegisters(vcpu, _registers);

@@ -73,11 +73,21 @@ public static partial class KvmIoctl
     }
 
     /// <summary>KVM_SIGNAL_MSI (KVM API 4.71) on a raw descriptor that the caller keeps open. Allocates nothing.</summary>
+    /// <param name="vm">The VM.</param>
+    /// <param name="address">Where the message is written to.</param>
+    /// <param name="data">What is written.</param>
+    /// <param name="deviceId">Who sends it, where a translation service asks (KVM_MSI_VALID_DEVID).</param>
     /// <returns>Above 0 when delivered, 0 when the guest blocked it, or minus the errno.</returns>
-    public static unsafe int TrySignalMsi(int vm, ulong address, uint data)
+    public static unsafe int TrySignalMsi(int vm, ulong address, uint data, uint? deviceId = null)
     {
         // SAFETY: as above.
         KvmMsi message = new() { AddressLow = (uint)address, AddressHigh = (uint)(address >> 32), Data = data };
+        if (deviceId is { } sender)
+        {
+            message.Flags = KvmArm64.MessageHasDeviceId;
+            message.DeviceId = sender;
+        }
+
         int result = IoctlRaw(vm, (nuint)KvmRequest.SignalMsi, (nuint)(&message));
         return result >= 0 ? result : -Marshal.GetLastSystemError();
     }

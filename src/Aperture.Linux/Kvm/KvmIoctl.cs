@@ -14,12 +14,14 @@ public static unsafe partial class KvmIoctl
     /// <summary>KVM_GET_API_VERSION (KVM API 4.1); 12 since 2007, or minus the errno where <paramref name="device"/> is no KVM.</summary>
     public static int TryGetApiVersion(SafeFileDescriptor device) => TryCall(device, KvmRequest.GetApiVersion, 0);
 
-    /// <summary>KVM_CREATE_VM with the default machine type (KVM API 4.2).</summary>
-    public static SafeFileDescriptor CreateVm(SafeFileDescriptor device)
+    /// <summary>KVM_CREATE_VM (KVM API 4.2).</summary>
+    /// <param name="device">The opened KVM.</param>
+    /// <param name="type">The machine type: 0 on x86, the bits of guest addresses on arm64 (0 for 40).</param>
+    public static SafeFileDescriptor CreateVm(SafeFileDescriptor device, ulong type = 0)
     {
         while (true)
         {
-            int result = TryCall(device, KvmRequest.CreateVm, 0);
+            int result = TryCall(device, KvmRequest.CreateVm, (nuint)type);
             if (result != -Errno.EINTR)
             {
                 return new SafeFileDescriptor(Checked(result, "cannot create a virtual machine"));

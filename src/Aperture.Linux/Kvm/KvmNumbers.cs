@@ -66,6 +66,9 @@ public enum KvmCapability
     /// <summary>KVM_CAP_TSC_DEADLINE_TIMER.</summary>
     TscDeadlineTimer = 72,
 
+    /// <summary>KVM_CAP_ONE_REG: registers by number.</summary>
+    OneRegister = 70,
+
     /// <summary>KVM_CAP_SIGNAL_MSI.</summary>
     SignalMsi = 77,
 
@@ -75,17 +78,44 @@ public enum KvmCapability
     /// <summary>KVM_CAP_IRQFD_RESAMPLE.</summary>
     IrqfdResample = 82,
 
+    /// <summary>KVM_CAP_DEVICE_CTRL: devices made in the kernel by KVM_CREATE_DEVICE.</summary>
+    Devices = 89,
+
+    /// <summary>KVM_CAP_ARM_PSCI_0_2: the kernel answers PSCI 0.2 or later.</summary>
+    Psci = 102,
+
     /// <summary>KVM_CAP_X86_SMM: vCPUs have system management mode.</summary>
     ManagementMode = 117,
 
     /// <summary>KVM_CAP_MULTI_ADDRESS_SPACE: the number of tables of memory slots; 1 is the table that system management mode sees.</summary>
     AddressSpaces = 118,
 
+    /// <summary>KVM_CAP_ARM_PMU_V3: vCPUs may have performance counters.</summary>
+    PmuV3 = 126,
+
+    /// <summary>KVM_CAP_MSI_DEVID: messages carry who sends them; on a VM only once it has a translation service.</summary>
+    MessageDeviceId = 131,
+
     /// <summary>KVM_CAP_IMMEDIATE_EXIT.</summary>
     ImmediateExit = 136,
 
     /// <summary>KVM_CAP_NESTED_STATE: the most bytes that the state of a guest's own hypervisor takes.</summary>
     NestedState = 157,
+
+    /// <summary>KVM_CAP_ARM_VM_IPA_SIZE: the most bits of a guest's physical addresses.</summary>
+    GuestAddressBits = 165,
+
+    /// <summary>KVM_CAP_ARM_SVE.</summary>
+    Sve = 170,
+
+    /// <summary>KVM_CAP_ARM_PTRAUTH_ADDRESS.</summary>
+    PointerAuthenticationAddress = 171,
+
+    /// <summary>KVM_CAP_ARM_PTRAUTH_GENERIC.</summary>
+    PointerAuthenticationGeneric = 172,
+
+    /// <summary>KVM_CAP_ARM_NISV_TO_USER: accesses that the processor does not decode leave the guest instead of failing KVM_RUN.</summary>
+    UndecodedAccesses = 177,
 
     /// <summary>KVM_CAP_XSAVE2: bytes of a vCPU's extended state.</summary>
     Xsave2 = 208,
@@ -135,6 +165,9 @@ public enum KvmExitReason : uint
 
     /// <summary>KVM_EXIT_SYSTEM_EVENT.</summary>
     SystemEvent = 24,
+
+    /// <summary>KVM_EXIT_ARM_NISV: an access to a device that the processor does not decode.</summary>
+    UndecodedAccess = 28,
 
     /// <summary>KVM_EXIT_X86_BUS_LOCK.</summary>
     BusLock = 33,
@@ -214,6 +247,12 @@ public static class KvmRunLayout
 
     /// <summary>u32: KVM_SYSTEM_EVENT_*.</summary>
     public const int SystemEventType = 32;
+
+    /// <summary>u64, <see cref="KvmExitReason.UndecodedAccess"/>: the syndrome's low half (ESR_EL2.ISS).</summary>
+    public const int UndecodedSyndrome = 32;
+
+    /// <summary>u64: the guest address.</summary>
+    public const int UndecodedAddress = 40;
 
     /// <summary>u64, unknown exits: the processor's own reason.</summary>
     public const int HardwareReason = 32;

@@ -1,7 +1,7 @@
 namespace Aperture.Linux.Kvm;
 
 /// <summary>
-/// The ioctl numbers of KVM on x86-64 (linux/kvm.h), as the _IO macros make them: direction 31:30, structure size 29:16, type 0xAE 15:8, number 7:0.
+/// The ioctl numbers of KVM on x86-64 and arm64 (linux/kvm.h), as the _IO macros make them: direction 31:30, structure size 29:16, type 0xAE 15:8, number 7:0.
 /// </summary>
 internal enum KvmRequest : uint
 {
@@ -61,4 +61,13 @@ internal enum KvmRequest : uint
     SetNestedState = 0x4080AEBF,
     GetStatisticsFile = 0xAECE,
     RaiseSmi = 0xAEB7,
+
+    // arm64's.
+    InitializeVcpu = 0x4020AEAE,
+    PreferredTarget = 0x8020AEAF,
+    GetOneRegister = 0x4010AEAB,
+    SetOneRegister = 0x4010AEAC,
+    FinalizeVcpu = 0x4004AEC2,
+    EnableCapability = 0x4068AEA3,
+    HasDeviceAttribute = 0x4018AEE3,
 }

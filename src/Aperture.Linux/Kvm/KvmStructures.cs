@@ -101,7 +101,7 @@ public record struct KvmIrqRoutingEntry
     [FieldOffset(4)]
     public uint Type;
 
-    /// <summary>0 on x86.</summary>
+    /// <summary>1: a message's <see cref="MsiDeviceId"/> counts; 0 on x86.</summary>
     [FieldOffset(8)]
     public uint Flags;
 

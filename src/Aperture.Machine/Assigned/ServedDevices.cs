@@ -45,7 +45,8 @@ internal sealed class ServedDevices(RamBlock ram, IGuestInterrupts interrupts, I
 
         VfioUserDevice device = Connect(part, spec, site);
         MadeFunction made = new AssignedFunctionMaker(_ => device, interrupts, notices, events).Make(node, site)!;
-        Link link = new(this, part.Name, device, new IommuListener(device.Iommu, static () => false, "a server gets no memory of other devices"));
+        Link link = new(
+            this, part.Name, device, new IommuListener(device.Iommu, static () => false, "a server gets no memory of other devices"));
         IReadOnlyList<IDisposable> owned = [.. made.Owned, link];
         try
         {
@@ -73,8 +74,17 @@ internal sealed class ServedDevices(RamBlock ram, IGuestInterrupts interrupts, I
             _memory = memory;
             foreach (Link link in _links)
             {
-                memory.AddListener(link.Listener);
+                memory.AddListener(link);
             }
+        }
+    }
+
+    /// <summary>The machine ends: no server that is gone is looked for any more.</summary>
+    public void End()
+    {
+        foreach (Link link in _links)
+        {
+            link.Device.EndSearch();
         }
     }
 
@@ -82,7 +92,7 @@ internal sealed class ServedDevices(RamBlock ram, IGuestInterrupts interrupts, I
     {
         // By messages a server reaches memory and nothing that answers accesses.
         DmaPort memory = new(site.Memory, site.MemoryDispatcher, static region => region.Ram is null);
-        VfioUserDevice device = VfioUserDevice.Connect(spec.Socket, events, memory, _shared);
+        VfioUserDevice device = VfioUserDevice.Connect(spec.Socket, events, memory, _shared, new ClientOptions { Reconnects = true, MapGrants = true });
         if (device.Reset() is not 0 and int errno)
         {
             events.Notice(
@@ -108,7 +118,7 @@ internal sealed class ServedDevices(RamBlock ram, IGuestInterrupts interrupts, I
     {
         lock (_gate)
         {
-            _memory?.AddListener(link.Listener);
+            _memory?.AddListener(link);
             _links = [.. _links, link];
         }
     }
@@ -117,14 +127,39 @@ internal sealed class ServedDevices(RamBlock ram, IGuestInterrupts interrupts, I
     {
         lock (_gate)
         {
-            _memory?.RemoveListener(link.Listener);
+            _memory?.RemoveListener(link);
             _links = [.. _links.Where(each => each != link)];
         }
     }
 
-    /// <summary>A server that follows the guest's memory, until the function is given back.</summary>
-    private sealed record Link(ServedDevices Owner, string Name, VfioUserDevice Device, IommuListener Listener) : IDisposable
+    /// <summary>
+    /// A server that follows the guest's memory, until the function is given back. One that does not take what the guest has loses the device, not the guest.
+    /// </summary>
+    private sealed class Link(ServedDevices owner, string name, VfioUserDevice device, IommuListener listener) : IFlatViewListener, IDisposable
     {
-        public void Dispose() => Owner.Remove(this);
+        // With the space's lock: it took all of the first view.
+        private bool _follows;
+
+        public string Name => name;
+
+        public VfioUserDevice Device => device;
+
+        public IommuListener Listener => listener;
+
+        public void Commit(FlatView old, FlatView next, FlatViewDiff diff)
+        {
+            try
+            {
+                listener.Commit(old, next, diff);
+                _follows = true;
+            }
+            catch (ApertureException refused) when (_follows)
+            {
+                // What a dead server would have is what it is given when it is back.
+                device.GiveUp($"does not follow the guest's memory: {refused.Message}", () => listener.Commit(old, next, diff));
+            }
+        }
+
+        public void Dispose() => owner.Remove(this);
     }
 }

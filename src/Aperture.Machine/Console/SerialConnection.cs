@@ -50,7 +50,7 @@ internal sealed class SerialConnection : IDisposable
     /// <summary>
     /// Feeds <paramref name="uart"/> from standard input on a thread of its own; <paramref name="quit"/> is called when the user asks to end.
     /// </summary>
-    public void StartInput(Serial16550 uart, Action quit)
+    public void StartInput(ISerialPort uart, Action quit)
     {
         if (_reads)
         {
@@ -100,7 +100,7 @@ internal sealed class SerialConnection : IDisposable
         AppDomain.CurrentDomain.UnhandledException -= RestoreTerminal;
     }
 
-    private void PumpToEnd(Serial16550 uart, Action quit)
+    private void PumpToEnd(ISerialPort uart, Action quit)
     {
         try
         {
@@ -112,7 +112,7 @@ internal sealed class SerialConnection : IDisposable
         }
     }
 
-    private void Pump(Serial16550 uart, Action quit)
+    private void Pump(ISerialPort uart, Action quit)
     {
         // Not the console's stream, which on a terminal edits lines and sets the terminal's mode itself.
         using SafeFileHandle handle = new(0, ownsHandle: false);

@@ -19,7 +19,7 @@ internal sealed class TerminalKeys : IDisposable
     private bool _escaped;
 
     /// <summary>Starts feeding <paramref name="uart"/>.</summary>
-    public TerminalKeys(Serial16550 uart)
+    public TerminalKeys(ISerialPort uart)
     {
         _feeder = new Thread(() => Feed(uart)) { IsBackground = true, Name = "serial-keys" };
         _feeder.Start();
@@ -57,7 +57,7 @@ internal sealed class TerminalKeys : IDisposable
         _waiting.Dispose();
     }
 
-    private void Feed(Serial16550 uart)
+    private void Feed(ISerialPort uart)
     {
         try
         {

@@ -69,10 +69,10 @@ internal sealed class MachineRequests(params StreamSerialBackend[] outputs) : IM
     {
         switch (stop.Kind)
         {
-            case VcpuStopKind.Shutdown:
+            case VcpuStopKind.Shutdown or VcpuStopKind.Reset:
                 Request(MachineRequest.Reset, 0, stop.Sentence);
                 break;
-            case VcpuStopKind.SystemEvent:
+            case VcpuStopKind.SystemEvent or VcpuStopKind.PowerOff:
                 Request(MachineRequest.PowerOff, 0, stop.Sentence);
                 break;
             default:

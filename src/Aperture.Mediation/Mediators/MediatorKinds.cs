@@ -1,3 +1,4 @@
+using System.Globalization;
 using Aperture.Mediation.Nvme;
 
 namespace Aperture.Mediation.Mediators;
@@ -10,22 +11,25 @@ public static class MediatorKinds
     [
         "partition,size=SIZE[,page=4K][,window=SIZE][,trust=off|on]",
         "partition,vfio=BDF,bar=N[,page=4K][,window=SIZE][,trust=off|on]",
+        "nvme,vfio=BDF,shares=SIZE/SIZE/...[,start=0][,nsid=1]",
         "test[,ram=1M]",
     ];
 
     /// <summary>Makes the mediator that <paramref name="text"/> asks for.</summary>
     /// <param name="text">What is asked for.</param>
     /// <param name="open">Opens a function of the host, by what users write for it, for a mediator alone; null: there are none.</param>
+    /// <param name="events">Who hears of what goes wrong later; the nvme mediator needs it.</param>
     /// <exception cref="ApertureException">There is none such, or an option is unknown, missing, given twice or not what it has to be.</exception>
-    public static IMediator Make(string text, Func<string, HostFunction>? open = null)
+    public static IMediator Make(string text, Func<string, HostFunction>? open = null, IEventSink? events = null)
     {
         ArgumentNullException.ThrowIfNull(text);
         string[] words = text.Split(',');
         return words[0] switch
         {
             "partition" => Partition(Read(words, "size=SIZE", "page=SIZE", "window=SIZE", "trust=off|on", "vfio=BDF", "bar=N"), open),
+            "nvme" => Nvme(Read(words, "vfio=BDF", "shares=SIZE/SIZE/...", "start=SIZE", "nsid=NUMBER"), open, events),
             "test" => Size(Read(words, "ram=SIZE"), "ram") is { } ram ? new TestMediator(ram) : new TestMediator(),
-            _ => throw new ApertureException($"'{words[0]}' is not a mediator; {(Suggestion.Nearest(words[0], ["partition", "test"]) is { } near
+            _ => throw new ApertureException($"'{words[0]}' is not a mediator; {(Suggestion.Nearest(words[0], ["partition", "nvme", "test"]) is { } near
                 ? $"did you mean {near}?"
                 : $"there are {string.Join(", ", Forms)}")}"),
         };
@@ -68,6 +72,32 @@ public static class MediatorKinds
         string text = options.GetValueOrDefault("bar")
             ?? throw new ApertureException("the partition mediator needs bar=, the number of the function's memory BAR, for example bar=2");
         return text is [>= '0' and <= '5'] ? text[0] - '0' : throw new ApertureException($"bar={text} of the mediator partition is not a number from 0 to 5");
+    }
+
+    private static NvmeMediator Nvme(Dictionary<string, string> options, Func<string, HostFunction>? open, IEventSink? events)
+    {
+        string drive = options.GetValueOrDefault("vfio")
+            ?? throw new ApertureException("the nvme mediator needs vfio=, the drive that it shares, for example nvme,vfio=0000:01:00.0,shares=64G/64G");
+        string sizes = options.GetValueOrDefault("shares")
+            ?? throw new ApertureException("the nvme mediator needs shares=, how much of the drive each guest gets, for example shares=64G/64G");
+        List<ulong> shares = [];
+        foreach (string size in sizes.Split('/'))
+        {
+            shares.Add(ByteSize.TryParse(size, out ulong bytes) && bytes != 0
+                ? bytes
+                : throw new ApertureException($"{size} in shares={sizes} is not a size; write it as 4096, 64M or 2G"));
+        }
+
+        string nsid = options.GetValueOrDefault("nsid", "1");
+        if (!uint.TryParse(nsid, NumberStyles.None, CultureInfo.InvariantCulture, out uint space) || space is 0 or uint.MaxValue)
+        {
+            throw new ApertureException($"nsid={nsid} is not the number of a namespace; give one from 1 on");
+        }
+
+        ulong start = Size(options, "start") ?? 0;
+        return open is null || events is null
+            ? throw new ApertureException("this program opens no functions of the host, so it has no drive to share; run aperture mediate")
+            : new NvmeMediator(open(drive), shares, start, space, events);
     }
 
     private static ulong? Size(Dictionary<string, string> options, string key) => !options.TryGetValue(key, out string? text) ? null

@@ -32,7 +32,16 @@ internal static class LimitsCheck
         }
 
         ulong end = Arenas.SpaceEnd(platform);
-        if (platform.RamSize >= end || (platform.RamSize > platform.LowRamCeiling && platform.RamSize - platform.LowRamCeiling > end - PlatformLimits.FourGiB))
+        if (platform.RamBase.Value > 0 && (platform.RamBase.Value >= end || platform.RamSize > end - platform.RamBase.Value))
+        {
+            Bad("guest RAM", null,
+                $"guest RAM of {ByteSize.Format(platform.RamSize)} from {platform.RamBase} on does not fit in the guest's {platform.PhysicalAddressBits} "
+                    + "physical address bits");
+            return;
+        }
+
+        if (platform.RamSize >= end || (platform.RamBase.Value == 0 && platform.RamSize > platform.LowRamCeiling
+            && platform.RamSize - platform.LowRamCeiling > end - PlatformLimits.FourGiB))
         {
             Bad("guest RAM", null,
                 $"guest RAM of {ByteSize.Format(platform.RamSize)} does not fit beside the low hole in the guest's {platform.PhysicalAddressBits} physical "
@@ -119,7 +128,9 @@ internal static class LimitsCheck
             && (window.IsEmpty || window.Last.Value >= PlatformLimits.FourGiB || window.Start.Value < lowest))
         {
             bad("the 32-bit memory window", window,
-                $"the 32-bit memory window {window} cannot be there: it must lie between guest RAM, which ends at 0x{lowest:x} at the lowest, and 4 GiB");
+                platform.RamBase.Value > 0
+                    ? $"the 32-bit memory window {window} cannot be there: it must lie between 0x{lowest:x}, below which the board has its devices, and 4 GiB"
+                    : $"the 32-bit memory window {window} cannot be there: it must lie between guest RAM, which ends at 0x{lowest:x} at the lowest, and 4 GiB");
         }
     }
 

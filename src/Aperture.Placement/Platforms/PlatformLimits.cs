@@ -18,6 +18,12 @@ public sealed record PlatformLimits
     /// <summary>Guest RAM in bytes. What does not fit below the low hole continues at 4 GiB.</summary>
     public required ulong RamSize { get; init; }
 
+    /// <summary>
+    /// Where RAM starts. Above 0 the low hole lies below RAM: it starts at <see cref="LowRamCeiling"/> whatever it holds, and RAM below 4 GiB makes way for
+    /// pins and set windows as it does above.
+    /// </summary>
+    public GuestAddress RamBase { get; init; }
+
     /// <summary>The low hole starts here or lower: RAM below 4 GiB never reaches past it. 1 MiB aligned.</summary>
     public ulong LowRamCeiling { get; init; } = 0xB000_0000;
 
@@ -33,8 +39,14 @@ public sealed record PlatformLimits
     /// </summary>
     public AddressRange? Mmio32Window { get; init; }
 
-    /// <summary>The 64-bit memory window as the user set it, or null for automatic: from the first GiB above RAM to the end of the address space.</summary>
+    /// <summary>
+    /// The 64-bit memory window as the user set it, or null for automatic: from the first GiB above RAM and <see cref="Mmio64Start"/> to the end of the address
+    /// space.
+    /// </summary>
     public AddressRange? Mmio64Window { get; init; }
+
+    /// <summary>The automatic 64-bit window does not start below.</summary>
+    public GuestAddress Mmio64Start { get; init; } = new(FourGiB);
 
     /// <summary>The I/O ports that BARs and bridge windows may use. Starts above 0xFFF because ports below belong to the board.</summary>
     public IReadOnlyList<AddressRange> IoWindows { get; init; } = [new(new GuestAddress(0x1000), 0xF000)];
@@ -90,4 +102,23 @@ public sealed record PlatformLimits
         Ecam = null,
         LowRamCeiling = 0xC000_0000,
     };
+
+    /// <summary>A machine of Arm's kind: RAM from <see cref="VirtMap.RamBase"/>, the low hole and the board's devices below it.</summary>
+    public static PlatformLimits Virt(ulong ramSize, int physicalAddressBits)
+    {
+        bool wide = physicalAddressBits >= VirtMap.WideAddressBits;
+        return new()
+        {
+            RamSize = ramSize,
+            PhysicalAddressBits = physicalAddressBits,
+            RamBase = VirtMap.RamBase,
+            LowRamCeiling = VirtMap.Mmio32.Start.Value,
+            LowRamFloor = VirtMap.Mmio32.Start.Value,
+            Mmio32End = VirtMap.Mmio32.Last + 1,
+            Mmio64Start = wide ? VirtMap.Mmio64Start : new(FourGiB),
+            Reserved = VirtMap.Reserved,
+            Ecam = wide ? new EcamDemand(VirtMap.EcamSize, null) { Preferred = VirtMap.EcamStart }
+                : new EcamDemand(VirtMap.LowEcam.Size, VirtMap.LowEcam.Start),
+        };
+    }
 }

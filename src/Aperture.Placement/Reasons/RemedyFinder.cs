@@ -141,7 +141,7 @@ internal sealed class RemedyFinder
             yield return remedy;
         }
 
-        for (ulong start = platform.LowRamFloor / 2; platform.Mmio32Window is null && start >= 1UL << 26; start /= 2)
+        for (ulong start = platform.LowRamFloor / 2; platform.Mmio32Window is null && platform.RamBase.Value == 0 && start >= 1UL << 26; start /= 2)
         {
             yield return new Remedy(RemedyKind.LowHole, $"a low hole from 0x{start:x}") { Value = start };
         }

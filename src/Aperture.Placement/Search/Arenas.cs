@@ -49,8 +49,9 @@ internal sealed class Arenas
     public static ulong SpaceEnd(PlatformLimits platform) => 1UL << platform.PhysicalAddressBits;
 
     /// <summary>How low the hole may start: RAM below is the guest's in any case. Address 0 is never PCI's.</summary>
-    public static ulong LowestHoleStart(PlatformLimits platform) =>
-        Math.Min(platform.LowRamFloor, Align.Up(Math.Clamp(platform.RamSize, WindowGranule, platform.LowRamFloor), WindowGranule));
+    public static ulong LowestHoleStart(PlatformLimits platform) => platform.RamBase.Value > 0
+        ? platform.LowRamFloor
+        : Math.Min(platform.LowRamFloor, Align.Up(Math.Clamp(platform.RamSize, WindowGranule, platform.LowRamFloor), WindowGranule));
 
     /// <summary>
     /// The candidates for where automatic 32-bit placement starts: the ceiling, then ever lower, which takes RAM from below the hole and gives it
@@ -152,7 +153,7 @@ internal sealed class Arenas
 
         ulong end = ground.SpaceEnd;
         Extent whole = new(PlatformLimits.FourGiB, end);
-        Extent automatic = new(Align.Up(Math.Max(PlatformLimits.FourGiB, ramEnd), HighGranule), end);
+        Extent automatic = new(Align.Up(Math.Max(ground.Platform.Mmio64Start.Value, ramEnd), HighGranule), end);
         return new Arena(ArenaKind.High, whole.IsEmpty ? [] : [whole], false, automatic.IsEmpty ? [] : [automatic], obstacles, set);
     }
 }

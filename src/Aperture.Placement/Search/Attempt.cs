@@ -16,7 +16,7 @@ internal sealed class Attempt
     private readonly bool _everywhere;
     private readonly ulong _lowest;
     private readonly Dictionary<BarSpec, PinFault> _faults = [];
-    private readonly List<Extent> _highPins = [];
+    private readonly List<Extent> _ramPins = [];
     private readonly Extent?[] _ecams;
     private Arenas _arenas;
 
@@ -34,10 +34,12 @@ internal sealed class Attempt
             _lowest = ecam is { } range ? Math.Min(_lowest, range.Start) : _lowest;
         }
 
-        _arenas = Build(_lowest, _highPins);
+        _arenas = Build(_lowest, _ramPins);
     }
 
     private PlatformLimits Platform => _ground.Platform;
+
+    private bool RamYieldsBelow4G => Platform.RamBase.Value > 0;
 
     public static Outcome Run(Ground ground, Topology topology, ulong automaticStart, SearchBudget budget, bool everywhere = false) =>
         new Attempt(ground, topology, automaticStart, everywhere, budget).Run(null);
@@ -52,7 +54,7 @@ internal sealed class Attempt
         Attempt attempt = new(ground, topology, automaticStart, true, budget);
         attempt.FindFaultsAgainstPlatform();
         BlockTree tree = new(topology, attempt.Start(low), attempt._faults);
-        List<Extent> pinned = attempt.HighPins(tree);
+        List<Extent> pinned = attempt.RamPins(tree);
         attempt._arenas = attempt.Build(attempt._lowest, pinned);
         return attempt.PlaceEcams(tree, pinned) is null && attempt.Place(tree, ArenaKind.Low) is null;
     }
@@ -84,11 +86,15 @@ internal sealed class Attempt
                 }
                 else if (PinRules.ArenaOf(bar) == ArenaKind.High)
                 {
-                    _highPins.Add(Extent.Sized(pin.Value, bar.Size));
+                    _ramPins.Add(Extent.Sized(pin.Value, bar.Size));
                 }
                 else if (bar.Kind != Pci.BarKind.Io && pin.Value >= floor)
                 {
                     lowest = Math.Min(lowest, pin.Value);
+                    if (RamYieldsBelow4G)
+                    {
+                        _ramPins.Add(Extent.Sized(pin.Value, bar.Size));
+                    }
                 }
             }
         }
@@ -141,7 +147,7 @@ internal sealed class Attempt
     /// <summary>One tree; the flag says that a choice was changed and another round may do better.</summary>
     private (Outcome Outcome, bool Again) Try(BlockTree tree, Choices choices, bool mayChoose)
     {
-        List<Extent> pinned = HighPins(tree);
+        List<Extent> pinned = RamPins(tree);
         _arenas = Build(_lowest, pinned);
         PlacementConflict? blocked = CheckHighRam() ?? PlaceEcams(tree, pinned);
         if (blocked is not null)
@@ -179,15 +185,16 @@ internal sealed class Attempt
     private Failure? Place(BlockTree tree, ArenaKind kind) => BusPacker.Place(_arenas[kind], _everywhere, tree.Root(kind), _topology.Hosts.Count, _budget);
 
     /// <summary>
-    /// What pins hold from 4 GiB up, for RAM to keep out of: single BARs, the windows around them, and room for what floats in those windows.
+    /// What pins hold from 4 GiB up, or wherever RAM yields, for RAM to keep out of: single BARs, the windows around them, and room for what floats in those
+    /// windows.
     /// </summary>
-    private List<Extent> HighPins(BlockTree tree)
+    private List<Extent> RamPins(BlockTree tree)
     {
-        List<Extent> pinned = [.. _highPins];
+        List<Extent> pinned = [.. _ramPins];
 
         // Where RAM in one piece ends. It gives room only to windows that it would otherwise run into.
-        ulong ramEnd = PlatformLimits.FourGiB + Platform.RamSize - Math.Min(Platform.RamSize, _arenas.Ram.LowEnd);
-        foreach (Block block in tree.Root(ArenaKind.High))
+        ulong ramEnd = PlatformLimits.FourGiB + Platform.RamSize - Math.Min(Platform.RamSize, _arenas.Ram.LowEnd - Platform.RamBase.Value);
+        foreach (Block block in RamYieldsBelow4G ? tree.Root(ArenaKind.High).Concat(tree.Root(ArenaKind.Low)) : tree.Root(ArenaKind.High))
         {
             if (block is WindowBlock { Floats: false } window)
             {
@@ -261,7 +268,8 @@ internal sealed class Attempt
             return new PlacementConflict(
                 PlacementConflictKind.BadLimit,
                 new ConflictParty("guest RAM"),
-                $"guest RAM of {ByteSize.Format(Platform.RamSize)} does not fit: with the low hole from 0x{_arenas.HoleStart:x} it would pass the guest's "
+                $"guest RAM of {ByteSize.Format(Platform.RamSize)} does not fit: with "
+                    + $"{(RamYieldsBelow4G ? "what pins and windows take" : $"the low hole from 0x{_arenas.HoleStart:x}")} it would pass the guest's "
                     + $"{Platform.PhysicalAddressBits} physical address bits")
             {
                 Obstacle = new ConflictParty("the guest's address width"),

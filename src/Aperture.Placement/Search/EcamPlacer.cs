@@ -15,7 +15,7 @@ internal static class EcamPlacer
                 continue;
             }
 
-            Extent? place = segment == 0
+            Extent? place = segment == 0 && demand.Preferred is null
                 ? FindLow(demand, ground, arenas, tree, ecams)
                 : FindHigh(demand, ground, arenas, tree, ecams) ?? FindLow(demand, ground, arenas, tree, ecams);
             if (place is null)
@@ -55,7 +55,9 @@ internal static class EcamPlacer
             : null;
     }
 
-    /// <summary>The highest aligned place above 4 GiB, where it stands in nobody's way; windows that the user set are left alone.</summary>
+    /// <summary>
+    /// The preferred place, or the highest aligned one above 4 GiB, where it stands in nobody's way; windows that the user set are left alone.
+    /// </summary>
     private static Extent? FindHigh(EcamDemand ecam, Ground ground, Arenas arenas, BlockTree tree, Extent?[] others)
     {
         FreeSpace free = new([new Extent(arenas.Ram.HighEnd, Math.Max(arenas.Ram.HighEnd, ground.SpaceEnd))]);
@@ -65,6 +67,11 @@ internal static class EcamPlacer
         }
 
         free.Remove(ground.Platform.Mmio64Window is { } set ? Extent.Of(set) : default);
+        if (ecam.Preferred is { } preferred && free.Spans.Any(span => span.Contains(Extent.Sized(preferred.Value, ecam.Size))))
+        {
+            return Extent.Sized(preferred.Value, ecam.Size);
+        }
+
         return free.TryLast(ulong.MaxValue, new Shape(ecam.Size, ecam.Size, 0, []), out ulong start) ? Extent.Sized(start, ecam.Size) : null;
     }
 

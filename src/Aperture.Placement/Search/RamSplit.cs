@@ -15,12 +15,15 @@ internal sealed class RamSplit
     private const ulong SmallestLow = 64UL << 10;
     private const ulong Mebibyte = 1UL << 20;
 
-    private RamSplit(ulong size, List<Extent> low, List<Extent> high)
+    private readonly ulong _base;
+
+    private RamSplit(PlatformLimits platform, List<Extent> low, List<Extent> high)
     {
-        Size = size;
+        Size = platform.RamSize;
+        _base = platform.RamBase.Value;
         Low = low;
         High = high;
-        Missing = size - Sum(low) - Sum(high);
+        Missing = Size - Sum(low) - Sum(high);
     }
 
     public ulong Size { get; }
@@ -32,11 +35,13 @@ internal sealed class RamSplit
     /// <summary>Bytes that found no place in the address space.</summary>
     public ulong Missing { get; }
 
-    public ulong LowEnd => Low.Count == 0 ? 0 : Low[^1].End;
+    public ulong LowEnd => Low.Count == 0 ? _base : Low[^1].End;
 
     public ulong HighEnd => High.Count == 0 ? PlatformLimits.FourGiB : High[^1].End;
 
-    /// <summary>Splits RAM with the hole from <paramref name="holeStart"/>; <paramref name="taken"/> is what pins hold from 4 GiB up, in any order.</summary>
+    /// <summary>
+    /// Splits RAM with the hole from <paramref name="holeStart"/>; <paramref name="taken"/> is what pins hold where RAM makes way for them, in any order.
+    /// </summary>
     public static RamSplit Make(Ground ground, ulong holeStart, IEnumerable<Extent> taken)
     {
         if (ground.Platform.Mmio64Window is not { } window)
@@ -51,18 +56,33 @@ internal sealed class RamSplit
 
     private static RamSplit Split(Ground ground, ulong holeStart, IEnumerable<Extent> taken)
     {
-        ulong left = ground.Platform.RamSize;
-        IEnumerable<Extent> low = ground.RamAvoids.Select(extent => extent.Outward(Page));
-        List<Extent> lowPieces = Take(new FreeSpace([new Extent(0, holeStart)], low), SmallestLow, ref left);
+        PlatformLimits platform = ground.Platform;
+        ulong left = platform.RamSize;
+        ulong start = platform.RamBase.Value;
         IEnumerable<Extent> high = taken.Concat(ground.RamAvoids).Concat(ground.SetWindows(ArenaKind.High).SelectMany(windows => windows ?? []))
             .Where(extent => !extent.IsEmpty).Select(extent => extent.Outward(HighGranule)).OrderBy(extent => extent.Start);
+        List<Extent> lowPieces = start == 0
+            ? Take(new FreeSpace([new Extent(0, holeStart)], ground.RamAvoids.Select(extent => extent.Outward(Page))), SmallestLow, ref left)
+            : Take(new FreeSpace([new Extent(start, PlatformLimits.FourGiB)], LowTaken(ground, high)), SmallestHigh, ref left);
         Extent above = new(PlatformLimits.FourGiB, Math.Max(PlatformLimits.FourGiB, ground.SpaceEnd));
         List<Extent> highPieces = left == 0 ? [] : Take(new FreeSpace([above], high), SmallestHigh, ref left);
-        return new RamSplit(ground.Platform.RamSize, lowPieces, highPieces);
+        return new RamSplit(platform, lowPieces, highPieces);
     }
 
-    public MemoryRegisters Registers()
+    // Of RAM that starts above the low hole: what it makes way for, the 32-bit windows that were set included.
+    private static IEnumerable<Extent> LowTaken(Ground ground, IEnumerable<Extent> taken) => ground.SetWindows(ArenaKind.Low)
+        .SelectMany(windows => windows ?? [])
+        .Append(ground.Platform.Mmio32Window is { } window ? Extent.Of(window) : default)
+        .Where(extent => !extent.IsEmpty).Select(extent => extent.Outward(HighGranule)).Concat(taken).OrderBy(extent => extent.Start);
+
+    /// <summary>What a memory controller's registers say of it; null where RAM does not start at 0, which none can say.</summary>
+    public MemoryRegisters? Registers()
     {
+        if (_base != 0)
+        {
+            return null;
+        }
+
         ulong unit = SmallestHigh;
         ulong tom = Align.Up(Size, unit);
         ulong tolud = Align.Up(LowEnd, Mebibyte);

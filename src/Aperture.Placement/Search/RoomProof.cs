@@ -26,9 +26,19 @@ internal sealed class RoomProof
     /// <summary>True when a BAR fits nowhere by itself, or what must share a space is more than what is free in it.</summary>
     public static bool NoneExists(Ground ground, Topology topology, ArenaKind failed)
     {
+        // RAM that yields to low pins leaves slivers that this account knows nothing of.
+        if (failed != ArenaKind.Io && ground.Platform.RamBase.Value > 0 && HoldsRam(ground.Platform.RamBase.Value, topology))
+        {
+            return false;
+        }
+
         RoomProof proof = new(ground, topology, failed == ArenaKind.Io);
         return failed == ArenaKind.Io ? proof.NoPorts() : proof.NoMemory();
     }
+
+    private static bool HoldsRam(ulong start, Topology topology) =>
+        topology.Bars.Any(bar => bar.Kind != BarKind.Io && bar.Pin is { Value: < PlatformLimits.FourGiB } pin && pin.Value + bar.Size > start)
+        || topology.All.Any(node => node.Demand.Bridge is { MemoryWindow: not null } or { PrefetchableWindow: not null });
 
     private bool NoPorts()
     {

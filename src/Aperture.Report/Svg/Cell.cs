@@ -70,7 +70,7 @@ internal sealed class AddressBands
         List<Cell> parts = [.. map.Ram.Pieces.Where(p => !p.IsEmpty).Select(p => Part(CellKind.Ram, p, "RAM"))];
         parts.AddRange(map.Ecams.Select(e => Part(CellKind.Ecam, e.Range, map.Ecams.Count == 1 ? "ECAM" : $"ECAM of segment {e.Segment}")));
         parts.AddRange(report.Request.Platform.Reserved.Where(r => !r.Range.IsEmpty).Select(r => Part(CellKind.Reserved, r.Range, r.Origin)));
-        parts.Add(Part(CellKind.Hole, TableRenderer.LowHole(map), "low hole, unused"));
+        parts.Add(Part(CellKind.Hole, map.Ram.LowHole, "low hole, unused"));
         return Make(parts, map, BarGroup.Make(rows.Where(r => !r.IsIo), most), false, 1UL << Math.Min(report.Request.Platform.PhysicalAddressBits, 62));
     }
 

@@ -18,6 +18,12 @@ public sealed record ClientOptions
     /// <summary>Ask for a socket of its own for the server's commands.</summary>
     public bool TwinSocket { get; init; } = true;
 
+    /// <summary>
+    /// A server that is gone is looked for again by <see cref="VfioUserDevice.Reset"/>, at the same socket; meanwhile the device is away
+    /// (<see cref="Assignment.IVfioDevice.IsAway"/>).
+    /// </summary>
+    public bool Reconnects { get; init; }
+
     /// <summary>Who has what the server grants page by page (docs/vfio-user.md); null: the device itself, or nobody.</summary>
     public IGrantHolder? Grants { get; init; }
 

@@ -22,6 +22,7 @@ internal sealed class ServerConnection : IDisposable
     private readonly Thread? _thread;
     private readonly MessageSocket? _twin;
     private readonly ClientGrants? _grants;
+    private readonly Action? _died;
     private ushort _nextId;
     private bool _isExchanging;
 
@@ -33,9 +34,9 @@ internal sealed class ServerConnection : IDisposable
     // Bytes behind a reply were received with it, so that the socket does not tell of them. Written with the gate, a hint elsewhere.
     private volatile bool _hasLeftOver;
 
-    private ServerConnection(MessageSocket socket, ClientOptions options, string name, IEventSink events, IDma? memory)
+    private ServerConnection(MessageSocket socket, ClientOptions options, string name, IEventSink events, IDma? memory, Lock gate, Action? died, bool quiet)
     {
-        (_socket, _options, _name, _events) = (socket, options, name, events);
+        (_socket, _options, _name, _events, Gate, _died, IsQuiet) = (socket, options, name, events, gate, died, quiet);
         Memory = new ExportedMemory(memory, (int)VersionCapabilities.DefaultTransfer);
         _grants = options.Grants is { } holder ? new ClientGrants(holder) : null;
         try
@@ -52,7 +53,10 @@ internal sealed class ServerConnection : IDisposable
     }
 
     /// <summary>Held around <see cref="Exchange"/> and while its reply is read.</summary>
-    public Lock Gate { get; } = new();
+    public Lock Gate { get; }
+
+    /// <summary>Nobody is told when it dies: it is not the device's connection yet. Set with the gate held.</summary>
+    public bool IsQuiet { get; set; }
 
     /// <summary>What the server has of the guest's memory.</summary>
     public ExportedMemory Memory { get; }
@@ -73,8 +77,17 @@ internal sealed class ServerConnection : IDisposable
     public int Dead => Volatile.Read(ref _dead);
 
     /// <summary>Takes over a connected socket and agrees on a version.</summary>
+    /// <param name="socket">The socket.</param>
+    /// <param name="options">How the server is treated.</param>
+    /// <param name="name">What messages call the device.</param>
+    /// <param name="events">Told when the server dies.</param>
+    /// <param name="memory">The guest's memory, for a server that reaches it by messages.</param>
+    /// <param name="gate">Held around commands: one for all connections of a device.</param>
+    /// <param name="died">Called when the server dies, with the gate held, on any thread.</param>
+    /// <param name="quiet">Whether it starts as <see cref="IsQuiet"/>.</param>
     /// <exception cref="ApertureException">The server is none, or speaks another version.</exception>
-    public static ServerConnection Open(SafeFileDescriptor socket, ClientOptions options, string name, IEventSink events, IDma? memory)
+    public static ServerConnection Open(
+        SafeFileDescriptor socket, ClientOptions options, string name, IEventSink events, IDma? memory, Lock gate, Action? died = null, bool quiet = false)
     {
         MessageSocket messages = new(socket)
         {
@@ -85,7 +98,7 @@ internal sealed class ServerConnection : IDisposable
         try
         {
             _ = UnixSocket.SetTimeouts(socket, options.PatienceMilliseconds, options.PatienceMilliseconds);
-            return new ServerConnection(messages, options, name, events, memory);
+            return new ServerConnection(messages, options, name, events, memory, gate, died, quiet);
         }
         catch
         {
@@ -152,6 +165,30 @@ internal sealed class ServerConnection : IDisposable
         finally
         {
             _isExchanging = false;
+        }
+    }
+
+    /// <summary>Reads from a region, at most as much as one message takes; 0, or an errno.</summary>
+    public int Read(int region, ulong offset, Span<byte> destination)
+    {
+        RegionAccess access = new(offset, (uint)region, (uint)destination.Length);
+        Span<byte> request = stackalloc byte[RegionAccess.Length];
+        access.Write(request);
+        lock (Gate)
+        {
+            int errno = Exchange(VfioUserCommand.RegionRead, request, default, default, out ReadOnlySpan<byte> reply);
+            if (errno != 0)
+            {
+                return errno;
+            }
+
+            if (!RegionAccess.TryRead(reply, out RegionAccess done) || done != access || reply.Length != RegionAccess.Length + destination.Length)
+            {
+                return Nonsense("answered a read with something else");
+            }
+
+            reply[RegionAccess.Length..].CopyTo(destination);
+            return 0;
         }
     }
 
@@ -314,11 +351,12 @@ internal sealed class ServerConnection : IDisposable
         {
             Shutdown();
             Grants?.TakeAll();
-            if (!_closing)
+            if (!_closing && !IsQuiet)
             {
                 _events.Notice(
                     "vfio-user.gone", $"the server of {_name} {what} ({Errno.Name(errno)}); the guest reads all-ones from its device.",
                     json => json.WriteString("device", _name));
+                _died?.Invoke();
             }
         }
 

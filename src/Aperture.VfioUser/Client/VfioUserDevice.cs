@@ -1,6 +1,5 @@
 using Aperture.Assignment;
 using Aperture.Linux;
-using Aperture.Linux.Net;
 using Aperture.Memory;
 using Aperture.VfioUser.Protocol;
 using Aperture.VfioUser.Transport;
@@ -13,78 +12,87 @@ namespace Aperture.VfioUser.Client;
 /// </summary>
 public sealed class VfioUserDevice : IVfioDevice
 {
-    // More than any device has; a reply that claims more is cut.
-    private const uint MostRegions = 64;
-    private const uint MostIrqs = 16;
-    private const uint MostVectors = 4096;
-    private const uint MostRegionInfo = 64 << 10;
     private const ulong ExtensionPage = 4096;
 
-    private readonly ServerConnection _connection;
     private readonly ClientOptions _options;
-    private readonly RegionFile[] _files;
-    private readonly List<VfioArea>[] _faulting;
-    private readonly GrantedAreas? _granted;
+    private readonly VfioUserIommu _iommu;
     private readonly bool _posts;
 
-    private VfioUserDevice(ServerConnection connection, string name, ClientOptions options, ISharedMemory? shared, GrantedAreas? granted)
-    {
-        (_connection, Name, _options, _granted) = (connection, name, options, granted);
-        DeviceInfo info = AskDevice();
-        CanReset = info.Flags.HasFlag(DeviceFlags.Reset);
-        _files = new RegionFile[Math.Max(Math.Min(info.Regions, MostRegions), (uint)VfioRegionIndex.Vga + 1)];
-        Array.Fill(_files, RegionFile.None);
-        _faulting = [.. _files.Select(static _ => new List<VfioArea>())];
-        if (connection.Grants is { } grants)
-        {
-            grants.Regions = _files.Length;
-        }
+    // Whose pages come at a touch; null when nobody's do, or another has them.
+    private readonly GrantedAreas? _granted;
 
+    // How the server is found again; null when it is not.
+    private readonly Reconnection? _again;
+
+    // What is mapped of the device, under the connection's gate.
+    private readonly List<MappedArea> _mapped = [];
+
+    // Another when the server came back; replaced with the gate held, which all of a device's connections share.
+    private volatile ServerConnection _connection;
+    private volatile ServedDescription _description;
+
+    private VfioUserDevice(ServerConnection connection, string name, ClientOptions options, ISharedMemory? shared, Reconnection? again)
+    {
+        (_connection, Name, _options, _again) = (connection, name, options, again);
+        _granted = options.Grants as GrantedAreas;
+        _description = new ServedDescription(connection, name, _granted is { CanMap: true });
+        _posts = options.PostWrites && Regions.All(static r => r.Areas.Count == 0);
+        _iommu = new VfioUserIommu(() => _connection, name, shared);
         try
         {
-            Regions = [.. Enumerable.Range(0, _files.Length).Select(index => AskRegion(index, index < info.Regions))];
-            int irqs = (int)Math.Max(Math.Min(info.Irqs, MostIrqs), (uint)VfioIrqIndex.Request + 1);
-            Irqs = [.. Enumerable.Range(0, irqs).Select(index => AskIrq(index, index < info.Irqs))];
-            if (_connection.Dead is var errno and not 0)
-            {
-                throw Failure($"the server of {name} does not describe its device: {Errno.Name(errno)}");
-            }
+            again?.Remember(this);
         }
         catch
         {
-            CloseFiles();
+            _description.Dispose();
             throw;
         }
 
-        _posts = options.PostWrites && Regions.All(static r => r.Areas.Count == 0);
-        Iommu = new VfioUserIommu(connection, name, shared);
-        granted?.Begin(this, _faulting);
+        _granted?.Begin(this, _description.Faulting);
     }
 
     /// <inheritdoc/>
     public string Name { get; }
 
     /// <inheritdoc/>
-    public bool CanReset { get; }
+    public bool CanReset => _description.CanReset;
 
     /// <summary>No bus is shared with another device.</summary>
     public bool IsResetAlong => false;
 
     /// <inheritdoc/>
-    public IReadOnlyList<VfioRegion> Regions { get; }
+    public IReadOnlyList<VfioRegion> Regions => _description.Regions;
 
     /// <inheritdoc/>
-    public IReadOnlyList<VfioIrq> Irqs { get; }
+    public IReadOnlyList<VfioIrq> Irqs => _description.Irqs;
 
     /// <summary>What of the guest's memory the server reaches. Owned by the device.</summary>
-    public IIommuMap Iommu { get; }
+    public IIommuMap Iommu => _iommu;
 
-    /// <summary>True once the server is dead.</summary>
+    /// <summary>Held around each command.</summary>
+    internal Lock Gate => _connection.Gate;
+
+    /// <summary>True while the server is dead; for ever, unless <see cref="ClientOptions.Reconnects"/>.</summary>
     public bool IsDead => _connection.Dead != 0;
+
+    /// <inheritdoc/>
+    public bool IsAway => _again is not null && IsDead;
+
+    /// <inheritdoc/>
+    public bool WhenLost(Action lost)
+    {
+        if (_again is null)
+        {
+            return false;
+        }
+
+        _again.Lost = lost;
+        return true;
+    }
 
     /// <summary>Connects to the server that listens at <paramref name="path"/>.</summary>
     /// <param name="path">Its socket.</param>
-    /// <param name="events">Told when the server dies.</param>
+    /// <param name="events">Told when the server dies, and when it is back.</param>
     /// <param name="memory">The guest's memory, for a server that reaches it by messages. Only RAM: it must not lead to a device.</param>
     /// <param name="shared">Where the guest's memory can be mapped from; null: the server reaches it by messages only.</param>
     /// <param name="options">How the server is treated.</param>
@@ -92,35 +100,42 @@ public sealed class VfioUserDevice : IVfioDevice
     public static VfioUserDevice Connect(
         string path, IEventSink events, IDma? memory = null, ISharedMemory? shared = null, ClientOptions? options = null)
     {
-        int result = UnixSocket.TryConnect(path, out SafeFileDescriptor socket);
-        if (result != 0)
-        {
-            socket.Dispose();
-            throw new LinuxException($"cannot connect to {path}; start the program that serves the device, with --socket-path {path}", -result);
-        }
-
-        return Open(socket, path, events, memory, shared, options);
+        SafeFileDescriptor socket = Reconnection.Connect(path);
+        options = Complete(options, path, events);
+        Reconnection? again = options.Reconnects ? new Reconnection(path, events, memory, options) : null;
+        return Open(socket, path, events, memory, shared, options, again);
     }
 
-    /// <summary>The same over a connected socket, which it takes over. <paramref name="name"/> is what messages call the device.</summary>
+    /// <summary>
+    /// The same over a connected socket, which it takes over; its server is not found again. <paramref name="name"/> is what messages call the device.
+    /// </summary>
     /// <exception cref="ApertureException">It is no vfio-user server of a PCI device.</exception>
     public static VfioUserDevice Open(
-        SafeFileDescriptor socket, string name, IEventSink events, IDma? memory = null, ISharedMemory? shared = null, ClientOptions? options = null)
+        SafeFileDescriptor socket, string name, IEventSink events, IDma? memory = null, ISharedMemory? shared = null, ClientOptions? options = null) =>
+        Open(socket, name, events, memory, shared, Complete(options, name, events), null);
+
+    // Whoever has the pages has them over all connections.
+    private static ClientOptions Complete(ClientOptions? options, string name, IEventSink events)
+    {
+        options ??= new ClientOptions();
+        return options is { MapGrants: true, Grants: null } ? options with { Grants = new GrantedAreas(name, events) } : options;
+    }
+
+    private static VfioUserDevice Open(
+        SafeFileDescriptor socket, string name, IEventSink events, IDma? memory, ISharedMemory? shared, ClientOptions options, Reconnection? again)
     {
         ArgumentNullException.ThrowIfNull(socket);
         ArgumentNullException.ThrowIfNull(events);
-        options ??= new ClientOptions();
-        GrantedAreas? granted = options is { MapGrants: true, Grants: null } ? new GrantedAreas(name, events) : null;
         ServerConnection? connection = null;
         try
         {
-            connection = ServerConnection.Open(socket, granted is null ? options : options with { Grants = granted }, name, events, memory);
-            return new VfioUserDevice(connection, name, options, shared, granted);
+            connection = ServerConnection.Open(socket, options, name, events, memory, new Lock(), again is null ? null : again.Died);
+            return new VfioUserDevice(connection, name, options, shared, again);
         }
         catch
         {
             connection?.Dispose();
-            granted?.Dispose();
+            (options.Grants as GrantedAreas)?.Dispose();
             throw;
         }
     }
@@ -132,7 +147,7 @@ public sealed class VfioUserDevice : IVfioDevice
         while (!destination.IsEmpty)
         {
             int count = Math.Min(destination.Length, _connection.MostData);
-            int errno = IsInside(region, offset, destination.Length) ? ReadPiece(region, offset, destination[..count]) : Errno.EINVAL;
+            int errno = IsInside(region, offset, destination.Length) ? _connection.Read(region, offset, destination[..count]) : Errno.EINVAL;
             if (errno != 0)
             {
                 destination.Fill(0xFF);
@@ -171,32 +186,43 @@ public sealed class VfioUserDevice : IVfioDevice
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)region, (uint)Regions.Count);
         VfioRegion known = Regions[region];
-        if (_granted is { CanMap: true } && _faulting[region].Exists(a => area.Offset >= a.Offset && area.Offset - a.Offset < a.Size
+        ServedDescription description = _description;
+        if (_granted is { CanMap: true } && description.Faulting[region].Exists(a => area.Offset >= a.Offset && area.Offset - a.Offset < a.Size
             && area.Size <= a.Size - (area.Offset - a.Offset)))
         {
             return _granted.Make(region, area, known.Size);
         }
 
-        if (_files[region].File is not { } file || !known.Areas.Any(a => area.Offset >= a.Offset && area.Offset - a.Offset < a.Size
+        if (description.Files[region].File is not { } file || !known.Areas.Any(a => area.Offset >= a.Offset && area.Offset - a.Offset < a.Size
             && area.Size <= a.Size - (area.Offset - a.Offset)))
         {
             throw new ArgumentOutOfRangeException(nameof(area), $"{area} is not inside what may be mapped of region {region} of {Name}");
         }
 
         // Memory that the file has not would end the guest at its first touch.
-        ulong offset = _files[region].Offset + area.Offset;
-        int errno = MemoryFile.TryLength(file, out ulong length) != 0 || (offset <= length && area.Size <= length - offset) ? 0 : Errno.EINVAL;
+        ulong offset = description.Files[region].Offset + area.Offset;
+        int errno = description.Holds(region, area) ? 0 : Errno.EINVAL;
         HostAddress host = default;
         errno = errno != 0
             ? errno
             : ForeignMapping.TryMap(file, offset, area.Size, area.Offset, known.Size, known.Readable, known.Writable, out host);
-        return errno == 0
-            ? RamBlock.Foreign($"{Name} region {region}", host, area.Size, new Unmapper(host, area.Size))
-            : throw Failure($"{ByteSize.Format(area.Size)} of {Name} region {region} cannot be mapped: {MemoryMap.Describe(errno)}");
+        if (errno != 0)
+        {
+            throw new ApertureException(
+                $"{ByteSize.Format(area.Size)} of {Name} region {region} cannot be mapped: {MemoryMap.Describe(errno)}", ApertureException.HostFailure);
+        }
+
+        MappedArea mapped = new(this, region, area, host);
+        lock (_connection.Gate)
+        {
+            _mapped.Add(mapped);
+        }
+
+        return RamBlock.Foreign($"{Name} region {region}", host, area.Size, mapped);
     }
 
     /// <summary>The areas of a region where the first touch of a page is asked for (<see cref="Touch"/>); empty for a server without the extension.</summary>
-    public IReadOnlyList<VfioArea> FaultingAreas(int region) => _faulting[region];
+    public IReadOnlyList<VfioArea> FaultingAreas(int region) => _description.Faulting[region];
 
     /// <summary>
     /// Asks for a page of a faulting area. What is granted is put in place by <paramref name="install"/>, under the lock that revocations take too; it may be
@@ -205,7 +231,8 @@ public sealed class VfioUserDevice : IVfioDevice
     public TouchOutcome Touch(int region, ulong offset, bool isWrite, Action<GrantedPages> install)
     {
         ArgumentNullException.ThrowIfNull(install);
-        if (_connection.Grants is not { } grants || !_faulting[region].Exists(a => offset >= a.Offset && offset - a.Offset < a.Size))
+        List<VfioArea> areas = _description.Faulting[region];
+        if (!areas.Exists(a => offset >= a.Offset && offset - a.Offset < a.Size))
         {
             return TouchOutcome.Trap;
         }
@@ -214,40 +241,47 @@ public sealed class VfioUserDevice : IVfioDevice
         const int MostFaults = 64;
         for (int i = 0; i < MostFaults; i++)
         {
+            // One for the whole exchange: the server may come back meanwhile, and what the one before it granted is nothing then.
+            ServerConnection connection = _connection;
+            if (connection.Grants is not { } grants)
+            {
+                return TouchOutcome.Trap;
+            }
+
             int resets = grants.Resets;
             FaultReply reply;
             SafeFileDescriptor? file = null;
-            lock (_connection.Gate)
+            lock (connection.Gate)
             {
                 byte[] request = new byte[FaultRequest.Length];
                 new FaultRequest((uint)region, isWrite, offset & ~(ExtensionPage - 1), grants.Generation).Write(request);
-                int errno = _connection.Exchange(VfioUserCommand.Fault, request, default, default, out ReadOnlySpan<byte> payload);
+                int errno = connection.Exchange(VfioUserCommand.Fault, request, default, default, out ReadOnlySpan<byte> payload);
                 if (errno != 0)
                 {
                     return TouchOutcome.Refused;
                 }
 
-                using MessageDescriptors descriptors = _connection.TakeDescriptors();
+                using MessageDescriptors descriptors = connection.TakeDescriptors();
                 if (!FaultReply.TryRead(payload, out reply) || reply.Region != (uint)region || descriptors.Count > 1)
                 {
-                    _connection.Nonsense("answered a fault with something else");
+                    connection.Nonsense("answered a fault with something else");
                     return TouchOutcome.Refused;
                 }
 
                 file = descriptors.Count == 1 ? descriptors.Take(0) : null;
             }
 
-            if (grants.Take(reply, resets, file, offset, _faulting[region], install) is { } outcome)
+            if (grants.Take(reply, resets, file, offset, areas, install) is { } outcome)
             {
-                return outcome == TouchOutcome.Refused && reply.Answer != 0 ? Nonsense() : outcome;
+                return outcome == TouchOutcome.Refused && reply.Answer != 0 ? Nonsense(connection) : outcome;
             }
         }
 
         return TouchOutcome.Refused;
 
-        TouchOutcome Nonsense()
+        static TouchOutcome Nonsense(ServerConnection connection)
         {
-            _connection.Nonsense("granted what cannot be");
+            connection.Nonsense("granted what cannot be");
             return TouchOutcome.Refused;
         }
     }
@@ -304,6 +338,11 @@ public sealed class VfioUserDevice : IVfioDevice
     /// <inheritdoc/>
     public int Reset()
     {
+        if (IsAway && Return() is not 0 and int errno)
+        {
+            return errno;
+        }
+
         lock (_connection.Gate)
         {
             if (!CanReset)
@@ -317,37 +356,68 @@ public sealed class VfioUserDevice : IVfioDevice
         }
     }
 
+    /// <summary>A server that is gone, or goes, is not looked for any more: the device is about to be given back. Any thread.</summary>
+    public void EndSearch() => _again?.End();
+
+    /// <summary>
+    /// The server does not do what it has to: it is dead from now on. <paramref name="what"/> follows its name in the notice. It does not come back before
+    /// <paramref name="meanwhile"/> has returned.
+    /// </summary>
+    public void GiveUp(string what, Action meanwhile)
+    {
+        ArgumentNullException.ThrowIfNull(meanwhile);
+        lock (_connection.Gate)
+        {
+            _connection.Nonsense(what);
+            meanwhile();
+        }
+    }
+
     /// <summary>Ends the connection. Blocks that <see cref="Map"/> gave stay mapped until they are disposed.</summary>
     public void Dispose()
     {
         _connection.Dispose();
         _granted?.Dispose();
-        CloseFiles();
+        _description.Dispose();
     }
 
-    private static ApertureException Failure(string sentence) => new(sentence, ApertureException.HostFailure);
-
-    private int ReadPiece(int region, ulong offset, Span<byte> destination)
+    // The server is looked for. What it takes over is what it had: the guest's memory, and the places where its own is mapped, which are out of the guest.
+    private int Return()
     {
-        RegionAccess access = new(offset, (uint)region, (uint)destination.Length);
-        Span<byte> request = stackalloc byte[RegionAccess.Length];
-        access.Write(request);
-        lock (_connection.Gate)
+        ServerConnection old = _connection;
+        ServedDescription before = _description;
+        int errno = _again!.Find(this, before, out ServerConnection? next, out ServedDescription? now);
+        if (errno != 0)
         {
-            int errno = _connection.Exchange(VfioUserCommand.RegionRead, request, default, default, out ReadOnlySpan<byte> reply);
-            if (errno != 0)
-            {
-                return errno;
-            }
-
-            if (!RegionAccess.TryRead(reply, out RegionAccess done) || done != access || reply.Length != RegionAccess.Length + destination.Length)
-            {
-                return _connection.Nonsense("answered a read with something else");
-            }
-
-            reply[RegionAccess.Length..].CopyTo(destination);
-            return 0;
+            return errno;
         }
+
+        lock (old.Gate)
+        {
+            // The search may have ended while the server was being asked.
+            errno = _again.HasEnded ? Errno.ENODEV : 0;
+            foreach (MappedArea area in _mapped)
+            {
+                errno = errno != 0 ? errno : area.MoveTo(now!);
+            }
+
+            errno = errno != 0 ? errno : _iommu.GiveAll(next!);
+            if (errno == 0)
+            {
+                (_connection, _description) = (next!, now!);
+                next!.IsQuiet = false;
+            }
+        }
+
+        // Not with the gate, which the thread of a connection takes.
+        (errno == 0 ? old : next!).Dispose();
+        (errno == 0 ? before : now!).Dispose();
+        if (errno == 0 && !IsDead)
+        {
+            _again.Found();
+        }
+
+        return errno;
     }
 
     private int WritePiece(int region, ulong offset, ReadOnlySpan<byte> source)
@@ -398,118 +468,30 @@ public sealed class VfioUserDevice : IVfioDevice
         return _connection.Exchange(VfioUserCommand.DeviceSetIrqs, request, default, descriptors, out _);
     }
 
-    private DeviceInfo AskDevice()
+    private void Forget(MappedArea area)
     {
-        Span<byte> request = stackalloc byte[DeviceInfo.Length];
-        new DeviceInfo(DeviceInfo.Length, DeviceFlags.None, 0, 0).Write(request);
         lock (_connection.Gate)
         {
-            int errno = _connection.Exchange(VfioUserCommand.DeviceGetInfo, request, default, default, out ReadOnlySpan<byte> reply);
-            bool read = DeviceInfo.TryRead(reply, out DeviceInfo info);
-            return errno == 0 && read && info.Flags.HasFlag(DeviceFlags.Pci)
-                ? info
-                : throw Failure(errno != 0
-                    ? $"the server of {Name} does not describe its device: {Errno.Name(errno)}"
-                    : $"{Name} is not a PCI device; only PCI devices can be assigned");
+            _mapped.Remove(area);
         }
     }
 
-    private VfioRegion AskRegion(int index, bool exists)
+    /// <summary>A part of a region, and where it is in this process.</summary>
+    private sealed class MappedArea(VfioUserDevice device, int region, VfioArea area, HostAddress host) : IDisposable
     {
-        VfioRegion none = new(index, 0, false, false, [], false);
-        if (!exists)
+        /// <summary>Maps the same part of another connection's region there; 0, or an errno.</summary>
+        public int MoveTo(ServedDescription description)
         {
-            return none;
+            VfioRegion known = description.Regions[region];
+            return description.Files[region].File is { } file && description.Holds(region, area)
+                ? MemoryMap.MapOver(host, file, description.Files[region].Offset + area.Offset, area.Size, known.Readable, known.Writable)
+                : Errno.EINVAL;
         }
 
-        lock (_connection.Gate)
+        public void Dispose()
         {
-            uint room = RegionInfo.Length;
-            byte[] request = new byte[RegionInfo.Length];
-            while (true)
-            {
-                new RegionInfo(room, RegionFlags.None, (uint)index, 0, 0, 0).Write(request);
-                int errno = _connection.Exchange(VfioUserCommand.DeviceGetRegionInfo, request, default, default, out ReadOnlySpan<byte> reply);
-                using MessageDescriptors descriptors = _connection.TakeDescriptors();
-                if (errno != 0 || !RegionInfo.TryRead(reply, out RegionInfo info) || info.Index != (uint)index)
-                {
-                    return errno is Errno.EINVAL or Errno.ENOTTY || _connection.Dead != 0 ? none : throw Failure(
-                        $"the server of {Name} does not describe region {index} of its device: {(errno != 0 ? Errno.Name(errno) : "its answer is none")}");
-                }
-
-                if (info.ArgumentSize > room && room == RegionInfo.Length && info.ArgumentSize <= MostRegionInfo)
-                {
-                    room = info.ArgumentSize;
-                    continue;
-                }
-
-                return Shape(info, reply, descriptors);
-            }
+            device.Forget(this);
+            _ = MemoryMap.Unmap(host, area.Size);
         }
-    }
-
-    private VfioRegion Shape(RegionInfo info, ReadOnlySpan<byte> reply, MessageDescriptors descriptors)
-    {
-        List<VfioArea>? sparse = info.ReadCapabilities(reply, out bool msixMappable);
-        List<VfioArea> areas = [];
-
-        // What the capabilities would say is missing where they did not fit.
-        bool whole = reply.Length >= info.ArgumentSize;
-        if (info.Flags.HasFlag(RegionFlags.Map) && descriptors.Count == 1 && whole && info.Offset <= long.MaxValue - Math.Min(info.Size, long.MaxValue))
-        {
-            areas = VfioArea.Cut(info.Size, sparse ?? [new VfioArea(0, info.Size)]);
-            _files[info.Index] = new RegionFile(descriptors.Take(0), info.Offset);
-        }
-
-        bool msix = areas.Count != 0 && msixMappable;
-        if (whole && _connection.Grants is not null)
-        {
-            _faulting[info.Index] = VfioArea.Cut(info.Size, FaultAreas.Read(info, reply));
-            if (_granted is { CanMap: true })
-            {
-                areas = VfioArea.Cut(info.Size, [.. areas, .. _faulting[info.Index]]);
-            }
-        }
-
-        return new VfioRegion(
-            (int)info.Index, info.Size, info.Flags.HasFlag(RegionFlags.Read), info.Flags.HasFlag(RegionFlags.Write), areas, msix);
-    }
-
-    private VfioIrq AskIrq(int index, bool exists)
-    {
-        Span<byte> request = stackalloc byte[IrqInfo.Length];
-        new IrqInfo(IrqInfo.Length, IrqFlags.None, (uint)index, 0).Write(request);
-        lock (_connection.Gate)
-        {
-            ReadOnlySpan<byte> reply = default;
-            int errno = exists ? _connection.Exchange(VfioUserCommand.DeviceGetIrqInfo, request, default, default, out reply) : Errno.EINVAL;
-            return errno != 0 || !IrqInfo.TryRead(reply, out IrqInfo info) || info.Index != (uint)index || !info.Flags.HasFlag(IrqFlags.EventFd)
-                ? new VfioIrq(index, 0, false, false, false)
-                : new VfioIrq(
-                    index,
-                    (int)Math.Min(info.Count, MostVectors),
-                    info.Flags.HasFlag(IrqFlags.Maskable),
-                    info.Flags.HasFlag(IrqFlags.AutoMasked),
-                    !info.Flags.HasFlag(IrqFlags.NoResize));
-        }
-    }
-
-    private void CloseFiles()
-    {
-        foreach (RegionFile file in _files)
-        {
-            file.File?.Dispose();
-        }
-    }
-
-    /// <summary>What a region is mapped from, and where it starts there.</summary>
-    private sealed record RegionFile(SafeFileDescriptor? File, ulong Offset)
-    {
-        public static RegionFile None { get; } = new(null, 0);
-    }
-
-    private sealed class Unmapper(HostAddress host, ulong size) : IDisposable
-    {
-        public void Dispose() => _ = MemoryMap.Unmap(host, size);
     }
 }

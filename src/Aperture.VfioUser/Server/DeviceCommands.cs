@@ -66,10 +66,12 @@ internal sealed class DeviceCommands(IServedDevice device, IrqTable irqs, DmaTab
     /// <summary>The client is gone: takes its memory back.</summary>
     public void End()
     {
-        foreach (AddressRange range in memory.Clear())
+        foreach (AddressRange range in memory.Ranges)
         {
             device.MemoryRemoved(range);
         }
+
+        memory.Clear();
     }
 
     private Span<byte> Reply(int length)
@@ -168,7 +170,7 @@ internal sealed class DeviceCommands(IServedDevice device, IrqTable irqs, DmaTab
             return errno;
         }
 
-        device.MemoryAdded(range, file, request.Offset, writable);
+        device.MemoryAdded(range, file, request.Offset, writable, mapped?.HostAddress);
         return 0;
     }
 
@@ -190,13 +192,14 @@ internal sealed class DeviceCommands(IServedDevice device, IrqTable irqs, DmaTab
         else
         {
             AddressRange range = new(request.Address, request.Size);
-            int errno = memory.Remove(range);
-            if (errno != 0)
+            if (!memory.Has(range))
             {
-                return errno;
+                return Errno.ENOENT;
             }
 
+            // While it is still there: a device whose DMA is under way ends that first.
             device.MemoryRemoved(range);
+            _ = memory.Remove(range);
         }
 
         (request with { ArgumentSize = DmaUnmapMessage.Length }).Write(Reply(DmaUnmapMessage.Length));

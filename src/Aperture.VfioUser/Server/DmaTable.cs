@@ -44,6 +44,18 @@ internal sealed class DmaTable(int most)
         }
     }
 
+    /// <summary>The runs by address.</summary>
+    public IReadOnlyList<AddressRange> Ranges
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return [.. _mappings.Select(static m => m.Range)];
+            }
+        }
+    }
+
     /// <summary>Adds a run; EEXIST when it overlaps another, ENOSPC when there are too many. Its memory is the table's when the answer is 0.</summary>
     public int Add(DmaMapping mapping)
     {
@@ -65,6 +77,16 @@ internal sealed class DmaTable(int most)
         }
     }
 
+    /// <summary>True when exactly this run was added.</summary>
+    public bool Has(AddressRange range)
+    {
+        lock (_gate)
+        {
+            int at = FirstEndingAtOrAfter(range.Start);
+            return at < _mappings.Count && _mappings[at].Range == range;
+        }
+    }
+
     /// <summary>Takes a run back, exactly as it was added; ENOENT when there is none such.</summary>
     public int Remove(AddressRange range)
     {
@@ -83,19 +105,16 @@ internal sealed class DmaTable(int most)
     }
 
     /// <summary>Takes all runs back.</summary>
-    /// <returns>What they were.</returns>
-    public IReadOnlyList<AddressRange> Clear()
+    public void Clear()
     {
         lock (_gate)
         {
-            AddressRange[] ranges = [.. _mappings.Select(static m => m.Range)];
             foreach (DmaMapping mapping in _mappings)
             {
                 mapping.Memory?.Dispose();
             }
 
             _mappings.Clear();
-            return ranges;
         }
     }
 

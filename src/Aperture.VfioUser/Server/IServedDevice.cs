@@ -57,9 +57,10 @@ public interface IServedDevice
 
     /// <summary>
     /// The client gave a run of its memory. <paramref name="file"/> is where it can be mapped from, or null when it is reached by messages only; it is open
-    /// during the call.
+    /// during the call. <paramref name="host"/> is where it is in this process until <see cref="MemoryRemoved"/> returned: for DMA mappings only, since the
+    /// client may cut the file; null with the file.
     /// </summary>
-    void MemoryAdded(AddressRange range, SafeFileDescriptor? file, ulong fileOffset, bool writable)
+    void MemoryAdded(AddressRange range, SafeFileDescriptor? file, ulong fileOffset, bool writable, HostAddress? host)
     {
     }
 

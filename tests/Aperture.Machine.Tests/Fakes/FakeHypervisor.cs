@@ -150,8 +150,9 @@ internal sealed class FakeVcpus(IVcpuExits answers, Action<IVcpuExits, int> gues
     /// <summary>What was asked of the vCPUs, in order; a stop's request only the first time.</summary>
     public List<string> Calls { get; } = [];
 
-    public void Reset(BootState boot)
+    public void Reset(EntryState entry)
     {
+        BootState boot = (BootState)entry;
         Calls.Add(boot == BootState.ResetVector ? "reset" : $"reset to {boot.Flat!.InstructionPointer}");
         _resets++;
     }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Aperture.Mediation;
 using Aperture.Mediation.Mediators;
+using Aperture.VfioUser.Server;
 
 namespace Aperture.Machine.Tests.Fakes;
 
@@ -28,9 +29,9 @@ internal sealed class ServedTestDevice : IDisposable
     /// <summary>The option that gives it to a guest.</summary>
     public string Option(string more = "addr=04.0") => $"vfio-user,socket={Socket},id=served,{more}";
 
-    public void Start(ulong memory = Memory)
+    public void Start(ulong memory = Memory, ServerLimits? limits = null)
     {
-        _host = new MediationHost(new TestMediator(memory), Silent.Instance);
+        _host = new MediationHost(new TestMediator(memory), Silent.Instance, limits);
         _host.Listen(Socket);
     }
 

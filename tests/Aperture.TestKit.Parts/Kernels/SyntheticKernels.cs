@@ -38,6 +38,35 @@ public static class SyntheticKernels
         return file;
     }
 
+    /// <summary>An arm64 Image that may be anywhere: 12 KiB of content, 64 KiB of memory.</summary>
+    public static byte[] Arm64()
+    {
+        byte[] file = new byte[0x3000];
+        "MZ"u8.CopyTo(file);
+        U64(file, 16, 0x1_0000);
+        U64(file, 24, 0xA);
+        "ARM\x64"u8.CopyTo(file.AsSpan(56));
+        for (int i = 64; i < file.Length; i++)
+        {
+            file[i] = (byte)(i * 7);
+        }
+
+        return file;
+    }
+
+    /// <summary>A UEFI program that holds <paramref name="packed"/>, as a kernel's build makes it.</summary>
+    public static byte[] Zboot(byte[] packed, string method)
+    {
+        ArgumentNullException.ThrowIfNull(packed);
+        byte[] file = new byte[0x200 + packed.Length + 0x100];
+        "MZ\0\0zimg"u8.CopyTo(file);
+        U32(file, 8, 0x200);
+        U32(file, 12, (uint)packed.Length);
+        System.Text.Encoding.ASCII.GetBytes(method, file.AsSpan(24));
+        packed.CopyTo(file, 0x200);
+        return file;
+    }
+
     /// <summary>An ELF kernel with a foreign note, the PVH note, and two loaded parts, the second with zeros behind it; out of order.</summary>
     public static byte[] Elf(bool wide)
     {

@@ -28,6 +28,8 @@ public static class LinuxBoot
             BzImage image => PlanBzImage(image, request),
             ElfImage image => PlanPvh(image, request),
             MultibootImage image => PlanMultiboot(image, request),
+            { Architecture: KernelArchitecture.Arm64 } => throw new ApertureException(
+                $"kernel {kernel.File.Path} is for arm64, and this board's processors are x86; use an x86-64 kernel, or --machine virt"),
             _ => throw new ArgumentException("unknown kind of kernel", nameof(kernel)),
         };
     }

@@ -1,4 +1,4 @@
-namespace Aperture.Kvm.X86;
+namespace Aperture.Kvm;
 
 /// <summary>What a host's KVM can run.</summary>
 /// <param name="Usable">KVM opens and makes a VM.</param>
