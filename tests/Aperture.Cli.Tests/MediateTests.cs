@@ -95,6 +95,30 @@ public sealed class MediateTests(Scratch scratch) : IClassFixture<Scratch>
     }
 
     [Fact]
+    public void The_command_that_the_page_shows_for_an_assembly_serves_both_guests()
+    {
+        string root = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(root, "Aperture.slnx")))
+        {
+            root = Path.GetDirectoryName(root)!;
+        }
+
+        string line = Assert.Single(File.ReadLines(Path.Combine(root, "docs", "mediation.md")),
+            static line => line.StartsWith("./aperture mediate --mediator-assembly ", StringComparison.Ordinal));
+        string[] words = [.. line.Split(' ')[1..].Select(word => word.EndsWith(".sock", StringComparison.Ordinal) ? scratch.Path($"page-{word}")
+            : word.StartsWith("samples/", StringComparison.Ordinal) ? Path.Combine(root, word) : word)];
+        using Process daemon = Process.Start(new ProcessStartInfo(CommandLine.Program, words) { RedirectStandardError = true })!;
+        foreach (string path in words.Where(static word => word.EndsWith(".sock", StringComparison.Ordinal)))
+        {
+            Connect(path).Dispose();
+        }
+
+        Assert.Equal(0, Kill(daemon.Id, Terminate));
+        Assert.True(daemon.WaitForExit(60_000));
+        Assert.Equal((0, ""), (daemon.ExitCode, daemon.StandardError.ReadToEnd()));
+    }
+
+    [Fact]
     public void A_program_that_loads_no_code_says_which_one_does()
     {
         // What the project sets where the program is compiled ahead of time.
