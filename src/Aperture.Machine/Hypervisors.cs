@@ -31,6 +31,15 @@ public static class Hypervisors
     /// <summary>The limits of a guest with <paramref name="physicalAddressBits"/>, for a plan that is made without a hypervisor.</summary>
     public static HypervisorLimits LimitsOf(int physicalAddressBits) => KvmHypervisor.LimitsOf(physicalAddressBits);
 
+    /// <summary>As the other overload for the machine of <paramref name="config"/>, which need not be one that this host can run.</summary>
+    public static HypervisorLimits LimitsOf(MachineConfig config, int physicalAddressBits)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+
+        // KVM keeps nothing of an arm64 guest's memory for itself.
+        return config.Board == BoardKind.Virt ? new HypervisorLimits(physicalAddressBits, []) : LimitsOf(physicalAddressBits);
+    }
+
     private sealed class Missing(HypervisorLimits limits, ApertureException failure) : IHypervisor
     {
         public HypervisorLimits Limits => limits;

@@ -93,7 +93,13 @@ public sealed class MachinePlan : IDisposable
     /// <summary>Plans <paramref name="config"/> for a guest of a hypervisor with <paramref name="limits"/>.</summary>
     /// <exception cref="ApertureException">The configuration contradicts itself, does not fit into the address map, or names a file that cannot be
     /// booted.</exception>
-    public static MachinePlan Create(MachineConfig config, HypervisorLimits limits) => new(config, limits);
+    public static MachinePlan Create(MachineConfig config, HypervisorLimits limits)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        return config.Board != BoardKind.Virt ? new(config, limits) : throw new ApertureException(
+            "--machine virt has arm64 processors, which run cannot start on this host; aperture plan shows its map, or use --machine q35.",
+            ApertureException.HostFailure);
+    }
 
     // No firmware keeps a pinned device working that does not answer where it was put, so pins wait for the operating system by themselves.
     private static PinTiming PinsOf(MachineConfig config, PlacementMap map) =>

@@ -74,7 +74,7 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
         HostAddressBits bits = host is null || (config.Mirror is null && config.HostPath is null)
             ? AddressBits(config)
             : MirrorBits(config, host, NeededBits(config, host));
-        MachineTopology topology = MachineTopology.Of(config, Hypervisors.LimitsOf(bits.Bits), host);
+        MachineTopology topology = MachineTopology.Of(config, Hypervisors.LimitsOf(config, bits.Bits), host);
         return new PlanInput(topology.Request, topology.Result, bits.Origin)
         {
             Origins = [.. topology.Assigned.SelectMany(OriginsOf)],
@@ -110,7 +110,7 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
     {
         MirrorSelection selection = MirrorSelection.Parse(config.Mirror!);
         HostMachine host = config.HostPath is { } path ? HostReader.Read(path) : HostReader.ReadLive();
-        PlacementRequest own = PlacementInput.For(config, TopologyBuilder.Build(config, host), Hypervisors.LimitsOf(PlatformLimits.MaxAddressBits));
+        PlacementRequest own = PlacementInput.For(config, TopologyBuilder.Build(config, host), Hypervisors.LimitsOf(config, PlatformLimits.MaxAddressBits));
         HostAddressBits bits = MirrorBits(config, host, HostMirror.AddressBits(host, own));
         own = own with { Platform = own.Platform with { PhysicalAddressBits = bits.Bits } };
         MirrorPlan plan = HostMirror.Plan(host, selection, own);
@@ -134,17 +134,22 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
             return new HostAddressBits(needed, $"what the addresses of {host.Origin.Name} need");
         }
 
-        HostAddressBits here = HostAddressBits.Read();
+        HostAddressBits here = config.Board == BoardKind.Virt ? HostAddressBits.Arm : HostAddressBits.Read();
         return here.Bits >= needed ? here : new HostAddressBits(needed, "what this host's own addresses need");
     }
 
     // Another machine's devices are planned for that machine, whose own width no description tells: not for the one that plans.
     private static int NeededBits(MachineConfig config, HostMachine host) =>
         HostMirror.AddressBits(
-            host, PlacementInput.For(config, TopologyBuilder.Build(config, host), Hypervisors.LimitsOf(PlatformLimits.MaxAddressBits), host));
+            host, PlacementInput.For(config, TopologyBuilder.Build(config, host), Hypervisors.LimitsOf(config, PlatformLimits.MaxAddressBits), host));
 
     private static HostAddressBits AddressBits(MachineConfig config)
     {
+        if (config.Board == BoardKind.Virt)
+        {
+            return config.PhysicalAddressBits is { } asked ? new HostAddressBits(asked, "as given") : HostAddressBits.Arm;
+        }
+
         HostAddressBits host = HostAddressBits.Read();
         return config.PhysicalAddressBits switch
         {
