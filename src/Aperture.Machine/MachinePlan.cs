@@ -2,6 +2,7 @@ using Aperture.Board.Pc;
 using Aperture.Configuration;
 using Aperture.Hypervisor;
 using Aperture.Machine.Boot;
+using Aperture.Machine.Kinds;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
@@ -22,6 +23,8 @@ public sealed class MachinePlan : IDisposable
     {
         Config = config;
         Limits = limits;
+        Kind = MachineKind.Of(config.Board);
+        Kind.Check(config);
         Reserved = PlacementInput.Kept(limits);
         Topology = MachineTopology.Of(config, limits);
         DebugExits = DebugExitPorts.Read(config);
@@ -39,7 +42,7 @@ public sealed class MachinePlan : IDisposable
 
             HasManagementMode = ManagementModeChoice.Make(config, Firmware, limits);
             Map = Topology.Result.Require();
-            Boot = files is null || Firmware is not null ? null : new DirectBoot(config, Map, files, Reserved);
+            Boot = files is null || Firmware is not null ? null : Kind.Start(config, Map, files, limits);
 
             Pins = PinsOf(config, Map);
 
@@ -86,20 +89,16 @@ public sealed class MachinePlan : IDisposable
 
     internal bool HasManagementMode { get; }
 
-    internal DirectBoot? Boot { get; }
+    internal MachineKind Kind { get; }
+
+    internal KernelStart? Boot { get; }
 
     internal FirmwareBoot? FirmwareBoot { get; }
 
     /// <summary>Plans <paramref name="config"/> for a guest of a hypervisor with <paramref name="limits"/>.</summary>
     /// <exception cref="ApertureException">The configuration contradicts itself, does not fit into the address map, or names a file that cannot be
     /// booted.</exception>
-    public static MachinePlan Create(MachineConfig config, HypervisorLimits limits)
-    {
-        ArgumentNullException.ThrowIfNull(config);
-        return config.Board != BoardKind.Virt ? new(config, limits) : throw new ApertureException(
-            "--machine virt has arm64 processors, which run cannot start on this host; aperture plan shows its map, or use --machine q35.",
-            ApertureException.HostFailure);
-    }
+    public static MachinePlan Create(MachineConfig config, HypervisorLimits limits) => new(config, limits);
 
     // No firmware keeps a pinned device working that does not answer where it was put, so pins wait for the operating system by themselves.
     private static PinTiming PinsOf(MachineConfig config, PlacementMap map) =>
