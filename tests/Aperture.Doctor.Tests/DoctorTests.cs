@@ -126,7 +126,7 @@ public class DoctorTests
         diagnosis.The(VerdictKind.Should, "driver", "-> ve_drv");
     }
 
-    private static string Answers(HostMachine host) => string.Join('\n', HostDoctor.Examine(host, [], Goals.All, static _ => []).Verdicts
+    internal static string Answers(HostMachine host) => string.Join('\n', HostDoctor.Examine(host, [], Goals.All, static _ => []).Verdicts
         .Select(static verdict => $"{verdict.Kind} {verdict.Check} {verdict.Means} {verdict.Seen} {string.Join(' ', verdict.Changes)}"))
         .Replace(host.Origin.Name, "NAME", StringComparison.Ordinal).Replace("this process", "the process that made the capture", StringComparison.Ordinal);
 
