@@ -116,7 +116,7 @@ internal static class MachineAssembly
 
         // Between the end of the exits and the devices' closing: nothing may reach a device that is given back.
         parts.Own(new Quiescence(board, devices, served));
-        MissingMemoryHandler missing = new(devices.ReplaceMissing, events, requests.Stopped);
+        MissingMemoryHandler missing = new(() => [.. devices.ReplaceMissing(), .. served.ReplaceMissing()], events, requests.Stopped);
         IExits exits = parts.Own(start.TakeExits().Begin(_ => new CpuBus(board, missing.Stopped, pc.Management)));
         if (exits.Vcpus is { } vcpus)
         {
