@@ -101,7 +101,7 @@ internal static class MachineAssembly
         // Between the end of the exits and the devices' closing: nothing may reach a device that is given back.
         parts.Own(new Quiescence(board, devices, served));
         GrantFaultHandler faults = new(served.Repair, requests.Stopped);
-        MissingMemoryHandler missing = new(devices.ReplaceMissing, events, faults.Stopped);
+        MissingMemoryHandler missing = new(() => [.. devices.ReplaceMissing(), .. served.ReplaceMissing()], events, faults.Stopped);
         IExits exits = parts.Own(start.TakeExits().Begin(_ => new CpuBus(board, missing.Stopped, made.Management)));
         if (exits.Vcpus is { } vcpus)
         {

@@ -157,6 +157,30 @@ public sealed class ReturnTests : IDisposable
     }
 
     [Fact]
+    public void Memory_that_a_server_cuts_is_all_ones_once_and_the_device_lives()
+    {
+        Stop();
+        using TemporaryFile file = new(new byte[0x1_0000]);
+        _served = ServedSample.Function(mappable: true, FileDescriptors.Open(file.Path, OpenFlags.ReadWrite));
+        _server = VfioUserServer.Listen(Path, _served, new Reports());
+        using VfioUserDevice device = Connect();
+        using RamBlock mapped = device.Map(5, new VfioArea(0, 0x2000));
+        Assert.Empty(device.ReplaceMissing());
+        using (FileStream stream = File.OpenWrite(file.Path))
+        {
+            stream.SetLength(0x1000);
+        }
+
+        byte[] seen = [0];
+        Assert.NotEqual(0, GuardedCopy.TryRead(mapped.HostAddress + 0x1000, seen));
+        Assert.Equal([new MissingMemory($"{Path} region 5", 0x1000, 0x1000)], device.ReplaceMissing());
+        Assert.Empty(device.ReplaceMissing());
+        Assert.Equal((0, 0xFF), (GuardedCopy.TryRead(mapped.HostAddress + 0x1000, seen), seen[0]));
+        Assert.Equal((0, 0), (GuardedCopy.TryRead(mapped.HostAddress, seen), seen[0]));
+        Assert.Equal(0, device.Read(0, 0, new byte[4]));
+    }
+
+    [Fact]
     public void Nothing_is_left_of_servers_that_came_and_went()
     {
         using VfioUserDevice device = Connect();

@@ -94,6 +94,9 @@ internal sealed class ServedDevices(RamBlock ram, IGuestInterrupts interrupts, I
         }
     }
 
+    /// <summary>Puts all-ones where servers have taken memory of their devices away, and tells where. Any thread.</summary>
+    public IReadOnlyList<MissingMemory> ReplaceMissing() => [.. _links.SelectMany(link => link.Device.ReplaceMissing())];
+
     /// <summary>The machine ends: no server that is gone is looked for any more.</summary>
     public void End()
     {
