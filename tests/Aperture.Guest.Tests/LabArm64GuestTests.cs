@@ -19,7 +19,8 @@ public sealed class LabArm64GuestTests : IDisposable
         LabArtifacts artifacts = LabArtifacts.Locate();
         string kernel = Path.Combine(artifacts.Folder, "arm64-guest-vmlinuz");
         string program = Path.Combine(Checkout.Root(), "bin", "aperture-arm64");
-        Assert.SkipUnless(artifacts.Has(LabPlatform.Arm64) && File.Exists(kernel), $"the arm64 kernels are not in {artifacts.Folder}: run ./aperture lab prepare arm64");
+        Assert.SkipUnless(
+            artifacts.Has(LabPlatform.Arm64) && File.Exists(kernel), $"the arm64 kernels are not in {artifacts.Folder}: run ./aperture lab prepare arm64");
         Assert.SkipUnless(File.Exists(program), "the program for arm64 is not there: ./aperture build --arch arm64 makes it");
         byte[] content = RandomNumberGenerator.GetBytes(4 << 20);
         string disk = Path.Combine(_folder.Path, "disk");
