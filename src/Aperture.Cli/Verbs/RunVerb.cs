@@ -100,8 +100,8 @@ internal static class RunVerb
 
         if (!Hypervisors.RunsHere(config.Board))
         {
-            notice = "aperture: the virt machine's guests are arm64, which this host is not. Using the lab, a software-emulated arm64 machine with a complete KVM "
-                + "(slow).";
+            notice = "aperture: the virt machine's guests are arm64, which this host is not. Using the lab, a software-emulated arm64 machine with a complete "
+                + "KVM (slow).";
             return true;
         }
 
@@ -181,7 +181,8 @@ internal static class RunVerb
         return File.Exists(other)
             ? other
             : throw new ApertureException(
-                $"{other} is not there, which runs arm64 guests in the lab: run `./aperture build --arch arm64`, which makes it.", ApertureException.HostFailure);
+                $"{other} is not there, which runs arm64 guests in the lab: run `./aperture build --arch arm64`, which makes it.",
+                ApertureException.HostFailure);
     }
 
     // What the lab binds to vfio-pci, by address; functions named in another way are there already.
