@@ -15,6 +15,20 @@ public class DeviceTests
     }
 
     [Fact]
+    public void What_is_wrong_with_a_bridge_above_is_wrong_for_what_is_below()
+    {
+        using TreeBuilder tree = new();
+        foreach (byte bus in (byte[])[1, 2])
+        {
+            tree.Function("pci0000:00", $"0000:00:0{bus}.0", ConfigBuilder.Bridge(bus, bus, Host.Model.HostPortType.RootPort, 0x9000_0000, 1 << 20).Bytes);
+            tree.Function($"pci0000:00/0000:00:0{bus}.0", $"0000:0{bus}:00.0", new ConfigBuilder().Bytes);
+        }
+
+        Diagnosis diagnosis = HostDoctor.Examine(tree.Read(), [Say.Address("02:00.0")], Goals.Passthrough);
+        diagnosis.The(VerdictKind.Cannot, "bars", "Memory window of 0000:00:02.0", "overlaps");
+    }
+
+    [Fact]
     public void VF_BARs_without_an_address_keep_only_the_VFs()
     {
         using Machine machine = new Machine { VfBars = 0 }.Build();
@@ -64,6 +78,20 @@ public class DeviceTests
             "holds 2G, 4G would be needed");
         using Machine dark = new Machine { Shown = 64 }.Build();
         dark.Look(Goals.Passthrough, Machine.Gpu).The(VerdictKind.Unknown, "rebar", "64 bytes");
+    }
+
+    [Theory]
+    [InlineData("", VerdictKind.Unknown, "is not known")]
+    [InlineData("3800000000-383fffffff : PCI Bus 0000:00\n", VerdictKind.Should, "its largest window is 1G")]
+    [InlineData("3800000000-3fffffffff : PCI Bus 0000:00\n", VerdictKind.Note, "have room for that")]
+    public void On_a_root_bus_the_kernels_map_tells_the_room(string map, VerdictKind kind, string says)
+    {
+        using TreeBuilder tree = new();
+        ConfigBuilder config = new ConfigBuilder(classCode: 0x030000).Express(Host.Model.HostPortType.RootComplexEndpoint).Bar64(0, 0x38_0000_0000)
+            .Extended(0x15, 0x0000_FFF0, 8 << 8 | 1 << 5);
+        tree.Function("pci0000:00", "0000:00:02.0", config.Bytes, TreeBuilder.Lines(TreeBuilder.Line(0x38_0000_0000, 256 << 20, 0x14220C)));
+        tree.File("../proc/iomem", map);
+        HostDoctor.Examine(tree.Read(), [Say.Address("00:02.0")], Goals.Passthrough).The(kind, "rebar", "is 256M and can be 2G", says);
     }
 
     [Fact]

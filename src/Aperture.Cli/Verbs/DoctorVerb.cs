@@ -48,7 +48,7 @@ internal static class DoctorVerb
         List<PciAddress> names = [.. arguments.Values.Where(value => value.Key == Devices).Select(value => Address(value.Value))];
         string? path = arguments.Find(HostVerb.Description);
         HostMachine host = path is not null ? HostReader.Read(path) : HostReader.ReadLive();
-        Diagnosis diagnosis = HostDoctor.Examine(host, names, goals, functions => MirrorConflicts(path, functions));
+        Diagnosis diagnosis = HostDoctor.Examine(host, names, goals, functions => MirrorConflicts(host, path, functions));
         if (format == "json")
         {
             Stream output = Program.Streams.Output;
@@ -64,7 +64,7 @@ internal static class DoctorVerb
     }
 
     // What plan --mirror says of them.
-    private static IReadOnlyList<string> MirrorConflicts(string? path, IReadOnlyList<PciAddress> functions)
+    private static IReadOnlyList<string> MirrorConflicts(HostMachine host, string? path, IReadOnlyList<PciAddress> functions)
     {
         List<Setting> settings = [new("--mirror", string.Join(',', functions))];
         if (path is not null)
@@ -74,7 +74,7 @@ internal static class DoctorVerb
 
         try
         {
-            return [.. PlanInput.Of(ConfigReader.Read(settings, boots: false)).Result.Conflicts.Select(static conflict => conflict.Sentence)];
+            return [.. PlanInput.Of(ConfigReader.Read(settings, boots: false), host).Result.Conflicts.Select(static conflict => conflict.Sentence)];
         }
         catch (ApertureException refusal)
         {

@@ -10,7 +10,9 @@ internal static class AddressCheck
 
     internal static IEnumerable<Verdict> Look(Examination examination)
     {
-        HashSet<PciAddress> counting = [.. examination.Devices.Select(static device => device.Address)];
+        // What is wrong with a bridge above is wrong for what is below.
+        HashSet<PciAddress> counting =
+            [.. examination.Devices.SelectMany(device => examination.Above(device).Append(device)).Select(static function => function.Address)];
         HashSet<PciAddress> odd = [];
         foreach (HostFinding finding in examination.Host.Findings.Where(finding => counting.Contains(finding.Function)))
         {

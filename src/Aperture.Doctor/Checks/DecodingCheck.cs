@@ -51,15 +51,23 @@ internal static class DecodingCheck
     private static string Seen(HostFunction device) =>
         $"{Examination.Place(device, "resource")}: {string.Join(", ", Wide(device).Select(Examination.Describe))}";
 
+    /// <summary>The size of the largest window of a function's root bus; null when the windows are not told.</summary>
+    internal static ulong? LargestWindow(Examination examination, HostFunction device) =>
+        RootWindows(examination, device)?.Select(static window => window.Range.Size).DefaultIfEmpty(0UL).Max();
+
+    private static List<HostRootWindow>? RootWindows(Examination examination, HostFunction device) =>
+        examination.System.RootWindows is { } all && HostTopology.HostBridgeOf(examination.Host, device) is { } root
+            ? [.. all.Where(window => window.Domain == root.Domain && window.Bus == root.RootBus)]
+            : null;
+
     private static string Roots(Examination examination, HostFunction device)
     {
-        if (examination.System.RootWindows is not { } all || HostTopology.HostBridgeOf(examination.Host, device) is not { } root)
+        if (RootWindows(examination, device) is not { } windows || HostTopology.HostBridgeOf(examination.Host, device) is not { } root)
         {
             return "";
         }
 
-        List<string> windows =
-            [.. all.Where(window => window.Domain == root.Domain && window.Bus == root.RootBus).Select(static window => window.Range.ToString())];
-        return $"; /proc/iomem: PCI Bus {root.Domain:x4}:{root.RootBus:x2} has {(windows.Count == 0 ? "no window" : string.Join(", ", windows))}";
+        string told = windows.Count == 0 ? "no window" : string.Join(", ", windows.Select(static window => window.Range));
+        return $"; /proc/iomem: PCI Bus {root.Domain:x4}:{root.RootBus:x2} has {told}";
     }
 }

@@ -46,19 +46,18 @@ internal static class ResizeCheck
     private static Verdict Of(Examination examination, HostFunction device, HostResizableBar bar)
     {
         string name = $"{BarKinds.BarName(bar.BarIndex)} of {device.Address}";
-        (HostFunction Bridge, ulong Window, ulong Needed)? narrow = Narrowest(examination, device, bar);
         string size = ByteSize.Format(bar.LargestSize);
-        if (narrow is not { } window)
+        string could = $"{name} is {ByteSize.Format(bar.CurrentSize)} and can be {size}";
+        if (Narrowest(examination, device, bar) is not { } window)
         {
-            return new Verdict(VerdictKind.Note, Name, [device.Address],
-                $"{name} is {ByteSize.Format(bar.CurrentSize)} and can be {size}; the windows above have room for that.", Describe(bar))
+            return Roomy(examination, device, bar, could) with
             {
                 Changes = [$"aperture run --device vfio,host={device.Address},resize={BarKinds.BarName(bar.BarIndex)}@{size},..."],
             };
         }
 
         return new Verdict(VerdictKind.Should, Name, [device.Address],
-            $"{name} is {ByteSize.Format(bar.CurrentSize)} and can be {size}, but {window.Bridge.Address} above has no room for that: "
+            $"{could}, but {window.Bridge.Address} above has no room for that: "
                 + "a driver that wants all of the device's memory (and GPUDirect) sees a part of it.",
             $"{Describe(bar)}; {window.Bridge.Address} prefetchable window holds {ByteSize.Format(window.Window)}, {ByteSize.Format(window.Needed)} "
                 + "would be needed")
@@ -72,6 +71,20 @@ internal static class ResizeCheck
         };
     }
 
+    // A root bus has no window of a bridge; what it forwards is told by the kernel's map only.
+    private static Verdict Roomy(Examination examination, HostFunction device, HostResizableBar bar, string could)
+    {
+        ulong? root = examination.Above(device).IsEmpty ? DecodingCheck.LargestWindow(examination, device) : ulong.MaxValue;
+        return root switch
+        {
+            null => new Verdict(VerdictKind.Unknown, Name, [device.Address], $"{could}; how much room its root bus has is not known.",
+                $"{Describe(bar)}; no addresses in /proc/iomem"),
+            { } most when most < bar.LargestSize => new Verdict(VerdictKind.Should, Name, [device.Address], $"{could}, but its root bus has no room for that.",
+                $"{Describe(bar)}; /proc/iomem: its largest window is {ByteSize.Format(most)}"),
+            _ => new Verdict(VerdictKind.Note, Name, [device.Address], $"{could}; the windows above have room for that.", Describe(bar)),
+        };
+    }
+
     /// <summary>The bridge above whose prefetchable window cannot hold the BAR at its largest beside what else is below; null where all can.</summary>
     private static (HostFunction Bridge, ulong Window, ulong Needed)? Narrowest(Examination examination, HostFunction device, HostResizableBar bar)
     {
@@ -81,9 +94,9 @@ internal static class ResizeCheck
             ulong beside = Below(examination, bridge).Aggregate(0UL, (sum, function) => sum + function.Bars
                 .Where(other => other.Kind.IsPrefetchable() && (function.Address != device.Address || other.Index != bar.BarIndex))
                 .Aggregate(0UL, static (all, other) => all + other.Size));
-            if (window < bar.LargestSize + beside)
+            if (beside > window || bar.LargestSize > window - beside)
             {
-                return (bridge, window, bar.LargestSize + beside);
+                return (bridge, window, beside > ulong.MaxValue - bar.LargestSize ? ulong.MaxValue : bar.LargestSize + beside);
             }
         }
 
