@@ -42,9 +42,11 @@ static void ring(partition_word command, partition_word first, partition_word co
 
 static void fill(partition_word first, partition_word count, partition_word number)
 {
-    for (partition_word page = first; page < first + count; page++)
+    for (partition_word page = first; page < first + count; page++) {
+        volatile partition_word *words = page_at(page);
         for (partition_word i = 0; i < PARTITION_WORDS; i++)
-            page_at(page)[i] = pattern(number, page, i);
+            words[i] = pattern(number, page, i);
+    }
     print("APERTURE filled ");
     print_number(count);
     print("\n");
