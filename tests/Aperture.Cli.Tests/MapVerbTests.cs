@@ -64,6 +64,25 @@ public sealed class MapVerbTests(Scratch scratch) : IClassFixture<Scratch>
         Assert.Equal(6, end.RootElement.GetProperty("regions").EnumerateArray().Where(r => Text(r, "space") == "ports").Sum(r => Number(r, "writes")));
     }
 
+    [Fact]
+    public void Pages_that_come_at_a_touch_have_a_table_of_their_own()
+    {
+        const string Answer = """
+            {"regions":[],"unclaimed":{"memory":{"reads":0,"writes":0},"ports":{"reads":0,"writes":0}},"granted":[{"address":"0xe0100000","size":"0x8000",
+            "region":"part bar2","touches":3,"grants":1,"revocations":0,"refusals":2,"pages":[
+            {"address":"0xe0102000","size":"0x1000","source":1,"source_offset":"0x5000","access":"read-write"},
+            {"address":"0xe0106000","size":"0x1000","access":"refused"}]}]}
+            """;
+        using JsonDocument answer = JsonDocument.Parse(Answer);
+        string table = Verbs.MapVerb.Table(answer.RootElement);
+        Assert.Matches(@"GRANTED +SIZE +REGION +FROM +ACCESS +TOUCHES +GRANTS +REVOKED +REFUSED\n", table);
+        Assert.Matches(@"\n0xe0100000-0xe0107fff +32K +part bar2 +3 +1 +0 +2\n", table);
+        Assert.Matches(@"\n  0xe0102000-0xe0102fff +4K +1\+0x5000 +read-write *\n", table);
+        Assert.Matches(@"\n  0xe0106000-0xe0106fff +4K +refused *\n", table);
+        using JsonDocument without = JsonDocument.Parse(Answer.Replace("\"granted\":[{", "\"others\":[{", StringComparison.Ordinal));
+        Assert.DoesNotContain("GRANTED", Verbs.MapVerb.Table(without.RootElement), StringComparison.Ordinal);
+    }
+
     private static int Number(JsonElement element, string name) => element.GetProperty(name).GetInt32();
 
     private static string Text(JsonElement element, string name) => element.GetProperty(name).GetString()!;

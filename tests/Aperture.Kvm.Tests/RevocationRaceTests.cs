@@ -29,7 +29,8 @@ public class RevocationRaceTests
 
     /// <summary>How many revocations. APERTURE_REVOCATIONS=100000 for the whole of it.</summary>
     private static readonly int Rounds =
-        int.TryParse(Environment.GetEnvironmentVariable("APERTURE_REVOCATIONS"), NumberStyles.None, CultureInfo.InvariantCulture, out int rounds) ? rounds : 1000;
+        int.TryParse(Environment.GetEnvironmentVariable("APERTURE_REVOCATIONS"), NumberStyles.None, CultureInfo.InvariantCulture, out int rounds)
+            ? rounds : 1000;
 
     [Fact]
     public void No_vCPU_reaches_a_page_once_its_revocation_has_returned()
@@ -79,21 +80,7 @@ public class RevocationRaceTests
             }
         };
         Begin(0);
-        using KvmGuest guest = new(RomImage.Protected32(code =>
-        {
-            StartSecond(code);
-            Touch(code, 0);
-        }), cpus: 2);
-        Assembler second = new(16);
-        second.xor(ax, ax);
-        second.mov(ds, ax);
-        second.mov(ax, (ushort)(Slot >> 4));
-        second.mov(es, ax);
-        Touch(second, 1);
-        RomImage.Assemble(second, 0x6000).CopyTo(guest.Ram.Bytes[0x6000..]);
-        guest.Vm.Memory.Set(KvmGuest.FreeSlot, new GuestAddress(Slot), Pages * Page, granted.Memory.Address, readOnly: false, logDirty: false);
-        guest.Go();
-        Assert.True(SpinWait.SpinUntil(() => Word(guest, 0, 0) > 10 && Word(guest, 1, 0) > 10, 20_000), "both vCPUs did not begin");
+        using KvmGuest guest = Start(granted);
         int late = 0;
         for (int round = 1; round <= rounds; round++)
         {
@@ -102,8 +89,8 @@ public class RevocationRaceTests
             revoke(granted, () => Volatile.Write(ref MemoryMarshal.Cast<byte, int>(guest.Ram.Bytes[(int)Settled..])[0], current));
 
             // The page of the last round is another's now: nothing of this guest may get there any more. It is looked at when the next round is over.
-            late += round > 1 && Mark(round - 2) != Untouched ? 1 : 0;
-            Put(round - 1, Untouched);
+            late += round > 1 && Mark(granted, round - 2) != Untouched ? 1 : 0;
+            Put(granted, round - 1, StoreAt, Untouched);
 
             // Most rounds last until somebody has touched; the others race with the grant.
             if (round % 4 != 0)
@@ -122,22 +109,42 @@ public class RevocationRaceTests
         {
             lock (books)
             {
-                Assert.Equal(4, FileDescriptors.TryWriteAt(granted.File, (ulong)(round % Pages) * Page, BitConverter.GetBytes(round)));
-                Assert.Equal(4, FileDescriptors.TryWriteAt(granted.File, ((ulong)(round % Pages) * Page) + Page - 4, BitConverter.GetBytes(round)));
+                Put(granted, round, 0, (uint)round);
+                Put(granted, round, (int)Page - 4, (uint)round);
                 granting = round;
             }
         }
-
-        uint Mark(int round)
-        {
-            byte[] bytes = new byte[4];
-            Assert.Equal(4, FileDescriptors.TryReadAt(granted.File, ((ulong)(round % Pages) * Page) + StoreAt, bytes));
-            return BitConverter.ToUInt32(bytes);
-        }
-
-        void Put(int round, uint value) =>
-            Assert.Equal(4, FileDescriptors.TryWriteAt(granted.File, ((ulong)(round % Pages) * Page) + StoreAt, BitConverter.GetBytes(value)));
     }
+
+    private static KvmGuest Start(Grantor granted)
+    {
+        KvmGuest guest = new(RomImage.Protected32(code =>
+        {
+            StartSecond(code);
+            Touch(code, 0);
+        }), cpus: 2);
+        Assembler second = new(16);
+        second.xor(ax, ax);
+        second.mov(ds, ax);
+        second.mov(ax, (ushort)(Slot >> 4));
+        second.mov(es, ax);
+        Touch(second, 1);
+        RomImage.Assemble(second, 0x6000).CopyTo(guest.Ram.Bytes[0x6000..]);
+        guest.Vm.Memory.Set(KvmGuest.FreeSlot, new GuestAddress(Slot), Pages * Page, granted.Memory.Address, readOnly: false, logDirty: false);
+        guest.Go();
+        Assert.True(SpinWait.SpinUntil(() => Word(guest, 0, 0) > 10 && Word(guest, 1, 0) > 10, 20_000), "both vCPUs did not begin");
+        return guest;
+    }
+
+    private static uint Mark(Grantor granted, int round)
+    {
+        byte[] bytes = new byte[4];
+        Assert.Equal(4, FileDescriptors.TryReadAt(granted.File, ((ulong)(round % Pages) * Page) + StoreAt, bytes));
+        return BitConverter.ToUInt32(bytes);
+    }
+
+    private static void Put(Grantor granted, int round, int at, uint value) =>
+        Assert.Equal(4, FileDescriptors.TryWriteAt(granted.File, ((ulong)(round % Pages) * Page) + (ulong)at, BitConverter.GetBytes(value)));
 
     // Without sleeping: the revocation is to come while they touch.
     private static void AwaitTouches(KvmGuest guest, uint count)

@@ -4,8 +4,8 @@ namespace Aperture.Machine.Assigned;
 
 /// <summary>
 /// Lets guests live that get at memory whose pages come at a touch, and that the kernel does not let them have at the moment: what its source lost is asked
-/// for again, what may only be read loses the write, and what goes by itself, such as a device that does not decode, is tried again. It ends: a vCPU tells of an
-/// instruction that tries for too long as of a failure of the host.
+/// for again, what may only be read loses the write, and what goes by itself, such as a device that does not decode, is tried again. It ends: a vCPU tells of
+/// an instruction that tries for too long as of a failure of the host.
 /// </summary>
 /// <param name="repair">Looks for what can be done; null where there is no such memory.</param>
 /// <param name="stopped">Decides about everything else.</param>
