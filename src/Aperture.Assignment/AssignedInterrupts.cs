@@ -41,7 +41,7 @@ internal sealed class AssignedInterrupts : IVectorListener
             }
 
             vectors.Listener = this;
-            return new MessageInterrupts(device, guest, watch, irq, vectors, failed);
+            return new MessageInterrupts(device, guest, watch, irq, vectors, () => function.Bdf, failed);
         }
     }
 

@@ -10,13 +10,13 @@ namespace Aperture.Assignment;
 /// vector, until the kind is disabled: masking costs no change of the hypervisor's table. Called with the owner's lock.
 /// </summary>
 internal sealed class MessageInterrupts(
-    IVfioDevice device, IGuestInterrupts guest, DeviceWatch watch, VfioIrq irq, IMessageVectors vectors, Action<int, int> failed)
+    IVfioDevice device, IGuestInterrupts guest, DeviceWatch watch, VfioIrq irq, IMessageVectors vectors, Func<Bdf> requester, Action<int, int> failed)
 {
     // Kept until the end: a trigger that the watch thread may be looking at is never closed before that thread ended.
     private readonly EventFd?[] _triggers = new EventFd?[vectors.Vectors];
     private readonly bool[] _enabled = new bool[vectors.Vectors];
     private readonly IMessageRoute?[] _routes = new IMessageRoute?[vectors.Vectors];
-    private readonly MsiMessage[] _messages = new MsiMessage[vectors.Vectors];
+    private readonly (MsiMessage Message, Bdf Requester)[] _messages = new (MsiMessage, Bdf)[vectors.Vectors];
     private readonly bool[] _wanted = new bool[vectors.Vectors];
     private readonly bool[] _connected = new bool[vectors.Vectors];
     private readonly bool[] _relayed = new bool[vectors.Vectors];
@@ -103,10 +103,11 @@ internal sealed class MessageInterrupts(
     private void Route(int first, int end)
     {
         List<int> changed = [];
+        Bdf sender = requester();
         for (int vector = first; vector < end; vector++)
         {
             _wanted[vector] = vectors.MaySend(vector, out MsiMessage message);
-            if (!_wanted[vector] || _relayed[vector] || (_routes[vector] is not null && _messages[vector] == message))
+            if (!_wanted[vector] || _relayed[vector] || (_routes[vector] is not null && _messages[vector] == (message, sender)))
             {
                 continue;
             }
@@ -117,16 +118,18 @@ internal sealed class MessageInterrupts(
             }
             else if ((_routes[vector] ??= guest.Reserve()) is not null)
             {
-                _messages[vector] = message;
+                _messages[vector] = (message, sender);
                 changed.Add(vector);
             }
         }
 
-        if (changed.Count != 0 && !guest.TryRoute([.. changed.Select(vector => new RoutedMessage(_routes[vector]!, _messages[vector]))]))
+        if (changed.Count != 0 && !guest.TryRoute([.. changed.Select(vector => Routed(vector))]))
         {
             changed.ForEach(Release);
         }
     }
+
+    private RoutedMessage Routed(int vector) => new(_routes[vector]!, _messages[vector].Message) { Requester = _messages[vector].Requester };
 
     private void Connect(int vector, EventFd trigger)
     {

@@ -38,6 +38,8 @@ public interface IPlatform : IResettable, IDisposable
 /// <param name="Memory">Guest physical memory.</param>
 /// <param name="Ports">I/O ports.</param>
 /// <param name="MemoryDispatcher">Answers memory accesses that end in devices.</param>
+/// <param name="PortDispatcher">Answers port accesses.</param>
 /// <param name="Pci">The PCI tree, empty yet.</param>
 /// <param name="Parts">What the board is built around.</param>
-public sealed record BoardSite(AddressSpace Memory, AddressSpace Ports, Dispatcher MemoryDispatcher, PciHierarchy Pci, BoardParts Parts);
+public sealed record BoardSite(
+    AddressSpace Memory, AddressSpace Ports, Dispatcher MemoryDispatcher, Dispatcher PortDispatcher, PciHierarchy Pci, BoardParts Parts);

@@ -34,7 +34,7 @@ public sealed class PciBoard : IConfigWriteSink, IDisposable
         UnclaimedPorts = new UnclaimedLog(first => ReportUnclaimed(parts.Events, "port", first));
         MemoryDispatcher = new Dispatcher(Memory, Unclaimed);
         PortDispatcher = new Dispatcher(Ports, UnclaimedPorts);
-        _platform = platform(new BoardSite(Memory, Ports, MemoryDispatcher, Pci, parts));
+        _platform = platform(new BoardSite(Memory, Ports, MemoryDispatcher, PortDispatcher, Pci, parts));
         _bars = new BarMapper(Pci, () => _platform.Limits, parts.Events);
 
         // BARs last: RAM and the ECAM window win over them, so those are to be where they go before it is worked out what decodes.

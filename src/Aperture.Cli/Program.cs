@@ -12,7 +12,8 @@ internal static class Program
 
     private static readonly Verb[] Verbs =
     [
-        RunVerb.Verb, PlanVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, MapVerb.Verb, ControlVerbs.Attach, ControlVerbs.Detach, MediateVerb.Verb,
+        RunVerb.Verb, PlanVerb.Verb, DoctorVerb.Verb, HostVerb.Verb, ControlVerbs.Verify, MapVerb.Verb, ControlVerbs.Attach, ControlVerbs.Detach,
+            MediateVerb.Verb,
         DemoVerb.Verb, LabRunVerb.Verb, CompletionVerb.Of(() => Verbs!),
     ];
 

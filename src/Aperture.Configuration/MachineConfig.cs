@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Aperture.Configuration.Kinds;
 using Aperture.Pci;
 
@@ -61,8 +62,8 @@ public enum MemorySharing : byte
 /// <summary>A virtual machine as the user asked for it: everything that <c>run</c> takes, checked for form but not yet against the host.</summary>
 public sealed record MachineConfig
 {
-    /// <summary>The board.</summary>
-    public BoardKind Board { get; init; } = BoardKind.Q35;
+    /// <summary>The board; that of this program's architecture unless the user says which.</summary>
+    public BoardKind Board { get; init; } = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? BoardKind.Virt : BoardKind.Q35;
 
     /// <summary>Processors at start, 1 to 64.</summary>
     public int Cpus { get; init; } = 1;

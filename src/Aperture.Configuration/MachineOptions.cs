@@ -70,10 +70,11 @@ public static class MachineOptions
         {
             MemberForm = MemberForm.SizeOrTable, Table = MemoryTable,
         },
-        new("--machine", "q35|i440fx", OptionGroup.Machine, "the board (default q35); i440fx has conventional PCI without ECAM and PCI Express ports",
+        new("--machine", "q35|i440fx|virt", OptionGroup.Machine, "the board (default q35, on arm64 virt); i440fx has conventional PCI without ECAM and PCI "
+            + "Express ports; virt is arm64's",
             (c, s) => c with { Board = Board(s.Text) })
         {
-            Shape = OptionShape.OneOf("q35", "i440fx"),
+            Shape = OptionShape.OneOf("q35", "i440fx", "virt"),
         },
         new("--smm", "auto|on|off", OptionGroup.Machine, "system management mode, of a q35 (default auto: when the firmware does not start without)",
             (c, s) => c with { ManagementMode = ManagementMode(s.Text) })
@@ -191,7 +192,8 @@ public static class MachineOptions
     {
         "q35" => BoardKind.Q35,
         "i440fx" => BoardKind.I440Fx,
-        _ => throw new ApertureException($"--machine {value} is not a board that can be built; write q35 or i440fx."),
+        "virt" => BoardKind.Virt,
+        _ => throw new ApertureException($"--machine {value} is not a board that can be built; write q35, i440fx or virt."),
     };
 
     private static ManagementModeKind ManagementMode(string value) => value switch

@@ -9,7 +9,8 @@ public static class HostReader
 {
     /// <summary>
     /// Reads a machine: <c>/</c> is this one; another directory is a captured tree (it holds <c>sys</c>, or one folder that does); a file is a tar
-    /// archive of such a tree (plain, gzip or bzip2) or the text of <c>lspci</c>: a hex dump (<c>-x</c> to <c>-xxxx</c>), the lines of <c>-v</c> or <c>-vv</c>,
+    /// archive of such a tree (plain, gzip or bzip2) or the text of <c>lspci</c>: a hex dump (<c>-x</c> to <c>-xxxx</c>), the lines of <c>-v</c> or
+    /// <c>-vv</c>,
     /// or both.
     /// </summary>
     /// <exception cref="ApertureException">The source is missing, damaged or too large; one sentence with file and place. Nothing is returned in
@@ -21,7 +22,7 @@ public static class HostReader
         {
             bool live = Path.GetFullPath(path) is "/" or "/sys" or "/sys/";
             HostOrigin origin = new(live ? HostOriginKind.LiveSysfs : HostOriginKind.CapturedTree, path);
-            DirectoryTree tree = new(path);
+            DirectoryTree tree = new(live ? "/" : path);
             return HostBuilder.Build(SysfsReader.Read(live ? tree : new CopiedLinks(tree), origin));
         }
 

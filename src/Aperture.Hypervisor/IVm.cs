@@ -4,8 +4,9 @@ namespace Aperture.Hypervisor;
 
 /// <summary>
 /// A virtual machine as its hypervisor has it. Interrupts and exits are what every backend has; the rest are parts that one may lack, which is then null: a
-/// device model for Xen has neither vCPUs nor memory slots. As a sink of messages it looks at the requester where interrupts are translated by it (a GIC with ITS). Thread-safe but for <see cref="Slots"/>,
-/// which has one owner at a time, and for being disposed, which comes after what <see cref="PrepareExits"/> gave.
+/// device model for Xen has neither vCPUs nor memory slots. As a sink of messages it looks at the requester where interrupts are translated by
+/// it (a GIC with ITS). Thread-safe but for <see cref="Slots"/>, which has one owner at a time, and for being disposed, which comes after what
+/// <see cref="PrepareExits"/> gave.
 /// </summary>
 public interface IVm : IMsiSink, IDisposable
 {
@@ -33,7 +34,10 @@ public interface IVm : IMsiSink, IDisposable
     /// <summary>Messages that no interrupt controller took.</summary>
     long DroppedMessages { get; }
 
-    /// <summary>Interrupt input <paramref name="gsi"/>: a pin of the I/O APIC, or a shared input of the GIC (SPI 0 up). One line has one driver; several devices on one input are combined by the caller.</summary>
+    /// <summary>
+    /// Interrupt input <paramref name="gsi"/>: a pin of the I/O APIC, or a shared input of the GIC (SPI 0 up). One line has one driver; several devices on one
+    /// input are combined by the caller.
+    /// </summary>
     IInterruptLine Line(uint gsi);
 
     /// <summary>Puts the interrupt controllers back to their state at power-on, where the hypervisor does not do so itself; with the vCPUs stopped.</summary>

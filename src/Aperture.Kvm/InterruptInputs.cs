@@ -21,8 +21,8 @@ internal abstract class InterruptInputs
     public abstract bool TakesLevelEvents { get; }
 
     /// <summary>
-    /// The routes by which an event of the number <paramref name="number"/> raises input <paramref name="pin"/>, and with <paramref name="isa"/> that input of a
-    /// PC's PICs; none without <see cref="TakesLevelEvents"/>.
+    /// The routes by which an event of the number <paramref name="number"/> raises input <paramref name="pin"/>, and with <paramref name="isa"/> that input
+    /// of a PC's PICs; none without <see cref="TakesLevelEvents"/>.
     /// </summary>
     public abstract IReadOnlyList<KvmIrqRoutingEntry> Wire(uint number, uint pin, uint? isa);
 }

@@ -13,8 +13,8 @@ public sealed record KvmVmOptions
     public static AddressRange KeptPages { get; } = new(new GuestAddress(0xFEFF_C000), 0x4000);
 
     /// <summary>
-    /// In-kernel interrupt controllers: a PC's PICs, I/O APIC, local APICs and interval timer, or an arm64 machine's GIC. Without them HLT leaves a PC's guest and
-    /// no interrupt arrives.
+    /// In-kernel interrupt controllers: a PC's PICs, I/O APIC, local APICs and interval timer, or an arm64 machine's GIC. Without them HLT leaves
+    /// a PC's guest and no interrupt arrives.
     /// </summary>
     public bool InterruptControllers { get; init; } = true;
 

@@ -55,8 +55,8 @@ public sealed class MsiRoutes
     }
 
     /// <summary>
-    /// Sends <paramref name="gsi"/>, which <see cref="Allocate"/> gave, to <paramref name="message"/>; null: nowhere. Controllers that ask who sends it are told
-    /// <paramref name="deviceId"/>.
+    /// Sends <paramref name="gsi"/>, which <see cref="Allocate"/> gave, to <paramref name="message"/>; null: nowhere. Controllers that ask who sends it are
+    /// told <paramref name="deviceId"/>.
     /// </summary>
     /// <exception cref="LinuxException">KVM refused the table; outside a batch only.</exception>
     public void Set(uint gsi, MsiMessage? message, uint? deviceId = null)

@@ -30,6 +30,9 @@ public sealed unsafe class Vcpu : IDisposable
     // Written by the vCPU's thread only; others may read an older value.
     private long _exitCount;
 
+    // The vCPU's thread's.
+    private FaultPatience _faults;
+
     // 1 from a system management interrupt's request until it is given to the kernel: set by any thread, which then sees to it that this vCPU leaves the guest
     // (the gate's barrier orders the two); taken by the vCPU's thread after it entered the gate.
     private int _smi;
@@ -198,6 +201,9 @@ public sealed unsafe class Vcpu : IDisposable
 
                 break;
             case Errno.EAGAIN:
+                break;
+            case Errno.EFAULT when _faults.IsOver(_prepared.State.ProgramCounter(_vcpu), Environment.TickCount64):
+                Stop(VcpuExitText.Stuck(Index, FaultPatience.Most, () => _prepared.State.Location(_vcpu)));
                 break;
             default:
                 Stop(VcpuExitText.HostError(Index, -result));

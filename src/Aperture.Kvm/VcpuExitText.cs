@@ -49,6 +49,11 @@ internal static class VcpuExitText
         return new VcpuStop(errno == Errno.EFAULT ? VcpuStopKind.MemoryFault : VcpuStopKind.HostError, index, new LinuxException(why, errno).Message);
     }
 
+    /// <summary>KVM_RUN failed with EFAULT for <paramref name="milliseconds"/>, and the vCPU is still at the same instruction.</summary>
+    public static VcpuStop Stuck(int index, long milliseconds, Func<string>? location) => new(
+        VcpuStopKind.HostError, index,
+        Text($"vCPU {index} has tried for {milliseconds} ms to get at guest memory that KVM cannot reach in this process{At(location)}"));
+
     // KVM_SYSTEM_EVENT_* of linux/kvm.h.
     private static VcpuStop SystemEvent(int index, uint type) => type switch
     {

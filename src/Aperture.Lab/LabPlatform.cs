@@ -87,7 +87,7 @@ public abstract class LabPlatform
         internal override IReadOnlyList<string> Machine(LabArtifacts artifacts, LabRun run) =>
         [
             "-machine", "virt,virtualization=on,gic-version=3" + (run.Iommu ? ",iommu=smmuv3" : ""), "-accel", "tcg", "-cpu", "neoverse-n1",
-            // Programs of the machine's own kind, which its init puts over the host's. An export of their own, because no layer of an overlay may lie in another.
+            // Programs of the machine's own kind, which its init puts over the host's: an export of its own, for no layer of an overlay lies in another.
             "-fsdev", $"local,id=own,path={QemuCommandLine.Escape(artifacts.Arm64Root)},security_model=none,readonly=on,multidevs=remap",
             "-device", "virtio-9p-pci,fsdev=own,mount_tag=own",
         ];

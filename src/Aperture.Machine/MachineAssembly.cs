@@ -3,7 +3,6 @@ using Aperture.Board;
 using Aperture.Board.Pc;
 using Aperture.Configuration;
 using Aperture.Devices.Display;
-using Aperture.Firmware.FwCfg;
 using Aperture.Hypervisor;
 using Aperture.Linux;
 using Aperture.Machine.Assigned;
@@ -11,6 +10,7 @@ using Aperture.Machine.Console;
 using Aperture.Machine.Control;
 using Aperture.Machine.Functions;
 using Aperture.Machine.Hotplug;
+using Aperture.Machine.Kinds;
 using Aperture.Machine.Topology;
 using Aperture.Machine.Verification;
 using Aperture.Memory;
@@ -23,7 +23,7 @@ namespace Aperture.Machine;
 /// <param name="Vm">The VM.</param>
 /// <param name="Exits">The guest's exits, and the vCPUs where they are this machine's.</param>
 /// <param name="Ram">Guest RAM.</param>
-/// <param name="Pc">The board, as the PC that it is.</param>
+/// <param name="Made">The board, with what the machine needs of it.</param>
 /// <param name="Requests">What is asked of the machine.</param>
 /// <param name="Supervision">What watches over it.</param>
 /// <param name="Serial">What the serial port is connected to.</param>
@@ -34,7 +34,7 @@ internal sealed record MachineParts(
     IVm Vm,
     IExits Exits,
     GuestRam Ram,
-    PcBoard Pc,
+    MachineBoard Made,
     MachineRequests Requests,
     Supervision Supervision,
     SerialConnection Serial,
@@ -42,7 +42,7 @@ internal sealed record MachineParts(
     EventHub Events)
 {
     /// <summary>The board.</summary>
-    public PciBoard Board => Pc.Board;
+    public PciBoard Board => Made.Board;
 }
 
 /// <summary>Puts a machine together.</summary>
@@ -93,32 +93,16 @@ internal static class MachineAssembly
             served,
             devices,
         ]);
-        SmiFeatures? smi = plan.HasManagementMode ? new SmiFeatures() : null;
-        PcBoard pc = parts.Own(new PcBoard(
-            new BoardParts(plan.Map, nodes.Of(plan.Root), vm, events) { Pins = plan.Pins },
-            new PcParts(ram, plan.Limits.PhysicalAddressBits, vm.Line, requests, clock)
-            {
-                Kind = config.Board,
-                Firmware = plan.Firmware,
-                Variables = OpenVariables(config, events, parts),
-                Configuration = plan.FirmwareBoot is { } firmware
-                    ? board => firmware.Items(board, smi, sentence => events.Write("firmware.tables", json => json.WriteString("note", sentence)))
-                    : null,
-                Management = smi is null ? null : new ManagementMode(requests.RaiseSmi, smi),
-                Cpus = config.Cpus,
-                Serial = serial.Backend,
-                DebugConsoles = consoles.Ports,
-                DebugExitPorts = plan.DebugExits,
-                HasTestDevice = plan.HasTestDevice,
-                Reserved = plan.Reserved,
-            }));
-        PciBoard board = pc.Board;
+        BoardParts wanted = new(plan.Map, nodes.Of(plan.Root), vm, events) { Pins = plan.Pins };
+        MachineBoard made = plan.Kind.Build(wanted, new MachineSite(plan, ram, vm, requests, clock, serial.Backend, consoles, events, parts));
+        PciBoard board = made.Board;
         ScreenOutput screen = parts.Own(new ScreenOutput(config, board.Pci.Root.Functions.OfType<StandardVga>().FirstOrDefault(), files, clock, Collected));
 
         // Between the end of the exits and the devices' closing: nothing may reach a device that is given back.
         parts.Own(new Quiescence(board, devices, served));
-        MissingMemoryHandler missing = new(devices.ReplaceMissing, events, requests.Stopped);
-        IExits exits = parts.Own(start.TakeExits().Begin(_ => new CpuBus(board, missing.Stopped, pc.Management)));
+        GrantFaultHandler faults = new(served.Repair, requests.Stopped);
+        MissingMemoryHandler missing = new(() => [.. devices.ReplaceMissing(), .. served.ReplaceMissing()], events, faults.Stopped);
+        IExits exits = parts.Own(start.TakeExits().Begin(_ => new CpuBus(board, missing.Stopped, made.Management)));
         if (exits.Vcpus is { } vcpus)
         {
             requests.Stops(vcpus);
@@ -126,7 +110,7 @@ internal static class MachineAssembly
         }
 
         SlotListener? slots = FollowBoard(vm, board, events);
-        if (pc.Management is { } management && vm.ManagementSlots is { } table)
+        if (made.Management is { } management && vm.ManagementSlots is { } table)
         {
             SlotListener own = new(table);
             management.AddListener(own);
@@ -141,19 +125,14 @@ internal static class MachineAssembly
         parts.Own(returns).Serve(supervision.Hotplug);
         if (config.ControlPath is { } control)
         {
-            supervision.Listen(control, passed, pc.PowerManagement.PressPowerButton);
+            supervision.Listen(control, passed, made.PressPowerButton);
         }
 
-        return new MachineParts(plan, vm, exits, ram, pc, requests, supervision, serial, screen, events);
+        return new MachineParts(plan, vm, exits, ram, made, requests, supervision, serial, screen, events);
 
         // A bus each time: any thread may look, and a lookup cache is one thread's own.
         void Collected() => vm.PostedWrites?.Deliver(new CpuBus(board, static _ => VcpuAction.Park));
     }
-
-    private static VariableBank? OpenVariables(MachineConfig config, EventHub events, OwnedParts parts) => config.Variables is { } flash
-        ? parts.Own(VariableBank.Open(
-            flash.Path, flash.Template, flash.Snapshot, sentence => events.Write("flash.failed", json => json.WriteString("reason", sentence))))
-        : null;
 
     // From here on the VM has what the board's address spaces show.
     private static SlotListener? FollowBoard(IVm vm, PciBoard board, EventHub events)

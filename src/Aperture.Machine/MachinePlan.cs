@@ -2,6 +2,7 @@ using Aperture.Board.Pc;
 using Aperture.Configuration;
 using Aperture.Hypervisor;
 using Aperture.Machine.Boot;
+using Aperture.Machine.Kinds;
 using Aperture.Machine.Topology;
 using Aperture.Memory;
 using Aperture.Pci;
@@ -22,6 +23,8 @@ public sealed class MachinePlan : IDisposable
     {
         Config = config;
         Limits = limits;
+        Kind = MachineKind.Of(config.Board);
+        Kind.Check(config);
         Reserved = PlacementInput.Kept(limits);
         Topology = MachineTopology.Of(config, limits);
         DebugExits = DebugExitPorts.Read(config);
@@ -39,7 +42,7 @@ public sealed class MachinePlan : IDisposable
 
             HasManagementMode = ManagementModeChoice.Make(config, Firmware, limits);
             Map = Topology.Result.Require();
-            Boot = files is null || Firmware is not null ? null : new DirectBoot(config, Map, files, Reserved);
+            Boot = files is null || Firmware is not null ? null : Kind.Start(config, Map, files, limits);
 
             Pins = PinsOf(config, Map);
 
@@ -86,7 +89,9 @@ public sealed class MachinePlan : IDisposable
 
     internal bool HasManagementMode { get; }
 
-    internal DirectBoot? Boot { get; }
+    internal MachineKind Kind { get; }
+
+    internal KernelStart? Boot { get; }
 
     internal FirmwareBoot? FirmwareBoot { get; }
 

@@ -41,7 +41,7 @@ internal static class ManagementModeChoice
 
         if (config.Board != BoardKind.Q35)
         {
-            return ("--machine i440fx has none", "use --machine q35");
+            return ($"--machine {(config.Board == BoardKind.Virt ? "virt" : "i440fx")} has none", "use --machine q35");
         }
 
         if (!limits.HasManagementMode)

@@ -2,7 +2,6 @@ using System.Text.Json;
 using Aperture.Board;
 using Aperture.Configuration;
 using Aperture.Hypervisor;
-using Aperture.Hypervisor.X86;
 using Aperture.Linux;
 using Aperture.Machine.Control;
 using Aperture.Machine.Verification;
@@ -74,10 +73,10 @@ public sealed class VirtualMachine : IMachineControl, IDisposable
     /// <exception cref="OperationCanceledException">The wait for who reads the picture of the screen was cancelled.</exception>
     public MachineOutcome Run()
     {
-        _parts.Serial.StartInput(_parts.Pc.Serial, () => Stop("the user ended the run"));
+        _parts.Serial.StartInput(_parts.Made.Console, () => Stop("the user ended the run"));
         while (true)
         {
-            BootState boot = _parts.Plan.Boot?.Prepare(_parts.Board, _parts.Ram) ?? BootState.ResetVector;
+            EntryState boot = _parts.Plan.Boot?.Prepare(_parts.Board, _parts.Ram) ?? _parts.Plan.Kind.FirmwareEntry;
             _vcpus?.Reset(boot);
             _parts.Events.Write("machine.started", json => json.WriteString("boot", _parts.Plan.Boot is null ? "firmware" : "direct"));
             _parts.Supervision.Started();

@@ -12,6 +12,9 @@ public static class PciIds
     /// <summary>A generic virtual PCI Express root port.</summary>
     public const ushort VirtualRootPort = 0x000C;
 
+    /// <summary>A generic virtual PCI Express host bridge.</summary>
+    public const ushort VirtualHostBridge = 0x0008;
+
     /// <summary>Red Hat's other vendor id, of virtio devices (virtio 1.2, 4.1.2).</summary>
     public const ushort VirtioVendor = 0x1AF4;
 

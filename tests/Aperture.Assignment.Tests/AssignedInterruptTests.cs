@@ -16,6 +16,16 @@ public class AssignedInterruptTests
     }
 
     [Fact]
+    public void A_route_says_which_function_sends_its_message()
+    {
+        using Bench bench = Started();
+        bench.Program(0, masked: false);
+        bench.SetMsix(true);
+        Assert.Equal(bench.Function.Bdf, Assert.Single(bench.Guest.Requesters));
+        Assert.NotEqual(default, bench.Function.Bdf);
+    }
+
+    [Fact]
     public void An_unmasked_vector_is_connected_to_its_message_and_a_masked_one_is_not()
     {
         using Bench bench = Started();

@@ -16,14 +16,18 @@ internal static class DecodeOracle
         public bool Clashes(Claim other) => Bar != other.Bar && Io == other.Io && Range.Overlaps(other.Range);
     }
 
-    public static List<Claim> Claims(TestBoard board)
+    public static List<Claim> Claims(TestBoard board) =>
+        Claims(board.Board, board.PinsHold, (io, range) => io ? PortsAllowed(range) : MemoryAllowed(board, range));
+
+    /// <summary>As the other overload for any board: whether pins are in force, and what its host bridge forwards.</summary>
+    public static List<Claim> Claims(PciBoard board, bool pinsHold, Func<bool, AddressRange, bool> allowed)
     {
         List<Claim> claims = [];
-        foreach (PciFunction function in board.Board.Pci.Functions)
+        foreach (PciFunction function in board.Pci.Functions)
         {
             foreach (Bar bar in function.Bars)
             {
-                if (Claimed(board, function, bar) is { } claim)
+                if (Claimed(pinsHold, allowed, function, bar) is { } claim)
                 {
                     claims.Add(claim);
                 }
@@ -43,7 +47,7 @@ internal static class DecodeOracle
 
     private static uint Word(PciFunction function, int offset) => function.Config.Get(offset);
 
-    private static Claim? Claimed(TestBoard board, PciFunction function, Bar bar)
+    private static Claim? Claimed(bool pinsHold, Func<bool, AddressRange, bool> allowed, PciFunction function, Bar bar)
     {
         int register = bar.Index == 6 ? 0x30 : 0x10 + (4 * bar.Index);
         uint low = Word(function, register);
@@ -51,7 +55,7 @@ internal static class DecodeOracle
         bool wide = bar.Index != 6 && !io && (low & 6) == 4;
         uint flags = bar.Index == 6 ? 0x7FFu : io ? 3u : 0xFu;
         ulong address = (low & ~flags) | (wide ? (ulong)Word(function, register + 4) << 32 : 0);
-        address = board.PinsHold ? bar.Pin?.Value ?? address : address;
+        address = pinsHold ? bar.Pin?.Value ?? address : address;
         uint command = Word(function, 4);
         bool on = (command & (io ? 1u : 2u)) != 0 && (bar.Index != 6 || (low & 1) != 0) && Power(function) == 0;
         if (!on || address == 0 || address + bar.Size < address || (address + bar.Size - 1) >> 63 != 0)
@@ -68,7 +72,7 @@ internal static class DecodeOracle
         }
 
         AddressRange range = new(new GuestAddress(address), bar.Size);
-        return (io ? PortsAllowed(range) : MemoryAllowed(board, range)) ? new Claim(bar, io, range) : null;
+        return allowed(io, range) ? new Claim(bar, io, range) : null;
     }
 
     private static uint Power(PciFunction function) => Capability(function, 1) is { } at ? Word(function, at + 4) & 3 : 0;

@@ -136,7 +136,11 @@ public sealed class MediateTests(Scratch scratch) : IClassFixture<Scratch>
     public void Its_help_names_the_mediators()
     {
         string help = CommandLine.Run("mediate", "--help").Output;
-        string[] words = ["--socket-path", "--fd", "--mediator-assembly PATH[,type=NAME]", "partition,size=SIZE", "partition,vfio=BDF,bar=N", "test[,ram=1M]"];
+        string[] words =
+        [
+            "--socket-path", "--fd", "--mediator-assembly PATH[,type=NAME]", "partition,size=SIZE", "partition,vfio=BDF,bar=N", "nvme,vfio=BDF,shares=SIZE",
+            "test[,ram=1M]",
+        ];
         Assert.All(words, word => Assert.Contains(word, help, StringComparison.Ordinal));
     }
 

@@ -24,6 +24,32 @@ public class PlanVerbTests
         Assert.Contains("0x6b8000000000", output, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("table", "03:00.0   a     bar2  mem64p   64G  0x6b8000000000-0x6b8fffffffff  sw.0 prefetchable  the user pinned it here")]
+    [InlineData("tree", "pcie.0  segment 0000")]
+    [InlineData("json", "\"ecam\": [")]
+    [InlineData("svg", "<svg ")]
+    public async Task The_virt_board_is_planned_with_pins_of_every_kind_and_without_anything_of_a_PC(string format, string part)
+    {
+        (int code, string output, string errors) = await Run(
+            "--machine", "virt", "--memory", "2G", "--mmio-window", "0x400000000000:0x400000000000", "--root-port", "id=rp0", "--switch",
+            "id=sw,port=rp0,downstream=3", "--device", "test,id=a,port=sw.0,bar0=mem32:1M,bar2=mem64p:64G:ram,bar4=io:256,bars=bar2@0x6b8000000000,bar4@0xc000",
+            "--device", "test,id=b,port=sw.1,bar0=mem32:16M,bars=bar0@0x20000000", "--device", "test,id=c,port=sw.2,bar0=mem64:1M,bars=bar0@0x28000000",
+            "--format", format);
+        Assert.Equal((0, ""), (code, errors));
+        Assert.Contains(part, output, StringComparison.Ordinal);
+        Assert.DoesNotContain("KVM", output, StringComparison.Ordinal);
+        Assert.DoesNotContain("I/O APIC", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_virt_board_is_not_emitted()
+    {
+        (int code, string output, string errors) = await Run("--machine", "virt", "--emit", "qemu");
+        Assert.Equal((2, ""), (code, output));
+        Assert.StartsWith("aperture: --emit qemu writes a PC, and --machine virt is none", errors, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Conflicts_are_one_line_each_with_exit_code_2_and_no_map()
     {

@@ -45,6 +45,20 @@ public sealed class QemuCommandLineTests
     }
 
     [Fact]
+    public void An_arm64_machine_is_started_at_EL2_with_its_own_kernel_and_programs()
+    {
+        LabRun run = new("/bin/true", []) { Platform = LabPlatform.Arm64 };
+        List<string> arguments = Build(run);
+        Assert.Equal("virt,virtualization=on,gic-version=3,iommu=smmuv3", Assert.Single(Values(arguments, "-machine")));
+        Assert.Equal("virt,virtualization=on,gic-version=3", Assert.Single(Values(Build(run with { Iommu = false }), "-machine")));
+        Assert.Equal("/artefacts/arm64-l1-vmlinuz", Assert.Single(Values(arguments, "-kernel")));
+        Assert.Equal("/artefacts/arm64-l1-initramfs.cpio.gz", Assert.Single(Values(arguments, "-initrd")));
+        Assert.Contains("local,id=own,path=/artefacts/arm64-root,security_model=none,readonly=on,multidevs=remap", Values(arguments, "-fsdev"));
+        Assert.Contains("lab.own=own", Assert.Single(Values(arguments, "-append")).Split(' '));
+        Assert.DoesNotContain(arguments, argument => argument.Contains("intel", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void No_kept_directory_lies_inside_another_and_every_given_one_lies_inside_a_kept_one()
     {
         Gen<string> directory = Gen.Elements("a", "ab", "b").ArrayOf().Where(parts => parts.Length is > 0 and < 4)

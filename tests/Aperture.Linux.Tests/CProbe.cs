@@ -51,7 +51,8 @@ internal static class CProbe
         using TemporaryFolder folder = new();
         string source = Path.Combine(folder.Path, "probe.c");
         File.WriteAllText(source, program.ToString());
-        using Process process = Process.Start(new ProcessStartInfo(CrossCompiler, ["-fsyntax-only", "-Wall", "-Werror", source]) { RedirectStandardError = true })!;
+        ProcessStartInfo start = new(CrossCompiler, ["-fsyntax-only", "-Wall", "-Werror", source]) { RedirectStandardError = true };
+        using Process process = Process.Start(start)!;
         string complaints = process.StandardError.ReadToEnd();
         Assert.True(process.WaitForExit(60_000), $"{CrossCompiler} did not end");
         Assert.True(process.ExitCode == 0 == (complaints.Length == 0), complaints);

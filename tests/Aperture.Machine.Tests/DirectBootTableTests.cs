@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Aperture.Configuration;
+using Aperture.Machine.Boot;
 using Aperture.Machine.Tests.Fakes;
 using Aperture.TestKit.Parts.Acpi;
 using Aperture.TestKit.Parts.Kernels;
@@ -18,7 +19,7 @@ public class DirectBootTableTests
         FirmwareSuite.Require();
         using TemporaryFile kernel = new(SyntheticKernels.Elf(wide: true));
         using MachinePlan plan = Plan(kernel, board, options);
-        FirmwareSuite.Passes(plan.Boot!.Tables);
+        FirmwareSuite.Passes(((DirectBoot)plan.Boot!).Tables);
     }
 
     [Theory]
@@ -45,7 +46,7 @@ public class DirectBootTableTests
 
         // No table lies in what SMBIOS takes.
         AddressRange smbios = AddressRange.FromBounds(new GuestAddress((ulong)at), new GuestAddress((ulong)at + 31 + (ulong)structures.Length));
-        Assert.DoesNotContain(plan.Boot!.Tables.Tables, table => smbios.Overlaps(new AddressRange(table.Address, (ulong)table.Bytes.Length)));
+        Assert.DoesNotContain(((DirectBoot)plan.Boot!).Tables.Tables, table => smbios.Overlaps(new AddressRange(table.Address, (ulong)table.Bytes.Length)));
     }
 
     private static Func<int, bool> Anchor(byte[] memory) => at => memory.AsSpan(at).StartsWith("_SM_"u8);

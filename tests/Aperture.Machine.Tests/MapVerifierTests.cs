@@ -185,6 +185,22 @@ public sealed class MapVerifierTests
     }
 
     [Fact]
+    public void Each_server_must_reach_all_memory_by_itself()
+    {
+        IommuMapping[] all =
+        [
+            new(Range(0, 0xA_0000), "ram-low", true, null),
+            new(Range(0x10_0000, 0x7F0_0000), "ram-low", true, null),
+            new(Range(0xE000_0000, 0x10_0000), "gpu.bar0", false, "a server gets no memory of other devices", true),
+        ];
+        Assert.Empty(MapVerifier.Compare(Promise, AsPromised with { Servers = [new("a", all), new("b", all)] }));
+        MapDifference lacks = Assert.Single(MapVerifier.Compare(Promise, AsPromised with { Servers = [new("a", all), new("b", [all[0], all[2]])] }));
+        Assert.Equal((DifferenceKind.Iommu, "to be reached by the server of b", "not mapped"), (lacks.Kind, lacks.Promised, lacks.Found));
+        IommuMapping stale = new(Range(0xF000_0000, 0x1000), "gpu.bar4", true, null);
+        Assert.Equal("a mapping of gpu.bar4", Assert.Single(MapVerifier.Compare(Promise, AsPromised with { Servers = [new("a", [.. all, stale])] })).Found);
+    }
+
+    [Fact]
     public void A_board_as_direct_boot_leaves_it_is_as_promised_and_a_moved_BAR_is_found_with_its_writer()
     {
         using TestBoard board = TestBoard.Direct(

@@ -13,9 +13,15 @@ internal sealed class ServedSample : IServedDevice, IDisposable
 {
     public const ulong MemoryOffset = 0x2000;
 
-    public ServedSample(bool mappable = true)
+    /// <param name="mappable">Parts of it can be mapped.</param>
+    /// <param name="file">What those are, 64 KiB that the sample takes over; null for memory whose length never changes.</param>
+    public ServedSample(bool mappable = true, SafeFileDescriptor? file = null)
     {
-        Assert.Equal(0, MemoryFile.TryMake("sample", 0x10000, 0, out SafeFileDescriptor file));
+        if (file is null)
+        {
+            Assert.Equal(0, MemoryFile.TryMake("sample", 0x10000, 0, out file));
+        }
+
         File = file;
         BinaryPrimitives.WriteUInt32LittleEndian(Config, 0x0DEF_1AB4);
         ServedRegion memory = new(0x8000, true, true);
@@ -37,9 +43,9 @@ internal sealed class ServedSample : IServedDevice, IDisposable
     /// The same with the config bytes of a function: header type 0, BAR 0 and BAR 2 of 32 bits, MSI-X of 8 vectors in BAR 0 (PCI Local Bus 3.0, sections 6.1
     /// and 6.8.2).
     /// </summary>
-    public static ServedSample Function(bool mappable)
+    public static ServedSample Function(bool mappable, SafeFileDescriptor? file = null)
     {
-        ServedSample sample = new(mappable);
+        ServedSample sample = new(mappable, file);
         BinaryPrimitives.WriteUInt32LittleEndian(sample.Config.AsSpan(0x04), 0x0010_0000);
         BinaryPrimitives.WriteUInt32LittleEndian(sample.Config.AsSpan(0x08), 0xFF00_0001);
         BinaryPrimitives.WriteUInt32LittleEndian(sample.Config.AsSpan(0x2C), 0x1100_1AF4);

@@ -4,11 +4,6 @@ using Aperture.Placement.Platforms;
 
 namespace Aperture.Board.Pc;
 
-/// <summary>A chipset's function and where it is on the root bus.</summary>
-/// <param name="Name">Its id, which no device of the user's may have.</param>
-/// <param name="DeviceFunction">Device in bits 7:3, function in bits 2:0.</param>
-public sealed record ChipsetPlace(string Name, byte DeviceFunction);
-
 /// <summary>The chipsets of PCs by the name of their board.</summary>
 public static class Chipsets
 {
@@ -16,7 +11,7 @@ public static class Chipsets
     public static IReadOnlyList<PciInterruptRoute> InterruptRoutes(BoardKind board) => (board == BoardKind.Q35 ? PirqWiring.Q35 : PirqWiring.I440fx).Routes;
 
     /// <summary>The functions that the chipset of a <paramref name="board"/> has, by rising place.</summary>
-    public static IReadOnlyList<ChipsetPlace> Places(BoardKind board) => board == BoardKind.Q35
+    internal static IReadOnlyList<ChipsetPlace> Places(BoardKind board) => board == BoardKind.Q35
         ? [MemoryControllerHub.Place, LpcBridge.Place]
         : [I440fxHostBridge.Place, PiixIsaBridge.Place, PiixPowerManagement.Place];
 

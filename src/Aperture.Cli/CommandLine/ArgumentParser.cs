@@ -23,7 +23,7 @@ internal static class ArgumentParser
 
             if (!argument.StartsWith("--", StringComparison.Ordinal))
             {
-                if (verb.Operand is { } operand && !values.Exists(v => v.Key == operand))
+                if (verb.Operand is { } operand && (verb.OperandRepeats || !values.Exists(v => v.Key == operand)))
                 {
                     values.Add(new(operand, argument));
                     continue;

@@ -15,6 +15,9 @@ internal sealed record Verb(string Name, string Summary, IReadOnlyList<OptionSpe
 
     /// <summary>What a word without dashes stands for, and the name it is found by; null where there is none.</summary>
     public string? Operand { get; init; }
+
+    /// <summary>True when the operand may be given more than once.</summary>
+    public bool OperandRepeats { get; init; }
 }
 
 /// <summary>The options a user gave, in their order. Flags have an empty value.</summary>

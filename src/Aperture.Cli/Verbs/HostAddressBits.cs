@@ -10,8 +10,16 @@ internal sealed record HostAddressBits(int Bits, string Origin)
 {
     // What CpuidTable takes when a processor does not say either.
     private const int Fallback = 36;
+
+    // What arm64 has without large addresses (Arm ARM DDI 0487, D8.1, OA size of a 4 KiB granule without FEAT_LPA2).
+    private const int OfArm = 48;
     private const uint LastLeaf = 0x8000_0000;
     private const uint AddressSizeLeaf = 0x8000_0008;
+
+    /// <summary>
+    /// The width of a machine of Arm's kind: that of most hosts, wherever the plan is made. One that has fewer says so when the machine is to run there.
+    /// </summary>
+    public static HostAddressBits Arm { get; } = new(OfArm, "those of arm64 without large addresses");
 
     /// <summary>Asks the kernel, which knows of bits that memory encryption takes away, then the processor (Intel SDM volume 2, CPUID 80000008H).</summary>
     public static HostAddressBits Read()

@@ -66,7 +66,51 @@ internal static class MapVerb
             text.Append(space == "memory" ? "\n" : "");
         }
 
+        foreach (JsonElement server in answer.GetProperty("servers").EnumerateArray())
+        {
+            WriteServer(server, text);
+        }
+
+        if (answer.TryGetProperty("granted", out JsonElement granted) && granted.GetArrayLength() > 0)
+        {
+            text.Append('\n');
+            Granted(granted).Write(text);
+        }
+
         return text.ToString();
+    }
+
+    private static void WriteServer(JsonElement server, StringBuilder text)
+    {
+        TextTable table = new($"SERVER OF {Text(server, "device")}", ">SIZE", "REGION", "REACHED");
+        foreach (JsonElement run in server.GetProperty("reaches").EnumerateArray())
+        {
+            (string range, string size) = Range(Text(run, "address"), Text(run, "size"));
+            table.Add(range, size, Text(run, "region"), run.GetProperty("mapped").GetBoolean() ? "yes" : $"no: {Text(run, "reason")}");
+        }
+
+        text.Append('\n');
+        table.Write(text);
+    }
+
+    // A row for each memory whose pages come at a touch, with what happened to it, and one for each run of pages in place.
+    private static TextTable Granted(JsonElement granted)
+    {
+        TextTable table = new("GRANTED", ">SIZE", "REGION", "FROM", "ACCESS", ">TOUCHES", ">GRANTS", ">REVOKED", ">REFUSED");
+        foreach (JsonElement memory in granted.EnumerateArray())
+        {
+            (string range, string size) = Range(Text(memory, "address"), Text(memory, "size"));
+            table.Add(range, size, Text(memory, "region"), "", "",
+                Count(memory, "touches"), Count(memory, "grants"), Count(memory, "revocations"), Count(memory, "refusals"));
+            foreach (JsonElement pages in memory.GetProperty("pages").EnumerateArray())
+            {
+                (range, size) = Range(Text(pages, "address"), Text(pages, "size"));
+                string from = pages.TryGetProperty("source", out JsonElement source) ? $"{source.GetUInt64()}+{Text(pages, "source_offset")}" : "";
+                table.Add($"  {range}", size, "", from, Text(pages, "access"), "", "", "", "");
+            }
+        }
+
+        return table;
     }
 
     private static (string Range, string Size) Range(string address, string size)

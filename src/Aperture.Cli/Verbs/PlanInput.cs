@@ -35,22 +35,24 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
     /// The map that <c>run</c> would make, there when another machine is described; with all of a machine the map that it has, and also where <c>run</c> would
     /// refuse the functions named of another machine: then both are said.
     /// </summary>
+    /// <param name="config">The guest.</param>
+    /// <param name="known">The host that <paramref name="config"/> names, where it was read already.</param>
     /// <exception cref="ApertureException">The host's description is bad, or lacks a named function.</exception>
-    public static PlanInput Of(MachineConfig config) => config switch
+    public static PlanInput Of(MachineConfig config, HostMachine? known = null) => config switch
     {
-        { Mirror: "all" } => OfMirror(config),
-        { Mirror: not null, HostPath: not null } => OfMirrorThere(config),
-        _ => OfRun(config),
+        { Mirror: "all" } => OfMirror(config, known),
+        { Mirror: not null, HostPath: not null } => OfMirrorThere(config, known),
+        _ => OfRun(config, known),
     };
 
     // Named functions of a machine that is described.
-    private static PlanInput OfMirrorThere(MachineConfig config)
+    private static PlanInput OfMirrorThere(MachineConfig config, HostMachine? known)
     {
         PlanInput? run = null;
         string reason;
         try
         {
-            run = OfRun(config);
+            run = OfRun(config, known);
             if (run.Result.Map is not null)
             {
                 return run;
@@ -63,18 +65,18 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
             reason = refused.Message;
         }
 
-        PlanInput own = OfMirror(config);
+        PlanInput own = OfMirror(config, known);
         string note = $"aperture run --mirror {config.Mirror} would be refused on that machine: {reason.TrimEnd('.')}; this is how the functions stand there";
         return own.Result.Map is not null ? own with { Notes = [note, .. own.Notes] } : run ?? own;
     }
 
-    private static PlanInput OfRun(MachineConfig config)
+    private static PlanInput OfRun(MachineConfig config, HostMachine? known)
     {
-        HostMachine? host = config.Assigns || config.HostPath is not null ? MachineTopology.HostOf(config) : null;
+        HostMachine? host = config.Assigns || config.HostPath is not null ? known ?? MachineTopology.HostOf(config) : null;
         HostAddressBits bits = host is null || (config.Mirror is null && config.HostPath is null)
             ? AddressBits(config)
             : MirrorBits(config, host, NeededBits(config, host));
-        MachineTopology topology = MachineTopology.Of(config, Hypervisors.LimitsOf(bits.Bits), host);
+        MachineTopology topology = MachineTopology.Of(config, Hypervisors.LimitsOf(config, bits.Bits), host);
         return new PlanInput(topology.Request, topology.Result, bits.Origin)
         {
             Origins = [.. topology.Assigned.SelectMany(OriginsOf)],
@@ -106,11 +108,11 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
     }
 
     // The map with the host's own topology in it.
-    private static PlanInput OfMirror(MachineConfig config)
+    private static PlanInput OfMirror(MachineConfig config, HostMachine? known)
     {
         MirrorSelection selection = MirrorSelection.Parse(config.Mirror!);
-        HostMachine host = config.HostPath is { } path ? HostReader.Read(path) : HostReader.ReadLive();
-        PlacementRequest own = PlacementInput.For(config, TopologyBuilder.Build(config, host), Hypervisors.LimitsOf(PlatformLimits.MaxAddressBits));
+        HostMachine host = known ?? (config.HostPath is { } path ? HostReader.Read(path) : HostReader.ReadLive());
+        PlacementRequest own = PlacementInput.For(config, TopologyBuilder.Build(config, host), Hypervisors.LimitsOf(config, PlatformLimits.MaxAddressBits));
         HostAddressBits bits = MirrorBits(config, host, HostMirror.AddressBits(host, own));
         own = own with { Platform = own.Platform with { PhysicalAddressBits = bits.Bits } };
         MirrorPlan plan = HostMirror.Plan(host, selection, own);
@@ -134,17 +136,22 @@ internal sealed record PlanInput(PlacementRequest Request, PlacementResult Resul
             return new HostAddressBits(needed, $"what the addresses of {host.Origin.Name} need");
         }
 
-        HostAddressBits here = HostAddressBits.Read();
+        HostAddressBits here = config.Board == BoardKind.Virt ? HostAddressBits.Arm : HostAddressBits.Read();
         return here.Bits >= needed ? here : new HostAddressBits(needed, "what this host's own addresses need");
     }
 
     // Another machine's devices are planned for that machine, whose own width no description tells: not for the one that plans.
     private static int NeededBits(MachineConfig config, HostMachine host) =>
         HostMirror.AddressBits(
-            host, PlacementInput.For(config, TopologyBuilder.Build(config, host), Hypervisors.LimitsOf(PlatformLimits.MaxAddressBits), host));
+            host, PlacementInput.For(config, TopologyBuilder.Build(config, host), Hypervisors.LimitsOf(config, PlatformLimits.MaxAddressBits), host));
 
     private static HostAddressBits AddressBits(MachineConfig config)
     {
+        if (config.Board == BoardKind.Virt)
+        {
+            return config.PhysicalAddressBits is { } asked ? new HostAddressBits(asked, "as given") : HostAddressBits.Arm;
+        }
+
         HostAddressBits host = HostAddressBits.Read();
         return config.PhysicalAddressBits switch
         {

@@ -37,6 +37,13 @@ internal static class PlanVerb
         string? monitor = arguments.Find("--emit");
         CheckEmit(arguments, monitor);
         MachineConfig config = ConfigReader.Read(arguments.Settings(OwnOptions), boots: false);
+        if (monitor is not null && config.Board == BoardKind.Virt)
+        {
+            throw new ApertureException(
+                $"--emit {monitor} writes a PC, and --machine virt is none: no other monitor can be told where BARs of such a machine go; leave --emit out, or "
+                    + "use --machine q35.");
+        }
+
         PlanInput input = PlanInput.Of(config);
         if (input.Result.Map is not { } map)
         {

@@ -98,6 +98,13 @@ internal static class RunVerb
             return config.Accel == AccelKind.Lab;
         }
 
+        if (!Hypervisors.RunsHere(config.Board))
+        {
+            notice = "aperture: the virt machine's guests are arm64, which this host is not. Using the lab, a software-emulated arm64 machine with a complete "
+                + "KVM (slow).";
+            return true;
+        }
+
         KvmAbility ability = KvmSystem.Probe64Bit();
         if (ability.Runs64Bit)
         {
@@ -112,7 +119,7 @@ internal static class RunVerb
     {
         int bits = Math.Min(
             LabPlatform.PhysicalAddressBits, FirmwareAddressBits.Most(config, LabPlatform.PhysicalAddressBits) ?? LabPlatform.PhysicalAddressBits);
-        MachinePlan.Create(config, Hypervisors.LimitsOf(bits)).Dispose();
+        MachinePlan.Create(config, Hypervisors.LimitsOf(config, bits)).Dispose();
     }
 
     private static int RunInLab(MachineConfig config, IReadOnlyList<Setting> settings, LabHardware? hardware, string? notice)
@@ -144,8 +151,9 @@ internal static class RunVerb
         }
 
         command.AddRange(["--accel", "kvm"]);
-        LabRun run = new(Environment.ProcessPath!, command)
+        LabRun run = new(ProgramOf(config.Board), command)
         {
+            Platform = PlatformOf(config.Board),
             Hardware = hardware,
             VfioFunctions = hardware is null ? [] : FunctionsOf(config),
             WritableDirectories = [.. config.Files.Where(f => f.Access == HostAccess.Write).Select(f => DirectoryOf(f.Path)).Distinct()],
@@ -157,6 +165,24 @@ internal static class RunVerb
 
         LabStreams streams = LabStreams.Console();
         return new LabRunner(LabArtifacts.Locate(), Console.Error).RunAsync(run, streams).GetAwaiter().GetResult();
+    }
+
+    private static LabPlatform PlatformOf(BoardKind board) => board == BoardKind.Virt ? LabPlatform.Arm64 : LabPlatform.X86;
+
+    // This program, or the one for the other processor beside it.
+    private static string ProgramOf(BoardKind board)
+    {
+        if (Hypervisors.RunsHere(board))
+        {
+            return Environment.ProcessPath!;
+        }
+
+        string other = Path.Combine(AppContext.BaseDirectory, "aperture-arm64");
+        return File.Exists(other)
+            ? other
+            : throw new ApertureException(
+                $"{other} is not there, which runs arm64 guests in the lab: run `./aperture build --arch arm64`, which makes it.",
+                ApertureException.HostFailure);
     }
 
     // What the lab binds to vfio-pci, by address; functions named in another way are there already.

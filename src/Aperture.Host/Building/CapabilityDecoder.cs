@@ -9,7 +9,11 @@ namespace Aperture.Host.Building;
 /// <summary>Reads the capabilities that matter here out of configuration space.</summary>
 internal static class CapabilityDecoder
 {
+    private const byte PowerManagement = 0x01;
+    private const byte Msi = 0x05;
     private const byte PciExpress = 0x10;
+    private const byte MsiX = 0x11;
+    private const byte AdvancedFeatures = 0x13;
     private const ushort Acs = 0x000D;
     private const ushort Ari = 0x000E;
     private const ushort Ats = 0x000F;
@@ -46,6 +50,25 @@ internal static class CapabilityDecoder
             BlocksAtomics = hasSecond && (config.U16(at + 0x28) & 1 << 7) != 0,
         };
     }
+
+    /// <summary>The resets on offer; null where the capabilities are not known.</summary>
+    internal static HostResets? Resets(ConfigBytes config)
+    {
+        if (config.Length < 256)
+        {
+            return null;
+        }
+
+        int express = config.FindCapability(PciExpress);
+        int advanced = config.FindCapability(AdvancedFeatures);
+        int power = config.FindCapability(PowerManagement);
+        bool level = (express != 0 && (config.U32(express + 4) & 1 << 28) != 0) || (advanced != 0 && (config.U8(advanced + 3) & 2) != 0);
+        return new HostResets(level, power != 0 && (config.U16(power + 4) & 1 << 3) == 0);
+    }
+
+    /// <summary>Whether there is MSI or MSI-X; null where the capabilities are not known.</summary>
+    internal static bool? SignalsMessages(ConfigBytes config) =>
+        config.Length < 256 ? null : config.FindCapability(Msi) != 0 || config.FindCapability(MsiX) != 0;
 
     /// <summary>Access control services (PCI Express 5.0, section 7.7.8).</summary>
     internal static HostAcs? AccessControl(ConfigBytes config) => config.FindExtendedCapability(Acs) is var at and not 0

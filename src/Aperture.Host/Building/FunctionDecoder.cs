@@ -41,6 +41,14 @@ internal static class FunctionDecoder
             NumaNode = raw.NumaNode,
             IommuGroup = raw.IommuGroup,
             PhysicalFunction = raw.PhysicalFunction,
+            DriverOverride = raw.DriverOverride,
+            IommuUnit = raw.IommuUnit,
+            ResetMethods = raw.ResetMethods is { } methods ? [.. methods] : null,
+            Irq = raw.Irq,
+            IsBootDisplay = raw.BootDisplay,
+            Resets = CapabilityDecoder.Resets(config),
+            InterruptPin = config.Answers ? config.U8(PciRegisters.InterruptLine + 1) : null,
+            SignalsMessages = CapabilityDecoder.SignalsMessages(config),
             Config = raw.Config,
             Bars = [.. bars.Where(static bar => bar.Kind != BarKind.Rom)],
             Rom = bars.Find(static bar => bar.Kind == BarKind.Rom),
@@ -101,7 +109,8 @@ internal static class FunctionDecoder
 
     private static HostSriov? SrIov(RawFunction raw, ConfigBytes config, RawText text)
     {
-        HostSriov? sriov = CapabilityDecoder.SrIov(config) ?? (text.Sriov is { } printed ? printed with { ResizableVfBars = [.. text.ResizableVfBars] } : null);
+        HostSriov? sriov = CapabilityDecoder.SrIov(config) ?? (text.Sriov is { } printed ? printed with { ResizableVfBars = [.. text.ResizableVfBars] }
+            : null);
         if (sriov is null && raw.Sriov is { } told)
         {
             sriov = new HostSriov(told.TotalVfs, told.NumVfs, told.Offset, told.Stride, told.VfDevice, []);

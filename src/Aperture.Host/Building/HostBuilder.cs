@@ -37,6 +37,7 @@ internal static class HostBuilder
             IommuGroups = groups,
             NumaNodes = [.. raw.NumaNodes.OrderBy(static node => node.Number)],
             KnowsIommuGroups = raw.KnowsIommuGroups,
+            System = raw.System,
             Findings = [.. findings.OrderBy(static finding => finding.Severity).ThenBy(static finding => finding.Function)],
         };
     }
@@ -95,7 +96,10 @@ internal static class HostBuilder
             }
         }
 
-        return [.. groups.Select(static pair => new HostIommuGroup(pair.Key, [.. pair.Value.Members], pair.Value.Regions))];
+        return [.. groups.Select(pair => new HostIommuGroup(pair.Key, [.. pair.Value.Members], pair.Value.Regions)
+        {
+            Type = raw.Groups.Find(group => group.Number == pair.Key)?.Type,
+        })];
     }
 
     private static ImmutableArray<HostBridge> HostBridges(ImmutableArray<HostFunction> ordered, Dictionary<PciAddress, HostFunction> functions)

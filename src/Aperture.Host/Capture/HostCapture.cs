@@ -15,7 +15,7 @@ public sealed record HostCaptureSummary(int Functions, int FullConfigs, int Iomm
 public static class HostCapture
 {
     /// <summary>
-    /// Writes a gzip-compressed tar of the PCI, IOMMU and NUMA parts of sysfs below <paramref name="root"/> (<c>/</c> for this machine) to
+    /// Writes a gzip-compressed tar of what matters of sysfs, procfs and modprobe's rules below <paramref name="root"/> (<c>/</c> for this machine) to
     /// <paramref name="path"/>. An ordinary file is replaced as a whole; a symbolic link stays and what it leads to is written, as is a device or a pipe.
     /// </summary>
     /// <exception cref="ApertureException">The tree cannot be read or the file not written; a file that was at <paramref name="path"/> stays then, and no other

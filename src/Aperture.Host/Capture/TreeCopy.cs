@@ -27,6 +27,7 @@ internal sealed class TreeCopy(IHostTree tree, TarWriter tar)
 
         int groups = CopyGroups(functions);
         CopyNodes();
+        new SystemCopy(new SystemReader(_walk, _sys), Put).Copy();
         return new HostCaptureSummary(functions.Count, full, groups);
     }
 
@@ -64,6 +65,7 @@ internal sealed class TreeCopy(IHostTree tree, TarWriter tar)
         return name switch
         {
             "iommu_group" => $"{up}kernel/iommu_groups/{target}",
+            "iommu" => $"{up}{SystemFiles.Iommus}/{target}",
             "physfn" => $"{up}{SysfsPlaces.Devices}/{target}",
             _ => $"{up}bus/pci/drivers/{target}",
         };
@@ -125,18 +127,31 @@ internal sealed class TreeCopy(IHostTree tree, TarWriter tar)
         }
 
         using MemoryStream data = new(content, writable: false);
-        Write(TarEntryType.RegularFile, place, entry => entry.DataStream = data);
+        Write(TarEntryType.RegularFile, $"sys/{place}", entry => entry.DataStream = data);
         return content.Length;
     }
 
-    private void AddDirectory(string place) => Write(TarEntryType.Directory, place, static _ => { });
+    private void AddDirectory(string place) => Write(TarEntryType.Directory, $"sys/{place}", static _ => { });
 
-    private void AddLink(string place, string target) => Write(TarEntryType.SymbolicLink, place, entry => entry.LinkName = target);
+    private void AddLink(string place, string target) => Write(TarEntryType.SymbolicLink, $"sys/{place}", entry => entry.LinkName = target);
+
+    /// <summary>Writes a file with <paramref name="text"/>, or a directory, at a place from the root of the file system.</summary>
+    private void Put(string place, string? text)
+    {
+        if (text is null)
+        {
+            Write(TarEntryType.Directory, place, static _ => { });
+            return;
+        }
+
+        using MemoryStream data = new(System.Text.Encoding.ASCII.GetBytes(text), writable: false);
+        Write(TarEntryType.RegularFile, place, entry => entry.DataStream = data);
+    }
 
     private void Write(TarEntryType type, string place, Action<GnuTarEntry> fill)
     {
         // One time for all: two captures of an unchanged machine are the same file.
-        GnuTarEntry entry = new(type, $"{Top}/sys/{place}")
+        GnuTarEntry entry = new(type, $"{Top}/{place}")
         {
             ModificationTime = DateTimeOffset.UnixEpoch,
             AccessTime = DateTimeOffset.UnixEpoch,

@@ -120,6 +120,12 @@ public sealed record HostAcs(AcsControls Offered, AcsControls Enabled)
     private static bool Has(AcsControls word, int bit) => ((int)word >> bit & 1) != 0;
 }
 
+/// <summary>Which resets a function's registers offer.</summary>
+/// <param name="FunctionLevel">Function level reset (PCI Express 5.0, section 7.5.3.3, bit 28; or Advanced Features, capability 0x13).</param>
+/// <param name="PowerState">It loses its state from D3hot to D0: it has power management and No_Soft_Reset is off (PCI Power Management 1.2, section
+/// 3.2.4).</param>
+public sealed record HostResets(bool FunctionLevel, bool PowerState);
+
 /// <summary>Address translation services (PCI Express 5.0, section 10.5.1).</summary>
 /// <param name="Enabled">True when the function may send translated requests.</param>
 public sealed record HostAts(bool Enabled);

@@ -28,6 +28,31 @@ public sealed record HostFunction
     /// <summary>The reserved regions of its IOMMU group.</summary>
     public ImmutableArray<HostReservedRegion> ReservedRegions { get; init; } = [];
 
+    /// <summary>The driver that an administrator chose with <c>driver_override</c>; null when none is or the source does not tell.</summary>
+    public string? DriverOverride { get; init; }
+
+    /// <summary>The kernel's name of the IOMMU that it is behind; null when there is none or the source does not tell.</summary>
+    public string? IommuUnit { get; init; }
+
+    /// <summary>The kernel's reset methods, in its order: <c>flr</c>, <c>pm</c>, <c>bus</c>; null when the source does not tell.</summary>
+    public ImmutableArray<string>? ResetMethods { get; init; }
+
+    /// <summary>Which resets its registers offer; null when the source does not show its capabilities.</summary>
+    public HostResets? Resets { get; init; }
+
+    /// <summary>The kernel's number of its interrupt: of INTx, or of the first message when it uses those. 0 for none; null when the source does not
+    /// tell.</summary>
+    public int? Irq { get; init; }
+
+    /// <summary>The INTx pin, 1 for INTA# to 4; 0 for none; null when the source does not tell.</summary>
+    public byte? InterruptPin { get; init; }
+
+    /// <summary>True when it has MSI or MSI-X; null when the source does not show its capabilities.</summary>
+    public bool? SignalsMessages { get; init; }
+
+    /// <summary>True for the display that the firmware started; null when it is no display or the source does not tell.</summary>
+    public bool? IsBootDisplay { get; init; }
+
     /// <summary>NUMA node; null when it has none or the source does not tell.</summary>
     public int? NumaNode { get; init; }
 

@@ -56,6 +56,9 @@ public sealed record HostMachine
     /// <summary>True when the source says which IOMMU group each function is in (an empty list then means that there is no IOMMU in use).</summary>
     public bool KnowsIommuGroups { get; init; }
 
+    /// <summary>What is not PCI: kernel, processor, IOMMUs, memory, limits.</summary>
+    public HostSystem System { get; init; } = HostSystem.Unknown;
+
     /// <summary>What is odd about the machine or its description, worst first. See <see cref="RequireConsistent"/>.</summary>
     public ImmutableArray<HostFinding> Findings { get; init; } = [];
 
@@ -63,7 +66,8 @@ public sealed record HostMachine
     public HostFunction? Find(PciAddress address) => _byAddress.GetValueOrDefault(address);
 
     /// <summary>Refuses a machine that contradicts itself (overlapping BARs, sizes no BAR can have, BARs outside the windows above them).</summary>
-    /// <exception cref="ApertureException">There is a finding of severity <see cref="HostFindingSeverity.Error"/>; the sentence is the first one's.</exception>
+    /// <exception cref="ApertureException">There is a finding of severity <see cref="HostFindingSeverity.Error"/>; the sentence is the first
+    /// one's.</exception>
     public void RequireConsistent()
     {
         HostFinding? error = Findings.FirstOrDefault(static finding => finding.Severity == HostFindingSeverity.Error);
@@ -84,7 +88,12 @@ public sealed record HostBridge(uint Domain, byte RootBus, ImmutableArray<PciAdd
 /// <param name="Number">The kernel's number.</param>
 /// <param name="Functions">Its PCI functions, in address order.</param>
 /// <param name="ReservedRegions">I/O virtual addresses that are not free for mapping.</param>
-public sealed record HostIommuGroup(int Number, ImmutableArray<PciAddress> Functions, ImmutableArray<HostReservedRegion> ReservedRegions);
+public sealed record HostIommuGroup(int Number, ImmutableArray<PciAddress> Functions, ImmutableArray<HostReservedRegion> ReservedRegions)
+{
+    /// <summary>The kernel's word for the domain that it keeps the group in: <c>DMA</c>, <c>DMA-FQ</c>, <c>identity</c>; null when the source does not
+    /// tell.</summary>
+    public string? Type { get; init; }
+}
 
 /// <summary>An I/O virtual address range that an IOMMU group keeps for itself, as sysfs' <c>reserved_regions</c> lists it.</summary>
 /// <param name="Range">The addresses.</param>

@@ -6,12 +6,12 @@ internal static class CaptureFiles
     /// <summary>A function's attributes.</summary>
     internal static readonly string[] Function =
     [
-        "ari_enabled", "class", "config", "device", "numa_node", "resource", "revision", "sriov_numvfs", "sriov_offset", "sriov_stride",
-        "sriov_totalvfs", "sriov_vf_device", "subsystem_device", "subsystem_vendor", "vendor",
+        "ari_enabled", "boot_vga", "class", "config", "device", "driver_override", "irq", "numa_node", "reset_method", "resource", "revision",
+        "sriov_numvfs", "sriov_offset", "sriov_stride", "sriov_totalvfs", "sriov_vf_device", "subsystem_device", "subsystem_vendor", "vendor",
     ];
 
     /// <summary>A function's links.</summary>
-    internal static readonly string[] FunctionLinks = ["driver", "iommu_group", "physfn"];
+    internal static readonly string[] FunctionLinks = ["driver", "iommu", "iommu_group", "physfn"];
 
     /// <summary>An IOMMU group's attributes.</summary>
     internal static readonly string[] Group = ["reserved_regions", "type"];
@@ -22,8 +22,13 @@ internal static class CaptureFiles
     private static readonly HashSet<string> Kept = [.. Function, .. Group, .. Node];
 
     /// <summary>True when a file of this name may be one of them.</summary>
-    internal static bool Matters(string name) => Kept.Contains(name);
+    internal static bool Matters(string name) => Kept.Contains(name) || SystemFiles.Matters(name);
 
     /// <summary>The most bytes that the file may have.</summary>
-    internal static int Limit(string name) => name == "config" ? HostLimits.Config : HostLimits.Attribute;
+    internal static int Limit(string name) => name switch
+    {
+        "config" => HostLimits.Config,
+        "cpuinfo" or "iomem" => HostLimits.ProcessFile,
+        _ => HostLimits.Attribute,
+    };
 }

@@ -71,7 +71,7 @@ internal sealed class DirectoryTree(string root) : IHostTree
         try
         {
             // Not opened when the size says empty: pipes and devices in a hostile tree show up as empty, and opening them may wait for ever.
-            if (new FileInfo(full).Length == 0)
+            if (new FileInfo(full).Length == 0 && !IsProcess(path))
             {
                 return [];
             }
@@ -84,6 +84,9 @@ internal sealed class DirectoryTree(string root) : IHostTree
             throw Failure(path, error);
         }
     }
+
+    // The running kernel's procfs gives no sizes, and has no pipes at the places that are asked for.
+    private bool IsProcess(string path) => root == "/" && path.StartsWith("proc/", StringComparison.Ordinal);
 
     private static bool IsFileFailure(Exception error) => error is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException;
 

@@ -12,6 +12,9 @@ internal static class HostLimits
     /// <summary>Bytes of a sysfs attribute: the kernel never writes more than a page, lists of regions included; twice that for large pages.</summary>
     internal const int Attribute = 128 << 10;
 
+    /// <summary>Bytes of a file of procfs: a machine of a thousand processors has 2 MiB of them in cpuinfo.</summary>
+    internal const int ProcessFile = 8 << 20;
+
     /// <summary>Entries of a directory.</summary>
     internal const int DirectoryEntries = 4 * Functions;
 

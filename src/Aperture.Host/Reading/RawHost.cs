@@ -18,10 +18,17 @@ internal sealed class RawHost
     internal SortedSet<PciAddress> Vanished { get; } = [];
 
     internal bool KnowsIommuGroups { get; set; }
+
+    /// <summary>What is not PCI.</summary>
+    internal HostSystem System { get; set; } = HostSystem.Unknown;
 }
 
 /// <summary>An IOMMU group as found.</summary>
-internal sealed record RawGroup(int Number, List<PciAddress> Functions, List<HostReservedRegion> Regions);
+internal sealed record RawGroup(int Number, List<PciAddress> Functions, List<HostReservedRegion> Regions)
+{
+    /// <summary>The kernel's word for the domain that its devices are in when no one assigns them.</summary>
+    internal string? Type { get; set; }
+}
 
 /// <summary>A line of sysfs' <c>resource</c>: first and last address as the CPU sees them, and the kernel's flags.</summary>
 internal readonly record struct RawResource(ulong First, ulong Last, ulong Flags);
@@ -75,6 +82,16 @@ internal sealed class RawFunction
     internal int? NumaNode { get; set; }
 
     internal int? IommuGroup { get; set; }
+
+    internal string? DriverOverride { get; set; }
+
+    internal string? IommuUnit { get; set; }
+
+    internal List<string>? ResetMethods { get; set; }
+
+    internal int? Irq { get; set; }
+
+    internal bool? BootDisplay { get; set; }
 
     internal PciAddress? PhysicalFunction { get; set; }
 

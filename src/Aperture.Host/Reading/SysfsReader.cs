@@ -61,6 +61,7 @@ internal sealed class SysfsReader
         }
 
         ReadNodes(TreeWalk.Join(_sys, "devices/system/node"));
+        _host.System = new SystemReader(_walk, _sys).Read();
     }
 
     private bool IsLive => _host.Origin.Kind == HostOriginKind.LiveSysfs;
@@ -112,6 +113,15 @@ internal sealed class SysfsReader
                 : throw new ApertureException($"{Place(directory)}/physfn: {SysfsText.Quote(physical)} is not a PCI address");
         }
 
+        function.DriverOverride = ReadText(directory, "driver_override")?.Trim() is { Length: > 0 } chosen && chosen != "(null)" ? chosen : null;
+        function.IommuUnit = _walk.LinkName(TreeWalk.Join(directory, "iommu"));
+        function.Irq = ReadDecimal(directory, "irq", 0, int.MaxValue);
+        function.BootDisplay = ReadDecimal(directory, "boot_vga", 0, 1) is { } boot ? boot == 1 : null;
+
+        // An empty list is an answer: the function has no reset, or its administrator took them away.
+        function.ResetMethods = _walk.Read(TreeWalk.Join(directory, "reset_method"), HostLimits.Attribute) is { } methods
+            ? [.. SysfsText.Decode(methods).Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries)]
+            : null;
         function.Sriov = ReadSriov(directory);
         return function;
     }
@@ -161,6 +171,7 @@ internal sealed class SysfsReader
             group.Regions.AddRange(SysfsText.ReservedRegions(text, Place(TreeWalk.Join(directory, "reserved_regions"))));
         }
 
+        group.Type = ReadText(directory, "type")?.Trim();
         _host.Groups.Add(group);
     }
 

@@ -46,4 +46,7 @@ internal sealed class Arm64VcpuState(uint target, uint features) : IVcpuState
     public string Location(SafeFileDescriptor vcpu) => KvmIoctl.TryGetRegister(vcpu, KvmArm64.ProgramCounter, out ulong pc)
         ? string.Create(CultureInfo.InvariantCulture, $" at pc 0x{pc:x}")
         : "";
+
+    /// <inheritdoc/>
+    public ulong ProgramCounter(SafeFileDescriptor vcpu) => KvmIoctl.TryGetRegister(vcpu, KvmArm64.ProgramCounter, out ulong pc) ? pc : 0;
 }

@@ -5,8 +5,8 @@ using Aperture.Linux.Kvm;
 namespace Aperture.Kvm.Arm64;
 
 /// <summary>
-/// The in-kernel GICv3 of a VM and its translation service (Documentation/virt/kvm/devices/arm-vgic-v3.rst, arm-vgic-its.rst). Made in two steps: the kernel wants
-/// to know of it before the vCPUs are made, and to be told of its frames and to finish it after.
+/// The in-kernel GICv3 of a VM and its translation service (Documentation/virt/kvm/devices/arm-vgic-v3.rst, arm-vgic-its.rst). Made in two steps: the kernel
+/// wants to know of it before the vCPUs are made, and to be told of its frames and to finish it after.
 /// </summary>
 internal sealed class Gic : IDisposable
 {
@@ -20,7 +20,8 @@ internal sealed class Gic : IDisposable
     private const ulong RedistributorControl = 0x0;
     private const ulong PrivateFrame = 0x1_0000;
 
-    // The encodings (op0 15:14, op1 13:11, CRn 10:7, CRm 6:3, op2 2:0) of ICC_IGRPEN1_EL1, ICC_IGRPEN0_EL1, ICC_PMR_EL1, ICC_AP0R0_EL1 and ICC_AP1R0_EL1 (12.2).
+    // The encodings (op0 15:14, op1 13:11, CRn 10:7, CRm 6:3, op2 2:0) of ICC_IGRPEN1_EL1, ICC_IGRPEN0_EL1, ICC_PMR_EL1, ICC_AP0R0_EL1 and
+    // ICC_AP1R0_EL1 (12.2).
     private static readonly ulong[] ProcessorInterface = [0xC667, 0xC666, 0xC230, 0xC644, 0xC648];
 
     private const string Refused = "cannot reset the in-kernel interrupt controller";
@@ -43,7 +44,8 @@ internal sealed class Gic : IDisposable
         if (!KvmIoctl.CanCreateDevice(vm, KvmArm64.VgicV3))
         {
             throw KvmSystem.Failure(
-                "this host's KVM makes no GICv3: its own interrupt controller is an older one, which has no messages for devices on PCI; use a host with GICv3.");
+                "this host's KVM makes no GICv3: its own interrupt controller is an older one, which has no messages for devices on PCI; use a host with "
+                    + "GICv3.");
         }
 
         return new Gic(description, KvmIoctl.CreateDevice(vm, KvmArm64.VgicV3, "the interrupt controller (GICv3)"));

@@ -76,6 +76,9 @@ internal sealed class VcpuResetState : IVcpuState
     }
 
     /// <inheritdoc/>
+    public ulong ProgramCounter(SafeFileDescriptor vcpu) => KvmIoctl.GetRegisters(vcpu).Rip;
+
+    /// <inheritdoc/>
     public string Location(SafeFileDescriptor vcpu)
     {
         KvmSpecialRegisters special = KvmIoctl.GetSpecialRegisters(vcpu);

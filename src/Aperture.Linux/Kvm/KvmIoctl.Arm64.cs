@@ -50,7 +50,7 @@ public static unsafe partial class KvmIoctl
         return TryCall(vm, KvmRequest.EnableCapability, ref enable);
     }
 
-    /// <summary>KVM_CREATE_DEVICE (KVM API 4.79) with KVM_CREATE_DEVICE_TEST: true when the kernel can make one of <paramref name="type"/>; none is made.</summary>
+    /// <summary>KVM_CREATE_DEVICE (KVM API 4.79) with KVM_CREATE_DEVICE_TEST: true when the kernel can make one of <paramref name="type"/>.</summary>
     public static bool CanCreateDevice(SafeFileDescriptor vm, uint type)
     {
         const uint OnlyTest = 1;

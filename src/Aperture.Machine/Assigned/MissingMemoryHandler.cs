@@ -1,6 +1,6 @@
 using System.Globalization;
+using Aperture.Assignment;
 using Aperture.Hypervisor;
-using Aperture.Vfio;
 
 namespace Aperture.Machine.Assigned;
 

@@ -35,6 +35,21 @@ internal sealed class ServedDevices(RamBlock ram, IGuestInterrupts interrupts, I
     public IReadOnlyList<ServerMappings> Mappings =>
         [.. _links.Where(link => !link.Device.IsDead).Select(link => new ServerMappings(link.Name, AssignedMappings.Of(link.Listener)))];
 
+    /// <summary>
+    /// A vCPU got at memory that servers grant page by page, and the kernel did not let it: true when something was done about that, false when there was
+    /// nothing to do; null where there is no such memory. Any thread.
+    /// </summary>
+    public bool? Repair()
+    {
+        bool? repaired = null;
+        foreach (Link link in _links)
+        {
+            repaired = link.Device.Repair() is { } done ? done || repaired == true : repaired;
+        }
+
+        return repaired;
+    }
+
     /// <inheritdoc/>
     public MadeFunction? Make(TopologyNode node, FunctionSite site)
     {
@@ -78,6 +93,9 @@ internal sealed class ServedDevices(RamBlock ram, IGuestInterrupts interrupts, I
             }
         }
     }
+
+    /// <summary>Puts all-ones where servers have taken memory of their devices away, and tells where. Any thread.</summary>
+    public IReadOnlyList<MissingMemory> ReplaceMissing() => [.. _links.SelectMany(link => link.Device.ReplaceMissing())];
 
     /// <summary>The machine ends: no server that is gone is looked for any more.</summary>
     public void End()

@@ -14,10 +14,9 @@ using ReservedRange = Aperture.Placement.Platforms.ReservedRange;
 namespace Aperture.Machine.Boot;
 
 /// <summary>
-/// Starts a kernel without firmware: programs the chipset and the PCI tree, puts the tables, the kernel and its initramfs into RAM. What goes where is
-/// decided once, without a machine; bringing a board there can be repeated, for a reset.
+/// Starts a kernel on a PC without firmware: programs the chipset and the PCI tree, puts the tables, the kernel and its initramfs into RAM.
 /// </summary>
-internal sealed class DirectBoot
+internal sealed class DirectBoot : KernelStart
 {
     // Where firmware keeps its tables on a PC, and where a guest finds the RSDP by scanning (ACPI 6.5, 5.2.5.1).
     private static readonly GuestAddress TablesAddress = new(0xE_0000);
@@ -49,10 +48,8 @@ internal sealed class DirectBoot
     /// <summary>What the guest is told by ACPI.</summary>
     public AcpiTableSet Tables { get; }
 
-    /// <summary>Brings board and RAM to where the kernel starts; with the vCPUs stopped and the board reset.</summary>
-    /// <returns>How the boot processor enters the kernel.</returns>
-    /// <exception cref="ApertureException">A file became unreadable meanwhile.</exception>
-    public BootState Prepare(PciBoard board, GuestRam ram)
+    /// <inheritdoc/>
+    public override BootState Prepare(PciBoard board, GuestRam ram)
     {
         PciProgrammer.Program(board, _map);
         foreach (AcpiTable table in Tables.Tables)
@@ -89,24 +86,5 @@ internal sealed class DirectBoot
             DataSelector = entry.DataSelector,
             TaskSelector = entry.TaskSelector,
         });
-    }
-
-    private static void Load(BootSegment segment, GuestRam ram)
-    {
-        const int Chunk = 1 << 20;
-        for (ulong done = 0; done < segment.Length;)
-        {
-            int now = (int)Math.Min(Chunk, segment.Length - done);
-            segment.Read(done, ram.AsSpan(segment.Address + done, now));
-            done += (ulong)now;
-        }
-
-        // On a reset the RAM is not fresh, so the tail has to be cleared.
-        for (ulong done = 0; done < segment.ZeroTail;)
-        {
-            int now = (int)Math.Min(Chunk, segment.ZeroTail - done);
-            ram.AsSpan(segment.Address + segment.Length + done, now).Clear();
-            done += (ulong)now;
-        }
     }
 }

@@ -39,7 +39,7 @@ public static class FirmwareAddressBits
         HostMachine? machine = config.Assigns ? MachineTopology.HostOf(config) : null;
         for (int bits = Fewest; bits < host; bits++)
         {
-            MachineTopology topology = MachineTopology.Of(config, Hypervisors.LimitsOf(bits), machine);
+            MachineTopology topology = MachineTopology.Of(config, Hypervisors.LimitsOf(config, bits), machine);
             if (topology.Result.Map is not null && HighDemand(topology.Request) <= 1UL << (bits - WindowShift - 1))
             {
                 return bits;

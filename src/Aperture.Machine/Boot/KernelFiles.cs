@@ -15,12 +15,25 @@ internal sealed record KernelFiles(KernelImage Kernel, BootFile? Initramfs) : ID
         KernelImage kernel = KernelImage.Open(config.Kernel!, byFirmware: config.Firmware is not null);
         try
         {
+            Check(kernel, config.Board);
             return new KernelFiles(kernel, config.Initramfs is { } path ? BootFile.Open(path, "initramfs") : null);
         }
         catch
         {
             kernel.Dispose();
             throw;
+        }
+    }
+
+    private static void Check(KernelImage kernel, BoardKind board)
+    {
+        bool isArm = kernel.Architecture == KernelArchitecture.Arm64;
+        if (isArm != (board == BoardKind.Virt))
+        {
+            throw new ApertureException(isArm
+                ? $"kernel {kernel.File.Path} is for arm64, and the processors of --machine {(board == BoardKind.Q35 ? "q35" : "i440fx")} are x86; use an "
+                    + "x86-64 kernel, or --machine virt."
+                : $"kernel {kernel.File.Path} is for x86, and the processors of --machine virt are arm64; use an arm64 Image, or --machine q35.");
         }
     }
 

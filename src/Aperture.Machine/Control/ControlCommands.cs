@@ -137,6 +137,37 @@ internal sealed class ControlCommands(Supervision supervision, MachineRequests r
         json.WriteEndArray();
         WriteRanges("memory", found.View, json);
         WriteRanges("slots", found.Slots ?? [], json);
+        WriteServers(found.Servers, json);
+        json.WriteGranted(found.Granted);
+    }
+
+    private static void WriteServers(IReadOnlyList<ServerMappings> servers, Utf8JsonWriter json)
+    {
+        json.WriteStartArray("servers");
+        foreach (ServerMappings server in servers)
+        {
+            json.WriteStartObject();
+            json.WriteString("device", server.Device);
+            json.WriteStartArray("reaches");
+            foreach (IommuMapping mapping in server.Mappings)
+            {
+                json.WriteStartObject();
+                json.WriteRange(mapping.Range);
+                json.WriteString("region", mapping.Owner);
+                json.WriteBoolean("mapped", mapping.IsMapped);
+                if (mapping.Reason is { } reason)
+                {
+                    json.WriteString("reason", reason);
+                }
+
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
     }
 
     private static void WriteRanges(string name, IReadOnlyList<FoundRange> ranges, Utf8JsonWriter json)

@@ -43,6 +43,41 @@ internal static class RegionAnswer
         json.WriteEndArray();
     }
 
+    /// <summary>Writes <c>granted</c>: memory whose pages come at a touch, what is in place there, and what happened to it.</summary>
+    public static void WriteGranted(this Utf8JsonWriter json, IReadOnlyList<FoundGranted> all)
+    {
+        json.WriteStartArray("granted");
+        foreach (FoundGranted granted in all)
+        {
+            json.WriteStartObject();
+            json.WriteRange(granted.Range);
+            json.WriteString("region", granted.Owner);
+            json.WriteNumber("touches", granted.Counts.Faults);
+            json.WriteNumber("grants", granted.Counts.Grants);
+            json.WriteNumber("revocations", granted.Counts.Revocations);
+            json.WriteNumber("refusals", granted.Counts.Refusals);
+            json.WriteStartArray("pages");
+            foreach (FoundGrant grant in granted.Grants)
+            {
+                json.WriteStartObject();
+                json.WriteRange(grant.Range);
+                if (grant.Source is { } source)
+                {
+                    json.WriteNumber("source", source);
+                    json.WriteString("source_offset", $"0x{grant.SourceOffset:x}");
+                }
+
+                json.WriteString("access", grant.Source is null ? "refused" : grant.IsWritable ? "read-write" : "read");
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    }
+
     private static void Write(Utf8JsonWriter json, string name, AddressSpace space, IReadOnlyList<FoundRange>? slots)
     {
         HashSet<string> present = new(StringComparer.Ordinal);
@@ -108,6 +143,6 @@ internal static class RegionAnswer
             mapped += run.Range.Intersect(slot.Range).Size;
         }
 
-        return mapped == run.Range.Size ? "slot" : mapped == 0 ? "traps" : "slot, edges trap";
+        return mapped == run.Range.Size ? run.Region.Block.Faulting is null ? "slot" : "slot, as granted" : mapped == 0 ? "traps" : "slot, edges trap";
     }
 }

@@ -1,3 +1,4 @@
+using Aperture.Board;
 using Aperture.Configuration;
 using Aperture.Devices.Pc;
 using Aperture.Host.Model;
@@ -12,6 +13,9 @@ namespace Aperture.Machine.Topology;
 /// <summary>States a machine's topology as the solver's request.</summary>
 public static class PlacementInput
 {
+    // 1 MiB a bus (PCI Express 5.0, 7.2.2).
+    private const int EcamBusShift = 20;
+
     /// <summary>The request for <paramref name="config"/> with <paramref name="root"/> on bus 0, in what <paramref name="hypervisor"/> leaves free.</summary>
     public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, HypervisorLimits hypervisor) =>
         For(config, root, hypervisor, null);
@@ -20,10 +24,13 @@ public static class PlacementInput
     public static PlacementRequest For(MachineConfig config, IReadOnlyList<TopologyNode> root, HypervisorLimits hypervisor, HostMachine? host)
     {
         ArgumentNullException.ThrowIfNull(hypervisor);
-        IReadOnlyList<ReservedRange> reserved = [.. PlatformLimits.Q35Reserved, .. Kept(hypervisor)];
-        PlatformLimits board = config.Board == BoardKind.Q35
-            ? PlatformLimits.Q35(config.MemorySize, hypervisor.PhysicalAddressBits)
-            : PlatformLimits.I440fx(config.MemorySize, hypervisor.PhysicalAddressBits);
+        PlatformLimits board = config.Board switch
+        {
+            BoardKind.Q35 => PlatformLimits.Q35(config.MemorySize, hypervisor.PhysicalAddressBits),
+            BoardKind.I440Fx => PlatformLimits.I440fx(config.MemorySize, hypervisor.PhysicalAddressBits),
+            _ => PlatformLimits.Virt(config.MemorySize, hypervisor.PhysicalAddressBits),
+        };
+        IReadOnlyList<ReservedRange> reserved = [.. board.Reserved, .. Kept(hypervisor)];
         List<ReservedRange> kept = [.. HostReserved(root, host, reserved)];
         PlatformLimits limits = board with
         {
@@ -40,7 +47,12 @@ public static class PlacementInput
                 .. PcTestDevicePorts.Reserved(config),
             ],
         };
-        return new PlacementRequest(limits, [new HostBridgeDemand(config.Board == BoardKind.Q35 ? "pcie.0" : "pci.0", [.. root.Select(Demand)])]);
+        HostBridgeDemand bridge = new(Boards.IsExpress(config.Board) ? "pcie.0" : "pci.0", [.. root.Select(Demand)])
+        {
+            // A bus that ECAM does not show cannot be reached.
+            LastBus = board.Ecam is { } window ? (byte)((window.Size >> EcamBusShift) - 1) : byte.MaxValue,
+        };
+        return new PlacementRequest(limits, [bridge]);
     }
 
     /// <summary>What <paramref name="hypervisor"/> keeps for itself, in the solver's terms.</summary>

@@ -1,5 +1,5 @@
 using Aperture.Assignment;
-using Aperture.Board.Pc;
+using Aperture.Board;
 using Aperture.Configuration;
 using Aperture.Configuration.Kinds;
 using Aperture.Host;
@@ -19,7 +19,7 @@ public sealed class TopologyBuilder
 
     private TopologyBuilder(BoardKind board)
     {
-        _root = [.. Chipsets.Places(board).Select(p => new TopologyNode(p.Name, NodeKind.Board, p.DeviceFunction))];
+        _root = [.. Boards.Places(board).Select(p => new TopologyNode(p.Name, NodeKind.Board, p.DeviceFunction))];
         foreach (TopologyNode node in _root)
         {
             _nodes.Add(node.Name, node);
@@ -70,7 +70,7 @@ public sealed class TopologyBuilder
     private static void CheckExpress(MachineConfig config)
     {
         PciDeviceSpec? shared = config.Devices.OfType<PciDeviceSpec>().FirstOrDefault(d => d.Sriov is not null);
-        if (config.Board != BoardKind.Q35 && shared is not null)
+        if (!Boards.IsExpress(config.Board) && shared is not null)
         {
             throw new ApertureException(
                 $"{shared.Id} cannot have VFs: --machine i440fx has conventional PCI, where no guest finds an SR-IOV capability; leave vfs= out, or use "
@@ -78,7 +78,7 @@ public sealed class TopologyBuilder
         }
 
         string? port = config.RootPorts.Select(p => $"--root-port id={p.Id}").Concat(config.Switches.Select(s => $"--switch id={s.Id}")).FirstOrDefault();
-        if (config.Board != BoardKind.Q35 && port is not null)
+        if (!Boards.IsExpress(config.Board) && port is not null)
         {
             throw new ApertureException(
                 $"{port}: --machine i440fx has conventional PCI and no PCI Express ports; put devices on its root bus, or use --machine q35.");

@@ -24,6 +24,7 @@ internal sealed class MapCollector(PciBoard board, SlotListener? slots, WriteHis
                 Functions = [.. board.Pci.Functions.Select(f => Describe(f, decode, owners))],
                 Ecam = board.Chipset.Ecam,
                 View = View(board.Memory.View),
+                Granted = GrantCollector.Collect(board.Memory.View),
                 HiddenRam = board.HiddenRam,
                 Slots = slots is null ? null : [.. slots.Slots.Select(s => new FoundRange(s.Range, s.Region.Name, true, s.IsReadOnly))],
                 Trapped = slots is null ? [] : [.. slots.Trapped.Select(t => new FoundTrapped(t.Range, t.Region.Name, t.Reason))],

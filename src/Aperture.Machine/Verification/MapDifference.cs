@@ -24,6 +24,9 @@ public enum DifferenceKind : byte
     /// <summary>A memory slot is missing, or shows something that the map does not have there.</summary>
     Slot,
 
+    /// <summary>Memory whose pages come at a touch shows something else than what was granted.</summary>
+    Grant,
+
     /// <summary>The IOMMU does not map what it should, or maps what is gone.</summary>
     Iommu,
 }

@@ -1,3 +1,4 @@
+using Aperture.Memory.Faulting;
 using Aperture.Pci;
 
 namespace Aperture.Machine.Verification;
@@ -35,6 +36,21 @@ public sealed record FoundRange(AddressRange Range, string Owner, bool IsRam, bo
 /// <param name="Reason">Why, in one sentence.</param>
 public sealed record FoundTrapped(AddressRange Range, string Owner, string Reason);
 
+/// <summary>Pages that a server granted, and that are in place.</summary>
+/// <param name="Range">The addresses.</param>
+/// <param name="Source">The number of what they are from, as the server counts; null for pages that stand for a moment where a touch was refused.</param>
+/// <param name="SourceOffset">Where in it the first is, in bytes.</param>
+/// <param name="IsWritable">The guest may write.</param>
+public sealed record FoundGrant(AddressRange Range, ulong? Source, ulong SourceOffset, bool IsWritable);
+
+/// <summary>Memory whose pages come when the guest touches them.</summary>
+/// <param name="Range">The addresses.</param>
+/// <param name="Owner">The region's name.</param>
+/// <param name="Grants">What is in place, by address.</param>
+/// <param name="Counts">What happened so far.</param>
+/// <param name="Difference">Where what is granted is not what this process has mapped, as a sentence; null when they agree.</param>
+public sealed record FoundGranted(AddressRange Range, string Owner, IReadOnlyList<FoundGrant> Grants, FaultCounts Counts, string? Difference);
+
 /// <summary>What a running machine has: its registers, its flat view, its memory slots, its IOMMU mappings. A snapshot.</summary>
 public sealed record MapFindings
 {
@@ -55,6 +71,9 @@ public sealed record MapFindings
 
     /// <summary>RAM that is in no slot, with the reason.</summary>
     public required IReadOnlyList<FoundTrapped> Trapped { get; init; }
+
+    /// <summary>Memory of the view whose pages come at a touch, by address.</summary>
+    public IReadOnlyList<FoundGranted> Granted { get; init; } = [];
 
     /// <summary>RAM that only system management mode sees, and nobody is to find; null when there is none.</summary>
     public AddressRange? HiddenRam { get; init; }

@@ -38,6 +38,8 @@ public static class MapVerifier
             differences.AddRange(SlotComparer.Compare(found, slots));
         }
 
+        differences.AddRange(found.Granted.Where(static granted => granted.Difference is not null)
+            .Select(static granted => new MapDifference(DifferenceKind.Grant, granted.Owner, "the pages that were granted", granted.Difference!, null)));
         if (found.Iommu is { } mappings)
         {
             differences.AddRange(IommuComparer.Compare(found, mappings, "assigned devices"));

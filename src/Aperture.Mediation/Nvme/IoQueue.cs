@@ -7,6 +7,8 @@ namespace Aperture.Mediation.Nvme;
 /// </summary>
 internal sealed class IoQueue
 {
+    private const int MostRounds = 16;
+
     private static readonly NvmeStatus AbortedByDeletion = new(0x008);
 
     private readonly IGuest _guest;
@@ -97,21 +99,32 @@ internal sealed class IoQueue
     /// <summary>
     /// Carries on in both directions as far as it goes; false when the guest's memory is not there, which is a fatal error of the controller.
     /// </summary>
-    public bool Run()
+    /// <param name="hasMore">
+    /// There may be more to do: a guest that changes the doorbells in its memory all the time does not keep its session busy with that alone.
+    /// </param>
+    public bool Run(out bool hasMore)
     {
         Take();
         bool there = Post();
-        while (there && Submissions is { } submissions && _pair.IsOpen)
+        hasMore = false;
+        for (int round = 0; there && Submissions is { } submissions && _pair.IsOpen; round++)
         {
             there = Shadow is null || Shadow.TryReadTail(_ram, submissions);
             bool some = there && _freeCount > 0 && submissions.Head != submissions.Tail;
-            there = there && Fetch(submissions);
-            _pair.Ring();
-            there = there && Post();
             if (!some)
             {
                 break;
             }
+
+            if (round == MostRounds)
+            {
+                hasMore = true;
+                break;
+            }
+
+            there = Fetch(submissions);
+            _pair.Ring();
+            there = there && Post();
         }
 
         return there;

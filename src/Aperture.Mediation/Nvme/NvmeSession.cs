@@ -308,7 +308,12 @@ internal sealed class NvmeSession : IMediatorSession
     {
         if (_isMaster && !_isFatal && !_drive.IsDead && _isReady && _ram.IsMapped)
         {
-            _isFatal = !RunAdmin() || !_queue.Run();
+            bool hasMore = false;
+            _isFatal = !RunAdmin() || !_queue.Run(out hasMore);
+            if (hasMore)
+            {
+                _wake.Signal();
+            }
         }
     }
 
@@ -349,11 +354,18 @@ internal sealed class NvmeSession : IMediatorSession
             do
             {
                 int ready = Poll.Wait(items, WatchMilliseconds);
-                _ = _trigger.TryTake(out _);
-                _ = _wake.TryTake(out _);
-                while (MapNext())
+                if (items[0].Seen != PollEvents.None)
                 {
-                    // Each run takes the kernel its time, and may be taken back in between.
+                    _ = _trigger.TryTake(out _);
+                }
+
+                if (items[1].Seen != PollEvents.None)
+                {
+                    _ = _wake.TryTake(out _);
+                    while (MapNext())
+                    {
+                        // Each run takes the kernel its time, and may be taken back in between.
+                    }
                 }
 
                 lock (_gate)

@@ -31,6 +31,7 @@ public sealed class FaultPager : IDisposable
     // Replaced as a whole under the lock; the worker looks without it.
     private readonly Lock _memoriesGate = new();
     private volatile FaultingMemory[] _memories = [];
+    private bool _started;
     private bool _disposed;
 
     private FaultPager(string name, UserfaultDescriptor userfault, IEventSink events, int mostRuns)
@@ -38,8 +39,6 @@ public sealed class FaultPager : IDisposable
         (Name, _userfault, _events, _mostRuns) = (name, userfault, events, mostRuns);
         _reader = new Thread(Read) { IsBackground = true, Name = $"faults {name}" };
         _worker = new Thread(Work) { IsBackground = true, Name = $"grants {name}" };
-        _reader.Start();
-        _worker.Start();
     }
 
     /// <summary>What messages call the device.</summary>
@@ -93,6 +92,14 @@ public sealed class FaultPager : IDisposable
         lock (_memoriesGate)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
+            if (!_started)
+            {
+                // With the first: a device that grants nothing costs no threads.
+                _started = true;
+                _reader.Start();
+                _worker.Start();
+            }
+
             _memories = [.. _memories, memory];
         }
 
@@ -244,9 +251,13 @@ public sealed class FaultPager : IDisposable
 
     private void End()
     {
-        _stop.Signal();
-        _reader.Join();
-        _worker.Join();
+        if (_started)
+        {
+            _stop.Signal();
+            _reader.Join();
+            _worker.Join();
+        }
+
         _userfault.Dispose();
         _stop.Dispose();
         _work.Dispose();

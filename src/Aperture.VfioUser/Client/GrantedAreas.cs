@@ -101,6 +101,24 @@ internal sealed class GrantedAreas : IGrantHolder, IFaultAnswerer, IDisposable
         }
     }
 
+    /// <summary>
+    /// A processor got at a page that the kernel does not let it have (<see cref="FaultingMemory.Repair"/>): true when something was done about it, false when
+    /// there was nothing to do; null where no memory is, or is left.
+    /// </summary>
+    public bool? Repair()
+    {
+        bool? repaired = null;
+        foreach (Area area in _areas)
+        {
+            if (!area.Memory.IsDisposed)
+            {
+                repaired = area.Memory.Repair() || repaired == true;
+            }
+        }
+
+        return repaired;
+    }
+
     /// <summary>Makes nothing any more. What was made answers with all-ones from now on, until it is disposed.</summary>
     public void Dispose() => _pager?.Dispose();
 

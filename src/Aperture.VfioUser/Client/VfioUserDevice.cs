@@ -221,6 +221,17 @@ public sealed class VfioUserDevice : IVfioDevice
         return RamBlock.Foreign($"{Name} region {region}", host, area.Size, mapped);
     }
 
+    /// <summary>
+    /// Puts all-ones where a server has cut the file of memory that is mapped, and tells where: a guest that touches it could not go on. Any thread.
+    /// </summary>
+    public IReadOnlyList<MissingMemory> ReplaceMissing()
+    {
+        lock (_connection.Gate)
+        {
+            return [.. _mapped.SelectMany(area => area.ReplaceMissing())];
+        }
+    }
+
     /// <summary>The areas of a region where the first touch of a page is asked for (<see cref="Touch"/>); empty for a server without the extension.</summary>
     public IReadOnlyList<VfioArea> FaultingAreas(int region) => _description.Faulting[region];
 
@@ -285,6 +296,12 @@ public sealed class VfioUserDevice : IVfioDevice
             return TouchOutcome.Refused;
         }
     }
+
+    /// <summary>
+    /// A vCPU got at a page of an area that comes at a touch and the kernel does not let it have (KVM_RUN answers EFAULT): true when something was done about
+    /// it, false when there was nothing to do; null while no such area is mapped. Any thread.
+    /// </summary>
+    public bool? Repair() => _granted?.Repair();
 
     /// <inheritdoc/>
     public int SetTriggers(int index, int first, ReadOnlySpan<EventFd?> triggers)
@@ -487,6 +504,10 @@ public sealed class VfioUserDevice : IVfioDevice
                 ? MemoryMap.MapOver(host, file, description.Files[region].Offset + area.Offset, area.Size, known.Readable, known.Writable)
                 : Errno.EINVAL;
         }
+
+        /// <summary>See the device's.</summary>
+        public IReadOnlyList<MissingMemory> ReplaceMissing() =>
+            device.Regions[region].Readable ? MissingPages.Replace($"{device.Name} region {region}", host, area.Offset, area.Size) : [];
 
         public void Dispose()
         {

@@ -1,4 +1,3 @@
-using Aperture.Board.Pc;
 using Aperture.Devices.TestDevice;
 using Aperture.Memory;
 using Aperture.Pci;
@@ -18,7 +17,7 @@ internal sealed class TestTree
 
     public TestTree(BoardKind board, IReadOnlyList<TestOption> options)
     {
-        _root = [.. Chipsets.Places(board).Select(p => new Place(p.Name, p.DeviceFunction))];
+        _root = [.. Boards.Places(board).Select(p => new Place(p.Name, p.DeviceFunction))];
         List<TestOption> devices = [.. options.Where(o => o is { Name: "--device", Kind: "test" })];
         HashSet<int> taken = [.. devices.Where(d => d["port"] is null && d["addr"] is not null).Select(d => Address(d) >> 3)];
         foreach (TestOption port in options.Where(o => o.Name == "--root-port").OrderBy(o => o["addr"] is null))

@@ -7,8 +7,8 @@ using Aperture.Kvm.Arm64;
 namespace Aperture.Kvm.Tests.Arm64;
 
 /// <summary>
-/// A guest of a few instructions on an arm64 host's KVM: RAM at 1 GiB with the program at its start, the interrupt controller where the virt machine has it, and
-/// a device at <see cref="Device"/> that logs what is written and answers reads from a list.
+/// A guest of a few instructions on an arm64 host's KVM: RAM at 1 GiB with the program at its start, the interrupt controller where the virt machine has it,
+/// and a device at <see cref="Device"/> that logs what is written and answers reads from a list.
 /// </summary>
 internal sealed class Arm64Guest : IDisposable
 {

@@ -133,6 +133,42 @@ public sealed class AssignedBoardTests : IDisposable
     }
 
     [Fact]
+    public void A_device_that_is_away_is_out_of_the_guest_until_a_reset_finds_it_and_is_then_as_after_one()
+    {
+        _device.MayReturn = true;
+        using TestBoard board = Make("bars=all=host");
+        Bdf drive = board.Function(Name).Bdf;
+        Assert.NotNull(board.Answers(SysfsHost.NvmeBar));
+        _device.GoAway();
+        Until(() => board.Answers(SysfsHost.NvmeBar) is null);
+        Assert.DoesNotContain(board.Slots.Slots, s => s.Region.Kind == RegionKind.Device);
+        Assert.Equal(uint.MaxValue, board.Read(drive, 0));
+
+        // What the guest writes changes nothing of that.
+        board.Write(drive, 4, 2, (uint)PciCommand.MemorySpace);
+        Assert.Equal(uint.MaxValue, board.Read(drive, 0));
+        Assert.Null(board.Slots.Verify());
+        Assert.Null(_listener.Verify());
+        _device.IsBack = true;
+        Until(() => board.Read(drive, 0) == 0xA808_144Du);
+        Assert.Equal(0u, board.Read(drive, 4, 2) & 7);
+        board.SetCommand(Name, PciCommand.MemorySpace);
+        Assert.NotNull(board.Answers(SysfsHost.NvmeBar));
+        Assert.Null(board.Slots.Verify());
+
+        // A reset of the machine looks for it at once.
+        _device.GoAway();
+        Until(() => !board.Function(Name).IsReady);
+        board.Board.Reset();
+        Assert.False(board.Function(Name).IsReady);
+        _device.IsBack = true;
+        board.Board.Reset();
+        Assert.True(board.Function(Name).IsReady);
+
+        static void Until(Func<bool> condition) => Assert.True(SpinWait.SpinUntil(condition, 30_000));
+    }
+
+    [Fact]
     public void A_device_that_wakes_is_mapped_again_once_it_is_awake()
     {
         using TestBoard board = Make("bars=all=host");

@@ -8,7 +8,6 @@ using Aperture.Machine.Tests.Fakes;
 using Aperture.Machine.Topology;
 using Aperture.Pci;
 using Aperture.TestKit.Parts.Assigned;
-using Aperture.Vfio;
 
 namespace Aperture.Machine.Tests.Assigned;
 

@@ -5,6 +5,7 @@ using Aperture.Machine.Control;
 using Aperture.Machine.Tests.Fakes;
 using Aperture.Machine.Verification;
 using Aperture.Memory;
+using Aperture.TestKit.Devices;
 using Aperture.VfioUser.Server;
 using Aperture.Watch;
 
@@ -70,6 +71,28 @@ public sealed class ServedDeviceTests : IDisposable
                 $"the server of {_served.Socket} is back; its device is as after a reset, so the guest has to look for it again, or be reset.",
             ],
             _heard.Notices);
+    }
+
+    [Fact]
+    public void A_served_device_interrupts_by_its_pin_until_the_guest_has_served_it()
+    {
+        uint status = 0;
+        Run(
+            (cpu, view) =>
+            {
+                Program(cpu);
+                Assert.DoesNotContain(view.Lines, line => line.Level);
+                cpu.MmioWrite(new GuestAddress(Registers + TestRegisters.InterruptTrigger), 4, 0);
+                Until(() => (ReadConfig(cpu, 4) >> 16 & 8) != 0, "the device says that it interrupts");
+
+                // As long as it does, it does again whenever it is unmasked.
+                Until(() => view.Lines.Any(line => line.Edges >= 3), "an input is raised and raised again");
+                status = (uint)cpu.MmioRead(new GuestAddress(Registers + TestRegisters.InterruptStatus), 4);
+                cpu.MmioWrite(new GuestAddress(Registers + TestRegisters.InterruptStatus), 4, 1);
+                Until(() => (ReadConfig(cpu, 4) >> 16 & 8) == 0 && !view.Lines.Any(line => line.Level), "it ends");
+            },
+            _served.Option());
+        Assert.Equal(1u, status & 1);
     }
 
     [Fact]
@@ -198,11 +221,12 @@ public sealed class ServedDeviceTests : IDisposable
     {
         VirtualMachine? machine = null;
         Exception? failure = null;
-        FakeHypervisor hypervisor = new FakeHypervisor(FakeHypervisor.Kind.Whole, (cpu, starts) =>
+        FakeHypervisor? hypervisor = null;
+        hypervisor = new FakeHypervisor(FakeHypervisor.Kind.Whole, (cpu, starts) =>
         {
             try
             {
-                guest(cpu, new View(machine!), starts);
+                guest(cpu, new View(machine!, hypervisor!.Vm!), starts);
             }
             catch (Exception fault)
             {
@@ -260,8 +284,10 @@ public sealed class ServedDeviceTests : IDisposable
     }
 
     /// <summary>What the guest has where.</summary>
-    private sealed class View(VirtualMachine machine)
+    private sealed class View(VirtualMachine machine, FakeVm vm)
     {
+        public IReadOnlyCollection<FakeLine> Lines => vm.Lines;
+
         public string? At(ulong address)
         {
             FlatView view = machine.Board.Memory.View;

@@ -92,6 +92,9 @@ internal sealed class FakeVm(FakeHypervisor.Kind kind, Action<IVcpuExits, int> g
 
     public int ControllerResets { get; private set; }
 
+    /// <summary>The inputs of interrupt controllers that the machine has.</summary>
+    public IReadOnlyCollection<FakeLine> Lines => _lines.Values;
+
     public IInterruptLine Line(uint gsi) => _lines.TryGetValue(gsi, out FakeLine? line) ? line : _lines[gsi] = new FakeLine();
 
     public void Send(Bdf requester, MsiMessage message)

@@ -293,6 +293,38 @@ public class NvmeHostileTests
     }
 
     [Fact]
+    public void Doorbells_in_memory_that_never_rest_hold_nobody_up()
+    {
+        using SharedDrive drive = new(guests: 2);
+        using NvmeGuest other = new NvmeGuest(drive.Place, at: 1).Start();
+        using NvmeGuest guest = new NvmeGuest(drive.Place).Start(entries: 8);
+        Assert.Equal(0, guest.Command(new Entry(0x7C, 0, Data, Data + Page)).Status);
+        bool ends = false;
+        Thread restless = new(() =>
+        {
+            Random random = new(1);
+            while (!Volatile.Read(ref ends))
+            {
+                guest.Ram.Write(Data - NvmeGuest.Base + 8, random.Next(12));
+                guest.Ram.Write(Data - NvmeGuest.Base + 12, random.Next(12));
+            }
+        });
+        restless.Start();
+        for (uint i = 0; i < 50; i++)
+        {
+            guest.Guest.Write(0, 0x1008, i % 8);
+            Assert.Equal(1u, guest.Status);
+            Assert.Equal(0, other.Do(Entry.Block(0x02, 0, 1, Data)).Status);
+        }
+
+        Assert.Equal(0, guest.Guest.Device.Iommu.Unmap(NvmeGuest.Range));
+        guest.Guest.Dispose();
+        drive.Place.Reports.Await("mediation.ended");
+        Volatile.Write(ref ends, true);
+        restless.Join();
+    }
+
+    [Fact]
     public void A_guest_that_submits_more_than_it_takes_back_is_held_up_alone()
     {
         using SharedDrive drive = new(guests: 2);

@@ -1,5 +1,6 @@
 using Aperture.Linux;
 using Aperture.Memory.Faulting;
+using Aperture.TestKit.Parts.Faulting;
 
 namespace Aperture.Memory.Tests.Faulting;
 

@@ -11,6 +11,7 @@ namespace Aperture.TestKit.Parts.Assigned;
 public sealed class FakeDevice : IVfioDevice
 {
     private readonly Dictionary<(int Index, int Vector), EventFd> _triggers = [];
+    private Action? _lost;
     private ulong _nextMapping = 0x7000_0000_0000;
 
     public FakeDevice(byte[] config)
@@ -175,6 +176,29 @@ public sealed class FakeDevice : IVfioDevice
 
     public bool IsResetAlong { get; set; }
 
+    /// <summary>Who serves it may come back.</summary>
+    public bool MayReturn { get; set; }
+
+    public bool IsAway { get; private set; }
+
+    /// <summary>Who serves it is back: the next reset finds it.</summary>
+    public bool IsBack { get; set; }
+
+    public bool WhenLost(Action lost)
+    {
+        _lost = MayReturn ? lost : null;
+        return MayReturn;
+    }
+
+    /// <summary>Who serves it is gone.</summary>
+    public void GoAway()
+    {
+        IsBack = false;
+        IsAway = true;
+        ReadErrno = Errno.EIO;
+        _lost?.Invoke();
+    }
+
     /// <summary>Called within every reset, which it may hold up.</summary>
     public Action? OnReset { get; set; }
 
@@ -182,6 +206,10 @@ public sealed class FakeDevice : IVfioDevice
     {
         Log.Add("reset");
         OnReset?.Invoke();
+        if (IsAway && IsBack)
+        {
+            (IsAway, ReadErrno) = (false, 0);
+        }
         return ResetErrno;
     }
 

@@ -41,6 +41,9 @@ public sealed class FakeGuest : IGuestInterrupts
 
     public int Reserved => _routes.Count;
 
+    /// <summary>Who sends the routes' messages, in the order of the routing.</summary>
+    public List<Bdf> Requesters { get; } = [];
+
     public List<string> Log { get; set; } = [];
 
     /// <summary>Called when a route is asked for, before it exists.</summary>
@@ -75,6 +78,7 @@ public sealed class FakeGuest : IGuestInterrupts
             Route route = (Route)change.Route;
             Assert.Contains(route, _routes);
             Assert.True(Takes(change.Message));
+            Requesters.Add(change.Requester);
             Changes += route.Message is null ? 0 : 1;
             route.Message = change.Message;
         }
