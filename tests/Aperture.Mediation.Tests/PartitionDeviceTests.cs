@@ -70,6 +70,20 @@ public class PartitionDeviceTests
     }
 
     [Fact]
+    public void Memory_that_no_descriptor_stands_for_is_reached_by_messages_also_by_a_client_that_maps()
+    {
+        using BarDevice device = new() { CanBeShared = false };
+        FakeMediator mediator = new();
+        mediator.Description = mediator.Description with { TrustsClient = true };
+        mediator.OnFault = (_, _) => FaultAnswer.Give(new Grant(2, 0, 15 * Page, new RegionSource(device, 2), 0, GrantProtection.ReadWrite));
+        using Place place = new(mediator);
+        using MappedGuest guest = new(place);
+        guest.Write(2, 8, 42);
+        Assert.Equal((42u, 0), (guest.Read(2, 8), guest.Mapped));
+        Assert.Equal(42u, device[8]);
+    }
+
+    [Fact]
     public void A_device_that_is_lost_ends_the_sessions_that_touch_it_with_a_sentence()
     {
         BarDevice device = new();
