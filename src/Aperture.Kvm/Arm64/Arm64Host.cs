@@ -13,7 +13,7 @@ internal sealed class Arm64Host : HostArchitecture
         (KvmCapability.Devices, "devices in the kernel (KVM_CAP_DEVICE_CTRL)"),
     ];
 
-    /// <summary>The kernel has KVM only where it was started at EL2, which firmware decides, or the hypervisor of a host that is a guest (booting.rst).</summary>
+    /// <summary>KVM is there where the kernel was started at EL2; firmware decides that, or the hypervisor of a host that is a guest (booting.rst).</summary>
     public override string WhenAbsent =>
         "this kernel has no KVM, or was not started at EL2, as in a guest without nested virtualisation; start it on the machine itself, from firmware "
             + "that enters it at EL2.";

@@ -19,7 +19,7 @@ internal sealed class FakeHypervisor(FakeHypervisor.Kind kind, Action<IVcpuExits
         DeviceModel,
     }
 
-    public HypervisorLimits Limits { get; } = new(
+    public HypervisorLimits Limits { get; init; } = new(
         46, [new KeptRange(new AddressRange(new GuestAddress(0xFEFF_C000), 0x4000), "the pages that the fake keeps")])
     {
         HasManagementMode = kind == Kind.Whole,
@@ -155,8 +155,12 @@ internal sealed class FakeVcpus(IVcpuExits answers, Action<IVcpuExits, int> gues
 
     public void Reset(EntryState entry)
     {
-        BootState boot = (BootState)entry;
-        Calls.Add(boot == BootState.ResetVector ? "reset" : $"reset to {boot.Flat!.InstructionPointer}");
+        Calls.Add(entry switch
+        {
+            Hypervisor.Arm64.BootState boot => $"reset to {boot.ProgramCounter} with {boot.DeviceTree}",
+            BootState { Flat: { } flat } => $"reset to {flat.InstructionPointer}",
+            _ => "reset",
+        });
         _resets++;
     }
 
