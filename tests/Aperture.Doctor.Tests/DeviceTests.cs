@@ -55,6 +55,8 @@ public class DeviceTests
         far.Look(Goals.Sriov, Machine.Nic).The(VerdictKind.Should, "sriov", "Not all 8 VFs", "bus 05", "buses 04 to 04");
         using Machine none = new Machine { Vfs = 0 }.Build();
         none.Look(Goals.Sriov, Machine.Nic).The(VerdictKind.Cannot, "sriov", "no VFs can be made");
+        using Machine dark = new Machine { Vfs = 0, Shown = 64 }.Build();
+        Assert.True(dark.Look(Goals.Sriov, Machine.Nic).The(VerdictKind.Unknown, "sriov", "whether VFs can be made is not known").Decides);
     }
 
     [Theory]

@@ -57,7 +57,7 @@ public class PeerTests
     public void Two_processors_are_far()
     {
         using Machine machine = new Machine().Build().Of(Machine.Drive, "numa_node", "1\n");
-        machine.Look(Goals.P2p, Machine.Gpu, Machine.Drive).The(VerdictKind.Should, "peers", "two processors", "one NUMA node");
+        machine.Look(Goals.P2p, Machine.Gpu, Machine.Drive).The(VerdictKind.Should, "peers", "between NUMA nodes 0 and 1", "two processors", "one NUMA node");
     }
 
     [Fact]

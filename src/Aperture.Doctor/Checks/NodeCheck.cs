@@ -12,11 +12,14 @@ internal static class NodeCheck
         HostMachine host = examination.Host;
         if (host.NumaNodes.Length < 2)
         {
-            yield return host.NumaNodes.IsEmpty
+            yield return host.NumaNodes.IsEmpty && !examination.IsLive
                 ? new Verdict(VerdictKind.Unknown, Name, [], "Which processors are near the devices is not known.",
                     $"no /sys/devices/system/node in {host.Origin.Name}")
-                { Changes = [examination.CaptureCommand] }
-                : new Verdict(VerdictKind.Good, Name, [], "There is one NUMA node, so nothing is far.", "/sys/devices/system/node has node0 only");
+                {
+                    Changes = [examination.CaptureCommand],
+                }
+                : new Verdict(VerdictKind.Good, Name, [], "There is one NUMA node, so nothing is far.",
+                    $"/sys/devices/system/node {(host.NumaNodes.IsEmpty ? "is not there: the kernel knows no nodes" : "has node0 only")}");
             yield break;
         }
 

@@ -99,7 +99,7 @@ internal static class PeerVerdicts
         string? carried = RootComplexes.Carry(examination.Host, pairs[0].From, pairs[0].To, oneBridge);
         return carried is not null
             ? new Verdict(far ? VerdictKind.Should : VerdictKind.Note, Name, [],
-                $"{which}: requests go through the root complex{sockets}. It is known to carry them; expect less than below one "
+                $"{which}: requests go through the root complex{sockets} which is known to carry them; expect less than below one "
                     + $"switch{(far ? ", and far less for reads" : "")}.",
                 carried)
             {
@@ -125,7 +125,7 @@ internal static class PeerVerdicts
         List<int?> nodes = [.. pairs.SelectMany(static pair => new[] { pair.From.NumaNode, pair.To.NumaNode }).Distinct()];
         far = nodes.Count > 1 && !nodes.Contains(null);
         return nodes is [{ } one] ? $" of one processor (NUMA node {one})"
-            : far ? $" of two processors and the link between them (NUMA nodes {string.Join(", ", nodes.Order())})" : "";
+            : far ? $", between NUMA nodes {string.Join(" and ", nodes.Order())} (two processors, unless the firmware divides one)," : "";
     }
 
     private static string Bridge((uint Domain, byte Bus)? bridge) => bridge is { } known ? $"{known.Domain:x4}:{known.Bus:x2}" : "unknown";

@@ -14,7 +14,10 @@ internal static class VirtualFunctionCheck
     {
         List<HostFunction> able = [.. examination.Devices.Where(DeviceClasses.MakesVfs)];
         List<HostFunction> unable = [.. examination.Devices.Where(static device => !DeviceClasses.MakesVfs(device) && !device.IsVirtualFunction)];
-        List<HostFunction> dark = unable.FindAll(device => examination.Host.Origin.Kind == HostOriginKind.LspciDump && !device.KnowsExtendedConfig);
+
+        // sysfs tells without root, in a file of its own, which a capture may leave out.
+        bool told = examination.IsLive || examination.Host.Functions.Any(static function => function.Sriov is not null);
+        List<HostFunction> dark = unable.FindAll(device => !told && !device.KnowsExtendedConfig);
         unable.RemoveAll(dark.Contains);
         if (dark.Count != 0)
         {
