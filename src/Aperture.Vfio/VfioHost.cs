@@ -83,7 +83,9 @@ public sealed class VfioHost : IDisposable
 
     /// <summary>Opens a device: it is this process's alone until it is disposed.</summary>
     /// <param name="address">Which.</param>
-    /// <param name="passed">Its character device when it is found by that (<see cref="VfioDeviceAddress.Descriptor"/>); taken over, whatever comes of it.</param>
+    /// <param name="passed">
+    /// Its character device when it is found by that (<see cref="VfioDeviceAddress.Descriptor"/>); taken over, whatever comes of it.
+    /// </param>
     /// <exception cref="ApertureException">It is missing, not bound to vfio-pci, without IOMMU, not viable, in use, not permitted, or the guest's memory cannot
     /// be mapped for it.</exception>
     public VfioDevice Open(VfioDeviceAddress address, SafeFileDescriptor? passed = null)

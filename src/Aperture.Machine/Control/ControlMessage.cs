@@ -41,7 +41,8 @@ public sealed record ControlRequest(string Command, IReadOnlyDictionary<string, 
         if (names.Count != files.Count)
         {
             throw new ApertureException(
-                $"The request tells of {names.Count} descriptors and {files.Count} came with it; \"{DescriptorsMember}\" lists the numbers of those that are sent.");
+                $"The request tells of {names.Count} descriptors and {files.Count} came with it; \"{DescriptorsMember}\" lists the numbers of those that "
+                    + "are sent.");
         }
 
         Dictionary<int, SafeFileDescriptor> known = [];
