@@ -132,16 +132,19 @@ public class FaultingMemoryTests
         using Grantor guest = new(8);
         guest.OnTouch = static _ => false;
         bool stop = false;
+        using ManualResetEventSlim polls = new();
         Aside<int> poller = Aside.Run(() =>
         {
             int times = 0;
             for (; !Volatile.Read(ref stop); times++)
             {
                 guest.Memory.AskAgain();
+                polls.Set();
             }
 
             return times;
         });
+        polls.Wait(TestContext.Current.CancellationToken);
         for (int i = 0; i < 5; i++)
         {
             Assert.Equal(uint.MaxValue, guest.Read(6));
@@ -241,7 +244,7 @@ public class FaultingMemoryTests
     [InlineData(false)]
     public void Touches_that_race_with_revocations_see_what_is_granted_and_never_what_was_unless_nothing_is_revoked(bool revokes)
     {
-        const int Rounds = 3000;
+        const int Rounds = 1000;
         using Grantor guest = new(8);
         Lock books = new();
         int granting = 0;
@@ -256,28 +259,37 @@ public class FaultingMemoryTests
         };
         Begin(0);
         bool stop = false;
-        Aside<(int Touches, int Stale)>[] touchers = [.. Enumerable.Range(0, 2).Select(_ => Aside.Run(() =>
+        int touches = 0;
+        Aside<int>[] touchers = [.. Enumerable.Range(0, 2).Select(_ => Aside.Run(() =>
         {
-            (int touches, int stale) = (0, 0);
-            for (; !Volatile.Read(ref stop); touches++)
+            int stale = 0;
+            while (!Volatile.Read(ref stop))
             {
                 int least = Volatile.Read(ref settled);
                 uint value = guest.Read(0);
                 stale += value < (uint)least || value > Rounds ? 1 : 0;
+                Interlocked.Increment(ref touches);
             }
 
-            return (touches, stale);
+            return stale;
         }))];
         for (int round = 1; round <= Rounds; round++)
         {
             Begin(round);
             guest.Memory.Revoke(0, revokes ? Page : 0);
             Volatile.Write(ref settled, round);
+
+            // Now and then somebody touches within the round; one that began before it does not count.
+            int before = Volatile.Read(ref touches);
+            while (round % 8 == 1 && Volatile.Read(ref touches) - before <= touchers.Length)
+            {
+                Assert.DoesNotContain(touchers, static t => t.IsOver);
+                Thread.Yield();
+            }
         }
 
         Volatile.Write(ref stop, true);
-        Assert.All(touchers, static t => Assert.NotEqual(0, t.Result.Touches));
-        Assert.Equal(revokes, touchers.Sum(static t => t.Result.Stale) == 0);
+        Assert.Equal(revokes, touchers.Sum(static t => t.Result) == 0);
         Assert.InRange(guest.Memory.Counts.Revocations, revokes ? 1 : 0, revokes ? Rounds : 0);
         Assert.Null(guest.Memory.Verify());
 
