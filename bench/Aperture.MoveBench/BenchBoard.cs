@@ -35,7 +35,7 @@ internal sealed class BenchBoard : IMachineControl, IMsiSink, IEventSink, IInter
     public BenchBoard(int bars)
     {
         PlatformLimits limits = PlatformLimits.Q35(64 << 20, AddressBits);
-        List<FunctionDemand> chipset = [.. Chipsets.Places(BoardKind.Q35).Select(p => new FunctionDemand(p.Name, p.DeviceFunction, []))];
+        List<FunctionDemand> chipset = [.. Boards.Places(BoardKind.Q35).Select(p => new FunctionDemand(p.Name, p.DeviceFunction, []))];
         var map = PlacementSolver.Solve(new PlacementRequest(limits, [new HostBridgeDemand("pcie.0", chipset)])).Require();
         _ram = GuestRam.Create(RamLayout.Planned(map.Ram));
         _pc = new PcBoard(new BoardParts(map, [], this, this), new PcParts(_ram, AddressBits, _ => this, this, TimeProvider.System) { Firmware = _firmware });
