@@ -101,8 +101,11 @@ public class VirtBoardTests
         board.Store(told.Uart.Range.Start.Value + 0x38, 0x20);
         Assert.True(board.Lines[told.Uart.Spi].Level);
         Assert.Equal((uint)clock.GetUtcNow().ToUnixTimeSeconds(), (uint)board.Load(told.Rtc.Range.Start.Value));
-        board.Virt.PowerKey.PressOnce();
+        board.Virt.PressPowerButton();
         Assert.Equal(8UL, board.Load(told.Gpio.Range.Start.Value + 0x3FC));
+        Assert.True(board.Lines[told.EventDevice!.Spi].Level);
+        Assert.Equal(VirtDescription.PowerButtonEvent, (uint)board.Load(told.EventDevice.Range.Start.Value));
+        Assert.False(board.Lines[told.EventDevice.Spi].Level);
         Assert.Equal([.. board.Ram.Pieces.Select(p => p.Range)], told.Ram);
 
         // And all of it can be told.

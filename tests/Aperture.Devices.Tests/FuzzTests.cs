@@ -46,10 +46,11 @@ public class FuzzTests
         Pl031 pl031 = new(rig.Clock, new FakeLine());
         Pl061 pl061 = new(new FakeLine());
         FwCfgDevice configuration = new(new FwCfgItems(), new FakeDma(1 << 16));
-        rig.Resettables.AddRange([pl011, pl031, pl061, configuration]);
+        EventDevice events = new(new FakeLine());
+        rig.Resettables.AddRange([pl011, pl031, pl061, configuration, events]);
         rig.Handlers.AddRange(
         [
-            ("pl011", pl011, Pl011.Length), ("pl031", pl031, Pl031.Length), ("pl061", pl061, Pl061.Length),
+            ("pl011", pl011, Pl011.Length), ("pl031", pl031, Pl031.Length), ("pl061", pl061, Pl061.Length), ("events", events, EventDevice.Length),
             ("fw_cfg in memory", new FwCfgMemory(configuration), FwCfgMemory.Length), ("fw_cfg", configuration, FwCfgDevice.Length),
         ]);
         rig.Handlers.AddRange(

@@ -11,6 +11,12 @@ internal static class Check
     internal static PlacementRequest Guest(ulong ram = 2UL << 30, int bits = 46) => new(
         PlatformLimits.Q35(ram, bits), [new HostBridgeDemand("pcie.0", [new FunctionDemand("mch", 0, []), new FunctionDemand("lpc", 0xF8, [])])]);
 
+    /// <summary>The same host in a guest of Arm's kind.</summary>
+    internal static MirrorPlan PlanVirt(HostMachine host, ulong ram = 4UL << 30) => HostMirror.Plan(
+        host, MirrorSelection.Parse("all"),
+        new PlacementRequest(
+            PlatformLimits.Virt(ram, HostMirror.AddressBits(host, ram)), [new HostBridgeDemand("pcie.0", [new FunctionDemand("pcie-host", 0, [])])]));
+
     internal static MirrorPlan Plan(HostMachine host, string selection = "all", ulong ram = 2UL << 30) =>
         HostMirror.Plan(host, MirrorSelection.Parse(selection), Guest(ram, HostMirror.AddressBits(host, ram)));
 

@@ -22,6 +22,18 @@ public class RealCaptureTests
     }
 
     [Theory]
+    [InlineData("8-vector-engines.tar.bz2", 52)]
+    [InlineData("2-socket-infiniband.tar.bz2", 25)]
+    public void So_it_is_in_a_guest_of_Arms_kind_whose_RAM_makes_way(string file, int least)
+    {
+        HostMachine host = RealCaptures.Read(file);
+        MirrorPlan plan = Check.PlanVirt(host);
+        Assert.True(Check.Identical(host, plan) >= least);
+        Assert.Equal(4UL << 30, plan.Result.Require().Ram.Pieces.Aggregate(0UL, (sum, piece) => sum + piece.Size));
+        Assert.All(plan.Result.Require().Ram.Pieces, piece => Assert.True(piece.Start.Value >= 1UL << 30));
+    }
+
+    [Theory]
     [InlineData("8-vector-engines.tar.bz2")]
     [InlineData("2-socket-infiniband.tar.bz2")]
     public void Every_function_of_a_captured_machine_can_be_mirrored_alone(string file)

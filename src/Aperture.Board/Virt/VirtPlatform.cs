@@ -1,6 +1,7 @@
 using Aperture.Devices;
 using Aperture.Devices.Arm;
 using Aperture.Devices.FwCfg;
+using Aperture.Firmware.Platform;
 using Aperture.Memory;
 using Aperture.Pci;
 using Aperture.Placement.Map;
@@ -16,6 +17,7 @@ internal sealed class VirtPlatform : IPlatform
     private readonly PortWindow _ports;
     private readonly Pl031 _rtc;
     private readonly Pl061 _gpio;
+    private readonly EventDevice _events;
     private readonly List<IResettable> _resettable;
 
     /// <summary>Makes the platform in its reset state; nothing is placed yet.</summary>
@@ -30,7 +32,8 @@ internal sealed class VirtPlatform : IPlatform
         _rtc = new Pl031(parts.Clock, parts.Line(VirtMap.RtcSpi));
         _gpio = new Pl061(parts.Line(VirtMap.GpioSpi));
         PowerKey = new PowerKey(_gpio, VirtMap.PowerKeyLine, parts.Clock);
-        _resettable = [Serial, _rtc, _gpio];
+        _events = new EventDevice(parts.Line(VirtMap.EventSpi));
+        _resettable = [Serial, _rtc, _gpio, _events];
         Ram = [.. parts.Ram.Pieces.Select(piece => piece.Range)];
         Limits = LimitsOf(map, Ram);
     }
@@ -38,7 +41,7 @@ internal sealed class VirtPlatform : IPlatform
     /// <summary>The serial console.</summary>
     public Pl011 Serial { get; }
 
-    /// <summary>The power key.</summary>
+    /// <summary>The key that guests of a device tree know.</summary>
     public PowerKey PowerKey { get; }
 
     public IChipset Chipset => _chipset;
@@ -59,7 +62,15 @@ internal sealed class VirtPlatform : IPlatform
         Place(change.Memory, "pl011", VirtMap.Uart, Serial);
         Place(change.Memory, "pl031", VirtMap.Rtc, _rtc);
         Place(change.Memory, "pl061", VirtMap.Gpio, _gpio);
+        Place(change.Memory, "events", VirtMap.EventDevice, _events);
         Place(change.Memory, "ports", VirtMap.Ports, _ports);
+    }
+
+    /// <summary>Presses the power button: the key that guests of a device tree know, and the event that guests of ACPI know. Any thread.</summary>
+    public void PressPowerButton()
+    {
+        PowerKey.PressOnce();
+        _events.Raise(VirtDescription.PowerButtonEvent);
     }
 
     /// <summary>Adds the device by which firmware learns of its machine, to the <paramref name="board"/> of this platform.</summary>

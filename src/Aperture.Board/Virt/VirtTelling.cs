@@ -35,6 +35,7 @@ public static class VirtTelling
             Rtc = new MappedDevice(VirtMap.Rtc, VirtMap.RtcSpi),
             Gpio = new MappedDevice(VirtMap.Gpio, VirtMap.GpioSpi),
             PowerKeyLine = VirtMap.PowerKeyLine,
+            EventDevice = new MappedDevice(VirtMap.EventDevice, VirtMap.EventSpi),
             HasPmu = processors.HasPmu,
         };
     }

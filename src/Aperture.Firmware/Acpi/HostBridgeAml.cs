@@ -85,7 +85,7 @@ internal static class HostBridgeAml
     /// <summary>
     /// Each entry names every function of a device (0xFFFF), a pin, and the global interrupt itself instead of a link device (ACPI 6.5 6.2.13).
     /// </summary>
-    private static AmlValue Routes(IReadOnlyList<PciInterruptRoute> routes)
+    internal static AmlValue Routes(IReadOnlyList<PciInterruptRoute> routes)
     {
         AmlValue[] entries = new AmlValue[routes.Count];
         for (int i = 0; i < entries.Length; i++)
@@ -112,7 +112,7 @@ internal static class HostBridgeAml
     /// _OSC(UUID, revision, count, capabilities) (ACPI 6.5 6.2.11): status in the first dword (2 failure, 4 unknown UUID, 8 unknown revision, 0x10
     /// bits were masked), wanted and granted control in the third. A failed request is granted nothing.
     /// </summary>
-    private static AmlTerm Osc(uint granted)
+    internal static AmlTerm Osc(uint granted)
     {
         AmlTarget status = Asl.Path("CDW1");
         AmlTarget control = Asl.Path("CDW3");
@@ -139,7 +139,7 @@ internal static class HostBridgeAml
     /// _DSM(UUID, revision, function, arguments) (ACPI 6.5 9.1.1), revisions 1 and 2: function 0 says that 5 exists, function 5 answers whether the
     /// guest must keep the boot configuration (0) or may ignore it (1).
     /// </summary>
-    private static AmlTerm Dsm(bool preserve)
+    internal static AmlTerm Dsm(bool preserve)
     {
         AmlValue function = Asl.Arg(2);
         byte supported = 1 << 0 | 1 << (int)PreserveFunction;

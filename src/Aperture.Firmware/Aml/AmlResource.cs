@@ -27,6 +27,9 @@ public sealed class AmlResource
     // Type specific flags of I/O: all of the range, ISA and non-ISA (6.4.3.5.5).
     private const byte EntireRange = 0x03;
 
+    // The other side of the bridge is another kind of space.
+    private const byte TypeTranslation = 0x10;
+
     private AmlResource(byte[] bytes) => Bytes = bytes;
 
     internal ReadOnlyMemory<byte> Bytes { get; }
@@ -40,6 +43,12 @@ public sealed class AmlResource
 
     /// <summary>I/O ports a bridge forwards, in 32-bit form.</summary>
     public static AmlResource DWordIO(AddressRange range) => Space(DWordSpaceTag, 4, IoSpace, FixedProducer, EntireRange, range);
+
+    /// <summary>
+    /// I/O ports a bridge forwards, which processors reach through memory: port n is byte n from <paramref name="memory"/> on (6.4.3.5.5, _TTP).
+    /// </summary>
+    public static AmlResource DWordIOInMemory(AddressRange ports, GuestAddress memory) =>
+        Space(DWordSpaceTag, 4, IoSpace, FixedProducer, EntireRange | TypeTranslation, ports, memory.Value);
 
     /// <summary>Memory below 4 GiB that a bridge forwards.</summary>
     public static AmlResource DWordMemory(AddressRange range, AmlCaching caching = AmlCaching.NonCacheable) =>
@@ -95,7 +104,7 @@ public sealed class AmlResource
     }
 
     /// <summary>An address space descriptor: granularity, minimum, maximum, translation and length, each <paramref name="width"/> bytes.</summary>
-    private static AmlResource Space(byte tag, int width, byte type, byte general, byte specific, AddressRange range)
+    private static AmlResource Space(byte tag, int width, byte type, byte general, byte specific, AddressRange range, ulong translation = 0)
     {
         CheckWidth(range, width);
         byte[] bytes = new byte[6 + 5 * width];
@@ -106,6 +115,7 @@ public sealed class AmlResource
         bytes[5] = specific;
         Put(bytes.AsSpan(6 + width), width, range.Start.Value);
         Put(bytes.AsSpan(6 + 2 * width), width, range.Last.Value);
+        Put(bytes.AsSpan(6 + 3 * width), width, translation);
         Put(bytes.AsSpan(6 + 4 * width), width, range.Size);
         return new AmlResource(bytes);
     }

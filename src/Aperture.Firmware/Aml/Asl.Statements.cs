@@ -18,6 +18,9 @@ public static partial class Asl
     /// <summary>Ends the method with a value.</summary>
     public static AmlTerm Return(AmlValue value) => Operator(0xA4, value);
 
+    /// <summary>Tells the drivers of <paramref name="device"/> that something happened: <paramref name="what"/> (ACPI 6.5 5.6.6).</summary>
+    public static AmlTerm Notify(AmlTarget device, AmlValue what) => Operator(0x86, device, what);
+
     /// <summary>Copies a value.</summary>
     public static AmlValue Store(AmlValue value, AmlTarget target) => Operator(0x70, value, target);
 

@@ -32,6 +32,15 @@ public sealed record VirtDescription
     /// <summary>The GPIO line of the power key.</summary>
     public uint PowerKeyLine { get; init; } = 3;
 
+    /// <summary>The event device's register and interrupt, for guests of ACPI; null on a machine without.</summary>
+    public MappedDevice? EventDevice { get; init; }
+
+    /// <summary>The power button's bit of the event device's register.</summary>
+    public const uint PowerButtonEvent = 1;
+
+    /// <summary>The guest keeps the BARs and windows that it finds: _DSM function 5 of the host bridge answers 0 (PCI Firmware 3.3 4.6.5).</summary>
+    public bool PreservesPci { get; init; } = true;
+
     /// <summary>The firmware configuration device; null on a machine without.</summary>
     public AddressRange? FwCfg { get; init; }
 

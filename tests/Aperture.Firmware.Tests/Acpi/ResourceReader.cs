@@ -39,13 +39,17 @@ internal static class ResourceReader
         ulong first = Number(body, 3 + width, width);
         ulong last = Number(body, 3 + 2 * width, width);
         Assert.Equal(0UL, Number(body, 3, width));
-        Assert.Equal(0UL, Number(body, 3 + 3 * width, width));
+        ulong translation = Number(body, 3 + 3 * width, width);
+        string elsewhere = translation == 0 ? "" : $" at {first + translation:x}";
+
+        // Ports that are memory on the other side say so.
+        Assert.Equal(translation != 0, body[0] == 1 && (body[2] & 0x10) != 0);
         Assert.Equal(last - first + 1, Number(body, 3 + 4 * width, width));
         string kind = body[0] switch { 0 => "memory", 1 => "io", 2 => "bus", _ => "?" };
         string use = (body[1] & 1) == 0 ? "window" : "own";
         string prefetch = body[0] == 0 && (body[2] >> 1 & 3) == 3 ? " prefetchable" : "";
         Assert.Equal(0x0C, body[1] & 0x0E);
-        return $"{kind}{8 * width} {use} {first:x}-{last:x}{prefetch}";
+        return $"{kind}{8 * width} {use} {first:x}-{last:x}{prefetch}{elsewhere}";
     }
 
     private static ulong Number(byte[] bytes, int at, int width)

@@ -1,5 +1,7 @@
 using System.Text.RegularExpressions;
 using Aperture.Firmware.Acpi;
+using Aperture.Firmware.Acpi.Arm;
+using Aperture.Firmware.Tests.Fdt;
 
 namespace Aperture.Firmware.Tests.Acpi;
 
@@ -9,11 +11,19 @@ public partial class TableCompilerTests
 
     [Theory]
     [MemberData(nameof(Platforms))]
-    public void Every_table_disassembles_and_recompiles_to_its_own_bytes_without_a_warning(string platform)
+    public void Every_table_disassembles_and_recompiles_to_its_own_bytes_without_a_warning(string platform) =>
+        Check(AcpiTables.Build(SamplePlatforms.Get(platform), SamplePlatforms.TablesAt));
+
+    [Theory]
+    [MemberData(nameof(VirtTreeTests.Machines), MemberType = typeof(VirtTreeTests))]
+    public void So_does_every_table_of_a_machine_of_Arms_kind(string machine) =>
+        Check(VirtTables.Build(VirtTreeTests.Get(machine), new GuestAddress(0x4800_0000)));
+
+    private static void Check(AcpiTableSet set)
     {
         Assert.SkipUnless(AcpiTools.Have("iasl"), "iasl is not installed (Debian package acpica-tools)");
         using AcpiTools tools = new();
-        foreach (AcpiTable table in AcpiTables.Build(SamplePlatforms.Get(platform), SamplePlatforms.TablesAt).Tables)
+        foreach (AcpiTable table in set.Tables)
         {
             if (table.Signature is "RSD PTR ")
             {

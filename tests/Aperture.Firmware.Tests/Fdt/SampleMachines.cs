@@ -31,6 +31,7 @@ internal static class SampleMachines
             Memory64 = [Range(0x4000_0000_0000, 1UL << 40), Range(0x6B80_0000_0000, 1UL << 39)],
         },
         FwCfg = Range(0x0902_0000, 0x18),
+        EventDevice = new MappedDevice(Range(0x0908_0000, 0x1000), 9),
         Flash = [Range(0, 64UL << 20), Range(0x0400_0000, 64UL << 20)],
         HasPmu = true,
     };

@@ -114,7 +114,7 @@ public class VirtTreeTests
         Assert.Contains(root["gpio-keys/poweroff"].Cells("gpios")[0], handles);
     }
 
-    private static VirtDescription Get(string machine) => machine switch
+    internal static VirtDescription Get(string machine) => machine switch
     {
         "small" => SampleMachines.Small,
         "large" => SampleMachines.Large,
