@@ -60,6 +60,6 @@ internal sealed class VirtMachine : MachineKind
     {
         ArgumentNullException.ThrowIfNull(site);
         VirtBoard board = site.Owned.Own(new VirtBoard(parts, new VirtParts(site.Ram, site.Vm.Line, site.Clock) { Serial = site.Console }));
-        return new MachineBoard(board.Board, board.Serial, board.PowerKey.PressOnce);
+        return new MachineBoard(board.Board, board.Serial, board.PressPowerButton);
     }
 }
