@@ -1,4 +1,4 @@
-using Aperture.Mediation.Nvme;
+using Aperture.Mediation;
 using Aperture.Vfio;
 
 namespace Aperture.Cli.Verbs;

@@ -2,7 +2,6 @@ using System.Numerics;
 using Aperture.Assignment;
 using Aperture.Devices.TestDevice;
 using Aperture.Linux;
-using Aperture.Mediation.Nvme;
 using Aperture.Memory;
 using Aperture.Pci;
 using Aperture.Pci.Registers;

@@ -214,7 +214,7 @@ internal sealed class SharedDrive : IDisposable
     {
         Drive = new SoftwareDrive(Iommu, StartBlocks + guests * ShareBlocks + 64, vectors);
         prepare?.Invoke(Drive);
-        Mediation.Nvme.HostFunction function = new(Drive, Iommu, Owner);
+        HostFunction function = new(Drive, Iommu, Owner);
         ulong[] shares = [.. Enumerable.Repeat((ulong)(ShareBlocks * Drive.BlockSize), guests)];
         Place = new Place(new Mediation.Nvme.NvmeMediator(function, shares, (ulong)(StartBlocks * Drive.BlockSize), 1, Reports), guests);
     }

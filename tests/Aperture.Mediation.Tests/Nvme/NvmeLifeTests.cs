@@ -276,7 +276,7 @@ public class NvmeLifeTests
         SharedDrive.Released owner = new();
         string message = Assert.Throws<ApertureException>(() => Mediators.MediatorKinds.Make(
             $"nvme,vfio=x,shares={shares ?? "64K"},start={start},nsid={space}",
-            _ => new Mediation.Nvme.HostFunction(drive, iommu, owner),
+            _ => new HostFunction(drive, iommu, owner),
             new Reports())).Message;
         Assert.Contains(why.Split('|'), word => message.Contains(word, StringComparison.Ordinal));
         Assert.True(drive.IsDisposed && owner.IsDisposed && !drive.IsBusMaster);
@@ -301,7 +301,7 @@ public class NvmeLifeTests
         {
             SharedDrive.Released owner = new();
             string message = Assert.Throws<ApertureException>(() => new Mediation.Nvme.NvmeMediator(
-                new Mediation.Nvme.HostFunction(drive, iommu, owner), [64 << 10, 64 << 10], 0, 1, new Reports())).Message;
+                new HostFunction(drive, iommu, owner), [64 << 10, 64 << 10], 0, 1, new Reports())).Message;
             Assert.Contains(why, message, StringComparison.Ordinal);
             Assert.True(drive.IsDisposed && owner.IsDisposed && !drive.IsBusMaster, message);
             Assert.Equal(0, iommu.Count);

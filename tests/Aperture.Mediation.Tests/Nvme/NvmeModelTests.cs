@@ -151,7 +151,7 @@ public class NvmeModelTests
         SoftwareIommu iommu = new();
         SoftwareDrive drive = new(iommu, 512);
         using RamBlock ram = RamBlock.Create("guest", NvmeGuest.RamSize, shared: true);
-        using Mediation.Nvme.NvmeMediator mediator = new(new Mediation.Nvme.HostFunction(drive, iommu, iommu), [64 << 10], 0, 1, new Reports());
+        using Mediation.Nvme.NvmeMediator mediator = new(new Mediation.HostFunction(drive, iommu, iommu), [64 << 10], 0, 1, new Reports());
         PlainGuest guest = new(ram);
         mediator.Describe(guest.Name);
         using IMediatorSession session = mediator.Open(guest);

@@ -1,6 +1,6 @@
 using Aperture.Assignment;
 
-namespace Aperture.Mediation.Nvme;
+namespace Aperture.Mediation;
 
 /// <summary>A function of the host that is a mediator's alone. Whoever opens it knows the kernel's interfaces; a mediator does not.</summary>
 /// <param name="Device">The function. Disposed before the owner.</param>
