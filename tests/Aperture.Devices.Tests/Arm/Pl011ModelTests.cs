@@ -120,7 +120,14 @@ public class Pl011ModelTests
         {
             uint mask = register switch
             {
-                0x20 or 0x2C => 0xFF, 0x24 => 0xFFFF, 0x28 => 0x3F, 0x30 => 0xFF87, 0x34 => 0x3F, 0x38 => 0x7FF, 0x48 => 7, _ => 0u,
+                0x20 or 0x2C => 0xFF,
+                0x24 => 0xFFFF,
+                0x28 => 0x3F,
+                0x30 => 0xFF87,
+                0x34 => 0x3F,
+                0x38 => 0x7FF,
+                0x48 => 7,
+                _ => 0u,
             };
             switch (register)
             {
