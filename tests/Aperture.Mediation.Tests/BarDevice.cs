@@ -1,7 +1,6 @@
 using Aperture.Assignment;
 using Aperture.Linux;
 using Aperture.Memory;
-using Aperture.Mediation.Nvme;
 
 namespace Aperture.Mediation.Tests;
 
