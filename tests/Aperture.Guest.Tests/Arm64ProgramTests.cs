@@ -5,11 +5,12 @@ namespace Aperture.Guest.Tests;
 
 /// <summary>
 /// The program for arm64 under user-mode emulation, which has no KVM: verbs that only compute print byte for byte what the program for this machine prints.
+/// Each takes its own machine where none is named.
 /// </summary>
 public sealed class Arm64ProgramTests : IDisposable
 {
     private const string Machine =
-        "--phys-bits 47 --memory 6G --mmio-window 0x400000000000:0x10000000000 --root-port id=rp1 --device test,id=t0,port=rp1,bar0=mem64p:64G "
+        "--machine q35 --phys-bits 47 --memory 6G --mmio-window 0x400000000000:0x10000000000 --root-port id=rp1 --device test,id=t0,port=rp1,bar0=mem64p:64G "
         + "--device test,id=t1,bar0=mem32:64K,bar1=io:32,bars=bar0@0xe0000000";
 
     // An endpoint with a 64-bit BAR of 64 GiB, as lspci prints it.
@@ -27,7 +28,7 @@ public sealed class Arm64ProgramTests : IDisposable
         "run --help",
         "host --host DUMP",
         "host --host DUMP --format json",
-        "plan --host DUMP --mirror all --phys-bits 46",
+        "plan --machine q35 --host DUMP --mirror all --phys-bits 46",
         $"plan {Machine}",
         $"plan {Machine} --format tree",
         $"plan {Machine} --format json",
@@ -35,8 +36,10 @@ public sealed class Arm64ProgramTests : IDisposable
         $"plan {Machine} --explain t0/bar0",
         $"plan {Machine} --emit qemu",
         $"plan {Machine} --emit libvirt",
-        "plan --phys-bits 36 --device test,id=big,bar0=mem64:64G",
+        "plan --machine q35 --phys-bits 36 --device test,id=big,bar0=mem64:64G",
         "plan --device nonsense",
+        "plan --machine virt --root-port id=rp1 --device test,id=t0,port=rp1,bar0=mem64p:64G,bars=bar0@0x6b8000000000 --format json",
+        "plan --machine virt --phys-bits 36 --memory 4G --device test,id=t0,bar0=mem32:64K",
     ];
 
     public void Dispose() => _folder.Dispose();
