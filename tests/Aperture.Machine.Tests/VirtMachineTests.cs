@@ -64,6 +64,18 @@ public sealed class VirtMachineTests : IDisposable
         Assert.Equal(Hypervisor.Arm64.BootState.MaskedEl1, boot.ProcessorState);
     }
 
+    [Fact]
+    public void An_assigned_device_is_refused_where_messages_have_no_way_to_a_processor()
+    {
+        HypervisorLimits limits = Hypervisors.LimitsOf(Config(), 48);
+        limits = limits with { Arm64 = limits.Arm64! with { HasIts = false } };
+        using MachinePlan plan = MachinePlan.Create(Config("--device test,id=t0"), limits);
+        ApertureException refused = Assert.Throws<ApertureException>(
+            () => Kinds.VirtMachine.Instance.Start(Config("--device vfio,host=01:00.0"), plan.Map, null!, limits));
+        Assert.StartsWith("--device vfio needs an interrupt translation service", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(ApertureException.HostFailure, refused.ExitCode);
+    }
+
     [Theory]
     [InlineData("--device vga", "--machine virt has no vga")]
     [InlineData("--device debug-exit", "--machine virt has no debug-exit")]

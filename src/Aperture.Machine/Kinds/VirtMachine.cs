@@ -51,6 +51,14 @@ internal sealed class VirtMachine : MachineKind
     {
         ArgumentNullException.ThrowIfNull(limits);
         Arm64Guest guest = limits.Arm64 ?? throw new ArgumentException("the limits of another architecture's guests", nameof(limits));
+        if (!guest.HasIts && config.Devices.OfType<AssignedSpec>().FirstOrDefault() is { } device)
+        {
+            throw new ApertureException(
+                $"--device {device.Kind.Word} needs an interrupt translation service for its messages, which this host's KVM does not make (its interrupt "
+                    + "controller has no ITS); leave the device out, or use another host.",
+                ApertureException.HostFailure);
+        }
+
         ulong[] affinities = [.. Enumerable.Range(0, config.Cpus).Select(index => (ulong)Affinity.Of(index).Value)];
         return new Arm64Start(config, map, files, new VirtProcessors(affinities, guest.HasIts, guest.HasPmu));
     }
