@@ -10,9 +10,9 @@ internal sealed class FakeEmulator : IDisposable
     public FakeEmulator(string body)
     {
         Program = Path.Combine(_folder.Path, "emulator");
-        // Every fake records its id, so that a test sees whether it still runs, and the folder it was given.
+        // Every fake records its id, so that a test sees whether it still runs, and before it the folder it was given.
         File.WriteAllText(Program,
-            $"#!/bin/sh\necho $$ >>'{PidFile}'\nfor a; do case $a in *lab.run=*) echo \"${{a#*lab.run=}}\" >>'{RunFile}';; esac; done\n{body}\n");
+            $"#!/bin/sh\nfor a; do case $a in *lab.run=*) echo \"${{a#*lab.run=}}\" >>'{RunFile}';; esac; done\necho $$ >>'{PidFile}'\n{body}\n");
         File.SetUnixFileMode(Program, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         File.WriteAllText(Artifacts.OuterKernel, "kernel");
         File.WriteAllText(Artifacts.OuterInitramfs, "initramfs");

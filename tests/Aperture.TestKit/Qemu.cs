@@ -22,6 +22,9 @@ public sealed class Qemu : IDisposable
         _errors = process.StandardError.ReadToEndAsync();
     }
 
+    /// <summary>Where the lab's artefacts are: where the environment says, or in the checkout that the tests were built in.</summary>
+    public static string LabFolder => Environment.GetEnvironmentVariable("APERTURE_LAB_DIR") ?? Folder();
+
     /// <summary>Why there is none, or null.</summary>
     public static string? Missing => Program is null
         ? "needs QEMU 10.1 or later with vfio-user-pci: run ./aperture lab prepare vfio-user, or name one in APERTURE_QEMU_VFIO_USER"
@@ -31,11 +34,10 @@ public sealed class Qemu : IDisposable
     public static string? Program { get; } = new[]
     {
         Environment.GetEnvironmentVariable("APERTURE_QEMU_VFIO_USER"),
-        Path.Combine(Environment.GetEnvironmentVariable("APERTURE_LAB_DIR") ?? Folder(), "qemu-vfio-user"),
+        Path.Combine(LabFolder, "qemu-vfio-user"),
         "/usr/bin/qemu-system-x86_64",
     }.FirstOrDefault(static path => path is not null && File.Exists(path) && HasDevice(path));
 
-    // The lab's folder of the checkout that the tests were built in.
     private static string Folder()
     {
         string? at = AppContext.BaseDirectory;

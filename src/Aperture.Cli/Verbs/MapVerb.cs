@@ -66,9 +66,12 @@ internal static class MapVerb
             text.Append(space == "memory" ? "\n" : "");
         }
 
-        foreach (JsonElement server in answer.GetProperty("servers").EnumerateArray())
+        if (answer.TryGetProperty("servers", out JsonElement servers))
         {
-            WriteServer(server, text);
+            foreach (JsonElement server in servers.EnumerateArray())
+            {
+                WriteServer(server, text);
+            }
         }
 
         if (answer.TryGetProperty("granted", out JsonElement granted) && granted.GetArrayLength() > 0)

@@ -30,7 +30,7 @@ public sealed class NvmeQemuTests : IDisposable
     public async Task Linux_in_three_guests_of_qemu_reads_writes_and_finds_its_own_share()
     {
         Assert.SkipWhen(Qemu.Missing is not null, Qemu.Missing ?? "");
-        Assert.SkipWhen(Kernel is null || Initramfs is null, "needs the lab's kernel with drivers (APERTURE_LAB_DIR)");
+        Assert.SkipWhen(Kernel is null || Initramfs is null, "needs the lab's kernel with drivers: run ./aperture lab prepare");
         SoftwareIommu iommu = new();
         SoftwareDrive drive = new(iommu, Guests * ShareBytes / 512);
         for (int i = 0; i < Guests; i++)
@@ -81,6 +81,5 @@ public sealed class NvmeQemuTests : IDisposable
         return await process.StandardOutput.ReadToEndAsync(limit.Token) + await errors;
     }
 
-    private static string? InLab(string name) =>
-        Environment.GetEnvironmentVariable("APERTURE_LAB_DIR") is { } lab && File.Exists(Path.Combine(lab, name)) ? Path.Combine(lab, name) : null;
+    private static string? InLab(string name) => Path.Combine(Qemu.LabFolder, name) is var path && File.Exists(path) ? path : null;
 }
