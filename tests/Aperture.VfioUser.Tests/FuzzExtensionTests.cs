@@ -34,7 +34,7 @@ public class FuzzExtensionTests
     public void A_server_that_grants_and_revokes_survives_any_messages()
     {
         List<byte[]> corpus = FuzzInput.Corpus("client-to-server.hex");
-        Random random = new(21);
+        Random random = FuzzInput.Source(21);
         long before = GC.GetTotalMemory(forceFullCollection: true);
         Alone.LeavesNothing("fuzz", () =>
         {
@@ -53,7 +53,7 @@ public class FuzzExtensionTests
     public void A_client_that_maps_grants_survives_any_messages()
     {
         List<byte[]> corpus = FuzzInput.Corpus("server-to-client.hex");
-        Random random = new(23);
+        Random random = FuzzInput.Source(23);
         long before = GC.GetTotalMemory(forceFullCollection: true);
         Alone.LeavesNothing("fuzz", () =>
         {

@@ -11,10 +11,15 @@ namespace Aperture.VfioUser.Tests;
 internal static class FuzzInput
 {
     /// <summary>How many messages each direction gets.</summary>
-    public static readonly int Messages =
-        int.TryParse(Environment.GetEnvironmentVariable("APERTURE_FUZZ"), NumberStyles.None, CultureInfo.InvariantCulture, out int count) ? count : 3000;
+    public static readonly int Messages = Setting("APERTURE_FUZZ", 3000);
+
+    /// <summary>Which messages: a long series can be shared between processes, each with another number.</summary>
+    public static readonly int Series = Setting("APERTURE_FUZZ_SERIES", 0);
 
     private static readonly uint[] Edges = [0, 1, 2, 15, 16, 17, 20, 32, 0xFFF, 0x1000, 0x10_0000, 0x10_0001, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF];
+
+    /// <summary>What the mutations of a target are made by.</summary>
+    public static Random Source(int target) => new(target + (Series * 1000));
 
     /// <summary>Messages of a file: lines of hexadecimal, and comments.</summary>
     public static List<byte[]> Corpus(string name)
@@ -231,4 +236,7 @@ internal sealed class FuzzDma(RamBlock ram) : IDma
 
         return inside;
     }
+
+    private static int Setting(string name, int otherwise) =>
+        int.TryParse(Environment.GetEnvironmentVariable(name), NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? value : otherwise;
 }

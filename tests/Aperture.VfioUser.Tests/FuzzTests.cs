@@ -28,7 +28,7 @@ public class FuzzTests
     public void A_server_survives_any_messages()
     {
         List<byte[]> corpus = FuzzInput.Corpus("client-to-server.hex");
-        Random random = new(11);
+        Random random = FuzzInput.Source(11);
         long before = GC.GetTotalMemory(forceFullCollection: true);
         Alone.LeavesNothing("fuzz", () =>
         {
@@ -47,7 +47,7 @@ public class FuzzTests
     public void A_client_survives_any_messages()
     {
         List<byte[]> corpus = FuzzInput.Corpus("server-to-client.hex");
-        Random random = new(13);
+        Random random = FuzzInput.Source(13);
         long before = GC.GetTotalMemory(forceFullCollection: true);
         Alone.LeavesNothing("fuzz", () =>
         {
