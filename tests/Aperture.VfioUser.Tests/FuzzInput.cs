@@ -210,6 +210,9 @@ internal static class FuzzInput
 
         return true;
     }
+
+    private static int Setting(string name, int otherwise) =>
+        int.TryParse(Environment.GetEnvironmentVariable(name), NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? value : otherwise;
 }
 
 /// <summary>Guest memory; some of the addresses that a server was given have none.</summary>
@@ -236,7 +239,4 @@ internal sealed class FuzzDma(RamBlock ram) : IDma
 
         return inside;
     }
-
-    private static int Setting(string name, int otherwise) =>
-        int.TryParse(Environment.GetEnvironmentVariable(name), NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? value : otherwise;
 }
