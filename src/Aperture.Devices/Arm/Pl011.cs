@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using Aperture.Devices.Serial;
 
 namespace Aperture.Devices.Arm;
@@ -8,11 +7,7 @@ namespace Aperture.Devices.Arm;
 /// transmit interrupt anew; the receive timeout elapses at once, so bytes that wait below the trigger level are reported as a timeout. What is written is sent
 /// also while the UART is off, as early consoles take it for granted that firmware switched it on; it receives only once it is on.
 /// </summary>
-/// <remarks>
-/// All state is under one lock. The backend is called outside it: a backend that blocks stops the vCPU that transmits, not the input side or the others.
-/// </remarks>
-[SuppressMessage("Reliability", "CA1001", Justification = "The event never makes a wait handle: there is nothing to dispose of.")]
-public sealed class Pl011 : IAccessHandler, IWordRegisters, IResettable, ISerialPort
+public sealed class Pl011 : Uart, IAccessHandler, IWordRegisters
 {
     /// <summary>Bytes of its page.</summary>
     public const uint Length = PrimeCellId.PageSize;
@@ -24,14 +19,6 @@ public sealed class Pl011 : IAccessHandler, IWordRegisters, IResettable, ISerial
     private const uint BaudMask = 0xFFFF;
     private const uint FractionMask = 0x3F;
     private static readonly PrimeCellId Id = new(0x011, 1);
-
-    private readonly Lock _gate = new();
-    private readonly ReceiveFifo _fifo = new();
-    private readonly IInterruptLine _interrupt;
-    private readonly ISerialBackend _backend;
-
-    // Set while Receive takes at least one byte. Changed only under _gate; waited for without it.
-    private readonly ManualResetEventSlim _room = new(initialState: false, spinCount: 0);
 
     private Pl011Control _control;
     private Pl011LineControl _line;
@@ -45,17 +32,12 @@ public sealed class Pl011 : IAccessHandler, IWordRegisters, IResettable, ISerial
     private uint _integerBaud;
     private uint _fractionalBaud;
     private uint _dma;
-    private bool _asserted;
 
     /// <summary>Makes the UART in its reset state, connected to a terminal that is always ready.</summary>
     /// <param name="interrupt">The combined interrupt output (UARTINTR), level triggered.</param>
     /// <param name="backend">Where transmitted bytes go.</param>
     public Pl011(IInterruptLine interrupt, ISerialBackend backend)
-    {
-        _interrupt = interrupt;
-        _backend = backend;
-        ResetState();
-    }
+        : base(interrupt, backend, hasRoom: false) => ResetState();
 
     /// <inheritdoc/>
     public AccessResult Read(ulong offset, int size, out ulong value) => AccessLanes.ReadWords(this, Length, offset, size, out value);
@@ -63,63 +45,13 @@ public sealed class Pl011 : IAccessHandler, IWordRegisters, IResettable, ISerial
     /// <inheritdoc/>
     public AccessResult Write(ulong offset, int size, ulong value) => AccessLanes.WriteWords(this, Length, offset, size, value);
 
-    /// <summary>Takes what fits of <paramref name="bytes"/> and returns how many that was; none while it is off or in loopback.</summary>
-    public int Receive(ReadOnlySpan<byte> bytes)
-    {
-        lock (_gate)
-        {
-            int taken = 0;
-            while (taken < bytes.Length && HasRoom)
-            {
-                Accept(bytes[taken++], isBreak: false);
-            }
+    private protected override bool HasRoom => _control.Receives && !_control.Loopback && !Fifo.IsFull;
 
-            Update();
-            return taken;
-        }
-    }
-
-    /// <inheritdoc/>
-    public bool ReceiveBreak()
-    {
-        lock (_gate)
-        {
-            bool taken = HasRoom;
-            if (taken)
-            {
-                Accept(0, isBreak: true);
-            }
-
-            Update();
-            return taken;
-        }
-    }
-
-    /// <inheritdoc/>
-    public void Feed(ReadOnlySpan<byte> bytes, CancellationToken cancellation)
-    {
-        while (!bytes.IsEmpty)
-        {
-            _room.Wait(cancellation);
-            bytes = bytes[Receive(bytes)..];
-        }
-    }
-
-    /// <inheritdoc/>
-    public void Reset()
-    {
-        lock (_gate)
-        {
-            ResetState();
-            Update();
-        }
-    }
-
-    private bool HasRoom => _control.Receives && !_control.Loopback && !_fifo.IsFull;
+    private protected override bool Interrupts => (_raw & _mask) != 0;
 
     uint IWordRegisters.ReadWord(ulong offset, uint lanes)
     {
-        lock (_gate)
+        lock (Gate)
         {
             uint value = offset switch
             {
@@ -146,7 +78,7 @@ public sealed class Pl011 : IAccessHandler, IWordRegisters, IResettable, ISerial
     void IWordRegisters.WriteWord(ulong offset, uint value, uint lanes)
     {
         bool transmit;
-        lock (_gate)
+        lock (Gate)
         {
             transmit = WriteRegister((uint)offset, value, lanes);
             Update();
@@ -154,7 +86,7 @@ public sealed class Pl011 : IAccessHandler, IWordRegisters, IResettable, ISerial
 
         if (transmit)
         {
-            _backend.Write((byte)value);
+            Send((byte)value);
         }
     }
 
@@ -221,7 +153,7 @@ public sealed class Pl011 : IAccessHandler, IWordRegisters, IResettable, ISerial
         _line = line;
         if (line.HasFifos != before.HasFifos)
         {
-            _fifo.Clear(line.HasFifos);
+            Fifo.Clear(line.HasFifos);
             _raw &= ~(Pl011Interrupt.Receive | Pl011Interrupt.ReceiveTimeout);
         }
 
@@ -233,7 +165,7 @@ public sealed class Pl011 : IAccessHandler, IWordRegisters, IResettable, ISerial
 
     private void Loop(byte value, bool isBreak)
     {
-        if (_fifo.IsFull)
+        if (Fifo.IsFull)
         {
             _overrun = true;
             _raw |= Pl011Interrupt.Overrun;
@@ -246,32 +178,32 @@ public sealed class Pl011 : IAccessHandler, IWordRegisters, IResettable, ISerial
 
     private int Trigger => _line.HasFifos ? _level.Receive : 1;
 
-    private void Accept(byte value, bool isBreak)
+    private protected override void Accept(byte value, bool isBreak)
     {
-        _fifo.Push(value, isBreak);
-        _raw |= _fifo.Count >= Trigger ? Pl011Interrupt.Receive : Pl011Interrupt.ReceiveTimeout;
+        Fifo.Push(value, isBreak);
+        _raw |= Fifo.Count >= Trigger ? Pl011Interrupt.Receive : Pl011Interrupt.ReceiveTimeout;
         _raw |= isBreak ? Pl011Interrupt.Break : 0;
     }
 
     private uint ReadData()
     {
         // The error bits of a byte show with it, and stay in UARTRSR until that is written.
-        uint carried = _fifo.TakeMark() ? BreakInData : 0;
+        uint carried = Fifo.TakeMark() ? BreakInData : 0;
         carried |= _overrun ? OverrunInData : 0;
-        bool reached = _fifo.Count >= Trigger;
-        uint value = _fifo.Pop() | carried;
+        bool reached = Fifo.Count >= Trigger;
+        uint value = Fifo.Pop() | carried;
         _errors = carried >> ErrorShift;
         _overrun = false;
-        if (_fifo.Count < Trigger)
+        if (Fifo.Count < Trigger)
         {
             _raw &= ~Pl011Interrupt.Receive;
         }
 
-        if (_fifo.Count == 0)
+        if (Fifo.Count == 0)
         {
             _raw &= ~Pl011Interrupt.ReceiveTimeout;
         }
-        else if (reached && _fifo.Count < Trigger)
+        else if (reached && Fifo.Count < Trigger)
         {
             _raw |= Pl011Interrupt.ReceiveTimeout;
         }
@@ -279,7 +211,7 @@ public sealed class Pl011 : IAccessHandler, IWordRegisters, IResettable, ISerial
         return value;
     }
 
-    private uint Flags() => _inputs | Pl011Flag.TransmitEmpty | (_fifo.Count == 0 ? Pl011Flag.ReceiveEmpty : 0) | (_fifo.IsFull ? Pl011Flag.ReceiveFull : 0);
+    private uint Flags() => _inputs | Pl011Flag.TransmitEmpty | (Fifo.Count == 0 ? Pl011Flag.ReceiveEmpty : 0) | (Fifo.IsFull ? Pl011Flag.ReceiveFull : 0);
 
     private void SetInputs()
     {
@@ -295,31 +227,9 @@ public sealed class Pl011 : IAccessHandler, IWordRegisters, IResettable, ISerial
     // A terminal that is always ready.
     private static uint Connected => Pl011Flag.ClearToSend | Pl011Flag.DataSetReady | Pl011Flag.CarrierDetect;
 
-    private void Update()
+    private protected override void ResetState()
     {
-        bool asserted = (_raw & _mask) != 0;
-        if (asserted != _asserted)
-        {
-            _asserted = asserted;
-            _interrupt.Set(asserted);
-        }
-
-        if (HasRoom != _room.IsSet)
-        {
-            if (HasRoom)
-            {
-                _room.Set();
-            }
-            else
-            {
-                _room.Reset();
-            }
-        }
-    }
-
-    private void ResetState()
-    {
-        _fifo.Clear(fifoMode: false);
+        Fifo.Clear(fifoMode: false);
         _control = new Pl011Control(Pl011Control.ResetValue);
         _line = default;
         _level = new Pl011FifoLevel(Pl011FifoLevel.ResetValue);

@@ -6,13 +6,7 @@ namespace Aperture.Devices.Serial;
 /// the trigger level are reported as a timeout. As on a PC the interrupt leaves the chip only while OUT2 is set and loopback is off.
 /// Wider accesses act on consecutive ports, lowest first.
 /// </summary>
-/// <remarks>
-/// All state is under one lock. The backend is called outside it: a backend that blocks stops the vCPU that transmits, not the
-/// input side or the other vCPUs.
-/// </remarks>
-[System.Diagnostics.CodeAnalysis.SuppressMessage("Reliability", "CA1001",
-    Justification = "The event never makes a wait handle: there is nothing to dispose of.")]
-public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, ISerialPort
+public sealed class Serial16550 : Uart, IAccessHandler, IByteRegisters
 {
     /// <summary>The first port of COM1, whose interrupt is IRQ 4.</summary>
     public const ushort Com1 = 0x3F8;
@@ -22,14 +16,6 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, I
 
     // 115200 / 12 = 9600 baud, what PC firmware leaves behind; the rate has no effect.
     private const ushort ResetDivisor = 12;
-
-    private readonly Lock _gate = new();
-    private readonly ReceiveFifo _fifo = new();
-    private readonly IInterruptLine _interrupt;
-    private readonly ISerialBackend _backend;
-
-    // Set while Receive takes at least one byte. Changed only under _gate; waited for without it.
-    private readonly ManualResetEventSlim _room = new(initialState: true, spinCount: 0);
 
     private InterruptEnable _enable;
     private FifoControl _fifoControl;
@@ -41,17 +27,12 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, I
     private byte _inputs;
     private byte _deltas;
     private bool _holdingEmptied;
-    private bool _asserted;
 
     /// <summary>Makes the UART in its reset state, connected to a terminal that is always ready.</summary>
     /// <param name="interrupt">The UART's interrupt output, level triggered.</param>
     /// <param name="backend">Where transmitted bytes go.</param>
     public Serial16550(IInterruptLine interrupt, ISerialBackend backend)
-    {
-        _interrupt = interrupt;
-        _backend = backend;
-        ResetState();
-    }
+        : base(interrupt, backend, hasRoom: true) => ResetState();
 
     /// <inheritdoc/>
     public AccessResult Read(ulong offset, int size, out ulong value) => AccessLanes.ReadBytes(this, Length, offset, size, out value);
@@ -59,67 +40,13 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, I
     /// <inheritdoc/>
     public AccessResult Write(ulong offset, int size, ulong value) => AccessLanes.WriteBytes(this, Length, offset, size, value);
 
-    /// <summary>Takes what fits of <paramref name="bytes"/> and returns how many that was; none while loopback cuts the line.</summary>
-    public int Receive(ReadOnlySpan<byte> bytes)
-    {
-        lock (_gate)
-        {
-            int taken = 0;
-            while (taken < bytes.Length && HasRoom)
-            {
-                Accept(bytes[taken++], isBreak: false);
-            }
+    private protected override bool HasRoom => !_modem.Loop && !Fifo.IsFull;
 
-            Update();
-            return taken;
-        }
-    }
-
-    /// <inheritdoc/>
-    public bool ReceiveBreak()
-    {
-        lock (_gate)
-        {
-            bool taken = HasRoom;
-            if (taken)
-            {
-                Accept(0, isBreak: true);
-            }
-
-            Update();
-            return taken;
-        }
-    }
-
-    /// <summary>Waits until <see cref="Receive"/> would take at least one byte.</summary>
-    /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was cancelled.</exception>
-    public void WaitForRoom(CancellationToken cancellation) => _room.Wait(cancellation);
-
-    /// <inheritdoc/>
-    public void Feed(ReadOnlySpan<byte> bytes, CancellationToken cancellation)
-    {
-        while (!bytes.IsEmpty)
-        {
-            WaitForRoom(cancellation);
-            bytes = bytes[Receive(bytes)..];
-        }
-    }
-
-    /// <inheritdoc/>
-    public void Reset()
-    {
-        lock (_gate)
-        {
-            ResetState();
-            Update();
-        }
-    }
-
-    private bool HasRoom => !_modem.Loop && !_fifo.IsFull;
+    private protected override bool Interrupts => _modem.Out2 && !_modem.Loop && Identify() != InterruptId.None;
 
     byte IByteRegisters.ReadByte(uint offset)
     {
-        lock (_gate)
+        lock (Gate)
         {
             byte value = offset switch
             {
@@ -140,7 +67,7 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, I
     void IByteRegisters.WriteByte(uint offset, byte value)
     {
         bool transmit;
-        lock (_gate)
+        lock (Gate)
         {
             transmit = WriteRegister(offset, value);
             Update();
@@ -148,7 +75,7 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, I
 
         if (transmit)
         {
-            _backend.Write(value);
+            Send(value);
         }
     }
 
@@ -216,11 +143,11 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, I
     {
         if (control.Enable != _fifoControl.Enable)
         {
-            _fifo.Clear(control.Enable);
+            Fifo.Clear(control.Enable);
         }
         else if (control.Enable && control.ResetReceiver)
         {
-            _fifo.Clear();
+            Fifo.Clear();
         }
 
         // The other bits are not programmed unless bit 0 is set in the same write.
@@ -239,7 +166,7 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, I
 
     private void Loop(byte value, bool isBreak)
     {
-        if (!_fifo.IsFull)
+        if (!Fifo.IsFull)
         {
             Accept(value, isBreak);
             return;
@@ -249,21 +176,21 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, I
         _errors |= LineStatus.Overrun;
         if (!_fifoControl.Enable)
         {
-            _fifo.Clear();
+            Fifo.Clear();
             Accept(value, isBreak);
         }
     }
 
-    private void Accept(byte value, bool isBreak)
+    private protected override void Accept(byte value, bool isBreak)
     {
-        _fifo.Push(value, isBreak);
+        Fifo.Push(value, isBreak);
         RevealTop();
     }
 
     // A byte's errors show in LSR when it becomes the oldest.
     private void RevealTop()
     {
-        if (_fifo.TakeMark())
+        if (Fifo.TakeMark())
         {
             _errors |= LineStatus.Break;
         }
@@ -271,7 +198,7 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, I
 
     private byte ReadReceived()
     {
-        byte value = _fifo.Pop();
+        byte value = Fifo.Pop();
         RevealTop();
         return value;
     }
@@ -290,8 +217,8 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, I
     private byte ReadLineStatus()
     {
         int status = LineStatus.HoldingEmpty | LineStatus.TransmitterIdle | _errors;
-        status |= _fifo.Count > 0 ? LineStatus.DataReady : 0;
-        bool marked = (_errors & LineStatus.Break) != 0 || _fifo.Marks > 0;
+        status |= Fifo.Count > 0 ? LineStatus.DataReady : 0;
+        bool marked = (_errors & LineStatus.Break) != 0 || Fifo.Marks > 0;
         status |= _fifoControl.Enable && marked ? LineStatus.ErrorInFifo : 0;
         _errors = 0;
         return (byte)status;
@@ -318,9 +245,9 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, I
             return InterruptId.LineStatus;
         }
 
-        if (_enable.ReceivedData && _fifo.Count > 0)
+        if (_enable.ReceivedData && Fifo.Count > 0)
         {
-            bool reached = !_fifoControl.Enable || _fifo.Count >= _fifoControl.Trigger;
+            bool reached = !_fifoControl.Enable || Fifo.Count >= _fifoControl.Trigger;
             return reached ? InterruptId.ReceivedData : InterruptId.CharacterTimeout;
         }
 
@@ -332,31 +259,9 @@ public sealed class Serial16550 : IAccessHandler, IByteRegisters, IResettable, I
         return _enable.ModemStatus && _deltas != 0 ? InterruptId.ModemStatus : InterruptId.None;
     }
 
-    private void Update()
+    private protected override void ResetState()
     {
-        bool asserted = _modem.Out2 && !_modem.Loop && Identify() != InterruptId.None;
-        if (asserted != _asserted)
-        {
-            _asserted = asserted;
-            _interrupt.Set(asserted);
-        }
-
-        if (HasRoom != _room.IsSet)
-        {
-            if (HasRoom)
-            {
-                _room.Set();
-            }
-            else
-            {
-                _room.Reset();
-            }
-        }
-    }
-
-    private void ResetState()
-    {
-        _fifo.Clear(fifoMode: false);
+        Fifo.Clear(fifoMode: false);
         (_enable, _fifoControl, _line, _modem) = (default, default, default, default);
         (_divisor, _scratch) = (ResetDivisor, 0);
         (_errors, _deltas, _inputs) = (0, 0, ModemStatus.Connected);
