@@ -287,20 +287,11 @@ public sealed unsafe class RamBlock : IDisposable
             return MemoryMap.MapPrivateMemory(size, 0, out address);
         }
 
-        int errno = MemoryMap.MapPrivateMemory(size + alignment, 0, out address);
+        int errno = AlignedRoom.TryTake(size, alignment, 0, usable: true, out address);
         if (errno != 0)
         {
             return errno;
         }
-
-        ulong skip = (0 - address.Value) & (alignment - 1);
-        if (skip != 0)
-        {
-            _ = MemoryMap.Unmap(address, skip);
-        }
-
-        address += skip;
-        _ = MemoryMap.Unmap(address + size, alignment - skip);
 
         // Best effort: a kernel without transparent huge pages gives small ones.
         _ = MemoryMap.Advise(address, size, MemoryAdvice.HugePage);

@@ -1,4 +1,3 @@
-using System.Numerics;
 using Aperture.Linux;
 
 namespace Aperture.Memory.Faulting;
@@ -16,8 +15,6 @@ public sealed class FaultingMemory : IDisposable
 {
     /// <summary>Bytes of a page.</summary>
     public const ulong Page = 4096;
-
-    private const ulong LargestAlignment = 1UL << 30;
 
     private readonly FaultPager _pager;
     private readonly IFaultAnswerer _answerer;
@@ -224,26 +221,18 @@ public sealed class FaultingMemory : IDisposable
     internal static int TryReserve(ulong size, ulong regionOffset, ulong regionSize, out HostAddress address, out HostAddress spare)
     {
         (address, spare) = (default, default);
-        ulong alignment = regionSize == 0 ? Page : Math.Clamp(1UL << BitOperations.TrailingZeroCount(regionSize), Page, LargestAlignment);
+        ulong alignment = AlignedRoom.AlignmentFor(regionSize);
         if (size == 0 || size % Page != 0 || size > long.MaxValue - alignment)
         {
             return Errno.EINVAL;
         }
 
-        int errno = MemoryMap.MapPrivateMemory(size + alignment, 0, out HostAddress room);
+        int errno = AlignedRoom.TryTake(size, alignment, regionOffset, usable: true, out address);
         if (errno != 0)
         {
             return errno;
         }
 
-        ulong skip = (regionOffset - room.Value) & (alignment - 1);
-        address = room + skip;
-        if (skip != 0)
-        {
-            _ = MemoryMap.Unmap(room, skip);
-        }
-
-        _ = MemoryMap.Unmap(address + size, alignment - skip);
         errno = MemoryMap.MapPrivateMemory(size, 0, out spare);
         if (errno != 0)
         {
