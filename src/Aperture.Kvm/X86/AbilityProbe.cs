@@ -1,7 +1,5 @@
 using System.Buffers.Binary;
-using System.Diagnostics;
 using System.Runtime.InteropServices;
-using Aperture.Hypervisor;
 using Aperture.Hypervisor.X86;
 
 namespace Aperture.Kvm.X86;
@@ -13,9 +11,6 @@ internal static class AbilityProbe
     private const int TablesAt = 0x2000;
     private const int CodeAt = 0x8000;
     private const ulong Pattern = 0x1234_5678_9ABC_DEF0;
-
-    // A good host needs milliseconds, one that is itself emulated and busy most of a second; who does not finish in this time never will.
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
     /// <summary>The whole answer for the KVM at <paramref name="path"/>.</summary>
     public static KvmAbility Run(string path)
@@ -54,46 +49,8 @@ internal static class AbilityProbe
     /// <summary>Runs the guest: it must show both halves of a 64-bit register in two port writes.</summary>
     public static KvmAbility RunGuest(KvmSystem system)
     {
-        long start = Stopwatch.GetTimestamp();
-        Exits exits = new();
-        bool inTime = Execute(system, exits);
-        long milliseconds = (long)Stopwatch.GetElapsedTime(start).TotalMilliseconds;
-        if (exits.Seen == Pattern)
-        {
-            return new KvmAbility(true, true, $"KVM runs 64-bit guests (one ran in {milliseconds} ms).");
-        }
-
-        string found = exits.Stop?.Sentence ?? (inTime ? $"it computed 0x{exits.Seen:x}" : $"it did not finish within {Patience.TotalSeconds} s");
-        return new KvmAbility(
-            true, false, $"KVM is there but does not run 64-bit guests: a tiny one was started and {found}; use a host with hardware or nested "
-                + "virtualisation.");
-    }
-
-    private static unsafe bool Execute(KvmSystem system, Exits exits)
-    {
-        // SAFETY: page-aligned memory of the slot's size, freed only after the vCPU's thread has ended and the VM is closed (reverse order of using).
-        byte* memory = (byte*)NativeMemory.AlignedAlloc(GuestBytes, 4096);
-        try
-        {
-            Span<byte> guest = new(memory, GuestBytes);
-            guest.Clear();
-            WritePageTables(guest);
-            Payload().CopyTo(guest[CodeAt..]);
-
-            using KvmVm vm = system.CreateVm(new KvmVmOptions { InterruptControllers = false });
-            vm.Memory.Set(0, GuestAddress.Zero, GuestBytes, new HostAddress((ulong)memory), readOnly: false, logDirty: false);
-            CpuidTable cpuid = new(system.SupportedCpuid(), new CpuidPolicy { InterruptControllers = false });
-            using VcpuGroup vcpus = vm.CreateVcpus(1, cpuid, _ => exits);
-            vcpus.Reset(Start());
-            vcpus.Resume();
-            bool inTime = exits.Done.Wait(Patience);
-            vcpus.Stop();
-            return inTime;
-        }
-        finally
-        {
-            NativeMemory.AlignedFree(memory);
-        }
+        using Guest guest = new();
+        return guest.Run(system, "a host with hardware or nested virtualisation");
     }
 
     // One 2 MiB page at 0 (SDM 3A 4.5): present, writable, accessed, dirty; 7 makes an entry a large page.
@@ -128,18 +85,9 @@ internal static class AbilityProbe
         0xEB, 0xFE,
     ];
 
-    private sealed class Exits : IVcpuExits
+    private sealed class Guest() : ProbeGuest(Pattern)
     {
-        // Written by the vCPU's thread before Done is set, read after it or after the vCPU has stopped.
-        public ulong Seen { get; private set; }
-
-        public VcpuStop? Stop { get; private set; }
-
-        public ManualResetEventSlim Done { get; } = new();
-
-        public uint PortRead(ushort port, int size) => uint.MaxValue;
-
-        public void PortWrite(ushort port, int size, uint value)
+        public override void PortWrite(ushort port, int size, uint value)
         {
             switch (port)
             {
@@ -148,22 +96,32 @@ internal static class AbilityProbe
                     break;
                 case 0x81:
                     Seen |= value;
-                    Done.Set();
+                    Finish();
                     break;
             }
         }
 
-        public ulong MmioRead(GuestAddress address, int size) => ulong.MaxValue;
-
-        public void MmioWrite(GuestAddress address, int size, ulong value)
+        protected override unsafe bool Execute(KvmSystem system)
         {
-        }
+            // SAFETY: page-aligned memory of the slot's size, freed only after the vCPU's thread has ended and the VM is closed (reverse order of using).
+            byte* memory = (byte*)NativeMemory.AlignedAlloc(GuestBytes, 4096);
+            try
+            {
+                Span<byte> guest = new(memory, GuestBytes);
+                guest.Clear();
+                WritePageTables(guest);
+                Payload().CopyTo(guest[CodeAt..]);
 
-        public VcpuAction Stopped(VcpuStop stop)
-        {
-            Stop = stop;
-            Done.Set();
-            return VcpuAction.Park;
+                using KvmVm vm = system.CreateVm(new KvmVmOptions { InterruptControllers = false });
+                vm.Memory.Set(0, GuestAddress.Zero, GuestBytes, new HostAddress((ulong)memory), readOnly: false, logDirty: false);
+                CpuidTable cpuid = new(system.SupportedCpuid(), new CpuidPolicy { InterruptControllers = false });
+                using VcpuGroup vcpus = vm.CreateVcpus(1, cpuid, _ => this);
+                return Wait(vcpus, Start());
+            }
+            finally
+            {
+                NativeMemory.AlignedFree(memory);
+            }
         }
     }
 }
