@@ -4,68 +4,15 @@
      load            reads from the drive, 32 requests in flight (NVM Express 1.4, sections 3.1, 5 and 6). Prints APERTURE loaded now once the first came back
                      without an error, or APERTURE load wrong, and never ends.
    It starts in a hundredth of the time that an operating system needs, and leaves the processor to what is under test. */
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned u32;
-typedef unsigned long long u64;
+#include "bare.h"
 
-enum { CONFIG_ADDRESS = 0xCF8, CONFIG_DATA = 0xCFC, SERIAL = 0x3F8, PM_CONTROL = 0x604, SOFT_OFF = 7 << 10 | 1 << 13 };
-enum { COMMAND = 4, MEMORY = 2, MASTER = 4, CLASS = 8, BAR0 = 0x10, NVME = 0x010802 };
+enum { CLASS = 8, NVME = 0x010802 };
 enum { VERSION = 8, CONTROL = 0x14, STATUS = 0x1C, QUEUE_SIZES = 0x24, QUEUES = 0x28, DOORBELLS = 0x1000 };
 enum { DEPTH = 64, IN_FLIGHT = 32, PAGE = 4096, LOOK_EVERY = 50 };
 enum { CREATE_SUBMISSION = 1, CREATE_COMPLETION = 5, READ = 2 };
 
-/* The entry that PVH looks for: 32-bit, no paging, the start information in ebx (XEN_ELFNOTE_PHYS32_ENTRY is 18). */
-__asm__(".section .note.pvh, \"a\", @note\n"
-        ".long 4, 4, 18\n"
-        ".asciz \"Xen\"\n"
-        ".long start\n"
-        ".text\n"
-        ".globl start\n"
-        "start: mov $stack_top, %esp\n"
-        "push %ebx\n"
-        "call enter\n"
-        ".lcomm stack, 4096\n"
-        ".set stack_top, stack + 4096\n");
-
-static void out8(u16 port, u8 value) { __asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port)); }
-static void out16(u16 port, u16 value) { __asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port)); }
-static void out32(u16 port, u32 value) { __asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port)); }
-
-static u32 in32(u16 port)
-{
-    u32 value;
-    __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
 static u32 load(u32 address) { return *(volatile u32 *)address; }
 static void store(u32 address, u32 value) { *(volatile u32 *)address = value; }
-
-static void print(const char *text)
-{
-    while (*text)
-        out8(SERIAL, *text++);
-}
-
-static void print_number(u32 number)
-{
-    char text[11], *at = text + 10;
-    *at = 0;
-    do
-        *--at = '0' + number % 10;
-    while ((number /= 10) != 0);
-    print(at);
-}
-
-/* select DEVICE REGISTER: what the data port means from now on. */
-static void select(u32 device, u32 at) { out32(CONFIG_ADDRESS, 0x80000000u | device << 11 | at); }
-
-static u32 config(u32 device, u32 at)
-{
-    select(device, at);
-    return in32(CONFIG_DATA);
-}
 
 static void decode(u32 device, u32 registers, u32 count)
 {
@@ -84,7 +31,7 @@ static void decode(u32 device, u32 registers, u32 count)
     print(wrong ? "APERTURE torment decode wrong " : "APERTURE torment decode ok ");
     print_number(count * 2);
     print("\n");
-    out16(PM_CONTROL, SOFT_OFF);
+    power_off();
 }
 
 struct command {
@@ -162,7 +109,7 @@ static void read_on(u32 registers)
     status |= complete(&queues[0], stride);
     if (status != 0) {
         print("APERTURE load wrong\n");
-        out16(PM_CONTROL, SOFT_OFF);
+        power_off();
     }
     for (u32 i = 0;; i++) {
         u8 *to = buffer[i % IN_FLIGHT];
@@ -182,12 +129,12 @@ __attribute__((used)) void enter(u32 information)
         device++;
     if (device == 32) {
         print("APERTURE torment no drive\n");
-        out16(PM_CONTROL, SOFT_OFF);
+        power_off();
     }
     u32 registers = config(device, BAR0) & ~0xFu;
     if (config(device, BAR0 + 4) != 0) {
         print("APERTURE torment registers above 4 GiB, out of reach: pin them, as with bars=all=host\n");
-        out16(PM_CONTROL, SOFT_OFF);
+        power_off();
     }
     select(device, COMMAND);
     out16(CONFIG_DATA, MASTER | MEMORY);
@@ -197,6 +144,4 @@ __attribute__((used)) void enter(u32 information)
         decode(device, registers, count);
     else
         read_on(registers);
-    for (;;)
-        __asm__ volatile("hlt");
 }
