@@ -7,6 +7,18 @@ using Aperture.VfioUser.Client;
 
 namespace Aperture.VfioUser.Tests;
 
+/// <summary>One side of a conversation, whose other side says anything.</summary>
+internal interface IFuzzTarget : IDisposable
+{
+    /// <summary>Says this to it.</summary>
+    void Feed(byte[] message);
+
+    /// <summary>Asserts that it is of use as ever; nothing to assert of one that starts anew whenever it is dead.</summary>
+    void IsAlive()
+    {
+    }
+}
+
 /// <summary>What fuzz targets are fed: a corpus, mutations of it, and the other side's part of a conversation.</summary>
 internal static class FuzzInput
 {
@@ -16,10 +28,33 @@ internal static class FuzzInput
     /// <summary>Which messages: a long series can be shared between processes, each with another number.</summary>
     public static readonly int Series = Setting("APERTURE_FUZZ_SERIES", 0);
 
+    private const int MostBuffered = 64 << 20;
+
     private static readonly uint[] Edges = [0, 1, 2, 15, 16, 17, 20, 32, 0xFFF, 0x1000, 0x10_0000, 0x10_0001, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF];
 
-    /// <summary>What the mutations of a target are made by.</summary>
-    public static Random Source(int target) => new(target + (Series * 1000));
+    /// <summary>
+    /// Feeds mutations of a corpus to a target, which is of use afterwards, and leaves neither memory beyond what was agreed on nor anything open.
+    /// </summary>
+    /// <param name="corpusFile">The corpus of the direction.</param>
+    /// <param name="seed">What the mutations are made by.</param>
+    /// <param name="make">Makes the target.</param>
+    public static void Survives(string corpusFile, int seed, Func<IFuzzTarget> make)
+    {
+        List<byte[]> corpus = Corpus(corpusFile);
+        Random random = new(seed + (Series * 1000));
+        long before = GC.GetTotalMemory(forceFullCollection: true);
+        Alone.LeavesNothing("fuzz", () =>
+        {
+            using IFuzzTarget target = make();
+            for (int i = 0; i < Messages / 2; i++)
+            {
+                target.Feed(Mutate(random, corpus));
+            }
+
+            target.IsAlive();
+        });
+        Assert.True(GC.GetTotalMemory(forceFullCollection: true) - before < MostBuffered);
+    }
 
     /// <summary>Messages of a file: lines of hexadecimal, and comments.</summary>
     public static List<byte[]> Corpus(string name)
