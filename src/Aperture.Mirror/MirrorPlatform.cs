@@ -54,7 +54,7 @@ internal sealed class MirrorPlatform(HostMachine host, MirrorUse use, MirrorNote
     /// <summary>True when a host bridge or an ISA bridge says that the host is a PC.</summary>
     internal static bool IsX86(HostMachine host) =>
         host.Functions.Any(function => Selected.IsPlatform(function) && Array.IndexOf(X86Vendors, function.Identity.Vendor) >= 0)
-        || host.IommuGroups.Any(group => group.ReservedRegions.Any(region => region.Type == "msi" && region.Range.Start.Value == 0xFEE0_0000));
+        || host.IommuGroups.Any(group => group.ReservedRegions.Any(region => region.Type == "msi" && region.Range.Start == PlatformLimits.MessageWindow.Start));
 
     /// <summary>
     /// What the guest's board keeps; nothing of a PC's on a host that is no PC and has BARs where a PC has its interrupt controllers and firmware.

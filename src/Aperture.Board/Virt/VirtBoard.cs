@@ -37,9 +37,6 @@ public sealed class VirtBoard : IDisposable
     /// <summary>The serial console.</summary>
     public Pl011 Serial => _platform.Serial;
 
-    /// <summary>The power key alone, which guests of ACPI do not know.</summary>
-    public PowerKey PowerKey => _platform.PowerKey;
-
     /// <summary>Presses the power button: the key, and what guests of ACPI know instead. Any thread.</summary>
     public void PressPowerButton() => _platform.PressPowerButton();
 

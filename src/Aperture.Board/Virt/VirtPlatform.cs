@@ -17,6 +17,7 @@ internal sealed class VirtPlatform : IPlatform
     private readonly PortWindow _ports;
     private readonly Pl031 _rtc;
     private readonly Pl061 _gpio;
+    private readonly PowerKey _powerKey;
     private readonly EventDevice _events;
     private readonly List<IResettable> _resettable;
 
@@ -31,7 +32,7 @@ internal sealed class VirtPlatform : IPlatform
         Serial = new Pl011(parts.Line(VirtMap.UartSpi), parts.Serial);
         _rtc = new Pl031(parts.Clock, parts.Line(VirtMap.RtcSpi));
         _gpio = new Pl061(parts.Line(VirtMap.GpioSpi));
-        PowerKey = new PowerKey(_gpio, VirtMap.PowerKeyLine, parts.Clock);
+        _powerKey = new PowerKey(_gpio, VirtMap.PowerKeyLine, parts.Clock);
         _events = new EventDevice(parts.Line(VirtMap.EventSpi));
         _resettable = [Serial, _rtc, _gpio, _events];
         Ram = [.. parts.Ram.Pieces.Select(piece => piece.Range)];
@@ -40,9 +41,6 @@ internal sealed class VirtPlatform : IPlatform
 
     /// <summary>The serial console.</summary>
     public Pl011 Serial { get; }
-
-    /// <summary>The key that guests of a device tree know.</summary>
-    public PowerKey PowerKey { get; }
 
     public IChipset Chipset => _chipset;
 
@@ -69,7 +67,7 @@ internal sealed class VirtPlatform : IPlatform
     /// <summary>Presses the power button: the key that guests of a device tree know, and the event that guests of ACPI know. Any thread.</summary>
     public void PressPowerButton()
     {
-        PowerKey.PressOnce();
+        _powerKey.PressOnce();
         _events.Raise(VirtDescription.PowerButtonEvent);
     }
 
@@ -86,7 +84,7 @@ internal sealed class VirtPlatform : IPlatform
 
     public void Dispose()
     {
-        PowerKey.Dispose();
+        _powerKey.Dispose();
         _rtc.Dispose();
     }
 

@@ -1,4 +1,5 @@
 using Aperture.Host.Model;
+using Aperture.Placement.Platforms;
 
 namespace Aperture.Doctor.Checks;
 
@@ -6,7 +7,6 @@ namespace Aperture.Doctor.Checks;
 internal static class ReservedCheck
 {
     private const string Name = "reserved";
-    private static readonly AddressRange Messages = new(new GuestAddress(0xFEE0_0000), 0x10_0000);
 
     internal static IEnumerable<Verdict> Look(Examination examination)
     {
@@ -15,7 +15,7 @@ internal static class ReservedCheck
             .GroupBy(static device => device.IommuGroup!.Value).OrderBy(static group => group.Key))
         {
             List<HostFunction> devices = [.. group];
-            List<HostReservedRegion> regions = [.. devices[0].ReservedRegions.Where(static region => !Messages.Contains(region.Range))];
+            List<HostReservedRegion> regions = [.. devices[0].ReservedRegions.Where(static region => !PlatformLimits.MessageWindow.Contains(region.Range))];
             if (regions.Count == 0 && devices[0].ReservedRegions.IsEmpty)
             {
                 yield return new Verdict(VerdictKind.Unknown, Name, Examination.Addresses(devices),

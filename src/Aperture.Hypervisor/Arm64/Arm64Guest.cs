@@ -11,10 +11,4 @@ public sealed record Arm64Guest
 
     /// <summary>INTID of the performance counters' interrupt, private to each vCPU (PPI 7, as the Base System Architecture says).</summary>
     public const int PmuInterrupt = 23;
-
-    /// <summary>INTID of the virtual timer's interrupt, private to each vCPU.</summary>
-    public const int VirtualTimerInterrupt = 27;
-
-    /// <summary>INTID of the physical timer's interrupt, private to each vCPU.</summary>
-    public const int PhysicalTimerInterrupt = 30;
 }

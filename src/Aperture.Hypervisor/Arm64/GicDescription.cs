@@ -13,12 +13,6 @@ public sealed record GicDescription(GuestAddress Distributor, IReadOnlyList<Redi
     /// <summary>INTID of input 0 (IHI 0069, 2.2.1).</summary>
     public const int FirstSpi = 32;
 
-    /// <summary>Bytes of the distributor's frame.</summary>
-    public const ulong DistributorSize = 0x1_0000;
-
-    /// <summary>Bytes of the translation service: its control frame, then the one with the doorbell.</summary>
-    public const ulong ItsSize = 0x2_0000;
-
     /// <summary>Where GITS_TRANSLATER, the doorbell that messages are written to, is in the translation service (IHI 0069, 12.19).</summary>
     public const ulong DoorbellOffset = 0x1_0040;
 

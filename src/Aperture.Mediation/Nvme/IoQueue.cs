@@ -131,26 +131,13 @@ internal sealed class IoQueue
     }
 
     /// <summary>Waits until the drive has no command of the guest, a time; false when it has still. Nothing new is submitted.</summary>
-    public bool Drain(int milliseconds)
-    {
-        long deadline = Environment.TickCount64 + milliseconds;
-        SpinWait spin = default;
-        while (true)
+    public bool Drain(int milliseconds) => NvmeDrive.Until(
+        () =>
         {
             Take();
-            if (UnderWay == 0)
-            {
-                return true;
-            }
-
-            if (Environment.TickCount64 > deadline)
-            {
-                return false;
-            }
-
-            spin.SpinOnce(sleep1Threshold: 20);
-        }
-    }
+            return UnderWay == 0;
+        },
+        milliseconds);
 
     private bool Fetch(GuestSubmissionQueue submissions)
     {

@@ -333,7 +333,8 @@ internal sealed class NvmeDrive : IDisposable
 
     private bool Await(Func<ControllerStatus, bool> reached, int milliseconds) => Until(() => reached(_registers.Status), milliseconds);
 
-    private static bool Until(Func<bool> reached, int milliseconds)
+    /// <summary>Looks until something is reached, a time; false when it is not.</summary>
+    internal static bool Until(Func<bool> reached, int milliseconds)
     {
         long deadline = Environment.TickCount64 + milliseconds;
         SpinWait spin = default;

@@ -71,6 +71,9 @@ public sealed record PlatformLimits
     /// <summary>I/O ports inside <see cref="IoWindows"/> that nothing may be placed on.</summary>
     public IReadOnlyList<ReservedRange> ReservedIo { get; init; } = [];
 
+    /// <summary>What a PC's processors take as interrupts and its IOMMU does not translate: local APICs and MSI (SDM 3A 11.4.1, 11.11.1).</summary>
+    public static AddressRange MessageWindow { get; } = new(new GuestAddress(0xFEE0_0000), 0x10_0000);
+
     /// <summary>
     /// What every Q35 board reserves below 4 GiB: IOAPIC, HPET, the MSI window and the firmware flash of up to 16 MiB (Intel 3 Series datasheet, system address
     /// map).
@@ -79,7 +82,7 @@ public sealed record PlatformLimits
     [
         new(new AddressRange(new GuestAddress(0xFEC0_0000), 0x1000), "the I/O APIC"),
         new(new AddressRange(new GuestAddress(0xFED0_0000), 0x1000), "the HPET"),
-        new(new AddressRange(new GuestAddress(0xFEE0_0000), 0x10_0000), "the local APIC and MSI window"),
+        new(MessageWindow, "the local APIC and MSI window"),
         new(new AddressRange(new GuestAddress(0xFF00_0000), 0x100_0000), "the firmware flash"),
     ];
 

@@ -39,9 +39,6 @@ public static class VirtMap
     /// <summary>The flash bank with the firmware's code.</summary>
     public static AddressRange FlashCode { get; } = Range(0, 64UL << 20);
 
-    /// <summary>The flash bank with the firmware's variables.</summary>
-    public static AddressRange FlashVariables { get; } = Range(0x0400_0000, 64UL << 20);
-
     /// <summary>The interrupt controller's distributor.</summary>
     public static AddressRange Distributor { get; } = Range(0x0800_0000, 0x1_0000);
 
